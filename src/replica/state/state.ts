@@ -1,0 +1,31 @@
+/**
+ * The seam between the agent and one kind of state. Lives inside the domain; the manager sees only opaque bytes.
+ *
+ * An update is the whole effect that one entry had on the state, in a canonical encoding: replicas that executed
+ * the same order give the same bytes. Updates are relative to the state before the entry.
+ *
+ * S1. The same state gives the same digest, however it was reached (executed, applied, imported).
+ * S2. `apply` writes nothing before `flush`; `flush` writes each changed page once, however often it changed.
+ * S3. After `flush` or `import`, the service's open connections see the new state at their next statement.
+ */
+export interface State {
+  /** Called before the service starts: makes the state folder ready. `base` is the initial state, if there is one. */
+  prepare(base: Uint8Array | null): void;
+  /** Called once the service is up: from here on changes are captured. Throws a `StateError` if it cannot be. */
+  open(): void;
+  /** The update since the last capture (or since `prepare`), empty when nothing changed. Not while an entry runs. */
+  capture(): Uint8Array;
+  /** Remembers an update of another replica, to be written at `flush`. */
+  apply(update: Uint8Array): void;
+  flush(): void;
+  /** SHA-256 over the whole state, kept incrementally: cost follows what changed since the last call. */
+  digest(): Uint8Array;
+  /** The whole state, in chunks of at most `chunkBytes`; valid until the next entry. */
+  export(chunkBytes: number): Iterable<Uint8Array>;
+  /** Replaces the whole state by an exported one. */
+  import(chunks: Iterable<Uint8Array>): void;
+  close(): void;
+}
+
+/** A state that cannot be captured, with what to do about it; the message is for the operator. */
+export class StateError extends Error {}
