@@ -1,0 +1,52 @@
+/**
+ * Errors for the operator: what happened, to what, how to solve it. A replica's misbehaviour is never one of
+ * these (it is a `Fault`, data), and a bug of ours is an assertion. `docs/ERRORS.md` explains each code; a test
+ * compares the two.
+ */
+
+/** Every code, with the exit status that `spare` ends with: 2 the call was wrong, 1 something failed. */
+export const ERROR_CODES = {
+  'config-invalid': 2,
+  'config-not-found': 2,
+  'faults-out-of-range': 2,
+  'command-missing': 2,
+  'command-not-found': 2,
+  'service-folder-missing': 2,
+  'address-in-use': 1,
+  'address-invalid': 2,
+  'data-folder-unwritable': 1,
+  'data-folder-in-use': 1,
+  'data-folder-foreign': 1,
+  'data-folder-damaged': 1,
+  'state-not-database': 1,
+  'state-not-wal': 1,
+  'service-start-failed': 1,
+  'service-not-deterministic': 1,
+  'hypervisor-unknown': 2,
+  'domain-start-failed': 1,
+  'storage-failed': 1,
+} as const satisfies Record<string, 1 | 2>;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** The one error class of Spare. `hint` says what to do; both are one or two plain sentences. */
+export class SpareError extends Error {
+  override readonly name = 'SpareError';
+  readonly code: ErrorCode;
+  readonly hint: string;
+
+  constructor(code: ErrorCode, message: string, options: { hint: string; cause?: unknown }) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.hint = options.hint;
+  }
+
+  get exitStatus(): number {
+    return ERROR_CODES[this.code];
+  }
+}
+
+/** The message of whatever was thrown, for a cause that is shown to a person. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
