@@ -4,8 +4,29 @@
  * compares the two.
  */
 
+export type ErrorCode =
+  | 'config-invalid'
+  | 'config-not-found'
+  | 'faults-out-of-range'
+  | 'command-missing'
+  | 'command-not-found'
+  | 'service-folder-missing'
+  | 'address-in-use'
+  | 'address-invalid'
+  | 'data-folder-unwritable'
+  | 'data-folder-in-use'
+  | 'data-folder-foreign'
+  | 'data-folder-damaged'
+  | 'state-not-database'
+  | 'state-not-wal'
+  | 'service-start-failed'
+  | 'service-not-deterministic'
+  | 'hypervisor-unknown'
+  | 'domain-start-failed'
+  | 'storage-failed';
+
 /** Every code, with the exit status that `spare` ends with: 2 the call was wrong, 1 something failed. */
-export const ERROR_CODES = {
+export const ERROR_CODES: Readonly<Record<ErrorCode, 1 | 2>> = {
   'config-invalid': 2,
   'config-not-found': 2,
   'faults-out-of-range': 2,
@@ -25,9 +46,7 @@ export const ERROR_CODES = {
   'hypervisor-unknown': 2,
   'domain-start-failed': 1,
   'storage-failed': 1,
-} as const satisfies Record<string, 1 | 2>;
-
-export type ErrorCode = keyof typeof ERROR_CODES;
+};
 
 /** The one error class of Spare. `hint` says what to do; both are one or two plain sentences. */
 export class SpareError extends Error {

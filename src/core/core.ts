@@ -1,0 +1,326 @@
+/**
+ * The protocol as a pure state machine: events in, effects out. No clock, I/O, randomness or logging; `now` comes
+ * with each event. One manager and many, production and simulator, run this code.
+ *
+ * This file is the table of what happens at which event; each concept has a file of its own: the order's window
+ * (`order.ts`), the group (`group.ts`), this manager's replicas (`replicas.ts`), suspicion (`suspicion.ts`), refresh
+ * (`refresh.ts`), votes (`quorum.ts`).
+ *
+ * C1. An entry is decided by f+1 equal votes of different members, or by an ordered `skip`; in order.
+ * C2. It is answered once it is decided and durable, once.
+ * C3. Roles change only at ordered commands.
+ */
+import type { Command, SkipReason } from './entry.ts';
+import type { Effect, Outcome } from './effect.ts';
+import type { Event, Vote } from './event.ts';
+import type { FaultKind } from './fault.ts';
+import { Group } from './group.ts';
+import { assert, index as toIndex, type Digest, type Index, type ManagerId, type ReplicaId } from './ids.ts';
+import { type Local, oldestOwed, settleOwed } from './local.ts';
+import { Order } from './order.ts';
+import { agreed, sameVote } from './quorum.ts';
+import { Refresh, type RefreshLimits } from './refresh.ts';
+import { Replicas } from './replicas.ts';
+import { executable, type Slot } from './slot.ts';
+import { Deadline, type DeadlineLimits } from './deadline.ts';
+import { supervise } from './suspicion.ts';
+
+export interface CoreOptions {
+  /** f: how many replicas may fail at once. */
+  readonly faults: number;
+  readonly manager: ManagerId;
+  readonly variants: number;
+  /** Number of the first replica to be started; no earlier run used it. */
+  readonly firstReplica: number;
+  readonly deadline: DeadlineLimits;
+  readonly refresh: RefreshLimits;
+  /** The longest that an entry may stay undecided once it is its turn. */
+  readonly requestTimeoutMs: number;
+  readonly startTimeoutMs: number;
+}
+
+/** What the operator is shown of the core's state. */
+export interface CoreView {
+  readonly ordered: Index;
+  readonly decided: Index;
+  readonly suspicion: boolean;
+  readonly updateLog: { readonly entries: number; readonly bytes: number };
+  readonly replicas: readonly {
+    readonly id: ReplicaId;
+    readonly variant: number;
+    readonly role: 'active' | 'passive';
+    readonly state: 'starting' | 'running' | 'suspended';
+    readonly applied: Index;
+  }[];
+}
+
+export class Core {
+  readonly options: CoreOptions;
+  readonly order: Order = new Order();
+  readonly group: Group;
+  readonly replicas: Replicas;
+  readonly deadline: Deadline;
+  readonly #refresh: Refresh;
+  readonly #proposed = new Set<string>();
+  #durable = toIndex(-1);
+  #answered = toIndex(-1);
+  #decidedAt = 0;
+  #booted = false;
+  #effects: Effect[] = [];
+
+  constructor(options: CoreOptions) {
+    this.options = options;
+    this.group = new Group(options.faults);
+    this.deadline = new Deadline(options.deadline);
+    this.#refresh = new Refresh(options.refresh);
+    this.replicas = new Replicas(this);
+  }
+
+  get quorum(): number {
+    return this.options.faults + 1;
+  }
+
+  /** When the last entry was decided, milliseconds. */
+  get decidedAt(): number {
+    return this.#decidedAt;
+  }
+
+  step(now: number, event: Event): Effect[] {
+    this.#effects = [];
+    this.#handle(now, event);
+    return this.#effects;
+  }
+
+  emit(effect: Effect): void {
+    this.#effects.push(effect);
+  }
+
+  /** Asks for a command, once until it is ordered. */
+  propose(command: Command): void {
+    const text = JSON.stringify(command);
+    if (this.#proposed.has(text)) return;
+    this.#proposed.add(text);
+    this.emit({ type: 'append-command', command });
+  }
+
+  #handle(now: number, event: Event): void {
+    switch (event.type) {
+      case 'recovered':
+        this.order.recover(event.first, event.decided, event.time, event.tick);
+        this.#answered = event.decided;
+        for (const { key, fingerprint, index } of event.keys)
+          this.order.remember({ key, fingerprint }, index);
+        return;
+      case 'boot':
+        this.#booted = true;
+        return this.propose(this.replicas.bootCommand());
+      case 'ordered':
+        return this.#ordered(now, this.order.append(event.index, event.entry, now));
+      case 'durable':
+        this.#durable = event.index;
+        return this.#answer();
+      case 'vote':
+        return this.#voted(now, event.replica, event.index, event.vote);
+      case 'digest':
+        return this.#digested(now, event.replica, event.digest);
+      case 'exported':
+        return this.#exported(now, event.replica, event.digest);
+      case 'checkpointed':
+        return this.emit({ type: 'truncate-updates', through: event.index });
+      case 'down':
+        return this.#down(now, event.replica, event.kind);
+      case 'clock':
+        return this.#clock(now);
+    }
+  }
+
+  #ordered(now: number, slot: Slot): void {
+    const forgotten = slot.use?.type === 'first' ? slot.use.forgotten : null;
+    if (forgotten !== null) this.emit({ type: 'forget-key', index: forgotten });
+    if (slot.entry.type === 'command') this.#command(now, slot.index, slot.entry.command);
+    else if (slot.index > this.order.decided && executable(slot)) this.replicas.feed(slot);
+    this.#advance(now);
+  }
+
+  #command(now: number, at: Index, command: Command): void {
+    this.#proposed.delete(JSON.stringify(command));
+    if (command.type === 'expel' && command.kind === 'crash') {
+      const slot = this.order.slot(command.index);
+      if (slot !== undefined) slot.crashes++;
+    }
+    if (command.type === 'skip') this.#skip(now, command.index, command.reason);
+    const change = this.group.apply(at, command);
+    // Before the boot, commands only tell what happened to replicas that are gone.
+    if (!this.#booted) return;
+    this.replicas.changed(now, change);
+    supervise(this, now);
+  }
+
+  /** The entry gets no effect; whoever executed it goes back to the verified state before it. */
+  #skip(now: number, index: Index, reason: SkipReason): void {
+    const slot = this.order.slot(index);
+    if (slot === undefined || index <= this.order.decided) return;
+    slot.skipped = reason;
+    if (slot.entry.type === 'mark') this.#refresh.cancel();
+    for (const later of this.order.undecided()) if (later.index >= index) later.votes.clear();
+    this.replicas.restore(now, slot);
+  }
+
+  #voted(now: number, replica: ReplicaId, index: Index, vote: Vote): void {
+    const local = this.replicas.get(replica);
+    if (local === undefined) return;
+    const owed = settleOwed(local, 'result');
+    if (owed === null || owed.index !== index) return this.fault(now, local, 'protocol', this.order.decided);
+    if (local.faulty) return;
+    if (local.phase === 'starting') this.replicas.started(now, local);
+    const slot = this.order.slot(index);
+    if (!owed.void && slot !== undefined && this.group.get(replica) !== undefined) {
+      if (slot.votes.size === 0) slot.firstVoteAt = now;
+      slot.votes.set(replica, vote);
+      if (slot.decision !== null) this.#compare(now, slot, local, vote, slot.decision);
+    }
+    this.#advance(now);
+  }
+
+  #compare(now: number, slot: Slot, local: Local, vote: Vote, decision: Vote): void {
+    if (sameVote(vote, decision)) return;
+    const kind = vote.reply === decision.reply ? 'update' : slot.entry.type === 'mark' ? 'state' : 'reply';
+    this.fault(now, local, kind, slot.index);
+  }
+
+  /** Decides, answers and releases whatever can be. */
+  #advance(now: number): void {
+    for (let slot = this.order.next; slot !== undefined; slot = this.order.next) {
+      if (executable(slot)) {
+        slot.decision = agreed(slot.votes, this.quorum);
+        if (slot.decision === null) break;
+        this.#decide(now, slot, slot.decision);
+      } else {
+        this.order.decide(slot);
+        this.#refresh.decided(0, now);
+      }
+      this.#decidedAt = now;
+    }
+    const stuck = this.order.next;
+    if (this.#booted && stuck !== undefined && stuck.votes.size > 1) supervise(this, now);
+    this.#answer();
+  }
+
+  #decide(now: number, slot: Slot, decision: Vote): void {
+    this.order.decide(slot);
+    const since = Math.max(slot.firstVoteAt, this.#decidedAt);
+    if (slot.index > 0 && this.group.suspicion === null) this.deadline.observe(now - since);
+    this.#refresh.decided(decision.updateBytes, now);
+    this.emit({ type: 'record', index: slot.index, vote: decision, keyed: slot.use !== null });
+    for (const [replica, vote] of slot.votes) {
+      const local = this.replicas.get(replica);
+      if (local !== undefined) this.#compare(now, slot, local, vote, decision);
+    }
+    if (slot.entry.type === 'mark') this.#beginRefresh(now, slot.index, decision.reply);
+    if (slot.index === 0) this.replicas.startDecided(now, slot);
+    if (this.group.suspicion !== null) supervise(this, now);
+  }
+
+  #answer(): void {
+    while (this.#answered < Math.min(this.order.decided, this.#durable)) {
+      this.#answered = toIndex(this.#answered + 1);
+      const slot = this.order.slot(this.#answered);
+      if (slot?.entry.type === 'request') {
+        this.emit({ type: 'answer', index: slot.index, outcome: outcomeOf(slot) });
+      }
+    }
+    const owed = this.replicas.oldestOwed();
+    const through = Math.min(this.#answered, owed === null ? this.#answered : owed - 1);
+    for (const index of this.order.release(toIndex(through))) this.emit({ type: 'release', index });
+  }
+
+  #beginRefresh(now: number, mark: Index, digest: Digest): void {
+    this.#refresh.begin(mark, digest);
+    this.emit({ type: 'truncate-order', through: mark, time: this.order.time, tick: this.order.tick });
+    this.#continueRefresh(now);
+  }
+
+  /** The next passive replica's turn; the round ends with the last one, or when a suspicion woke them all. */
+  #continueRefresh(now: number): void {
+    const { round } = this.#refresh;
+    if (round === null || this.replicas.refreshing()) return;
+    if (this.group.suspicion === null && this.replicas.refreshNext(now, round)) return;
+    const ended = this.#refresh.end(this.quorum);
+    if (ended === null) return;
+    this.emit({ type: 'refreshed', through: this.replicas.appliedByAll() });
+    if (ended.checkpoint !== null) {
+      this.emit({ type: 'checkpoint', index: ended.mark, digest: ended.checkpoint });
+    }
+  }
+
+  #digested(now: number, replica: ReplicaId, digest: Digest): void {
+    const local = this.replicas.get(replica);
+    if (local === undefined) return;
+    const owed = settleOwed(local, 'digest');
+    if (owed === null) return this.fault(now, local, 'protocol', this.order.decided);
+    if (owed.expected !== null && owed.expected !== digest)
+      return this.fault(now, local, 'state', owed.index);
+    if (local.phase === 'joining') this.replicas.confirmed(now, local);
+    this.replicas.refreshed(local);
+    this.#continueRefresh(now);
+  }
+
+  #exported(now: number, replica: ReplicaId, digest: Digest): void {
+    const local = this.replicas.get(replica);
+    if (local === undefined) return;
+    if (settleOwed(local, 'export') === null) return this.fault(now, local, 'protocol', this.order.decided);
+    this.#refresh.exported(replica, digest);
+    this.replicas.refreshed(local);
+    this.#continueRefresh(now);
+  }
+
+  #down(now: number, replica: ReplicaId, kind: 'crash' | 'protocol'): void {
+    const local = this.replicas.get(replica);
+    if (local === undefined) return;
+    this.fault(now, local, kind, oldestOwed(local) ?? this.order.decided);
+    this.#continueRefresh(now);
+  }
+
+  /** Writes up a fault and removes its replica; once. */
+  fault(now: number, local: Local, kind: FaultKind, index: Index): void {
+    if (local.faulty) return;
+    local.faulty = true;
+    this.emit({ type: 'incident', fault: { replica: local.id, kind, index }, variant: local.variant });
+    for (const slot of this.order.undecided()) slot.votes.delete(local.id);
+    this.replicas.failed(now, local);
+    if (this.group.get(local.id) === undefined) this.replicas.remove(local);
+    else this.propose({ type: 'expel', replica: local.id, kind, index });
+  }
+
+  #clock(now: number): void {
+    if (!this.#booted) return;
+    supervise(this, now);
+    this.#continueRefresh(now);
+    const calm = this.group.suspicion === null && this.replicas.anySuspended();
+    if (calm && this.#refresh.due(now)) this.emit({ type: 'append-mark' });
+  }
+
+  view(): CoreView {
+    return {
+      ordered: this.order.head,
+      decided: this.order.decided,
+      suspicion: this.group.suspicion !== null,
+      updateLog: { entries: this.#refresh.entries, bytes: this.#refresh.bytes },
+      replicas: this.replicas.view(),
+    };
+  }
+}
+
+function outcomeOf(slot: Slot): Outcome {
+  if (slot.skipped !== null) return { type: 'skipped', reason: slot.skipped };
+  switch (slot.use?.type) {
+    case 'again':
+      return { type: 'reply', of: slot.use.of, digest: null };
+    case 'reused':
+      return { type: 'key-reused' };
+    case 'first':
+    case undefined:
+      assert(slot.decision !== null, 'C1: an executed request is answered after its decision');
+      return { type: 'reply', of: slot.index, digest: slot.decision.reply };
+  }
+}

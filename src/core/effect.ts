@@ -1,0 +1,63 @@
+/**
+ * What the core wants done, as data; the manager carries effects out in the order given.
+ *
+ * E1. `answer` comes only for an entry that is decided and durable, and once.
+ * E2. `record` of an entry comes before its `answer`; it need not be durable before it, because the order is.
+ * E3. Effects on one replica reach it in the order given; what it gets is `apply` of decided updates or `execute`
+ *     of undecided entries, without a gap.
+ * E4. `truncate-updates` comes only after `checkpointed` at its index; `truncate-order` only for entries whose
+ *     effect was recorded before, at a mark that passive replicas have reached.
+ */
+import type { Command, SkipReason } from './entry.ts';
+import type { Fault } from './fault.ts';
+import type { Digest, Index, ReplicaId } from './ids.ts';
+
+export type Outcome =
+  /** The reply with this digest, of entry `of` (the entry itself, or the first one with the same key). */
+  | { readonly type: 'reply'; readonly of: Index; readonly digest: Digest | null }
+  | { readonly type: 'skipped'; readonly reason: SkipReason }
+  /** The key was used before, for another request. */
+  | { readonly type: 'key-reused' };
+
+export type Effect =
+  | { readonly type: 'append-command'; readonly command: Command }
+  | { readonly type: 'append-mark' }
+  | { readonly type: 'answer'; readonly index: Index; readonly outcome: Outcome }
+  /** Keep the decided update, and the reply if the request had a key. */
+  | {
+      readonly type: 'record';
+      readonly index: Index;
+      readonly vote: { readonly reply: Digest; readonly update: Digest };
+      readonly keyed: boolean;
+    }
+  /** Nobody will ask for the votes of this entry any more. */
+  | { readonly type: 'release'; readonly index: Index }
+  /** An old key is forgotten, and its reply with it. */
+  | { readonly type: 'forget-key'; readonly index: Index }
+  | { readonly type: 'start'; readonly replica: ReplicaId; readonly variant: number }
+  /** Destroy its domain. */
+  | { readonly type: 'stop'; readonly replica: ReplicaId }
+  | { readonly type: 'suspend'; readonly replica: ReplicaId }
+  | { readonly type: 'resume'; readonly replica: ReplicaId }
+  | {
+      readonly type: 'execute';
+      readonly replica: ReplicaId;
+      readonly index: Index;
+      readonly time: number;
+      readonly tickFrom: number;
+    }
+  /** Decided updates `from` to `through`, both included. */
+  | { readonly type: 'apply'; readonly replica: ReplicaId; readonly from: Index; readonly through: Index }
+  /** The whole verified state at `through`, in place of what the replica has. */
+  | { readonly type: 'import'; readonly replica: ReplicaId; readonly through: Index }
+  | { readonly type: 'digest'; readonly replica: ReplicaId }
+  | { readonly type: 'export'; readonly replica: ReplicaId; readonly index: Index }
+  /** f+1 passive replicas exported the same bytes: make them durable. */
+  | { readonly type: 'checkpoint'; readonly index: Index; readonly digest: Digest }
+  /** All passive replicas have the updates up to here. */
+  | { readonly type: 'refreshed'; readonly through: Index }
+  | { readonly type: 'truncate-order'; readonly through: Index; readonly time: number; readonly tick: number }
+  | { readonly type: 'truncate-updates'; readonly through: Index }
+  | { readonly type: 'incident'; readonly fault: Fault; readonly variant: number }
+  /** The founding replicas do not agree on the service's start, or too many of them failed. */
+  | { readonly type: 'halt'; readonly reason: 'start-failed' | 'start-differs' };

@@ -1,0 +1,57 @@
+/**
+ * The entries of the order, as far as the core must know them. Every manager sees the same entries at the same
+ * indices; decisions about roles are commands among them, so that they take effect at one index everywhere.
+ */
+import type { FaultKind } from './fault.ts';
+import type { Index, ManagerId, ReplicaId } from './ids.ts';
+
+/** Agreed wall clock, milliseconds since the epoch. */
+export type Time = number;
+
+/** A client's own name for a request that it may send again. */
+export interface Key {
+  readonly key: string;
+  /** Digest of what makes two requests the same one; no spaces. */
+  readonly fingerprint: string;
+}
+
+export type Role = 'active' | 'passive';
+
+export interface Membership {
+  readonly replica: ReplicaId;
+  readonly manager: ManagerId;
+  readonly variant: number;
+  readonly role: Role;
+}
+
+export type SkipReason =
+  /** 2f+1 replicas voted and no f+1 agree. */
+  | 'no-agreement'
+  /** f+1 replicas ended while they executed it. */
+  | 'poison'
+  /** No replica answered within the request's time. */
+  | 'timeout';
+
+export type Command =
+  /** A manager has (re)started: its earlier replicas are gone, these take their place. */
+  | { readonly type: 'boot'; readonly manager: ManagerId; readonly members: readonly Membership[] }
+  /** A clean replica is ready for the passive role. */
+  | { readonly type: 'join'; readonly member: Membership }
+  /** Votes for `index` differ: all passive replicas execute from here on. */
+  | { readonly type: 'suspect'; readonly index: Index }
+  /** A faulty replica leaves; when active ones are missing then, passive ones execute from here on. */
+  | { readonly type: 'expel'; readonly replica: ReplicaId; readonly kind: FaultKind; readonly index: Index }
+  /** The suspicion is over: these stay active, all others that executed are retired. */
+  | { readonly type: 'settle'; readonly active: readonly ReplicaId[] }
+  /** Entry `index` has no effect; its client is told why. */
+  | { readonly type: 'skip'; readonly index: Index; readonly reason: SkipReason };
+
+export type Entry =
+  /** Entry 0: the service's own start. */
+  | { readonly type: 'start'; readonly time: Time }
+  | { readonly type: 'request'; readonly time: Time; readonly key: Key | null }
+  /** Drives the service's timers. */
+  | { readonly type: 'tick'; readonly time: Time }
+  /** Changes nothing; its reply is the digest of the state. Refresh goes up to a mark. */
+  | { readonly type: 'mark'; readonly time: Time }
+  | { readonly type: 'command'; readonly time: Time; readonly command: Command };

@@ -1,0 +1,43 @@
+/** What the core is told. Each event comes with `now`, the manager's own clock in milliseconds, never going back. */
+import type { Entry } from './entry.ts';
+import type { Digest, Index, ReplicaId } from './ids.ts';
+
+export interface Vote {
+  readonly reply: Digest;
+  readonly update: Digest;
+  /** Size of the update's encoding. */
+  readonly updateBytes: number;
+}
+
+export type Event =
+  /** What the manager's store holds after a restart; before any other event. */
+  | {
+      readonly type: 'recovered';
+      /** The state up to here is durable: checkpoint and recorded updates. -1 when there is none. */
+      readonly decided: Index;
+      /** The order before this entry was truncated; entries follow from here as `ordered` events. */
+      readonly first: Index;
+      /** Answered keys, oldest first. */
+      readonly keys: readonly { readonly key: string; readonly fingerprint: string; readonly index: Index }[];
+      /** The last tick and the time at `first`. */
+      readonly tick: number;
+      readonly time: number;
+    }
+  /** The next entry of the order. */
+  | { readonly type: 'ordered'; readonly index: Index; readonly entry: Entry }
+  /** All entries up to here are on disk. */
+  | { readonly type: 'durable'; readonly index: Index }
+  /** A replica executed an entry (of this manager: checked at the gateway in form, here in order). */
+  | { readonly type: 'vote'; readonly replica: ReplicaId; readonly index: Index; readonly vote: Vote }
+  /** A replica reported the digest of its state, as asked. */
+  | { readonly type: 'digest'; readonly replica: ReplicaId; readonly digest: Digest }
+  /** A replica exported its whole state, as asked; `digest` is over the exported bytes. */
+  | { readonly type: 'exported'; readonly replica: ReplicaId; readonly digest: Digest }
+  /** The state at `index` is durable as a whole. */
+  | { readonly type: 'checkpointed'; readonly index: Index }
+  /** A replica's domain ended (`crash`), or it broke the channel's rules (`protocol`). */
+  | { readonly type: 'down'; readonly replica: ReplicaId; readonly kind: 'crash' | 'protocol' }
+  /** The manager is ready to run replicas: everything that its store holds was told. */
+  | { readonly type: 'boot' }
+  /** Time passed. */
+  | { readonly type: 'clock' };

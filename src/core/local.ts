@@ -1,0 +1,52 @@
+/**
+ * One replica of this manager: how far it is, and which answers it owes.
+ *
+ * L1. An agent answers in the order it was asked: whatever is not the answer at the front of `owed` is a
+ *     `protocol` fault.
+ * L2. `applied` is the last entry whose verified effect the replica has been sent as an update.
+ */
+import type { Digest, Index, ReplicaId } from './ids.ts';
+
+export type Phase =
+  /** Domain and service are coming up. */
+  | 'starting'
+  /** Its service is up, but entry 0 is not decided yet. */
+  | 'started'
+  /** Has got the verified state; becomes a member once it confirmed that. */
+  | 'joining'
+  | 'suspended'
+  | 'refreshing'
+  | 'executing';
+
+export type Owed =
+  /** `void`: asked before the state was restored; its answer has no meaning any more. */
+  | { readonly type: 'result'; readonly index: Index; void: boolean }
+  /** `expected`: the decided digest, or null where the answer itself is all that matters. */
+  | { readonly type: 'digest'; readonly index: Index; readonly expected: Digest | null }
+  | { readonly type: 'export'; readonly index: Index };
+
+export interface Local {
+  readonly id: ReplicaId;
+  readonly variant: number;
+  phase: Phase;
+  /** When it entered the phase, milliseconds. */
+  since: number;
+  applied: Index;
+  readonly owed: Owed[];
+  /** A fault was noticed: its votes do not count, and it is on its way out. */
+  faulty: boolean;
+}
+
+/** The next answer, if it is of this type. */
+export function settleOwed<T extends Owed['type']>(local: Local, type: T): Extract<Owed, { type: T }> | null {
+  const [next] = local.owed;
+  if (next?.type !== type) return null;
+  local.owed.shift();
+  return next as Extract<Owed, { type: T }>;
+}
+
+/** The first entry that it has not voted on although it was asked to. */
+export function oldestOwed(local: Local): Index | null {
+  for (const owed of local.owed) if (owed.type === 'result' && !owed.void) return owed.index;
+  return null;
+}

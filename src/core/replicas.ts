@@ -1,0 +1,323 @@
+/**
+ * This manager's replicas: started, filled, suspended, woken, fed, refreshed, replaced.
+ *
+ * R1. A replica executes an entry only when it is active and its state is that of all entries before; what lies
+ *     between its state and the first undecided entry it gets as decided updates.
+ * R2. A replica that left the group is destroyed.
+ * R3. A replacement is of the variant with the fewest faults so far.
+ */
+import type { Command, Membership } from './entry.ts';
+import type { Core, CoreView } from './core.ts';
+import type { Change } from './group.ts';
+import { index as toIndex, replicaId, type Digest, type Index, type ReplicaId } from './ids.ts';
+import { type Local, oldestOwed } from './local.ts';
+import { sameVote } from './quorum.ts';
+import { executable, type Slot } from './slot.ts';
+
+/** A suspicion is first resolved with the replicas at hand; replacements are started when it lasts longer. */
+const REPLACE_DURING_SUSPICION_AFTER_MS = 1000;
+const START_RETRY_MS = 250;
+const START_RETRY_MAX_MS = 30_000;
+
+export class Replicas {
+  readonly #core: Core;
+  readonly #locals = new Map<ReplicaId, Local>();
+  readonly #faultsOfVariant: number[];
+  #nextNumber: number;
+  /** Failed starts in a row. */
+  #failedStarts = 0;
+  #startNotBefore = 0;
+  #everReady = false;
+  #halted = false;
+
+  constructor(core: Core) {
+    this.#core = core;
+    this.#nextNumber = core.options.firstReplica;
+    this.#faultsOfVariant = Array.from({ length: core.options.variants }, () => 0);
+  }
+
+  get(replica: ReplicaId): Local | undefined {
+    return this.#locals.get(replica);
+  }
+
+  all(): Iterable<Local> {
+    return this.#locals.values();
+  }
+
+  #newId(): ReplicaId {
+    return replicaId(`r${this.#nextNumber++}`);
+  }
+
+  /** f+1 active and f+1 passive ones; replica i runs variant i mod n. */
+  bootCommand(): Command {
+    const { quorum, options } = this.#core;
+    const members: Membership[] = [];
+    for (let i = 0; i < 2 * quorum; i++) {
+      const role = i < quorum ? 'active' : 'passive';
+      members.push({ replica: this.#newId(), manager: options.manager, variant: i % options.variants, role });
+    }
+    return { type: 'boot', manager: options.manager, members };
+  }
+
+  /** What a change of the group means for the replicas here. */
+  changed(now: number, change: Change): void {
+    for (const { replica } of change.left) {
+      const local = this.#locals.get(replica);
+      if (local !== undefined) this.remove(local);
+    }
+    for (const member of change.woken) {
+      const local = this.#locals.get(member.replica);
+      if (local !== undefined) this.#wake(now, local);
+    }
+    for (const member of change.joined) {
+      if (member.manager !== this.#core.options.manager) continue;
+      const local = this.#locals.get(member.replica);
+      if (local !== undefined) this.#place(now, local);
+      else if (this.#core.group.get(member.replica) !== undefined) {
+        this.#start(now, member.replica, member.variant);
+      }
+    }
+  }
+
+  #start(now: number, id: ReplicaId, variant: number): void {
+    // Once entry 0 is decided, the verified state takes the place of what a start wrote.
+    const decided = this.#core.order.decided >= 0;
+    this.#locals.set(id, {
+      id,
+      variant,
+      phase: 'starting',
+      since: now,
+      applied: toIndex(-1),
+      owed: [{ type: 'result', index: toIndex(0), void: decided }],
+      faulty: false,
+    });
+    this.#core.emit({ type: 'start', replica: id, variant });
+  }
+
+  /** Its service is up. */
+  started(now: number, local: Local): void {
+    this.#failedStarts = 0;
+    local.phase = 'started';
+    local.since = now;
+    if (this.#core.order.decided >= 0) this.#fill(now, local);
+  }
+
+  /** Entry 0 is decided: who agreed has its state already. */
+  startDecided(now: number, slot: Slot): void {
+    for (const local of [...this.#locals.values()]) {
+      if (local.phase !== 'started' || local.faulty) continue;
+      const vote = slot.votes.get(local.id);
+      if (vote !== undefined && slot.decision !== null && sameVote(vote, slot.decision)) {
+        local.applied = slot.index;
+        this.#ready(now, local);
+      } else this.#fill(now, local);
+    }
+  }
+
+  #fill(now: number, local: Local): void {
+    local.applied = this.#core.order.decided;
+    this.#core.emit({ type: 'import', replica: local.id, through: local.applied });
+    this.#ready(now, local);
+  }
+
+  #ready(now: number, local: Local): void {
+    this.#everReady = true;
+    local.since = now;
+    if (this.#core.group.get(local.id)?.role === 'active') return this.#place(now, local);
+    local.phase = 'joining';
+    this.#askDigest(local, local.applied, null);
+  }
+
+  /** All that it was sent is in its state. */
+  confirmed(now: number, local: Local): void {
+    if (this.#core.group.get(local.id) !== undefined) return this.#place(now, local);
+    const { manager } = this.#core.options;
+    const member: Membership = { replica: local.id, manager, variant: local.variant, role: 'passive' };
+    this.#core.propose({ type: 'join', member });
+  }
+
+  #place(now: number, local: Local): void {
+    if (local.faulty) return;
+    if (this.#core.group.get(local.id)?.role === 'active') this.#execute(now, local);
+    else this.#suspend(local);
+  }
+
+  #suspend(local: Local): void {
+    local.phase = 'suspended';
+    this.#core.emit({ type: 'suspend', replica: local.id });
+  }
+
+  #wake(now: number, local: Local): void {
+    if (local.phase === 'suspended') this.#core.emit({ type: 'resume', replica: local.id });
+    if (local.phase === 'suspended' || local.phase === 'refreshing') this.#execute(now, local);
+  }
+
+  #execute(now: number, local: Local): void {
+    local.phase = 'executing';
+    local.since = now;
+    this.#catchUp(local, this.#core.order.decided);
+    for (const slot of this.#core.order.undecided()) if (executable(slot)) this.#feedOne(local, slot);
+  }
+
+  #catchUp(local: Local, through: Index): void {
+    if (local.applied >= through) return;
+    const from = toIndex(local.applied + 1);
+    this.#core.emit({ type: 'apply', replica: local.id, from, through });
+    local.applied = through;
+  }
+
+  feed(slot: Slot): void {
+    if (slot.index === 0) return;
+    for (const local of this.#locals.values()) if (local.phase === 'executing') this.#feedOne(local, slot);
+  }
+
+  #feedOne(local: Local, slot: Slot): void {
+    local.owed.push({ type: 'result', index: slot.index, void: false });
+    const { index, time, tickFrom } = slot;
+    this.#core.emit({ type: 'execute', replica: local.id, index, time, tickFrom });
+  }
+
+  /** After a skip: back to the verified state, then on with what comes behind the skipped entry. */
+  restore(now: number, skipped: Slot): void {
+    const before = toIndex(skipped.index - 1);
+    for (const local of [...this.#locals.values()]) {
+      if (local.phase !== 'executing' || local.faulty) continue;
+      const oldest = oldestOwed(local);
+      if (skipped.skipped === 'timeout' && oldest !== null && oldest <= skipped.index) {
+        this.#core.fault(now, local, 'late', skipped.index);
+        continue;
+      }
+      for (const owed of local.owed) if (owed.type === 'result') owed.void = true;
+      local.applied = before;
+      this.#core.emit({ type: 'import', replica: local.id, through: before });
+      this.#execute(now, local);
+    }
+  }
+
+  #askDigest(local: Local, index: Index, expected: Digest | null): void {
+    local.owed.push({ type: 'digest', index, expected });
+    this.#core.emit({ type: 'digest', replica: local.id });
+  }
+
+  refreshing(): boolean {
+    for (const local of this.#locals.values()) if (local.phase === 'refreshing') return true;
+    return false;
+  }
+
+  /** Wakes one suspended replica that is behind the mark; false when there is none. */
+  refreshNext(now: number, round: { mark: Index; digest: Digest; exporting: boolean }): boolean {
+    for (const local of this.#locals.values()) {
+      if (local.phase !== 'suspended' || local.faulty || local.applied >= round.mark) continue;
+      local.phase = 'refreshing';
+      local.since = now;
+      this.#core.emit({ type: 'resume', replica: local.id });
+      this.#catchUp(local, round.mark);
+      this.#askDigest(local, round.mark, round.digest);
+      if (round.exporting) {
+        local.owed.push({ type: 'export', index: round.mark });
+        this.#core.emit({ type: 'export', replica: local.id, index: round.mark });
+      }
+      return true;
+    }
+    return false;
+  }
+
+  /** Back to sleep, when all that was asked of it is answered. */
+  refreshed(local: Local): void {
+    if (local.phase === 'refreshing' && local.owed.length === 0) this.#suspend(local);
+  }
+
+  /** The last entry whose update no replica here will ask for again; `decided` when none is waiting for updates. */
+  appliedByAll(): Index {
+    let least = this.#core.order.decided;
+    for (const local of this.#locals.values()) {
+      const waiting =
+        local.phase === 'suspended' || local.phase === 'refreshing' || local.phase === 'joining';
+      if (waiting && local.applied < least) least = local.applied;
+    }
+    return least;
+  }
+
+  anySuspended(): boolean {
+    for (const local of this.#locals.values()) if (local.phase === 'suspended') return true;
+    return false;
+  }
+
+  oldestOwed(): Index | null {
+    let oldest: Index | null = null;
+    for (const local of this.#locals.values()) {
+      const owed = oldestOwed(local);
+      if (owed !== null && (oldest === null || owed < oldest)) oldest = owed;
+    }
+    return oldest;
+  }
+
+  remove(local: Local): void {
+    this.#locals.delete(local.id);
+    this.#core.emit({ type: 'stop', replica: local.id });
+  }
+
+  failed(now: number, local: Local): void {
+    const seen = this.#faultsOfVariant[local.variant] ?? 0;
+    this.#faultsOfVariant[local.variant] = seen + 1;
+    if (local.phase !== 'starting') return;
+    this.#failedStarts++;
+    const delay = Math.min(START_RETRY_MAX_MS, START_RETRY_MS * 2 ** this.#failedStarts);
+    this.#startNotBefore = now + delay;
+    if (!this.#everReady && this.#failedStarts > this.#core.options.faults) this.halt('start-failed');
+  }
+
+  halt(reason: 'start-failed' | 'start-differs'): void {
+    if (!this.#halted) this.#core.emit({ type: 'halt', reason });
+    this.#halted = true;
+  }
+
+  /** Starts what is missing to 2f+2 replicas. */
+  replenish(now: number): void {
+    const { group, quorum } = this.#core;
+    if (this.#halted || now < this.#startNotBefore) return;
+    let present = 0;
+    for (const local of this.#locals.values()) if (!local.faulty) present++;
+    const alone = present < quorum;
+    if (
+      group.suspicion !== null &&
+      !alone &&
+      now - this.#core.decidedAt < REPLACE_DURING_SUSPICION_AFTER_MS
+    ) {
+      return;
+    }
+    for (; present < 2 * quorum; present++) this.#start(now, this.#newId(), this.#leastFaulty());
+  }
+
+  #leastFaulty(): number {
+    const used = this.#faultsOfVariant.map(() => 0);
+    for (const local of this.#locals.values()) used[local.variant] = (used[local.variant] ?? 0) + 1;
+    let best = 0;
+    const rank = (variant: number): number =>
+      (this.#faultsOfVariant[variant] ?? 0) * 1000 + (used[variant] ?? 0);
+    for (let variant = 1; variant < used.length; variant++) if (rank(variant) < rank(best)) best = variant;
+    return best;
+  }
+
+  view(): CoreView['replicas'] {
+    return [...this.#locals.values()].map((local) => ({
+      id: local.id,
+      variant: local.variant,
+      role: this.#core.group.get(local.id)?.role ?? 'passive',
+      state: STATE_OF[local.phase],
+      applied:
+        local.phase === 'executing'
+          ? toIndex((oldestOwed(local) ?? this.#core.order.head + 1) - 1)
+          : local.applied,
+    }));
+  }
+}
+
+const STATE_OF = {
+  starting: 'starting',
+  started: 'starting',
+  joining: 'starting',
+  suspended: 'suspended',
+  refreshing: 'running',
+  executing: 'running',
+} as const satisfies Record<Local['phase'], CoreView['replicas'][number]['state']>;

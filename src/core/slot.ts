@@ -1,0 +1,38 @@
+/** One entry on its way from being ordered to being decided, answered and released. */
+import type { Entry, SkipReason } from './entry.ts';
+import type { Vote } from './event.ts';
+import type { Index, ReplicaId } from './ids.ts';
+import type { KeyUse } from './keys.ts';
+
+export interface Slot {
+  readonly index: Index;
+  readonly entry: Entry;
+  /** Agreed wall clock of the entry. */
+  readonly time: number;
+  /** Agreed wall clock of the tick before it. */
+  readonly tickFrom: number;
+  /** For a request with a key. */
+  readonly use: KeyUse | null;
+  readonly orderedAt: number;
+  readonly votes: Map<ReplicaId, Vote>;
+  firstVoteAt: number;
+  /** Replicas whose domain ended while they executed it; counted at ordered `expel`s. */
+  crashes: number;
+  skipped: SkipReason | null;
+  decision: Vote | null;
+}
+
+/** Whether replicas execute it and vote on it. */
+export function executable(slot: Slot): boolean {
+  if (slot.skipped !== null) return false;
+  switch (slot.entry.type) {
+    case 'start':
+    case 'tick':
+    case 'mark':
+      return true;
+    case 'request':
+      return slot.use === null || slot.use.type === 'first';
+    case 'command':
+      return false;
+  }
+}

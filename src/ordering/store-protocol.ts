@@ -1,0 +1,83 @@
+/**
+ * What goes from the store to its thread: one packed buffer a batch, handed over without a copy.
+ *
+ * A record is `u8 kind, f64 index, u32 length, bytes`.
+ */
+import { Reader, Writer } from '../wire/bytes.ts';
+
+export const RECORD = {
+  /** An entry of the order. */
+  entry: 1,
+  /** The decided update of an entry. */
+  update: 2,
+  /** The decided reply of an entry with an idempotency key. */
+  reply: 3,
+  /** The entry up to which updates are recorded. */
+  decided: 4,
+  /** Entries up to here, but for entry 0, are not needed any more; the bytes say where the order goes on. */
+  truncateOrder: 5,
+  truncateUpdates: 6,
+  forgetReply: 7,
+  /** The checkpoint file in force. */
+  checkpoint: 8,
+  /** Number of the next replica. */
+  nextReplica: 9,
+} as const;
+
+export type RecordKind = (typeof RECORD)[keyof typeof RECORD];
+
+export interface StoreRecord {
+  readonly kind: RecordKind;
+  readonly index: number;
+  readonly bytes: Uint8Array;
+}
+
+const HEAD_BYTES = 13;
+
+export function packBatch(records: readonly StoreRecord[]): ArrayBuffer {
+  let size = 0;
+  for (const { bytes } of records) size += HEAD_BYTES + bytes.length;
+  const packed = new ArrayBuffer(size);
+  const writer = new Writer(Buffer.from(packed));
+  for (const { kind, index, bytes } of records) writer.u8(kind).f64(index).u32(bytes.length).raw(bytes);
+  return packed;
+}
+
+export function* unpackBatch(packed: ArrayBuffer): Iterable<StoreRecord> {
+  const reader = new Reader(Buffer.from(packed));
+  while (reader.left > 0) {
+    const kind = reader.u8() as RecordKind;
+    const index = reader.f64();
+    yield { kind, index, bytes: reader.bytes(reader.u32()) };
+  }
+}
+
+export interface Recovery {
+  /** The order goes on here; what came before it was truncated. */
+  readonly first: number;
+  readonly timeMs: number;
+  readonly tickMs: number;
+  /** Updates are recorded up to here; -1 when there is none. */
+  readonly decided: number;
+  readonly nextReplica: number;
+  readonly checkpoint: { readonly index: number; readonly file: string } | null;
+}
+
+export type StoreRequest =
+  | { readonly type: 'batch'; readonly batch: ArrayBuffer }
+  | { readonly type: 'updates'; readonly id: number; readonly from: number; readonly through: number }
+  | { readonly type: 'reply'; readonly id: number; readonly index: number }
+  | { readonly type: 'close' };
+
+export type StoreAnswer =
+  | {
+      readonly type: 'opened';
+      readonly recovery: Recovery;
+      readonly entries: readonly { readonly index: number; readonly bytes: Uint8Array }[];
+      readonly keys: readonly { readonly index: number; readonly key: string; readonly fingerprint: string }[];
+    }
+  | { readonly type: 'refused'; readonly code: 'busy' | 'damaged' | 'foreign' | 'failed'; readonly message: string }
+  | { readonly type: 'durable' }
+  | { readonly type: 'rows'; readonly id: number; readonly rows: readonly Uint8Array[] }
+  | { readonly type: 'failed'; readonly message: string }
+  | { readonly type: 'closed' };

@@ -1,0 +1,156 @@
+/**
+ * The thread that owns the store's database: one transaction, and so one fsync, a batch.
+ *
+ * The database is locked for as long as the thread lives, which is what keeps a second manager out. A damaged
+ * database is refused, never repaired by guessing.
+ */
+import { DatabaseSync } from 'node:sqlite';
+import { parentPort, workerData } from 'node:worker_threads';
+import { messageOf } from '../errors.ts';
+import { decodeEntry } from '../wire/entry.ts';
+import {
+  RECORD,
+  type Recovery,
+  type StoreAnswer,
+  type StoreRecord,
+  type StoreRequest,
+  unpackBatch,
+} from './store-protocol.ts';
+
+const SCHEMA = `
+  create table if not exists entries (idx integer primary key, bytes blob not null);
+  create table if not exists updates (idx integer primary key, bytes blob not null);
+  create table if not exists replies (idx integer primary key, key text not null, fingerprint text not null, bytes blob);
+  create table if not exists facts (name text primary key, value text not null);`;
+
+/** The service whose data this is; written once. */
+const { path, service } = workerData as { path: string; service: string };
+
+function answer(message: StoreAnswer): void {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin
+  parentPort?.postMessage(message);
+}
+
+function open(): DatabaseSync | null {
+  try {
+    const db = new DatabaseSync(path, { timeout: 0 });
+    db.exec('pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full');
+    db.exec(`begin immediate; ${SCHEMA} commit`);
+    const known = db.prepare(`select value from facts where name = 'service'`).get()?.['value'];
+    if (known !== undefined && known !== service) {
+      answer({ type: 'refused', code: 'foreign', message: String(known) });
+      return null;
+    }
+    db.prepare(`insert or ignore into facts values ('service', ?)`).run(service);
+    return db;
+  } catch (error) {
+    const { errcode } = error as { errcode?: number };
+    const primary = (errcode ?? 0) % 256;
+    const code = primary === 5 || primary === 6 ? 'busy' : primary === 11 || primary === 26 ? 'damaged' : 'failed';
+    answer({ type: 'refused', code, message: messageOf(error) });
+    return null;
+  }
+}
+
+class StoreThread {
+  readonly #db: DatabaseSync;
+  readonly #fact;
+  readonly #carryOut: Record<number, (record: StoreRecord) => void>;
+
+  constructor(db: DatabaseSync) {
+    this.#db = db;
+    this.#fact = db.prepare('insert or replace into facts values (?, ?)');
+    const entry = db.prepare('insert into entries values (?, ?)');
+    const update = db.prepare('insert or replace into updates values (?, ?)');
+    const reply = db.prepare('update replies set bytes = ? where idx = ?');
+    const key = db.prepare('insert or ignore into replies values (?, ?, ?, null)');
+    const truncateOrder = db.prepare('delete from entries where idx > 0 and idx <= ?');
+    const truncateUpdates = db.prepare('delete from updates where idx <= ?');
+    const forgetReply = db.prepare('delete from replies where idx = ?');
+    this.#carryOut = {
+      [RECORD.entry]: ({ index, bytes }) => {
+        entry.run(index, bytes);
+        const decoded = decodeEntry(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+        if (decoded.key !== null) key.run(index, decoded.key.key, decoded.key.fingerprint);
+      },
+      [RECORD.update]: ({ index, bytes }) => update.run(index, bytes),
+      [RECORD.reply]: ({ index, bytes }) => reply.run(bytes, index),
+      [RECORD.decided]: ({ index }) => this.#fact.run('decided', String(index)),
+      [RECORD.truncateOrder]: ({ index, bytes }) => {
+        truncateOrder.run(index);
+        this.#fact.run('order', Buffer.from(bytes).toString());
+      },
+      [RECORD.truncateUpdates]: ({ index }) => truncateUpdates.run(index),
+      [RECORD.forgetReply]: ({ index }) => forgetReply.run(index),
+      [RECORD.checkpoint]: ({ bytes }) => this.#fact.run('checkpoint', Buffer.from(bytes).toString()),
+      [RECORD.nextReplica]: ({ index }) => this.#fact.run('nextReplica', String(index)),
+    };
+  }
+
+  #read(name: string): string | null {
+    const row = this.#db.prepare('select value from facts where name = ?').get(name);
+    return row === undefined ? null : String(row['value']);
+  }
+
+  opened(): void {
+    const order = JSON.parse(this.#read('order') ?? '{"first":0,"timeMs":0,"tickMs":0}') as {
+      first: number;
+      timeMs: number;
+      tickMs: number;
+    };
+    const recovery: Recovery = {
+      ...order,
+      decided: Number(this.#read('decided') ?? -1),
+      nextReplica: Number(this.#read('nextReplica') ?? 0),
+      checkpoint: JSON.parse(this.#read('checkpoint') ?? 'null') as Recovery['checkpoint'],
+    };
+    const entries = this.#db
+      .prepare('select idx, bytes from entries order by idx')
+      .all()
+      .map((row) => ({ index: Number(row['idx']), bytes: row['bytes'] as Uint8Array }));
+    const keys = this.#db
+      .prepare('select idx, key, fingerprint from replies where idx < ? order by idx')
+      .all(order.first)
+      .map((row) => ({ index: Number(row['idx']), key: String(row['key']), fingerprint: String(row['fingerprint']) }));
+    answer({ type: 'opened', recovery, entries, keys });
+  }
+
+  handle(request: StoreRequest): void {
+    switch (request.type) {
+      case 'batch':
+        this.#db.exec('begin');
+        for (const record of unpackBatch(request.batch)) this.#carryOut[record.kind]?.(record);
+        this.#db.exec('commit');
+        return answer({ type: 'durable' });
+      case 'updates': {
+        const query = this.#db.prepare('select bytes from updates where idx between ? and ? order by idx');
+        const rows = query.all(request.from, request.through).map((row) => row['bytes'] as Uint8Array);
+        return answer({ type: 'rows', id: request.id, rows });
+      }
+      case 'reply': {
+        const row = this.#db.prepare('select bytes from replies where idx = ?').get(request.index);
+        const bytes = row?.['bytes'];
+        return answer({ type: 'rows', id: request.id, rows: bytes instanceof Uint8Array ? [bytes] : [] });
+      }
+      case 'close':
+        this.#db.close();
+        answer({ type: 'closed' });
+        return parentPort?.close();
+    }
+  }
+}
+
+const db = open();
+if (db === null) parentPort?.close();
+else {
+  const thread = new StoreThread(db);
+  parentPort?.on('message', (request: StoreRequest) => {
+    try {
+      thread.handle(request);
+    } catch (error) {
+      answer({ type: 'failed', message: messageOf(error) });
+      process.exit();
+    }
+  });
+  thread.opened();
+}

@@ -1,0 +1,194 @@
+/**
+ * The manager's durable memory: the order, decided updates, replies of requests with a key, a few facts. One
+ * SQLite database in a thread of its own, so that an fsync never holds up the manager.
+ *
+ * T1. What is written together or meanwhile becomes durable together: one fsync a batch, one batch at a time.
+ * T2. Batches become durable in the order written; what is read sees all that was written before.
+ * T3. A failure to store is fatal: nothing more is acknowledged.
+ */
+import { Worker } from 'node:worker_threads';
+import { SpareError } from '../errors.ts';
+import { assert } from '../core/index.ts';
+import {
+  packBatch,
+  RECORD,
+  type Recovery,
+  type RecordKind,
+  type StoreAnswer,
+  type StoreRecord,
+  type StoreRequest,
+} from './store-protocol.ts';
+
+/** Records that nobody waits for are written with the next urgent ones, or after this time. */
+const LAZY_MS = 20;
+const NO_BYTES = new Uint8Array(0);
+
+export interface Opened {
+  readonly recovery: Recovery;
+  readonly entries: readonly { readonly index: number; readonly bytes: Buffer }[];
+  readonly keys: readonly { readonly index: number; readonly key: string; readonly fingerprint: string }[];
+}
+
+function refusal(path: string, code: 'busy' | 'damaged' | 'foreign' | 'failed', message: string): SpareError {
+  switch (code) {
+    case 'busy':
+      return new SpareError('data-folder-in-use', `Another Spare is running on ${path}.`, {
+        hint: 'Stop it first, or use another folder with --data.',
+      });
+    case 'foreign':
+      return new SpareError('data-folder-foreign', `${path} belongs to another service: ${message}.`, {
+        hint: 'Use another folder with --data; one folder holds one service.',
+      });
+    case 'damaged':
+      return new SpareError('data-folder-damaged', `${path} is not a Spare database, or it is damaged: ${message}.`, {
+        hint: 'Restore the data folder from a copy, or start anew with another --data.',
+      });
+    case 'failed':
+      return new SpareError('data-folder-unwritable', `Cannot open ${path}: ${message}.`, {
+        hint: 'The data folder must be a folder that Spare can write to; choose one with --data.',
+      });
+  }
+}
+
+export class Store {
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, (rows: readonly Uint8Array[]) => void>();
+  #nextId = 0;
+  #records: StoreRecord[] = [];
+  #urgent = false;
+  #scheduled = false;
+  #lazyTimer: NodeJS.Timeout | null = null;
+  #closed: (() => void) | null = null;
+  /** The last entry written, and what it was at each batch under way. */
+  #written = -1;
+  readonly #underWay: number[] = [];
+  /** Called when all entries up to `index` are durable. */
+  onDurable: (index: number) => void = () => {};
+  /** Called once when the store fails; nothing becomes durable after it. */
+  onFailure: (error: SpareError) => void = () => {};
+
+  private constructor(worker: Worker) {
+    this.#worker = worker;
+  }
+
+  /** `service` names whose data it is. Throws `SpareError` data-folder-*. */
+  static async open(path: string, service: string): Promise<{ store: Store; opened: Opened }> {
+    const worker = new Worker(new URL('./store-thread.ts', import.meta.url), { workerData: { path, service } });
+    const first = await new Promise<StoreAnswer>((resolve, reject) => {
+      worker.once('message', resolve);
+      worker.once('error', reject);
+    });
+    if (first.type === 'refused') {
+      await worker.terminate();
+      throw refusal(path, first.code, first.message);
+    }
+    assert(first.type === 'opened', 'the store answers opened first');
+    const store = new Store(worker);
+    store.#listen();
+    const entries = first.entries.map(({ index, bytes }) => ({ index, bytes: Buffer.from(bytes) }));
+    store.#written = entries.at(-1)?.index ?? first.recovery.first - 1;
+    return { store, opened: { recovery: first.recovery, entries, keys: first.keys } };
+  }
+
+  #listen(): void {
+    this.#worker.on('message', (message: StoreAnswer) => this.#answered(message));
+    this.#worker.on('error', (error) => this.#failed(error.message));
+  }
+
+  #answered(message: StoreAnswer): void {
+    switch (message.type) {
+      case 'durable':
+        this.onDurable(this.#underWay.shift() ?? -1);
+        return this.#flushUrgent();
+      case 'rows':
+        this.#waiting.get(message.id)?.(message.rows);
+        this.#waiting.delete(message.id);
+        return undefined;
+      case 'failed':
+        return this.#failed(message.message);
+      case 'closed':
+        return this.#closed?.();
+      case 'opened':
+      case 'refused':
+        return undefined;
+    }
+  }
+
+  #failed(message: string): void {
+    const hint = 'Free space on its disk or repair it, then start again: what was acknowledged is kept.';
+    this.onFailure(new SpareError('storage-failed', `The store failed: ${message}.`, { hint }));
+  }
+
+  #post(request: StoreRequest, transfer: ArrayBuffer[] = []): void {
+    this.#worker.postMessage(request, transfer);
+  }
+
+  /** Somebody waits for this entry to be durable. */
+  writeEntry(index: number, bytes: Uint8Array): void {
+    this.#records.push({ kind: RECORD.entry, index, bytes });
+    this.#written = index;
+    this.#urgent = true;
+    if (this.#scheduled || this.#underWay.length > 0) return;
+    // At the end of this turn of the loop, so that entries that came together share the batch.
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#flushUrgent();
+    });
+  }
+
+  write(kind: RecordKind, index: number, bytes: Uint8Array = NO_BYTES): void {
+    this.#records.push({ kind, index, bytes });
+    this.#lazyTimer ??= setTimeout(() => {
+      this.#lazyTimer = null;
+      this.#urgent = true;
+      this.#flushUrgent();
+    }, LAZY_MS);
+  }
+
+  #flushUrgent(): void {
+    if (this.#underWay.length === 0 && this.#urgent) this.#flush();
+  }
+
+  #flush(): void {
+    this.#urgent = false;
+    if (this.#records.length === 0) return;
+    const batch = packBatch(this.#records);
+    this.#records = [];
+    this.#underWay.push(this.#written);
+    this.#post({ type: 'batch', batch }, [batch]);
+  }
+
+  #ask(request: (id: number) => StoreRequest): Promise<readonly Uint8Array[]> {
+    this.#flush();
+    const id = this.#nextId++;
+    return new Promise((resolve) => {
+      this.#waiting.set(id, resolve);
+      this.#post(request(id));
+    });
+  }
+
+  /** Decided updates `from` to `through`, both included, in order; entries that changed nothing have none. */
+  async updates(from: number, through: number): Promise<Buffer[]> {
+    const rows = await this.#ask((id) => ({ type: 'updates', id, from, through }));
+    return rows.map((row) => Buffer.from(row));
+  }
+
+  /** The reply that was decided for an entry with a key, or null. */
+  async reply(index: number): Promise<Buffer | null> {
+    const [row] = await this.#ask((id) => ({ type: 'reply', id, index }));
+    return row === undefined ? null : Buffer.from(row);
+  }
+
+  async close(): Promise<void> {
+    if (this.#lazyTimer !== null) clearTimeout(this.#lazyTimer);
+    const closed = new Promise<void>((resolve) => {
+      this.#closed = resolve;
+    });
+    this.#worker.once('exit', () => this.#closed?.());
+    this.#flush();
+    this.#post({ type: 'close' });
+    await closed;
+    await this.#worker.terminate();
+  }
+}

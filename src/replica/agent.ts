@@ -1,0 +1,197 @@
+/**
+ * The replica agent: the process beside the service inside a domain. It works one order of the manager after
+ * another (`wire/channel.ts`): starts the service, sets the agreed clock and randomness, feeds it entries, captures
+ * what each one changed, applies what others executed, digests, exports and imports the state.
+ *
+ * Nothing here is trusted by the manager: this process shares its domain with the service.
+ */
+import { mkdirSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { messageOf } from '../errors.ts';
+import { CHUNK_BYTES, type Order, type StartOrder, decodeOrder, ORDER_BYTES_MAX } from '../wire/channel.ts';
+import { chunkFrames, digestAnswer, failedFrames, resultFrames } from '../wire/channel.ts';
+import { decodeEntry } from '../wire/entry.ts';
+import { type Frame, FrameReader } from '../wire/frames.ts';
+import { decodeRequest, encodeReply } from '../wire/http.ts';
+import { preloadPath } from './determinism/build.ts';
+import { Clock } from './determinism/clock.ts';
+import { TickServer } from './determinism/tick.ts';
+import { Service } from './service.ts';
+import { createSqliteState } from './state/sqlite.ts';
+import type { State } from './state/state.ts';
+
+const CHANNEL_FD = 3;
+const TICK_TIMEOUT_MS = 5000;
+const EMPTY = new Uint8Array(0);
+
+function environment(name: string): string {
+  const value = process.env[name];
+  if (value === undefined) throw new Error(`${name} is not set; the agent is started by a domain driver.`);
+  return value;
+}
+
+/** What the service finds in its environment besides its own settings: the determinism layer. */
+function serviceEnvironment(start: StartOrder, clockPath: string, tickPath: string): Record<string, string> {
+  const module = fileURLToPath(new URL('./determinism/node.mjs', import.meta.url));
+  const preload = preloadPath();
+  const fixed: Record<string, string> = {};
+  for (const name of ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ']) fixed[name] = process.env[name] ?? '';
+  const ownOptions = start.env['NODE_OPTIONS'];
+  return {
+    ...fixed,
+    ...start.env,
+    SPARE_CLOCK: clockPath,
+    SPARE_TICK: tickPath,
+    NODE_OPTIONS: `--import=${module}${ownOptions === undefined ? '' : ` ${ownOptions}`}`,
+    ...(preload === null ? {} : { LD_PRELOAD: preload }),
+  };
+}
+
+class Agent {
+  readonly #channel: Socket;
+  readonly #runFolder = environment('SPARE_RUN');
+  readonly #workFolder = environment('SPARE_WORK');
+  #orders: Order[] = [];
+  #working = false;
+  #clock: Clock | null = null;
+  #ticks: TickServer | null = null;
+  #service: Service | null = null;
+  #state: State | null = null;
+  /** A start that waits for the initial state. */
+  #starting: StartOrder | null = null;
+  #chunks: Buffer[] = [];
+
+  constructor(channel: Socket) {
+    this.#channel = channel;
+    const reader = new FrameReader(ORDER_BYTES_MAX);
+    channel.on('data', (chunk: Buffer) => this.#take(reader.read(chunk)));
+    channel.on('error', () => process.exit(0));
+    channel.on('close', () => process.exit(0));
+  }
+
+  #take(frames: Frame[]): void {
+    for (const frame of frames) this.#orders.push(decodeOrder(frame));
+    if (!this.#working) void this.#work();
+  }
+
+  async #work(): Promise<void> {
+    this.#working = true;
+    try {
+      while (this.#orders.length > 0) {
+        const orders = this.#orders;
+        this.#orders = [];
+        for (const order of orders) await this.#carryOut(order);
+      }
+    } catch (error) {
+      this.#fail(messageOf(error));
+    }
+    this.#working = false;
+  }
+
+  #fail(message: string): void {
+    this.#send(failedFrames(message));
+    this.#channel.end(() => process.exit(1));
+  }
+
+  #send(parts: readonly Uint8Array[]): void {
+    if (this.#channel.writableCorked === 0) {
+      this.#channel.cork();
+      setImmediate(() => this.#channel.uncork());
+    }
+    for (const part of parts) if (part.length > 0) this.#channel.write(part);
+  }
+
+  get #running(): { clock: Clock; ticks: TickServer; service: Service; state: State } {
+    if (this.#clock === null || this.#ticks === null || this.#service === null || this.#state === null) {
+      throw new Error('An order came before the service was started.');
+    }
+    return { clock: this.#clock, ticks: this.#ticks, service: this.#service, state: this.#state };
+  }
+
+  async #carryOut(order: Order): Promise<void> {
+    switch (order.type) {
+      case 'start':
+        this.#starting = order.order;
+        if (!order.order.hasBase) await this.#start(order.order, null);
+        return;
+      case 'import':
+        return await this.#import(order.chunk, order.last);
+      case 'execute':
+        return await this.#execute(order);
+      case 'apply':
+        return this.#running.state.apply(order.update);
+      case 'digest':
+        this.#running.state.flush();
+        return this.#send(digestAnswer(this.#running.state.digest()));
+      case 'export':
+        return this.#export();
+    }
+  }
+
+  async #start(start: StartOrder, base: Uint8Array | null): Promise<void> {
+    this.#starting = null;
+    mkdirSync(this.#runFolder, { recursive: true });
+    const clockPath = join(this.#runFolder, 'clock');
+    const tickPath = join(this.#runFolder, 'tick');
+    this.#clock = new Clock(clockPath);
+    this.#clock.set({
+      index: 0,
+      timeMs: start.timeMs,
+      tickFromMs: start.timeMs,
+      seed: Buffer.from(start.seed, 'base64'),
+    });
+    this.#ticks = await TickServer.listen(tickPath);
+    this.#state = createSqliteState(start.state.map((file) => resolve(this.#workFolder, file)));
+    this.#state.prepare(base);
+    this.#service = await Service.start(
+      {
+        command: start.command,
+        env: serviceEnvironment(start, clockPath, tickPath),
+        folder: this.#workFolder,
+        port: start.port,
+        timeoutMs: start.timeoutMs,
+        replyBytesMax: start.replyBytesMax,
+      },
+      (why) => this.#fail(`The service ended: ${why}.`),
+    );
+    this.#state.open();
+    this.#send(resultFrames(0, EMPTY, this.#state.capture()));
+  }
+
+  async #import(chunk: Buffer, last: boolean): Promise<void> {
+    this.#chunks.push(chunk);
+    if (!last) return;
+    const chunks = this.#chunks;
+    this.#chunks = [];
+    if (this.#starting !== null) await this.#start(this.#starting, Buffer.concat(chunks));
+    else this.#running.state.import(chunks);
+  }
+
+  async #execute(order: Extract<Order, { type: 'execute' }>): Promise<void> {
+    const { clock, ticks, service, state } = this.#running;
+    const entry = decodeEntry(order.entry);
+    // What was applied before must be seen by what is executed now.
+    state.flush();
+    clock.set({ index: order.index, timeMs: order.timeMs, tickFromMs: order.tickFromMs, seed: entry.seed });
+    let reply: Uint8Array = EMPTY;
+    if (entry.kind === 'request') reply = encodeReply(await service.ask(decodeRequest(entry.body)));
+    else if (entry.kind === 'tick') await ticks.tick(TICK_TIMEOUT_MS);
+    const update = state.capture();
+    if (entry.kind === 'mark') reply = state.digest();
+    this.#send(resultFrames(order.index, reply, update));
+  }
+
+  #export(): void {
+    this.#running.state.flush();
+    let pending: Uint8Array = EMPTY;
+    for (const chunk of this.#running.state.export(CHUNK_BYTES)) {
+      if (pending.length > 0) this.#send(chunkFrames(pending, false));
+      pending = chunk;
+    }
+    this.#send(chunkFrames(pending, true));
+  }
+}
+
+void new Agent(new Socket({ fd: CHANNEL_FD, readable: true, writable: true }));

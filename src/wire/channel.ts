@@ -1,0 +1,173 @@
+/**
+ * What a manager tells a replica's agent, and what the agent answers. The agent works one order after another and
+ * answers in that order, so that neither side needs request numbers:
+ *
+ * | order     | answer                                                                            |
+ * |-----------|-----------------------------------------------------------------------------------|
+ * | `start`   | `result` of index 0 (the reply is empty, the update is what the start wrote)        |
+ * | `execute` | `result`                                                                          |
+ * | `digest`  | `digest` of the state, all updates written                                         |
+ * | `export`  | `chunk`s, the last one marked                                                     |
+ * | `import`  | none; an import is a run of chunks, the last one marked                           |
+ * | `apply`   | none                                                                              |
+ *
+ * Any order may be answered by `failed` instead, with a sentence for the operator, and the agent ends.
+ */
+import { MalformedError, Reader } from './bytes.ts';
+import { FRAME_HEAD_BYTES, type Frame, frameHead } from './frames.ts';
+
+export interface StartOrder {
+  readonly timeMs: number;
+  readonly seed: string;
+  readonly command: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly port: number;
+  /** Database files, relative to the working folder. */
+  readonly state: readonly string[];
+  /** Whether the initial state follows as an `import`. */
+  readonly hasBase: boolean;
+  /** How long the service may take to listen, milliseconds. */
+  readonly timeoutMs: number;
+  readonly replyBytesMax: number;
+}
+
+const ORDER = { start: 1, execute: 2, apply: 3, digest: 4, export: 5, import: 6 } as const;
+const ANSWER = { result: 1, digest: 2, chunk: 3, failed: 4 } as const;
+
+/** Frames to an agent may be as large as a request or a chunk of state. */
+export const ORDER_BYTES_MAX: number = 64 * 1024 * 1024;
+export const CHUNK_BYTES: number = 1024 * 1024;
+const FAILED_BYTES_MAX = 4096;
+
+/** The initial state follows as an `import` before the start when there is one. */
+export function startFrames(order: StartOrder): Buffer[] {
+  const json = Buffer.from(JSON.stringify(order));
+  return [frameHead(ORDER.start, json.length), json];
+}
+
+/** `entry` is the entry's own encoding, sent as it is. `timeMs` and `tickFromMs` are the agreed times. */
+export function executeFrames(index: number, timeMs: number, tickFromMs: number, entry: Buffer): Buffer[] {
+  const head = frameHead(ORDER.execute, 24 + entry.length, 24);
+  head.writeDoubleLE(index, FRAME_HEAD_BYTES);
+  head.writeDoubleLE(timeMs, FRAME_HEAD_BYTES + 8);
+  head.writeDoubleLE(tickFromMs, FRAME_HEAD_BYTES + 16);
+  return [head, entry];
+}
+
+export function applyFrames(update: Buffer): Buffer[] {
+  return [frameHead(ORDER.apply, update.length), update];
+}
+
+export function digestFrames(): Buffer[] {
+  return [frameHead(ORDER.digest, 0)];
+}
+
+export function exportFrames(): Buffer[] {
+  return [frameHead(ORDER.export, 0)];
+}
+
+export function importFrames(chunk: Buffer, last: boolean): Buffer[] {
+  const head = frameHead(ORDER.import, 1 + chunk.length, 1);
+  head[FRAME_HEAD_BYTES] = last ? 1 : 0;
+  return [head, chunk];
+}
+
+export type Order =
+  | { readonly type: 'start'; readonly order: StartOrder }
+  | {
+      readonly type: 'execute';
+      readonly index: number;
+      readonly timeMs: number;
+      readonly tickFromMs: number;
+      readonly entry: Buffer;
+    }
+  | { readonly type: 'apply'; readonly update: Buffer }
+  | { readonly type: 'digest' }
+  | { readonly type: 'export' }
+  | { readonly type: 'import'; readonly last: boolean; readonly chunk: Buffer };
+
+/** The agent's side; the manager is trusted there. */
+export function decodeOrder(frame: Frame): Order {
+  const reader = new Reader(frame.payload);
+  switch (frame.type) {
+    case ORDER.start:
+      return { type: 'start', order: JSON.parse(frame.payload.toString()) as StartOrder };
+    case ORDER.execute:
+      return {
+        type: 'execute',
+        index: reader.integer(),
+        timeMs: reader.f64(),
+        tickFromMs: reader.f64(),
+        entry: reader.rest(),
+      };
+    case ORDER.apply:
+      return { type: 'apply', update: frame.payload };
+    case ORDER.digest:
+      return { type: 'digest' };
+    case ORDER.export:
+      return { type: 'export' };
+    case ORDER.import:
+      return { type: 'import', last: reader.u8() === 1, chunk: reader.rest() };
+    default:
+      throw new MalformedError(`unknown order ${frame.type}`);
+  }
+}
+
+/** Bytes of a replica, checked in form only: nothing in them is believed before f+1 replicas agree. */
+export type Answer =
+  | { readonly type: 'result'; readonly index: number; readonly reply: Buffer; readonly update: Buffer }
+  | { readonly type: 'digest'; readonly digest: string }
+  | { readonly type: 'chunk'; readonly last: boolean; readonly chunk: Buffer }
+  | { readonly type: 'failed'; readonly message: string };
+
+export function resultFrames(index: number, reply: Uint8Array, update: Uint8Array): Uint8Array[] {
+  const head = frameHead(ANSWER.result, 12 + reply.length + update.length, 12);
+  head.writeDoubleLE(index, FRAME_HEAD_BYTES);
+  head.writeUInt32LE(reply.length, FRAME_HEAD_BYTES + 8);
+  return [head, reply, update];
+}
+
+export function digestAnswer(digest: Uint8Array): Uint8Array[] {
+  return [frameHead(ANSWER.digest, digest.length), digest];
+}
+
+export function chunkFrames(chunk: Uint8Array, last: boolean): Uint8Array[] {
+  const head = frameHead(ANSWER.chunk, 1 + chunk.length, 1);
+  head[FRAME_HEAD_BYTES] = last ? 1 : 0;
+  return [head, chunk];
+}
+
+export function failedFrames(message: string): Uint8Array[] {
+  const text = Buffer.from(message).subarray(0, FAILED_BYTES_MAX);
+  return [frameHead(ANSWER.failed, text.length), text];
+}
+
+/** The gateway: throws `MalformedError` on anything that no honest agent sends. */
+export function decodeAnswer(frame: Frame): Answer {
+  const reader = new Reader(frame.payload);
+  switch (frame.type) {
+    case ANSWER.result: {
+      const index = reader.integer();
+      const reply = reader.bytes(reader.u32());
+      return { type: 'result', index, reply, update: reader.rest() };
+    }
+    case ANSWER.digest:
+      if (frame.payload.length !== 32) throw new MalformedError('a digest has 32 bytes');
+      return { type: 'digest', digest: frame.payload.toString('base64') };
+    case ANSWER.chunk: {
+      const last = reader.u8();
+      if (last > 1 || frame.payload.length > CHUNK_BYTES + 1) throw new MalformedError('a bad chunk');
+      return { type: 'chunk', last: last === 1, chunk: reader.rest() };
+    }
+    case ANSWER.failed:
+      if (frame.payload.length > FAILED_BYTES_MAX) throw new MalformedError('a message too long');
+      return { type: 'failed', message: printable(frame.payload.toString()) };
+    default:
+      throw new MalformedError(`unknown answer ${frame.type}`);
+  }
+}
+
+/** Text of a replica on its way to an operator's terminal: no control characters but the line feed. */
+export function printable(text: string): string {
+  return text.replace(/[^\P{C}\n]/gu, '\u{fffd}');
+}
