@@ -185,7 +185,7 @@ export class Core {
   #compare(now: number, slot: Slot, local: Local, vote: Vote, decision: Vote): void {
     if (sameVote(vote, decision)) return;
     const kind = vote.reply === decision.reply ? 'update' : slot.entry.type === 'mark' ? 'state' : 'reply';
-    this.fault(now, local, kind, slot.index);
+    this.fault(now, local, kind, slot.index, { cast: vote, decided: decision });
   }
 
   /** Decides, answers and releases whatever can be. */
@@ -282,10 +282,16 @@ export class Core {
   }
 
   /** Writes up a fault and removes its replica; once. */
-  fault(now: number, local: Local, kind: FaultKind, index: Index): void {
+  fault(
+    now: number,
+    local: Local,
+    kind: FaultKind,
+    index: Index,
+    votes: { readonly cast: Vote; readonly decided: Vote } | null = null,
+  ): void {
     if (local.faulty) return;
     local.faulty = true;
-    this.emit({ type: 'incident', fault: { replica: local.id, kind, index }, variant: local.variant });
+    this.emit({ type: 'incident', fault: { replica: local.id, kind, index }, variant: local.variant, votes });
     for (const slot of this.order.undecided()) slot.votes.delete(local.id);
     this.replicas.failed(now, local);
     if (this.group.get(local.id) === undefined) this.replicas.remove(local);

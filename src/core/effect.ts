@@ -9,6 +9,7 @@
  *     effect was recorded before, at a mark that passive replicas have reached.
  */
 import type { Command, SkipReason } from './entry.ts';
+import type { Vote } from './event.ts';
 import type { Fault } from './fault.ts';
 import type { Digest, Index, ReplicaId } from './ids.ts';
 
@@ -58,6 +59,12 @@ export type Effect =
   | { readonly type: 'refreshed'; readonly through: Index }
   | { readonly type: 'truncate-order'; readonly through: Index; readonly time: number; readonly tick: number }
   | { readonly type: 'truncate-updates'; readonly through: Index }
-  | { readonly type: 'incident'; readonly fault: Fault; readonly variant: number }
+  /** `votes`: its vote and the decided one, where the two differ. */
+  | {
+      readonly type: 'incident';
+      readonly fault: Fault;
+      readonly variant: number;
+      readonly votes: { readonly cast: Vote; readonly decided: Vote } | null;
+    }
   /** The founding replicas do not agree on the service's start, or too many of them failed. */
   | { readonly type: 'halt'; readonly reason: 'start-failed' | 'start-differs' };

@@ -74,9 +74,17 @@ export type StoreAnswer =
       readonly type: 'opened';
       readonly recovery: Recovery;
       readonly entries: readonly { readonly index: number; readonly bytes: Uint8Array }[];
-      readonly keys: readonly { readonly index: number; readonly key: string; readonly fingerprint: string }[];
+      readonly keys: readonly {
+        readonly index: number;
+        readonly key: string;
+        readonly fingerprint: string;
+      }[];
     }
-  | { readonly type: 'refused'; readonly code: 'busy' | 'damaged' | 'foreign' | 'failed'; readonly message: string }
+  | {
+      readonly type: 'refused';
+      readonly code: 'busy' | 'damaged' | 'foreign' | 'failed';
+      readonly message: string;
+    }
   | { readonly type: 'durable' }
   | { readonly type: 'rows'; readonly id: number; readonly rows: readonly Uint8Array[] }
   | { readonly type: 'failed'; readonly message: string }

@@ -46,7 +46,8 @@ function open(): DatabaseSync | null {
   } catch (error) {
     const { errcode } = error as { errcode?: number };
     const primary = (errcode ?? 0) % 256;
-    const code = primary === 5 || primary === 6 ? 'busy' : primary === 11 || primary === 26 ? 'damaged' : 'failed';
+    const code =
+      primary === 5 || primary === 6 ? 'busy' : primary === 11 || primary === 26 ? 'damaged' : 'failed';
     answer({ type: 'refused', code, message: messageOf(error) });
     return null;
   }
@@ -111,7 +112,11 @@ class StoreThread {
     const keys = this.#db
       .prepare('select idx, key, fingerprint from replies where idx < ? order by idx')
       .all(order.first)
-      .map((row) => ({ index: Number(row['idx']), key: String(row['key']), fingerprint: String(row['fingerprint']) }));
+      .map((row) => ({
+        index: Number(row['idx']),
+        key: String(row['key']),
+        fingerprint: String(row['fingerprint']),
+      }));
     answer({ type: 'opened', recovery, entries, keys });
   }
 

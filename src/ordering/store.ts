@@ -7,7 +7,7 @@
  * T3. A failure to store is fatal: nothing more is acknowledged.
  */
 import { Worker } from 'node:worker_threads';
-import { SpareError } from '../errors.ts';
+import { messageOf, SpareError } from '../errors.ts';
 import { assert } from '../core/index.ts';
 import {
   packBatch,
@@ -40,9 +40,13 @@ function refusal(path: string, code: 'busy' | 'damaged' | 'foreign' | 'failed', 
         hint: 'Use another folder with --data; one folder holds one service.',
       });
     case 'damaged':
-      return new SpareError('data-folder-damaged', `${path} is not a Spare database, or it is damaged: ${message}.`, {
-        hint: 'Restore the data folder from a copy, or start anew with another --data.',
-      });
+      return new SpareError(
+        'data-folder-damaged',
+        `${path} is not a Spare database, or it is damaged: ${message}.`,
+        {
+          hint: 'Restore the data folder from a copy, or start anew with another --data.',
+        },
+      );
     case 'failed':
       return new SpareError('data-folder-unwritable', `Cannot open ${path}: ${message}.`, {
         hint: 'The data folder must be a folder that Spare can write to; choose one with --data.',
@@ -73,7 +77,9 @@ export class Store {
 
   /** `service` names whose data it is. Throws `SpareError` data-folder-*. */
   static async open(path: string, service: string): Promise<{ store: Store; opened: Opened }> {
-    const worker = new Worker(new URL('./store-thread.ts', import.meta.url), { workerData: { path, service } });
+    const worker = new Worker(new URL('./store-thread.ts', import.meta.url), {
+      workerData: { path, service },
+    });
     const first = await new Promise<StoreAnswer>((resolve, reject) => {
       worker.once('message', resolve);
       worker.once('error', reject);
@@ -92,7 +98,7 @@ export class Store {
 
   #listen(): void {
     this.#worker.on('message', (message: StoreAnswer) => this.#answered(message));
-    this.#worker.on('error', (error) => this.#failed(error.message));
+    this.#worker.on('error', (error: unknown) => this.#failed(messageOf(error)));
   }
 
   #answered(message: StoreAnswer): void {

@@ -50,7 +50,10 @@ export class Service {
       keepAliveTimeout: 1000,
     });
     child.once('error', (error) => (this.#ended = error.message));
-    child.once('exit', (code, signal) => (this.#ended ??= signal === null ? `exit status ${code}` : `killed by ${signal}`));
+    child.once(
+      'exit',
+      (code, signal) => (this.#ended ??= signal === null ? `exit status ${code}` : `killed by ${signal}`),
+    );
   }
 
   /** Resolves when the service listens. Throws an Error that says why it does not. */
@@ -73,9 +76,12 @@ export class Service {
     const name = command.join(' ');
     const until = process.hrtime.bigint() + BigInt(timeoutMs) * 1_000_000n;
     while (!(await this.#reachable())) {
-      if (this.#ended !== null) throw new Error(`The service ended before it listened: \`${name}\`: ${this.#ended}.`);
+      if (this.#ended !== null)
+        throw new Error(`The service ended before it listened: \`${name}\`: ${this.#ended}.`);
       if (process.hrtime.bigint() > until) {
-        throw new Error(`The service did not listen on port ${port} ($PORT) within ${timeoutMs / 1000} s: \`${name}\`.`);
+        throw new Error(
+          `The service did not listen on port ${port} ($PORT) within ${timeoutMs / 1000} s: \`${name}\`.`,
+        );
       }
       await delay(POLL_MS);
     }
@@ -113,7 +119,8 @@ export class Service {
         onResponseStart: (controller, statusCode) => {
           if (statusCode < 200) return;
           status = statusCode;
-          headers = endToEndHeaders((controller.rawHeaders as Buffer[]).map((part) => part.toString('latin1')));
+          const raw = (controller.rawHeaders as Buffer[]).map((part) => part.toString('latin1'));
+          headers = endToEndHeaders(raw, request.method === 'HEAD');
         },
         onResponseData: (controller, chunk) => {
           size += chunk.length;

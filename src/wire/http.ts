@@ -82,10 +82,14 @@ export function decodeReply(bytes: Buffer): HttpReply {
     if (!HEADER_NAME.test(name) || !HEADER_VALUE.test(headers[i + 1] ?? '')) {
       throw new MalformedError(`header ${JSON.stringify(name)}`);
     }
-    if (dropped(name)) throw new MalformedError(`header ${name} is not the service's to send`);
+    if (dropped(name) && !(name === LENGTH && /^\d{1,15}$/.test(headers[i + 1] ?? '') && reader.left === 0)) {
+      throw new MalformedError(`header ${name} is not the service's to send`);
+    }
   }
   return { status, headers, body: reader.rest() };
 }
+
+const LENGTH = 'content-length';
 
 const DROPPED = new Set([
   'connection',
@@ -96,7 +100,7 @@ const DROPPED = new Set([
   'trailer',
   'transfer-encoding',
   'upgrade',
-  'content-length',
+  LENGTH,
   'date',
 ]);
 
@@ -106,9 +110,10 @@ function dropped(name: string): boolean {
 
 /**
  * What of a message's raw headers belongs to the message itself: without hop-by-hop headers (RFC 9110, 7.6.1,
- * those that `Connection` names too), and without `Content-Length` and `Date`.
+ * those that `Connection` names too), and without `Date` and `Content-Length`. The reply to a HEAD request tells the
+ * length of a body that is not there: `keepLength`.
  */
-export function endToEndHeaders(raw: readonly string[]): string[] {
+export function endToEndHeaders(raw: readonly string[], keepLength = false): string[] {
   let named: Set<string> | null = null;
   for (let i = 0; i < raw.length; i += 2) {
     const value = raw[i + 1] ?? '';
@@ -119,7 +124,8 @@ export function endToEndHeaders(raw: readonly string[]): string[] {
   const kept: string[] = [];
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i] ?? '';
-    if (!dropped(name) && named?.has(name.toLowerCase()) !== true) kept.push(name, raw[i + 1] ?? '');
+    if (keepLength && name.toLowerCase() === LENGTH) kept.push(LENGTH, raw[i + 1] ?? '');
+    else if (!dropped(name) && named?.has(name.toLowerCase()) !== true) kept.push(name, raw[i + 1] ?? '');
   }
   return kept;
 }

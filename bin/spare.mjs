@@ -1,0 +1,29 @@
+#!/usr/bin/env node
+// Starts Spare on the Node that it needs: this one when it is new enough, else the one that was installed with it.
+import { spawn } from 'node:child_process';
+import { createRequire } from 'node:module';
+import process from 'node:process';
+
+const NEEDED = 26;
+
+async function main() {
+  if (Number(process.versions.node.split('.')[0]) >= NEEDED) {
+    await import(new URL('../src/cli/main.ts', import.meta.url).href);
+    return;
+  }
+  const name = `node-${process.platform}-${process.arch}`;
+  let node;
+  try {
+    node = createRequire(import.meta.url).resolve(`${name}/bin/node`);
+  } catch {
+    console.error(
+      `spare: Node ${NEEDED} or newer is needed, this is ${process.version}, and ${name} is not installed.`,
+    );
+    process.exit(1);
+  }
+  const child = spawn(node, process.argv.slice(1), { stdio: 'inherit' });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  child.on('exit', (code, signal) => process.exit(code ?? (signal === null ? 1 : 128)));
+}
+
+await main();

@@ -1,0 +1,80 @@
+/** The command line of `spare`, and its help. */
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { messageOf, SpareError } from '../errors.ts';
+import type { Config } from './config.ts';
+
+export const HELP = `Spare makes a stateful web service survive intrusions at f+1 cost.
+
+Usage: spare run [options] -- command...
+
+Runs f+1 active and f+1 suspended copies of the service, which listens for HTTP on $PORT, and lets out
+only replies that f+1 copies agree on.
+
+  --config FILE         configuration (default: ./spare.config.ts, if there is one)
+  --faults N            copies that may fail at once, 1 to 4 (default 1)
+  --state FILE          SQLite file that holds the service's state; may be repeated
+  --listen HOST:PORT    where clients come in (default 127.0.0.1:8080)
+  --admin HOST:PORT     where the admin API listens (default 127.0.0.1:7070)
+  --data FOLDER         what must survive a crash (default .spare)
+  --hypervisor NAME     what isolates a copy: process
+  --help, --version
+
+Flags go before the configuration. Environment of the service: \`env\` in the configuration.
+`;
+
+export type Call =
+  | { readonly type: 'help' }
+  | { readonly type: 'version' }
+  | { readonly type: 'run'; readonly configFile: string | undefined; readonly flags: Config };
+
+const OPTIONS = {
+  config: { type: 'string' },
+  faults: { type: 'string' },
+  state: { type: 'string', multiple: true },
+  listen: { type: 'string' },
+  admin: { type: 'string' },
+  data: { type: 'string' },
+  hypervisor: { type: 'string' },
+  help: { type: 'boolean' },
+  version: { type: 'boolean' },
+} as const;
+
+function wrong(message: string): SpareError {
+  return new SpareError('config-invalid', message, { hint: 'See `spare --help`.' });
+}
+
+/** `args` without the program's own name. Throws `SpareError` config-invalid. */
+export function parseCall(args: readonly string[]): Call {
+  const end = args.indexOf('--');
+  const command = end === -1 ? [] : args.slice(end + 1);
+  const { values, positionals } = parseFlags(end === -1 ? args : args.slice(0, end));
+  if (values.help === true) return { type: 'help' };
+  if (values.version === true) return { type: 'version' };
+  const [verb, ...rest] = positionals;
+  if (verb === undefined) return { type: 'help' };
+  if (verb !== 'run') throw wrong(`There is no command ${JSON.stringify(verb)}.`);
+  if (rest[0] !== undefined)
+    throw wrong(`The service's command goes behind --, before ${JSON.stringify(rest[0])}.`);
+  const { faults, state, listen, admin, data, hypervisor } = values;
+  const flags: Config = {
+    ...(faults === undefined ? {} : { faults: Number(faults) }),
+    ...(state === undefined ? {} : { state }),
+    ...(listen === undefined ? {} : { listen }),
+    ...(admin === undefined ? {} : { admin }),
+    // Relative to where the call is made, not to the configuration.
+    ...(data === undefined ? {} : { data: resolve(data) }),
+    // Whether there is such a hypervisor is checked with the configuration.
+    ...(hypervisor === undefined ? {} : { hypervisor: hypervisor as 'process' }),
+    ...(command.length === 0 ? {} : { command }),
+  };
+  return { type: 'run', configFile: values.config, flags };
+}
+
+function parseFlags(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true, strict: true });
+  } catch (error) {
+    throw wrong(`${messageOf(error)}.`.replace(/\.\.$/, '.'));
+  }
+}

@@ -1,0 +1,45 @@
+/** Where a wrong vote differs from the decided one, in a sentence for a person. */
+import { MalformedError } from '../wire/bytes.ts';
+import { printable } from '../wire/channel.ts';
+import { decodeReply } from '../wire/http.ts';
+
+const EXCERPT = 60;
+
+function excerpt(bytes: Uint8Array, at: number): string {
+  const from = Math.max(0, at - EXCERPT / 3);
+  const text = Buffer.from(bytes.subarray(from, from + EXCERPT)).toString();
+  return `"${printable(text)}"`;
+}
+
+function firstDifference(a: Uint8Array, b: Uint8Array): number {
+  const shorter = Math.min(a.length, b.length);
+  for (let i = 0; i < shorter; i++) if (a[i] !== b[i]) return i;
+  return shorter;
+}
+
+/** `wrong` and `right` are encoded replies. */
+export function replyDifference(wrong: Buffer, right: Buffer): string {
+  try {
+    const a = decodeReply(wrong);
+    const b = decodeReply(right);
+    if (a.status !== b.status) return `status ${a.status} instead of ${b.status}`;
+    const header = a.headers.findIndex((text, i) => text !== b.headers[i]);
+    if (header !== -1 || a.headers.length !== b.headers.length) {
+      const at = header === -1 ? b.headers.length : header - (header % 2);
+      return `header ${printable(a.headers[at] ?? b.headers[at] ?? '')} differs`;
+    }
+    const at = firstDifference(a.body, b.body);
+    return `body differs at byte ${at}: ${excerpt(a.body, at)} instead of ${excerpt(b.body, at)}`;
+  } catch (error) {
+    if (!(error instanceof MalformedError)) throw error;
+    return `not a valid reply: ${error.message}`;
+  }
+}
+
+/** `wrong` and `right` are encoded updates: their form is the state's own. */
+export function updateDifference(wrong: Buffer, right: Buffer): string {
+  if (wrong.length === 0)
+    return `changed nothing, where others changed the state (${right.length} bytes of update)`;
+  if (right.length === 0) return `changed the state (${wrong.length} bytes of update), where others did not`;
+  return `changed the state otherwise: ${wrong.length} bytes of update instead of ${right.length}, from byte ${firstDifference(wrong, right)} on`;
+}

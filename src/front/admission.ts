@@ -1,0 +1,68 @@
+/**
+ * How many requests may be in work, and how many may wait: bounded in number and bytes, whatever clients do.
+ */
+
+export interface AdmissionLimits {
+  /** Requests ordered and not answered. */
+  readonly inFlight: number;
+  readonly inFlightBytes: number;
+  /** Requests waiting to be ordered; beyond that they are refused. */
+  readonly waiting: number;
+  readonly waitingBytes: number;
+}
+
+export interface Ticket {
+  readonly bytes: number;
+  /** Called when it is the request's turn, unless it was given up before. */
+  readonly run: () => void;
+  abandoned: boolean;
+}
+
+export class Admission {
+  readonly #limits: AdmissionLimits;
+  readonly #queue: Ticket[] = [];
+  #queueBytes = 0;
+  #running = 0;
+  #runningBytes = 0;
+
+  constructor(limits: AdmissionLimits) {
+    this.#limits = limits;
+  }
+
+  /** Runs the request now or later; false when too many wait already. */
+  enter(ticket: Ticket): boolean {
+    if (this.#queue.length === 0 && this.#fits(ticket)) {
+      this.#run(ticket);
+      return true;
+    }
+    const { waiting, waitingBytes } = this.#limits;
+    if (this.#queue.length >= waiting || this.#queueBytes + ticket.bytes > waitingBytes) return false;
+    this.#queue.push(ticket);
+    this.#queueBytes += ticket.bytes;
+    return true;
+  }
+
+  /** A request that ran is answered. */
+  leave(ticket: Ticket): void {
+    this.#running--;
+    this.#runningBytes -= ticket.bytes;
+    for (let next = this.#queue[0]; next !== undefined && this.#fits(next); next = this.#queue[0]) {
+      this.#queue.shift();
+      this.#queueBytes -= next.bytes;
+      if (!next.abandoned) this.#run(next);
+    }
+  }
+
+  #fits(ticket: Ticket): boolean {
+    const { inFlight, inFlightBytes } = this.#limits;
+    // A single request always fits: its own size is limited elsewhere.
+    if (this.#running === 0) return true;
+    return this.#running < inFlight && this.#runningBytes + ticket.bytes <= inFlightBytes;
+  }
+
+  #run(ticket: Ticket): void {
+    this.#running++;
+    this.#runningBytes += ticket.bytes;
+    ticket.run();
+  }
+}

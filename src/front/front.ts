@@ -1,0 +1,208 @@
+/**
+ * The front door: plain HTTP/1.1 in, ordered requests to the manager, agreed replies out.
+ *
+ * HTTP itself (parsing, keep-alive, chunked bodies, pipelining, `Expect: 100-continue`, header limits) is Node's.
+ *
+ * H1. A request is handed on once it has come whole; a client that leaves before that leaves no trace.
+ * H2. A client gets the agreed reply, or a plain-text error that says why there is none; never something else.
+ * H3. Bodies, waiting requests and connections are bounded.
+ */
+import { hash } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Key } from '../core/index.ts';
+import type { Verdict } from '../manager/manager.ts';
+import { MalformedError } from '../wire/bytes.ts';
+import { decodeReply, encodeRequest, endToEndHeaders, type HttpReply } from '../wire/http.ts';
+import { Admission, type AdmissionLimits, type Ticket } from './admission.ts';
+
+export interface FrontOptions {
+  readonly admission: AdmissionLimits;
+  readonly bodyBytesMax: number;
+}
+
+/** Where requests go; `done` is called once. */
+export interface Backend {
+  /** Whether the group can take requests. */
+  readonly ready: () => boolean;
+  readonly submit: (key: Key | null, request: Uint8Array, done: (verdict: Verdict) => void) => void;
+}
+
+const KEY_LENGTH_MAX = 255;
+const KEEP_ALIVE_MS = 30_000;
+const CONNECTIONS_MAX = 10_000;
+/** Handled here or by Node; the service's connection is the agent's. */
+const NOT_FORWARDED = new Set(['expect', 'x-forwarded-for']);
+
+const SKIPPED_TEXT = {
+  'no-agreement': 'The replicas of the service do not agree on a reply to this request; it had no effect.',
+  poison: 'This request ended every replica that executed it; it had no effect and is not executed again.',
+  timeout: 'The service did not answer this request in time; it had no effect.',
+} as const;
+
+export function createFront(options: FrontOptions, backend: Backend): Server {
+  const admission = new Admission(options.admission);
+  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
+    const refused = refusal(request, options, backend);
+    if (refused !== null) return refuse(request, response, ...refused);
+    receive(request, response, options.bodyBytesMax, (body) =>
+      forward(admission, backend, request, response, body),
+    );
+  });
+  server.maxConnections = CONNECTIONS_MAX;
+  server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
+    socket.end('HTTP/1.1 501 Not Implemented\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+  });
+  return server;
+}
+
+/** Status and text for what is not even read. */
+function refusal(request: IncomingMessage, options: FrontOptions, backend: Backend): [number, string] | null {
+  const { upgrade, 'content-length': length } = request.headers;
+  if (upgrade !== undefined && upgrade.toLowerCase() !== 'h2c') {
+    return [501, `Upgrading the connection (to ${JSON.stringify(upgrade)}) is not supported.`];
+  }
+  if (request.url === '*') return [501, 'The request target * is not supported.'];
+  if (Number(length ?? 0) > options.bodyBytesMax) return [413, bodyLimitText(options.bodyBytesMax)];
+  if (!backend.ready()) return [503, 'The service is starting.'];
+  return null;
+}
+
+function bodyLimitText(bytes: number): string {
+  return `The request's body is larger than the limit of ${bytes} bytes.`;
+}
+
+function refuse(request: IncomingMessage, response: ServerResponse, status: number, text: string): void {
+  const body = `${text}\n`;
+  const headers: Record<string, string | number> = {
+    'content-type': 'text/plain; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+  };
+  if (status === 503) headers['retry-after'] = 1;
+  // A body that was not read would be taken for the next request.
+  if (!request.complete) headers['connection'] = 'close';
+  response.writeHead(status, headers).end(request.method === 'HEAD' ? undefined : body);
+}
+
+function receive(
+  request: IncomingMessage,
+  response: ServerResponse,
+  limit: number,
+  whole: (body: Buffer) => void,
+): void {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  request.on('data', (chunk: Buffer) => {
+    size += chunk.length;
+    if (size <= limit) chunks.push(chunk);
+    else if (!response.headersSent) refuse(request, response, 413, bodyLimitText(limit));
+    else if (size > 2 * limit) request.destroy();
+  });
+  request.on('end', () => {
+    const [only] = chunks;
+    if (size <= limit) whole(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks));
+  });
+  request.on('error', () => {});
+}
+
+/** The request's name for itself, if it has one; `undefined` when it is not usable. */
+function keyOf(request: IncomingMessage, target: string, body: Buffer): Key | null | undefined {
+  const key = request.headers['idempotency-key'];
+  if (key === undefined || request.method === 'GET' || request.method === 'HEAD') return null;
+  if (typeof key !== 'string' || key.length > KEY_LENGTH_MAX || !/^[\x20-\x7e]+$/.test(key)) return undefined;
+  const head = `${request.method} ${target}\n${request.headers.authorization ?? ''}\n`;
+  return { key, fingerprint: hash('sha256', Buffer.concat([Buffer.from(head), body]), 'base64') };
+}
+
+/** Path and query, also of the absolute form (RFC 9112, 3.2.2). */
+function targetOf(request: IncomingMessage): string {
+  const target = (request.url ?? '/').replace(/^https?:\/\/[^/?]*/i, '');
+  return target.startsWith('/') ? target : `/${target}`;
+}
+
+function forwardedHeaders(request: IncomingMessage): string[] {
+  const headers = endToEndHeaders(request.rawHeaders);
+  const kept: string[] = [];
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] ?? '';
+    if (!NOT_FORWARDED.has(name.toLowerCase())) kept.push(name, headers[i + 1] ?? '');
+  }
+  const before = request.headers['x-forwarded-for'];
+  const client = request.socket.remoteAddress ?? 'unknown';
+  kept.push('x-forwarded-for', before === undefined ? client : `${String(before)}, ${client}`);
+  return kept;
+}
+
+function forward(
+  admission: Admission,
+  backend: Backend,
+  request: IncomingMessage,
+  response: ServerResponse,
+  body: Buffer,
+): void {
+  const target = targetOf(request);
+  const key = keyOf(request, target, body);
+  if (key === undefined)
+    return refuse(
+      request,
+      response,
+      400,
+      'The Idempotency-Key is not usable: 1 to 255 printable ASCII characters.',
+    );
+  const method = request.method ?? 'GET';
+  const encoded = encodeRequest({ method, target, headers: forwardedHeaders(request), body });
+  const ticket: Ticket = {
+    bytes: encoded.length,
+    abandoned: false,
+    run: () =>
+      backend.submit(key, encoded, (verdict) => {
+        admission.leave(ticket);
+        if (!response.destroyed) respond(request, response, verdict);
+      }),
+  };
+  response.once('close', () => (ticket.abandoned = true));
+  if (!admission.enter(ticket)) refuse(request, response, 503, 'Too many requests are waiting.');
+}
+
+function respond(request: IncomingMessage, response: ServerResponse, verdict: Verdict): void {
+  switch (verdict.type) {
+    case 'reply':
+      return reply(request, response, verdict.bytes, verdict.timeMs);
+    case 'skipped':
+      return refuse(request, response, 502, SKIPPED_TEXT[verdict.reason]);
+    case 'key-reused':
+      return refuse(request, response, 422, 'This Idempotency-Key was used for another request.');
+    case 'forgotten':
+      return refuse(request, response, 502, 'The first request with this Idempotency-Key had no reply.');
+  }
+}
+
+let dateSecond = -1;
+let dateText = '';
+
+/** The agreed time of the entry, so that a reply is the same whoever sends it. */
+function dateHeader(timeMs: number): string {
+  const second = Math.floor(timeMs / 1000);
+  if (second !== dateSecond) {
+    dateSecond = second;
+    dateText = new Date(second * 1000).toUTCString();
+  }
+  return dateText;
+}
+
+function reply(request: IncomingMessage, response: ServerResponse, bytes: Buffer, timeMs: number): void {
+  let decoded: HttpReply;
+  try {
+    decoded = decodeReply(bytes);
+  } catch (error) {
+    if (!(error instanceof MalformedError)) throw error;
+    return refuse(request, response, 502, `The service's reply is not valid HTTP: ${error.message}.`);
+  }
+  const { status, headers, body } = decoded;
+  const out = [...headers, 'date', dateHeader(timeMs)];
+  const bodiless = request.method === 'HEAD' || status === 204 || status === 304;
+  if (!bodiless) out.push('content-length', String(body.length));
+  response.sendDate = false;
+  response.writeHead(status, out);
+  response.end(bodiless ? undefined : body);
+}

@@ -1,0 +1,125 @@
+/**
+ * One replica as the manager holds it: its domain, and the channel to its agent. The gateway through which all
+ * bytes of a replica come.
+ *
+ * K1. What is sent reaches the agent in the order sent, also while a state is being read from disk for an import.
+ * K2. A frame that is malformed or too large ends the link at once: `onDown('protocol', …)`.
+ * K3. After `destroy` nothing is reported any more.
+ */
+import type { Domain } from '../domains/domain.ts';
+import { messageOf } from '../errors.ts';
+import { type Answer, decodeAnswer } from '../wire/channel.ts';
+import { FrameReader } from '../wire/frames.ts';
+
+export interface LinkHandlers {
+  readonly onAnswer: (answer: Answer) => void;
+  readonly onDown: (kind: 'crash' | 'protocol', why: string) => void;
+}
+
+type Job = Buffer[] | ((write: (frames: Buffer[]) => Promise<void>) => Promise<void>);
+
+export class Link {
+  readonly domain: Domain;
+  readonly #handlers: LinkHandlers;
+  readonly #backlog: Job[] = [];
+  #busy = false;
+  #closed = false;
+  #control: Promise<void> = Promise.resolve();
+
+  /** `frameBytesMax`: the largest payload that the agent may send. */
+  constructor(domain: Domain, frameBytesMax: number, handlers: LinkHandlers) {
+    this.domain = domain;
+    this.#handlers = handlers;
+    const reader = new FrameReader(frameBytesMax);
+    domain.channel.on('data', (chunk: Buffer) => this.#receive(reader, chunk));
+    domain.channel.on('close', () => void domain.exited.then((why) => this.#down('crash', why)));
+    domain.channel.on('end', () => this.#down('crash', 'its agent closed the channel'));
+    void domain.exited.then((why) => this.#down('crash', why));
+  }
+
+  #receive(reader: FrameReader, chunk: Buffer): void {
+    if (this.#closed) return;
+    try {
+      for (const frame of reader.read(chunk)) {
+        const answer = decodeAnswer(frame);
+        if (answer.type === 'failed') return this.#down('crash', answer.message);
+        this.#handlers.onAnswer(answer);
+      }
+    } catch (error) {
+      this.#down('protocol', messageOf(error));
+    }
+  }
+
+  #down(kind: 'crash' | 'protocol', why: string): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#handlers.onDown(kind, why);
+  }
+
+  send(frames: Buffer[]): void {
+    if (this.#busy) this.#backlog.push(frames);
+    else this.#write(frames);
+  }
+
+  /** Sends what `job` writes, before anything that is sent later. A job that throws ends the link. */
+  stream(job: Exclude<Job, Buffer[]>): void {
+    this.#backlog.push(job);
+    if (!this.#busy) void this.#drain();
+  }
+
+  async #drain(): Promise<void> {
+    this.#busy = true;
+    for (let job = this.#backlog.shift(); job !== undefined && !this.#closed; job = this.#backlog.shift()) {
+      if (Array.isArray(job)) this.#write(job);
+      else {
+        try {
+          await job((frames) => this.#writeAndWait(frames));
+        } catch (error) {
+          this.#down('crash', messageOf(error));
+        }
+      }
+    }
+    this.#busy = false;
+  }
+
+  #write(frames: Buffer[]): boolean {
+    const { channel } = this.domain;
+    if (this.#closed || channel.destroyed) return true;
+    if (channel.writableCorked === 0) {
+      // What is sent in one turn of the loop goes out in one system call.
+      channel.cork();
+      process.nextTick(() => channel.uncork());
+    }
+    let room = true;
+    for (const part of frames) if (part.length > 0) room = channel.write(part);
+    return room;
+  }
+
+  async #writeAndWait(frames: Buffer[]): Promise<void> {
+    if (this.#write(frames) || this.#closed) return;
+    const { channel } = this.domain;
+    await new Promise<void>((resolve) => {
+      channel.once('drain', resolve);
+      channel.once('close', resolve);
+    });
+  }
+
+  suspend(): void {
+    this.#then(() => this.domain.suspend());
+  }
+
+  resume(): void {
+    this.#then(() => this.domain.resume());
+  }
+
+  #then(action: () => Promise<void>): void {
+    this.#control = this.#control
+      .then(action)
+      .catch((error: unknown) => this.#down('crash', messageOf(error)));
+  }
+
+  async destroy(): Promise<void> {
+    this.#closed = true;
+    await this.domain.destroy();
+  }
+}

@@ -1,0 +1,468 @@
+/**
+ * The trusted shell: the one loop that feeds the core and carries out its effects. It decides nothing.
+ *
+ * M1. Events are handled one at a time, each to its end; effects in the order given.
+ * M2. Bytes of replicas enter through links only; the core sees their digests.
+ */
+import { randomFillSync } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Core, index as toIndex, managerId } from '../core/index.ts';
+import type { CoreView, Effect, Event, Key, Outcome, ReplicaId } from '../core/index.ts';
+import type { Domain, Driver, ServiceImage } from '../domains/domain.ts';
+import { messageOf, SpareError } from '../errors.ts';
+import { replyDifference, updateDifference } from '../evidence/difference.ts';
+import { Incidents } from '../evidence/incidents.ts';
+import type { Orderer } from '../ordering/orderer.ts';
+import type { Opened, Store } from '../ordering/store.ts';
+import { RECORD } from '../ordering/store-protocol.ts';
+import type { Answer } from '../wire/channel.ts';
+import { digestFrames, executeFrames, exportFrames, startFrames } from '../wire/channel.ts';
+import {
+  coreEntry,
+  decodeEntry,
+  encodeBare,
+  encodeCommand,
+  encodeRequestEntry,
+  SEED_BYTES,
+} from '../wire/entry.ts';
+import { Ballots, digestOf } from './ballots.ts';
+import { Link } from './link.ts';
+import { freePort, SERVICE_PORT } from './port.ts';
+import type { ManagerOptions } from './options.ts';
+import { Snapshots } from './snapshots.ts';
+import { UpdateLog } from './updates.ts';
+
+const CLOCK_MS = 10;
+const TICK_MS = 1000;
+const SEEDS_AT_ONCE = 128;
+
+/** What a client is told: the encoded reply, or why there is none. */
+export type Verdict =
+  | { readonly type: 'reply'; readonly bytes: Buffer; readonly timeMs: number }
+  | Exclude<Outcome, { type: 'reply' }>
+  | { readonly type: 'forgotten' };
+
+interface Replica {
+  readonly variant: number;
+  link: Link | null;
+  /** It was stopped while its domain was still starting. */
+  stopped: boolean;
+  /** Why it went down, as far as it is known. */
+  why: string;
+}
+
+/** Fresh seeds, drawn many at a time. */
+class Seeds {
+  readonly #pool = Buffer.alloc(SEED_BYTES * SEEDS_AT_ONCE);
+  #at = this.#pool.length;
+
+  next(): Buffer {
+    if (this.#at === this.#pool.length) {
+      randomFillSync(this.#pool);
+      this.#at = 0;
+    }
+    this.#at += SEED_BYTES;
+    return this.#pool.subarray(this.#at - SEED_BYTES, this.#at);
+  }
+}
+
+export class Manager {
+  readonly #options: ManagerOptions;
+  readonly #driver: Driver;
+  readonly #store: Store;
+  readonly #orderer: Orderer;
+  readonly #core: Core;
+  readonly #snapshots: Snapshots;
+  readonly #updates: UpdateLog;
+  readonly #ballots = new Ballots();
+  readonly #seeds = new Seeds();
+  readonly #replicas = new Map<ReplicaId, Replica>();
+  readonly #entries = new Map<number, Buffer>();
+  readonly #times = new Map<number, number>();
+  readonly #clients = new Map<number, (verdict: Verdict) => void>();
+  readonly #pendingTags = new Map<number, (verdict: Verdict) => void>();
+  readonly #destroying = new Set<Promise<void>>();
+  readonly incidents: Incidents;
+  #events: Event[] = [];
+  #handling = false;
+  #nextTag = 0;
+  #startEntry: { timeMs: number; seed: Buffer } | null = null;
+  #timers: NodeJS.Timeout[] = [];
+  #tickUndecided = false;
+  #closed = false;
+  /** Entries up to here are in the recorded state. */
+  readonly #recovered: number;
+  /** Called once when the service cannot be run at all. */
+  onHalt: (error: SpareError) => void = () => {};
+
+  constructor(
+    options: ManagerOptions,
+    parts: { driver: Driver; store: Store; orderer: Orderer; opened: Opened },
+  ) {
+    const { recovery } = parts.opened;
+    this.#options = options;
+    this.#recovered = recovery.decided;
+    this.#driver = parts.driver;
+    this.#store = parts.store;
+    this.#orderer = parts.orderer;
+    this.#snapshots = new Snapshots(options.dataFolder, options.stateBytesMax, recovery.checkpoint);
+    this.#updates = new UpdateLog(parts.store, recovery.decided);
+    this.incidents = new Incidents(join(options.dataFolder, 'incidents.jsonl'));
+    this.#core = new Core({
+      faults: options.faults,
+      manager: managerId('m0'),
+      variants: options.variants.length,
+      firstReplica: recovery.nextReplica,
+      deadline: options.deadline,
+      refresh: options.refresh,
+      requestTimeoutMs: options.requestTimeoutMs,
+      startTimeoutMs: options.startTimeoutMs,
+    });
+    this.#orderer.onOrdered = (index, entry, tag) => this.#ordered(index, entry, tag);
+    this.#orderer.onDurable = (index) => this.#tell({ type: 'durable', index: toIndex(index) });
+    this.#store.onFailure = (error) => this.#halt(error);
+  }
+
+  /** Takes up what the store holds, and starts the group. */
+  start(opened: Opened): void {
+    const { first, decided, timeMs, tickMs } = opened.recovery;
+    const keys = opened.keys.map((key) => ({ ...key, index: toIndex(key.index) }));
+    this.#tell({
+      type: 'recovered',
+      first: toIndex(first),
+      decided: toIndex(decided),
+      keys,
+      tick: tickMs,
+      time: timeMs,
+    });
+    for (const { index, bytes } of opened.entries) {
+      if (index === 0) this.#remember(bytes);
+      if (index >= first) this.#ordered(index, bytes, null);
+    }
+    const last = opened.entries.at(-1)?.index ?? -1;
+    if (last >= 0) this.#tell({ type: 'durable', index: toIndex(last) });
+    else this.#orderer.append(encodeBare('start', Date.now(), this.#seeds.next()), null);
+    this.#tell({ type: 'boot' });
+    this.#timers.push(setInterval(() => this.#tell({ type: 'clock' }), CLOCK_MS));
+    this.#timers.push(setInterval(() => this.#tick(), TICK_MS));
+  }
+
+  /** Orders a request, as `encodeRequest` gives it; `done` is called once. */
+  submit(key: Key | null, request: Uint8Array, done: (verdict: Verdict) => void): void {
+    const tag = this.#nextTag++;
+    this.#pendingTags.set(tag, done);
+    this.#orderer.append(encodeRequestEntry(key, request, Date.now(), this.#seeds.next()), tag);
+  }
+
+  #tick(): void {
+    if (this.#tickUndecided) return;
+    this.#tickUndecided = true;
+    this.#orderer.append(encodeBare('tick', Date.now(), this.#seeds.next()), null);
+  }
+
+  #remember(entry: Buffer): void {
+    const { timeMs, seed } = decodeEntry(entry);
+    this.#startEntry = { timeMs, seed: Buffer.from(seed) };
+  }
+
+  #ordered(index: number, bytes: Buffer, tag: number | null): void {
+    if (index === 0) this.#remember(bytes);
+    if (tag !== null) {
+      const client = this.#pendingTags.get(tag);
+      this.#pendingTags.delete(tag);
+      if (client !== undefined) this.#clients.set(index, client);
+    }
+    if (index > this.#recovered) this.#entries.set(index, bytes);
+    this.#tell({ type: 'ordered', index: toIndex(index), entry: coreEntry(decodeEntry(bytes)) });
+  }
+
+  #tell(event: Event): void {
+    if (this.#closed) return;
+    this.#events.push(event);
+    if (this.#handling) return;
+    this.#handling = true;
+    for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
+      for (const effect of this.#core.step(performance.now(), next)) this.#carryOut(effect);
+    }
+    this.#handling = false;
+  }
+
+  #carryOut(effect: Effect): void {
+    switch (effect.type) {
+      case 'append-command':
+        return this.#orderer.append(encodeCommand(effect.command, Date.now(), this.#seeds.next()), null);
+      case 'append-mark':
+        return this.#orderer.append(encodeBare('mark', Date.now(), this.#seeds.next()), null);
+      case 'execute':
+        return this.#execute(effect);
+      case 'record':
+        return this.#record(effect);
+      case 'answer':
+        return this.#answer(effect.index, effect.outcome);
+      case 'release':
+        return this.#release(effect.index);
+      case 'apply':
+        return this.#apply(effect.replica, effect.from, effect.through);
+      case 'import':
+        return this.#import(effect.replica, effect.through);
+      case 'digest':
+        return this.#link(effect.replica)?.send(digestFrames());
+      case 'export':
+        this.#snapshots.expect(effect.replica, effect.index);
+        return this.#link(effect.replica)?.send(exportFrames());
+      case 'suspend':
+        return this.#link(effect.replica)?.suspend();
+      case 'resume':
+        return this.#link(effect.replica)?.resume();
+      case 'start':
+        return void this.#startReplica(effect.replica, effect.variant);
+      case 'stop':
+        return this.#stopReplica(effect.replica);
+      case 'incident':
+        return this.#incident(effect);
+      case 'checkpoint':
+        return void this.#checkpoint(effect);
+      case 'refreshed':
+        return this.#updates.trim(effect.through);
+      case 'truncate-order': {
+        const order = { first: effect.through + 1, timeMs: effect.time, tickMs: effect.tick };
+        return this.#store.write(RECORD.truncateOrder, effect.through, Buffer.from(JSON.stringify(order)));
+      }
+      case 'truncate-updates':
+        return this.#store.write(RECORD.truncateUpdates, effect.through);
+      case 'forget-key':
+        return this.#store.write(RECORD.forgetReply, effect.index);
+      case 'halt':
+        return this.#cannotStart(effect.reason);
+    }
+  }
+
+  #link(replica: ReplicaId): Link | null {
+    return this.#replicas.get(replica)?.link ?? null;
+  }
+
+  #execute({ replica, index, time, tickFrom }: Extract<Effect, { type: 'execute' }>): void {
+    const entry = this.#entries.get(index);
+    if (entry !== undefined) this.#link(replica)?.send(executeFrames(index, time, tickFrom, entry));
+    this.#times.set(index, time);
+  }
+
+  #record({ index, vote, keyed }: Extract<Effect, { type: 'record' }>): void {
+    this.#updates.record(index, this.#ballots.update(index, vote.update) ?? Buffer.alloc(0));
+    const reply = keyed ? this.#ballots.reply(index, vote.reply) : null;
+    if (reply !== null) this.#store.write(RECORD.reply, index, reply);
+  }
+
+  #answer(index: number, outcome: Outcome): void {
+    const client = this.#clients.get(index);
+    if (client === undefined) return;
+    this.#clients.delete(index);
+    if (outcome.type !== 'reply') return client(outcome);
+    const timeMs = this.#times.get(index) ?? Date.now();
+    const bytes = outcome.digest === null ? null : this.#ballots.reply(outcome.of, outcome.digest);
+    if (bytes !== null) return client({ type: 'reply', bytes, timeMs });
+    void this.#store.reply(outcome.of).then((kept) => {
+      client(kept === null ? { type: 'forgotten' } : { type: 'reply', bytes: kept, timeMs });
+    });
+  }
+
+  #release(index: number): void {
+    const entry = this.#entries.get(index);
+    if (entry !== undefined && decodeEntry(entry).kind === 'tick') this.#tickUndecided = false;
+    this.#entries.delete(index);
+    this.#times.delete(index);
+    this.#ballots.release(index);
+  }
+
+  #apply(replica: ReplicaId, from: number, through: number): void {
+    const link = this.#link(replica);
+    const frames = this.#updates.inMemory(from, through);
+    if (frames !== null) link?.send(frames);
+    else link?.stream(async (write) => write(await this.#updates.onDisk(from, through)));
+  }
+
+  #import(replica: ReplicaId, through: number): void {
+    this.#link(replica)?.stream(async (write) => {
+      const after = this.#snapshots.index;
+      const frames = this.#snapshots.frames();
+      const updates = await this.#updates.onDisk(after + 1, through);
+      for await (const chunk of frames) await write(chunk);
+      await write(updates);
+    });
+  }
+
+  async #startReplica(id: ReplicaId, variant: number): Promise<void> {
+    const replica: Replica = { variant, link: null, stopped: false, why: '' };
+    this.#replicas.set(id, replica);
+    this.#store.write(RECORD.nextReplica, Number(id.slice(1)) + 1);
+    const image = this.#options.variants[variant] ?? this.#options.variants[0];
+    const start = this.#startEntry;
+    if (image === undefined || start === null) throw new Error('a replica needs a variant and an order');
+    try {
+      const directory = join(this.#options.dataFolder, 'domains', id);
+      mkdirSync(directory, { recursive: true });
+      const domain = await this.#driver.start({ id, image, limits: this.#options.limits, directory });
+      if (replica.stopped) return await domain.destroy();
+      await this.#connect(id, replica, domain, image, start);
+    } catch (error) {
+      replica.why = messageOf(error);
+      this.#tell({ type: 'down', replica: id, kind: 'crash' });
+    }
+  }
+
+  async #connect(
+    id: ReplicaId,
+    replica: Replica,
+    domain: Domain,
+    image: ServiceImage,
+    start: { timeMs: number; seed: Buffer },
+  ): Promise<void> {
+    const { frameBytesMax, replyBytesMax, startTimeoutMs } = this.#options;
+    const link = new Link(domain, frameBytesMax, {
+      onAnswer: (answer) => this.#answered(id, answer),
+      onDown: (kind, why) => {
+        replica.why = why;
+        this.#tell({ type: 'down', replica: id, kind });
+      },
+    });
+    replica.link = link;
+    const { base } = this.#snapshots;
+    const port = this.#driver.privateNetwork ? SERVICE_PORT : await freePort();
+    link.send(
+      startFrames({
+        timeMs: start.timeMs,
+        seed: start.seed.toString('base64'),
+        command: image.command,
+        env: image.env,
+        port,
+        state: image.state,
+        hasBase: base !== null,
+        timeoutMs: startTimeoutMs,
+        replyBytesMax,
+      }),
+    );
+    if (base === null) return;
+    link.stream(async (write) => {
+      for await (const frames of this.#snapshots.framesOf(base)) await write(frames);
+    });
+  }
+
+  #answered(replica: ReplicaId, answer: Answer): void {
+    switch (answer.type) {
+      case 'result': {
+        const { index, reply, update } = answer;
+        const vote = this.#ballots.cast(index, reply, update);
+        return this.#tell({ type: 'vote', replica, index: toIndex(index), vote });
+      }
+      case 'digest':
+        return this.#tell({
+          type: 'digest',
+          replica,
+          digest: digestOf(Buffer.from(answer.digest, 'base64')),
+        });
+      case 'chunk': {
+        const digest = this.#snapshots.take(replica, answer.chunk, answer.last);
+        if (digest === 'refused') return this.#tell({ type: 'down', replica, kind: 'protocol' });
+        return digest === null ? undefined : this.#tell({ type: 'exported', replica, digest });
+      }
+      case 'failed':
+        return undefined;
+    }
+  }
+
+  #stopReplica(id: ReplicaId): void {
+    const replica = this.#replicas.get(id);
+    if (replica === undefined) return;
+    replica.stopped = true;
+    this.#replicas.delete(id);
+    this.#snapshots.discard(id);
+    if (replica.link !== null) this.#destroy(replica.link);
+  }
+
+  #destroy(link: Link): void {
+    const destroyed = link.destroy().catch(() => {});
+    this.#destroying.add(destroyed);
+    void destroyed.then(() => this.#destroying.delete(destroyed));
+  }
+
+  #incident(effect: Extract<Effect, { type: 'incident' }>): void {
+    const { replica, kind, index } = effect.fault;
+    this.incidents.add({
+      index,
+      replica,
+      variant: effect.variant,
+      kind,
+      at: new Date().toISOString(),
+      what: this.#whatHappened(effect),
+      done: 'expelled and destroyed; a clean replica takes its place',
+    });
+    this.#options.log(`incident: replica ${replica} at entry ${index}: ${kind}; it is replaced`);
+  }
+
+  #whatHappened({ fault, votes }: Extract<Effect, { type: 'incident' }>): string {
+    const { replica, kind, index } = fault;
+    if (kind === 'late') return 'no answer within the deadline';
+    if (kind === 'crash' || kind === 'protocol') return this.#replicas.get(replica)?.why ?? '';
+    if (kind === 'state' || votes === null) return 'the digest of its state differs';
+    const { cast, decided } = votes;
+    const nothing = Buffer.alloc(0);
+    if (kind === 'update') {
+      const wrong = this.#ballots.update(index, cast.update) ?? nothing;
+      return updateDifference(wrong, this.#ballots.update(index, decided.update) ?? nothing);
+    }
+    const wrong = this.#ballots.reply(index, cast.reply) ?? nothing;
+    return replyDifference(wrong, this.#ballots.reply(index, decided.reply) ?? nothing);
+  }
+
+  async #checkpoint({ index, digest }: Extract<Effect, { type: 'checkpoint' }>): Promise<void> {
+    const file = this.#snapshots.commit(index, digest);
+    if (file === null) return;
+    this.#store.write(RECORD.checkpoint, index, Buffer.from(JSON.stringify({ index, file })));
+    await this.#store.updates(index, index);
+    this.#snapshots.inForce(index);
+    this.#tell({ type: 'checkpointed', index: toIndex(index) });
+  }
+
+  #cannotStart(reason: 'start-failed' | 'start-differs'): void {
+    if (reason === 'start-differs') {
+      const message = 'The replicas of the service start with different states, so it cannot be replicated.';
+      const hint = 'Its start writes something that is not a function of the agreed time and randomness.';
+      return this.#halt(new SpareError('service-not-deterministic', message, { hint }));
+    }
+    const last = this.incidents.latest().at(-1)?.what ?? '';
+    const hint =
+      'Try the command by itself; it must listen for HTTP on $PORT and keep its state in the --state files.';
+    this.#halt(
+      new SpareError('service-start-failed', last === '' ? 'The service did not start.' : last, { hint }),
+    );
+  }
+
+  #halt(error: SpareError): void {
+    this.onHalt(error);
+  }
+
+  view(): CoreView {
+    return this.#core.view();
+  }
+
+  domainOf(replica: ReplicaId): Domain | null {
+    return this.#link(replica)?.domain ?? null;
+  }
+
+  get isolation(): string {
+    return this.#driver.isolation;
+  }
+
+  /** Ends all domains. What was ordered is durable already or was not acknowledged. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const timer of this.#timers) clearInterval(timer);
+    for (const [id, { link }] of this.#replicas) {
+      this.#snapshots.discard(id);
+      if (link !== null) this.#destroy(link);
+    }
+    await Promise.all(this.#destroying);
+    await this.#store.close();
+  }
+}

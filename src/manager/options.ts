@@ -1,0 +1,21 @@
+/** What a manager is run with. */
+import type { CoreOptions } from '../core/index.ts';
+import type { DomainLimits, ServiceImage } from '../domains/domain.ts';
+
+export interface ManagerOptions {
+  readonly faults: number;
+  readonly variants: readonly ServiceImage[];
+  /** Absolute; exists. */
+  readonly dataFolder: string;
+  readonly limits: DomainLimits;
+  readonly deadline: CoreOptions['deadline'];
+  readonly refresh: CoreOptions['refresh'];
+  readonly requestTimeoutMs: number;
+  readonly startTimeoutMs: number;
+  readonly replyBytesMax: number;
+  /** The largest answer of an agent: a reply and an update. */
+  readonly frameBytesMax: number;
+  readonly stateBytesMax: number;
+  /** One line for the operator. */
+  readonly log: (line: string) => void;
+}

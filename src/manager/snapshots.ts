@@ -1,0 +1,148 @@
+/**
+ * Whole states on disk: the initial one, and checkpoints.
+ *
+ * N1. A checkpoint is in force only once its file is durable and the store says so; the one before stays until then.
+ * N2. What a replica exports is bounded and goes to a file of its own; nothing of it is used before f+1 exports
+ *     of different replicas have the same digest.
+ */
+import { createHash, type Hash } from 'node:crypto';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { digest as toDigest, type Digest } from '../core/index.ts';
+import { CHUNK_BYTES, importFrames } from '../wire/channel.ts';
+
+const BASE = 'base';
+
+interface Export {
+  readonly file: string;
+  readonly fd: number;
+  readonly hash: Hash;
+  readonly index: number;
+  bytes: number;
+  digest: Digest | null;
+}
+
+/** Makes a folder's entries durable. */
+function syncFolder(folder: string): void {
+  const fd = openSync(folder, 'r');
+  fsyncSync(fd);
+  closeSync(fd);
+}
+
+export class Snapshots {
+  readonly #folder: string;
+  readonly #bytesMax: number;
+  readonly #exports = new Map<string, Export>();
+  #checkpoint: { index: number; file: string } | null;
+
+  constructor(folder: string, bytesMax: number, checkpoint: { index: number; file: string } | null) {
+    this.#folder = folder;
+    this.#bytesMax = bytesMax;
+    this.#checkpoint = checkpoint;
+    this.#clean();
+  }
+
+  /** Updates after this index belong on top of what `frames` gives; -1: from entry 0 on. */
+  get index(): number {
+    return this.#checkpoint?.index ?? -1;
+  }
+
+  get basePath(): string {
+    return join(this.#folder, BASE);
+  }
+
+  /** The initial state's file, or null when the service starts from nothing. */
+  get base(): string | null {
+    return existsSync(this.basePath) ? this.basePath : null;
+  }
+
+  /** The latest durable state as import frames; an empty state is one empty chunk. */
+  async *frames(): AsyncIterable<Buffer[]> {
+    const name = this.#checkpoint?.file;
+    yield* this.framesOf(name === undefined ? this.base : join(this.#folder, name));
+  }
+
+  async *framesOf(file: string | null): AsyncIterable<Buffer[]> {
+    let pending: Buffer = Buffer.alloc(0);
+    if (file !== null) {
+      await using handle = await open(file);
+      for (;;) {
+        const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(CHUNK_BYTES), 0, CHUNK_BYTES);
+        if (bytesRead === 0) break;
+        if (pending.length > 0) yield importFrames(pending, false);
+        pending = buffer.subarray(0, bytesRead);
+      }
+    }
+    yield importFrames(pending, true);
+  }
+
+  expect(replica: string, index: number): void {
+    this.discard(replica);
+    const file = `export-${replica}`;
+    const fd = openSync(join(this.#folder, file), 'w');
+    this.#exports.set(replica, { file, fd, hash: createHash('sha256'), index, bytes: 0, digest: null });
+  }
+
+  /** Takes a chunk; the digest of the export once it is whole, null before, `refused` when nothing was asked. */
+  take(replica: string, chunk: Buffer, last: boolean): Digest | null | 'refused' {
+    const running = this.#exports.get(replica);
+    if (running === undefined || running.digest !== null) return 'refused';
+    running.bytes += chunk.length;
+    if (running.bytes > this.#bytesMax) return 'refused';
+    writeSync(running.fd, chunk);
+    running.hash.update(chunk);
+    if (!last) return null;
+    running.digest = toDigest(running.hash.digest('base64'));
+    return running.digest;
+  }
+
+  /** Makes the agreed export durable; its name is the store's to keep. The others are removed. */
+  commit(index: number, digest: Digest): string | null {
+    const file = `checkpoint-${index}`;
+    let done = false;
+    for (const [replica, running] of this.#exports) {
+      if (!done && running.index === index && running.digest === digest) {
+        fsyncSync(running.fd);
+        renameSync(join(this.#folder, running.file), join(this.#folder, file));
+        done = true;
+      }
+      this.discard(replica);
+    }
+    if (!done) return null;
+    syncFolder(this.#folder);
+    return file;
+  }
+
+  /** The store has it: what came before is removed. */
+  inForce(index: number): void {
+    this.#checkpoint = { index, file: `checkpoint-${index}` };
+    this.#clean();
+  }
+
+  discard(replica: string): void {
+    const running = this.#exports.get(replica);
+    if (running === undefined) return;
+    this.#exports.delete(replica);
+    closeSync(running.fd);
+    rmSync(join(this.#folder, running.file), { force: true });
+  }
+
+  #clean(): void {
+    const used = new Set([...this.#exports.values()].map((running) => running.file));
+    if (this.#checkpoint !== null) used.add(this.#checkpoint.file);
+    for (const name of readdirSync(this.#folder)) {
+      const ours = name.startsWith('checkpoint-') || name.startsWith('export-');
+      if (ours && !used.has(name)) rmSync(join(this.#folder, name));
+    }
+  }
+}
