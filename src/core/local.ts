@@ -33,6 +33,8 @@ export interface Local {
   since: number;
   applied: Index;
   readonly owed: Owed[];
+  /** Began to execute because of a suspicion; being slow then is no fault. */
+  woken: boolean;
   /** A fault was noticed: its votes do not count, and it is on its way out. */
   faulty: boolean;
 }

@@ -89,6 +89,7 @@ export class Replicas {
       since: now,
       applied: toIndex(-1),
       owed: [{ type: 'result', index: toIndex(0), void: decided }],
+      woken: false,
       faulty: false,
     });
     this.#core.emit({ type: 'start', replica: id, variant });
@@ -104,7 +105,7 @@ export class Replicas {
 
   /** Entry 0 is decided: who agreed has its state already. */
   startDecided(now: number, slot: Slot): void {
-    for (const local of [...this.#locals.values()]) {
+    for (const local of this.#locals.values()) {
       if (local.phase !== 'started' || local.faulty) continue;
       const vote = slot.votes.get(local.id);
       if (vote !== undefined && slot.decision !== null && sameVote(vote, slot.decision)) {
@@ -149,6 +150,7 @@ export class Replicas {
 
   #wake(now: number, local: Local): void {
     if (local.phase === 'suspended') this.#core.emit({ type: 'resume', replica: local.id });
+    local.woken = true;
     if (local.phase === 'suspended' || local.phase === 'refreshing') this.#execute(now, local);
   }
 
@@ -180,7 +182,7 @@ export class Replicas {
   /** After a skip: back to the verified state, then on with what comes behind the skipped entry. */
   restore(now: number, skipped: Slot): void {
     const before = toIndex(skipped.index - 1);
-    for (const local of [...this.#locals.values()]) {
+    for (const local of this.#locals.values()) {
       if (local.phase !== 'executing' || local.faulty) continue;
       const oldest = oldestOwed(local);
       if (skipped.skipped === 'timeout' && oldest !== null && oldest <= skipped.index) {

@@ -9,7 +9,7 @@
  * U4. A suspicion is over once everything up to it is decided and f+1 replicas have caught up: these stay.
  */
 import type { Core } from './core.ts';
-import type { Index, ReplicaId } from './ids.ts';
+import type { ReplicaId } from './ids.ts';
 import { oldestOwed } from './local.ts';
 import { agreed, conflicting } from './quorum.ts';
 import { executable, type Slot } from './slot.ts';
@@ -18,7 +18,7 @@ export function supervise(core: Core, now: number): void {
   const { next } = core.order;
   if (next !== undefined && executable(next)) watchEntry(core, now, next);
   watchPhases(core, now);
-  settle(core);
+  settle(core, now);
   core.replicas.replenish(now);
 }
 
@@ -43,7 +43,7 @@ function executingAny(core: Core): boolean {
 }
 
 function expelLate(core: Core, now: number, slot: Slot, turnAt: number): void {
-  for (const local of [...core.replicas.all()]) {
+  for (const local of core.replicas.all()) {
     if (local.phase !== 'executing' || local.faulty || slot.votes.has(local.id)) continue;
     const since = Math.max(turnAt, slot.firstVoteAt, local.since);
     if (now - since > core.deadline.ms) core.fault(now, local, 'late', slot.index);
@@ -62,7 +62,7 @@ function watchStart(core: Core, slot: Slot): void {
 
 function watchPhases(core: Core, now: number): void {
   const { startTimeoutMs, requestTimeoutMs } = core.options;
-  for (const local of [...core.replicas.all()]) {
+  for (const local of core.replicas.all()) {
     const starting = local.phase === 'starting' || local.phase === 'joining';
     const overdue =
       (starting && now - local.since > startTimeoutMs) ||
@@ -71,18 +71,22 @@ function watchPhases(core: Core, now: number): void {
   }
 }
 
-function settle(core: Core): void {
+function settle(core: Core, now: number): void {
   const { suspicion } = core.group;
   if (suspicion === null || core.order.decided < suspicion) return;
   const stay: ReplicaId[] = [];
   for (const { replica } of core.group.active()) {
     const local = core.replicas.get(replica);
     if (local === undefined || local.faulty || local.phase !== 'executing') continue;
-    if (caughtUp(oldestOwed(local), suspicion) && stay.length < core.quorum) stay.push(replica);
+    const owed = oldestOwed(local);
+    if (owed === null || owed > suspicion) stay.push(replica);
+    else if (!local.woken) {
+      const slot = core.order.slot(owed);
+      const since = Math.max(local.since, slot?.firstVoteAt ?? 0);
+      // One that was active all along is not just left behind: it catches up, or it is late.
+      if (now - since <= core.deadline.ms) return;
+      core.fault(now, local, 'late', owed);
+    }
   }
-  if (stay.length === core.quorum) core.propose({ type: 'settle', active: stay });
-}
-
-function caughtUp(owed: Index | null, suspicion: Index): boolean {
-  return owed === null || owed > suspicion;
+  if (stay.length >= core.quorum) core.propose({ type: 'settle', active: stay.slice(0, core.quorum) });
 }

@@ -1,0 +1,137 @@
+/** A real `spare run` as a child process, with a data folder of its own and free ports. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { Status } from '../../src/admin/admin.ts';
+import type { Config } from '../../src/index.ts';
+import type { Incident } from '../../src/evidence/incidents.ts';
+
+export const ROOT: string = fileURLToPath(new URL('../../', import.meta.url));
+export const CONDUIT: string = join(ROOT, 'examples/conduit');
+const READY_MS = 90_000;
+const POLL_MS = 50;
+
+export type SpareConfig = Config & { folder: string };
+
+export class Spare implements AsyncDisposable {
+  readonly #folder: string;
+  readonly #config: SpareConfig;
+  #child: ChildProcess | null = null;
+  output = '';
+  url = '';
+  admin = '';
+
+  constructor(config: SpareConfig) {
+    this.#folder = mkdtempSync(join(tmpdir(), 'spare-test-'));
+    this.#config = config;
+  }
+
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
+  /** Starts it (again) on the same data; resolves once the group is whole. */
+  async start(): Promise<this> {
+    const config = {
+      listen: '127.0.0.1:0',
+      admin: '127.0.0.1:0',
+      data: join(this.#folder, 'data'),
+      ...this.#config,
+    };
+    const file = join(this.#folder, 'spare.config.mjs');
+    writeFileSync(file, `export default ${JSON.stringify(config)}`);
+    this.output = '';
+    const child = spawn(process.execPath, [join(ROOT, 'bin/spare.mjs'), 'run', '--config', file], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#child = child;
+    for (const stream of [child.stdout, child.stderr])
+      stream?.on('data', (text: Buffer) => (this.output += text.toString()));
+    await this.until('it is ready', READY_MS, () => {
+      if (child.exitCode !== null) throw new Error(`spare ended with ${child.exitCode}:\n${this.output}`);
+      return this.output.includes('incidents  http');
+    });
+    this.url = /^service +(\S+)$/m.exec(this.output)?.[1] ?? '';
+    this.admin = /^status +(\S+)\/status$/m.exec(this.output)?.[1] ?? '';
+    return this;
+  }
+
+  async #get<T>(path: string): Promise<T> {
+    const reply = await fetch(`${this.admin}${path}`);
+    return (await reply.json()) as T;
+  }
+
+  status(): Promise<Status> {
+    return this.#get<Status>('/status');
+  }
+
+  incidents(): Promise<Incident[]> {
+    return this.#get<Incident[]>('/incidents');
+  }
+
+  async until(what: string, withinMs: number, check: () => boolean | Promise<boolean>): Promise<void> {
+    const end = performance.now() + withinMs;
+    while (!(await check())) {
+      if (performance.now() > end) throw new Error(`not within ${withinMs} ms: ${what}\n${this.output}`);
+      await delay(POLL_MS);
+    }
+  }
+
+  /** f+1 active ones run and f+1 passive ones sleep. */
+  async whole(withinMs: number): Promise<void> {
+    const { faults = 1 } = this.#config;
+    await this.until('the group is whole', withinMs, async () => {
+      const { replicas } = await this.status();
+      const active = replicas.filter(({ role, state }) => role === 'active' && state === 'running');
+      const passive = replicas.filter(({ role, state }) => role === 'passive' && state === 'suspended');
+      return (
+        active.length === faults + 1 && passive.length === faults + 1 && replicas.length === 2 * faults + 2
+      );
+    });
+  }
+
+  /** Host pids of the active replicas' agents. */
+  async activePids(): Promise<{ id: string; pid: number }[]> {
+    const { replicas } = await this.status();
+    return replicas.flatMap(({ id, role, pid }) => (role === 'active' && pid !== null ? [{ id, pid }] : []));
+  }
+
+  async signal(signal: NodeJS.Signals): Promise<number | null> {
+    const child = this.#child;
+    if (child === null || child.exitCode !== null) return child?.exitCode ?? null;
+    const exited = once(child, 'exit');
+    child.kill(signal);
+    await exited;
+    return child.exitCode;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.signal('SIGINT');
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/** The process and all that descend from it, parents first. */
+export function treeOf(pid: number): number[] {
+  let children: string;
+  try {
+    children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  } catch {
+    return [];
+  }
+  return [
+    pid,
+    ...children
+      .split(' ')
+      .filter(Boolean)
+      .flatMap((child) => treeOf(Number(child))),
+  ];
+}
+
+export function signalTree(pid: number, signal: NodeJS.Signals): void {
+  for (const member of treeOf(pid)) process.kill(member, signal);
+}
