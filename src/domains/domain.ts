@@ -68,6 +68,11 @@ export interface Driver {
   readonly name: string;
   /** One line for the status: what really isolates, such as `bubblewrap 0.8.0`, or `none (plain processes)`. */
   readonly isolation: string;
-  /** Throws a `SpareError` when the domain cannot be started at all. */
+  /** Whether each domain has ports of its own. If not, services that use the same fixed port clash. */
+  readonly privateNetwork: boolean;
+  /**
+   * Resolves once the agent's program runs; it need not have said anything yet. Throws a `SpareError` when the
+   * domain cannot be started at all; then nothing of it is left, `spec.directory` neither.
+   */
   start(spec: DomainSpec): Promise<Domain>;
 }

@@ -1,0 +1,147 @@
+/** What the conformance suite is made of: domains with the scriptable agent in them, and looks at the host. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import type { Domain, DomainLimits, Driver } from './domain.ts';
+
+export const CONFORMANCE_AGENT: string = join(import.meta.dirname, 'conformance-agent.ts');
+
+const LIMITS: DomainLimits = { memoryBytes: 256 * 1024 ** 2, processes: 32 };
+let domains = 0;
+
+interface Pending {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** A running domain and the other end of its channel; disposing of it destroys the domain. */
+export class Peer implements AsyncDisposable {
+  readonly domain: Domain;
+  readonly directory: string;
+  readonly #pending = new Map<number, Pending>();
+  #calls = 0;
+
+  constructor(domain: Domain, directory: string) {
+    this.domain = domain;
+    this.directory = directory;
+    let rest: string[] = [];
+    domain.channel.setEncoding('utf8');
+    domain.channel.on('data', (chunk: string) => {
+      const parts = chunk.split('\n');
+      for (const part of parts.slice(0, -1)) {
+        this.#settle(rest.join('') + part);
+        rest = [];
+      }
+      rest.push(parts.at(-1) ?? '');
+    });
+    domain.channel.on('close', () => {
+      for (const { reject } of this.#pending.values()) reject(new Error('the channel is closed'));
+      this.#pending.clear();
+    });
+  }
+
+  /** Runs `code`, the body of an async function that knows `require` and `argument`, in the agent. */
+  run(code: string, argument: unknown = null): Promise<unknown> {
+    this.#calls += 1;
+    const id = this.#calls;
+    const answer = new Promise<unknown>((resolve, reject) => this.#pending.set(id, { resolve, reject }));
+    // Not every caller waits: a call into a domain that is about to be killed has no answer.
+    answer.catch(() => {});
+    this.domain.channel.write(`${JSON.stringify({ id, code, argument })}\n`);
+    return answer;
+  }
+
+  /** What `code` fails with, its result in brackets if it does not fail. */
+  async failure(code: string, argument: unknown = null): Promise<string> {
+    return this.run(code, argument).then((value) => `[${JSON.stringify(value)}]`, String);
+  }
+
+  #settle(line: string): void {
+    const { id, value, error } = JSON.parse(line) as { id: number; value?: unknown; error?: string };
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    if (error === undefined) pending?.resolve(value);
+    else pending?.reject(new Error(error));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.domain.destroy();
+  }
+}
+
+/** A temporary folder with a service folder and the domains' folders in it, as in a data folder. */
+export class Site implements AsyncDisposable {
+  readonly base: string;
+  readonly folder: string;
+
+  private constructor(base: string) {
+    this.base = base;
+    this.folder = join(base, 'service');
+  }
+
+  static async create(): Promise<Site> {
+    const site = new Site(await mkdtemp(join(tmpdir(), 'spare-domain-')));
+    await mkdir(join(site.folder, 'lib'), { recursive: true });
+    await mkdir(join(site.folder, 'data'));
+    await mkdir(join(site.base, 'domains'));
+    await writeFile(join(site.folder, 'server.mjs'), 'export {};\n');
+    await writeFile(join(site.folder, 'lib', 'part.mjs'), 'export {};\n');
+    await writeFile(join(site.folder, 'data', 'seed.json'), '{}\n');
+    await writeFile(join(site.folder, 'data', 'app.db'), 'state of the host');
+    await writeFile(join(site.folder, 'data', 'app.db-wal'), 'log of the host');
+    return site;
+  }
+
+  async start(driver: Driver, limits: Partial<DomainLimits> = {}): Promise<Peer> {
+    domains += 1;
+    const id = `r-${domains}`;
+    const directory = join(this.base, 'domains', id);
+    await mkdir(directory);
+    const image = {
+      folder: this.folder,
+      command: [process.execPath, 'server.mjs'],
+      env: {},
+      state: ['data/app.db'],
+    };
+    return new Peer(
+      await driver.start({ id, image, limits: { ...LIMITS, ...limits }, directory }),
+      directory,
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.base, { recursive: true, force: true });
+  }
+}
+
+/** A number that no other process has in its command line. */
+export function newMarker(): string {
+  return `${100_000 + Math.floor(Math.random() * 900_000)}.${process.pid}${performance.now().toFixed(0)}`;
+}
+
+/** The host's processes with `marker` in their command line, zombies not included. */
+export function findMarked(marker: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(marker);
+      } catch {
+        return false;
+      }
+    });
+}
+
+/** Waits up to `timeoutMs` for `condition`; answers whether it came true. */
+export async function eventually(condition: () => boolean, timeoutMs = 5000): Promise<boolean> {
+  const deadline = performance.now() + timeoutMs;
+  while (!condition()) {
+    if (performance.now() > deadline) return false;
+    await delay(10);
+  }
+  return true;
+}

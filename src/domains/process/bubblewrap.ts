@@ -1,0 +1,145 @@
+/**
+ * The command line that starts a domain with bubblewrap, in three forms:
+ *
+ * - `user`: the manager is not root. One bubblewrap in a user namespace of its own.
+ * - `nested`: the manager is root. An outer bubblewrap only makes the mount view, as root, because the data folder
+ *   and a service below /root are out of an unprivileged user's reach. It drops to a user that owns nothing on
+ *   the host and has no other domain, and that one starts an inner bubblewrap which isolates the rest in a user
+ *   namespace. So every replica sees uid 1000, and none has a right on the host.
+ * - `root`: the manager is root where nesting is forbidden (a container that masks /proc, a system without user
+ *   namespaces for users). One bubblewrap as root; the user is dropped to inside, its number shows in the domain,
+ *   and nothing keeps it from creating user namespaces of its own.
+ *
+ * B1. Everything writable is bounded: the root, /dev and all of the view are read-only but for the sized tmpfs
+ *     /tmp, /run/spare and /dev/shm, and the private service folder.
+ * B2. Each process between manager and domain dies with its parent; the innermost one takes the pid namespace along.
+ */
+import { lstatSync, readlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+import { exists, contains } from './paths.ts';
+import { withAncestors } from './package.ts';
+import type { Prepared } from './prepare.ts';
+import { type Command, withLimits } from './command.ts';
+
+export type BubblewrapForm = 'user' | 'nested' | 'root';
+
+const MIB = 1024 * 1024;
+const TMP_BYTES = 64 * MIB;
+const RUN_BYTES = 16 * MIB;
+const SHM_BYTES = 64 * MIB;
+const SYSTEM = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'];
+const ETC = [
+  'ld.so.cache',
+  'ld.so.conf',
+  'ld.so.conf.d',
+  'ssl',
+  'pki',
+  'ca-certificates',
+  'ca-certificates.conf',
+  'alternatives',
+  'mime.types',
+];
+const ETC_OWN = ['passwd', 'group', 'hosts', 'hostname', 'nsswitch.conf'];
+
+export interface BubblewrapTools {
+  readonly bwrap: string;
+  /** Needed unless the form is `user`. */
+  readonly setpriv: string | undefined;
+}
+
+export function bubblewrapCommand(form: BubblewrapForm, tools: BubblewrapTools, prepared: Prepared): Command {
+  const view = { channelArguments: [...viewArguments(form, prepared), '--remount-ro', '/'] };
+  const inside = withLimits(prepared.limits, true, prepared.command);
+  const start = [tools.bwrap, '--args', '4', '--die-with-parent'];
+  const drop = dropArguments(tools.setpriv ?? 'setpriv', prepared);
+  const home = ['--chdir', prepared.folder];
+  const namespaces = ['--unshare-all', '--hostname', 'replica', '--new-session'];
+  const user = ['--unshare-user', '--disable-userns', '--uid', '1000', '--gid', '1000'];
+  switch (form) {
+    case 'user':
+      return { ...view, argv: [...start, ...namespaces, ...user, ...home, '--', ...inside] };
+    case 'nested': {
+      const inner = [tools.bwrap, '--die-with-parent', ...namespaces, ...user];
+      const mounts = ['--bind', '/', '/', '--proc', '/proc', ...devArguments()];
+      return { ...view, argv: [...start, '--', ...drop, ...inner, ...mounts, ...home, '--', ...inside] };
+    }
+    case 'root': {
+      const each = [
+        '--unshare-pid',
+        '--unshare-net',
+        '--unshare-ipc',
+        '--unshare-uts',
+        '--unshare-cgroup-try',
+      ];
+      const rights = ['CAP_SETUID', 'CAP_SETGID', 'CAP_SETPCAP'].flatMap((name) => ['--cap-add', name]);
+      const own = [...each, ...namespaces.slice(1), '--cap-drop', 'ALL', ...rights];
+      return { ...view, argv: [...start, ...own, ...home, '--', ...drop, ...inside] };
+    }
+  }
+}
+
+function dropArguments(setpriv: string, { owner }: Prepared): string[] {
+  if (owner === undefined) return [];
+  const user = ['--reuid', String(owner.uid), '--regid', String(owner.gid), '--clear-groups'];
+  const rights = ['--no-new-privs', '--bounding-set=-all', '--inh-caps=-all'];
+  return [setpriv, ...user, ...rights, '--pdeathsig', 'KILL', '--'];
+}
+
+function devArguments(): string[] {
+  return ['--dev', '/dev', ...tmpfs('/dev/shm', SHM_BYTES), '--remount-ro', '/dev'];
+}
+
+function tmpfs(path: string, bytes: number): string[] {
+  return ['--perms', '1777', '--size', String(bytes), '--tmpfs', path];
+}
+
+function viewArguments(form: BubblewrapForm, prepared: Prepared): string[] {
+  const own = ETC_OWN.flatMap((name) => ['--ro-bind', join(prepared.etc, name), `/etc/${name}`]);
+  return [
+    ...SYSTEM.flatMap(systemArguments),
+    // Nested, the inner one may only mount /proc if the view holds one with nothing covered.
+    ...(form === 'nested' ? ['--bind', '/proc', '/proc'] : ['--proc', '/proc']),
+    ...(form === 'nested' ? ['--dev', '/dev'] : devArguments()),
+    ...tmpfs('/tmp', TMP_BYTES),
+    ...folderArguments('/run'),
+    ...tmpfs('/run/spare', RUN_BYTES),
+    ...folderArguments('/etc'),
+    ...ETC.flatMap((name) => ['--ro-bind-try', `/etc/${name}`, `/etc/${name}`]),
+    ...own,
+    '--symlink',
+    '/usr/share/zoneinfo/UTC',
+    '/etc/localtime',
+    ...pathArguments(prepared),
+  ];
+}
+
+/** Read-only folders first, then what hides the data folder in them, then the service folder on top. */
+function pathArguments(prepared: Prepared): string[] {
+  const shown = prepared.readOnly.filter((path) => !SYSTEM.some((system) => contains(system, path)));
+  const exposed = [...shown, ...SYSTEM].some((path) => contains(path, prepared.hidden));
+  return [
+    ...shown.flatMap((path) => folderArguments(dirname(path)).concat('--ro-bind', path, path)),
+    ...(exposed ? ['--perms', '0000', '--size', '4096', '--tmpfs', prepared.hidden] : []),
+    ...folderArguments(dirname(prepared.folder)),
+    '--bind',
+    prepared.work,
+    prepared.folder,
+    ...prepared.entries.flatMap(({ source, target }) => ['--ro-bind', source, join(prepared.folder, target)]),
+  ];
+}
+
+/** Makes a folder and those above it readable for all; bubblewrap's own choice is readable for root only. */
+function folderArguments(folder: string): string[] {
+  return withAncestors(folder)
+    .slice(0, -1)
+    .toReversed()
+    .flatMap((path) => ['--perms', '0755', '--dir', path]);
+}
+
+function systemArguments(path: string): string[] {
+  if (!exists(path)) return [];
+  return lstatSync(path).isSymbolicLink()
+    ? ['--symlink', readlinkSync(path), path]
+    : ['--ro-bind', path, path];
+}

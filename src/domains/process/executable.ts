@@ -1,0 +1,82 @@
+/**
+ * Finds the service's program the way a shell would, and what must be visible inside a domain to run it: version
+ * managers (nvm, pyenv, uv) keep programs in the user's home, which is not part of the system.
+ *
+ * X1. Never names a folder that holds the user's home, the service folder or the domain's own files: such a
+ *     folder is narrowed down to the program's folder, then to the program.
+ */
+import { accessSync, constants, lstatSync, readlinkSync, realpathSync, statSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { basename, dirname, join, resolve } from 'node:path';
+
+import { SpareError } from '../../errors.ts';
+import { contains } from './paths.ts';
+
+export interface Executable {
+  /** Absolute path under which the program was found, possibly a symlink. */
+  readonly path: string;
+  /** Absolute paths needed to run it; may lie in folders that are visible anyway. */
+  readonly needed: readonly string[];
+}
+
+const PROGRAM_FOLDERS = new Set(['bin', 'sbin', 'shims']);
+const LINKS_MAX = 16;
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/** The path itself, then what it links to, hop by hop, then its real path. */
+function links(path: string): string[] {
+  const hops = [path];
+  for (let hop = path; hops.length < LINKS_MAX && lstatSync(hop).isSymbolicLink();) {
+    hop = resolve(realpathSync(dirname(hop)), readlinkSync(hop));
+    hops.push(hop);
+  }
+  return [...hops, realpathSync(path)];
+}
+
+/**
+ * Resolves `command[0]` through `searchPath` (as in the environment variable), or relative to `folder` when it
+ * names a path. `hidden` must not become visible. Throws `command-not-found`.
+ */
+export function findExecutable(
+  program: string,
+  folder: string,
+  searchPath: string,
+  hidden: readonly string[],
+): Executable {
+  const candidates = program.includes('/')
+    ? [resolve(folder, program)]
+    : searchPath.split(':').filter((part) => part.startsWith('/'));
+  const path = candidates
+    .map((candidate) => (program.includes('/') ? candidate : join(candidate, program)))
+    .find(isExecutable);
+  if (path === undefined) {
+    throw new SpareError(
+      'command-not-found',
+      `There is no program \`${program}\` to start the service with.`,
+      {
+        hint: program.includes('/')
+          ? `It was looked for at ${resolve(folder, program)}; it must exist and be executable.`
+          : `Install it, or give its path; it was looked for in PATH: ${searchPath}`,
+      },
+    );
+  }
+  const home = homedir();
+  const isBroad = (candidate: string): boolean =>
+    candidate === '/' ||
+    candidate === join(home, '.local') ||
+    [home, folder, ...hidden].some((inner) => contains(candidate, inner));
+  const needed = links(path).map((hop) => {
+    const parent = dirname(hop);
+    const prefix = PROGRAM_FOLDERS.has(basename(parent)) ? dirname(parent) : parent;
+    return [prefix, parent].find((candidate) => !isBroad(candidate)) ?? hop;
+  });
+  return { path, needed: [...new Set(needed)] };
+}

@@ -1,0 +1,118 @@
+/**
+ * Starts the processes of a domain and waits until the agent's program runs; whatever it does then is its own.
+ *
+ * The agent is found by walking down from the process that was started, through bubblewrap, setpriv and sh, to
+ * the one that executes Node with the agent's file.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Duplex, Readable, Writable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { SpareError } from '../../errors.ts';
+import type { Command } from './command.ts';
+import { Console } from './console.ts';
+import { Guardian } from './guardian.ts';
+import type { Isolation } from './isolation.ts';
+import type { Prepared } from './prepare.ts';
+import { childrenOf, commandLine, markedTree, namespaceTree, type ProcessTree, readStat } from './tree.ts';
+
+/** How the process that was started ended. */
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** The first process of a pid namespace; `startTicks` tells it from a later process of the same number. */
+export interface Init {
+  readonly pid: number;
+  readonly startTicks: number;
+}
+
+export interface Running {
+  readonly child: ChildProcess;
+  readonly agent: number;
+  readonly init: Init | undefined;
+  readonly tree: ProcessTree;
+  readonly channel: Duplex;
+  readonly console: Console;
+  readonly exit: Promise<Exit>;
+  /** To be released once the domain is gone. */
+  readonly guardian: Guardian;
+}
+
+const START_TIMEOUT_MS = 30_000;
+const POLL_MS = 2;
+
+/** Throws `domain-start-failed`, with nothing left running. */
+export async function launch(isolation: Isolation, prepared: Prepared): Promise<Running> {
+  const command = isolation.command(prepared);
+  const marker = `SPARE_RUN=${prepared.env['SPARE_RUN']}`;
+  const guardian = new Guardian(isolation.pidNamespace ? '' : marker);
+  const [file = '', ...args] = command.argv;
+  const child = spawn(file, args, {
+    env: prepared.env,
+    cwd: isolation.privateView ? '/' : prepared.work,
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
+    detached: true,
+  });
+  let failure: string | undefined;
+  const exit = new Promise<Exit>((resolve) => {
+    child.once('error', (error) => {
+      failure = error.message;
+      resolve({ code: null, signal: null });
+    });
+    child.once('exit', (code, signal) => resolve({ code, signal }));
+  });
+  const output = new Console();
+  if (child.stdout !== null) output.attach(child.stdout);
+  if (child.stderr !== null) output.attach(child.stderr);
+  const channel = child.stdio[3] as Duplex;
+  // The other end may be gone at any time; whoever reads sees the end, and `exited` tells why.
+  channel.on('error', () => {});
+  sendArguments(child, command);
+  const path = await findAgent(child, prepared.command);
+  const agent = path?.at(-1);
+  const init = isolation.pidNamespace ? readStat(path?.at(-2) ?? 0) : undefined;
+  if (agent === undefined || (isolation.pidNamespace && init === undefined)) {
+    child.kill('SIGKILL');
+    guardian.release();
+    channel.destroy();
+    await exit;
+    throw new SpareError('domain-start-failed', `The domain did not start: ${failure ?? lastLine(output)}`, {
+      hint: `It was to be isolated by: ${isolation.description}.`,
+    });
+  }
+  guardian.watch(init?.pid ?? agent);
+  const tree = init === undefined ? markedTree(agent, marker) : namespaceTree(init.pid);
+  return { child, agent, init, tree, channel, console: output, exit, guardian };
+}
+
+/** Writes the arguments that the program reads from fd 4, and closes it. */
+export function sendArguments(child: ChildProcess, command: Command): void {
+  const stream = child.stdio[4] as Writable & Readable;
+  stream.on('error', () => {});
+  stream.end((command.channelArguments ?? []).map((argument) => `${argument}\0`).join(''));
+}
+
+/** The processes from the one started down to the agent, or nothing if it ended or took too long. */
+async function findAgent(child: ChildProcess, command: readonly string[]): Promise<number[] | undefined> {
+  const deadline = performance.now() + START_TIMEOUT_MS;
+  while (child.pid !== undefined && child.exitCode === null && child.signalCode === null) {
+    const path = [child.pid];
+    for (let next = child.pid; ;) {
+      const line = commandLine(next);
+      if (command.every((argument, index) => line[index] === argument)) return path;
+      const below = childrenOf(next)[0];
+      if (below === undefined) break;
+      path.push(below);
+      next = below;
+    }
+    if (performance.now() > deadline) break;
+    await delay(POLL_MS);
+  }
+  return undefined;
+}
+
+function lastLine(output: Console): string {
+  return output.text().trim().split('\n').at(-1) || 'it ended without a message';
+}

@@ -1,0 +1,48 @@
+/**
+ * The parts of Spare itself that the agent needs inside a domain: its code, what it built, and its dependencies.
+ * Nothing else of the package's folder is shown; the data folder often lies in it.
+ */
+import { readFileSync } from 'node:fs';
+import { dirname, extname, join } from 'node:path';
+
+import { contains, exists } from './paths.ts';
+
+const ROOT = packageRoot(import.meta.dirname);
+
+/** Where the agent starts, in the same form (source or compiled) as this file. */
+export const DEFAULT_AGENT: string = join(
+  import.meta.dirname,
+  `../../replica/agent${extname(import.meta.filename)}`,
+);
+
+function packageRoot(folder: string): string {
+  return exists(join(folder, 'package.json')) || folder === '/' ? folder : packageRoot(dirname(folder));
+}
+
+/** `folder` and all folders above it. */
+export function withAncestors(folder: string): string[] {
+  return folder === '/' ? ['/'] : [folder, ...withAncestors(dirname(folder))];
+}
+
+function dependenciesOf(folder: string, found: Set<string>): void {
+  const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as {
+    dependencies?: Record<string, string>;
+  };
+  for (const name of Object.keys(manifest.dependencies ?? {})) {
+    const dependency = withAncestors(folder)
+      .map((above) => join(above, 'node_modules', name))
+      .find(exists);
+    if (dependency === undefined || found.has(dependency)) continue;
+    found.add(dependency);
+    dependenciesOf(dependency, found);
+  }
+}
+
+/** Absolute paths, to be shown read-only. */
+export function packagePaths(agent: string): string[] {
+  const own = ['src', 'build', 'dist', 'package.json'].map((name) => join(ROOT, name)).filter(exists);
+  const dependencies = new Set<string>();
+  dependenciesOf(ROOT, dependencies);
+  const outside = own.some((path) => contains(path, agent)) ? [] : [dirname(agent)];
+  return [...own, ...dependencies, ...outside, dirname(process.execPath)];
+}

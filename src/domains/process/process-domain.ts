@@ -1,0 +1,200 @@
+/**
+ * A domain that is a process tree: stops and continues it, watches its limits, and ends it.
+ *
+ * P1. Whoever ends the domain, `exited` resolves only once no process of it is left.
+ * P2. The first reason wins: a domain that is ended for its memory says so, whatever its processes said last.
+ * P3. `suspend` and `resume` run one after the other; both are without effect on a domain that has ended.
+ */
+import { execFile } from 'node:child_process';
+import { rm } from 'node:fs/promises';
+import { constants } from 'node:os';
+import type { Duplex } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+
+import type { Domain, DomainLimits, DomainUsage } from '../domain.ts';
+import { Accounting } from './accounting.ts';
+import type { Exit, Running } from './launch.ts';
+import { isAlive, readStat } from './tree.ts';
+
+const WATCH_MS = 250;
+const STOP_TIMEOUT_MS = 1000;
+const END_TIMEOUT_MS = 5000;
+const POLL_MS = 2;
+const MIB = 1024 * 1024;
+/**
+ * Stopped, traced, dead, or waiting in the kernel: the last one has its SIGSTOP pending and executes nothing before
+ * it takes effect (a parent in vfork waits like this for a child that is stopped).
+ */
+const QUIET = new Set(['T', 't', 'Z', 'X', 'D']);
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // Gone already, which is as good.
+  }
+}
+
+/** `exit status 1`, `killed by SIGKILL`; wrappers report a signal as 128 + its number. */
+function describe({ code, signal: name }: Exit): string {
+  if (name !== null) return `killed by ${name}`;
+  const number = (code ?? 0) - 128;
+  const found = Object.entries(constants.signals).find(([, value]) => value === number);
+  return found === undefined ? `exit status ${code ?? 'unknown'}` : `killed by ${found[0]}`;
+}
+
+export class ProcessDomain implements Domain {
+  readonly pid: number;
+  readonly channel: Duplex;
+  readonly exited: Promise<string>;
+  readonly #running: Running;
+  readonly #limits: DomainLimits;
+  readonly #directory: string;
+  readonly #accounting: Accounting;
+  readonly #watchdog: NodeJS.Timeout;
+  #turn: Promise<void> = Promise.resolve();
+  #suspended = false;
+  #gone = false;
+  #reason: string | undefined;
+  #destroyed: Promise<void> | undefined;
+
+  /** `onGone` is called once, when no process is left. */
+  constructor(running: Running, limits: DomainLimits, directory: string, onGone: () => void) {
+    this.pid = running.agent;
+    this.channel = running.channel;
+    this.#running = running;
+    this.#limits = limits;
+    this.#directory = directory;
+    this.#accounting = new Accounting(running.init?.pid);
+    this.#watchdog = setInterval(() => {
+      if (!this.#suspended) this.#sample();
+    }, WATCH_MS).unref();
+    this.exited = running.exit.then(async (exit) => {
+      clearInterval(this.#watchdog);
+      const clean = await this.#waitUntilGone();
+      this.#gone = true;
+      running.guardian.release();
+      onGone();
+      const reason = this.#reason ?? describe(exit);
+      return clean ? reason : `${reason}; some of its processes do not end`;
+    });
+  }
+
+  suspend(): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#suspended = true;
+      const deadline = performance.now() + STOP_TIMEOUT_MS;
+      for (let last = ''; performance.now() < deadline;) {
+        const pids = this.#pids((pid) => signal(pid, 'SIGSTOP'));
+        const found = pids.join();
+        const quiet = pids.every((pid) => QUIET.has(readStat(pid)?.state ?? 'X'));
+        // Only a second look that finds the same shows that none slipped away during the first.
+        if (quiet && found === last) return;
+        last = quiet ? found : '';
+        await (quiet ? undefined : delay(1));
+      }
+      // A busy host has not given them time to stop. They have their signal: none executes anything of its own.
+    });
+  }
+
+  resume(): Promise<void> {
+    return this.#inTurn(async () => {
+      for (const pid of this.#pids()) signal(pid, 'SIGCONT');
+      this.#suspended = false;
+    });
+  }
+
+  destroy(): Promise<void> {
+    this.#destroyed ??= this.#destroy();
+    return this.#destroyed;
+  }
+
+  async usage(): Promise<DomainUsage> {
+    return this.#sample();
+  }
+
+  console(): string {
+    return this.#running.console.text();
+  }
+
+  #inTurn(action: () => Promise<void>): Promise<void> {
+    this.#turn = this.#turn.then(() => (this.#isEnding() ? undefined : action()));
+    return this.#turn;
+  }
+
+  #isEnding(): boolean {
+    return this.#gone || this.#reason !== undefined;
+  }
+
+  /** Ends the domain if there are more processes than it may have: to look at all of them could take for ever. */
+  #pids(before?: (pid: number) => void): number[] {
+    const pids = this.#running.tree.pids(this.#limits.processes, before);
+    if (pids.length > this.#limits.processes) this.#end(`process limit (${this.#limits.processes}) exceeded`);
+    return pids;
+  }
+
+  #sample(): DomainUsage {
+    if (this.#gone) return this.#accounting.usage;
+    const usage = this.#accounting.sample(this.#pids());
+    const { memoryBytes } = this.#limits;
+    if (usage.residentBytes > memoryBytes) {
+      this.#end(`memory limit (${Math.round(memoryBytes / MIB)} MiB) exceeded`);
+    }
+    return usage;
+  }
+
+  #end(reason: string): void {
+    this.#reason ??= reason;
+    this.#kill();
+  }
+
+  #kill(): void {
+    const { child, init, tree } = this.#running;
+    if (init !== undefined && this.#initLives()) signal(init.pid, 'SIGKILL');
+    child.kill('SIGKILL');
+    if (init === undefined) for (const pid of tree.pids(Infinity)) signal(pid, 'SIGKILL');
+  }
+
+  /** A zombie has taken its namespace along already; whoever inherited it may be slow to reap it. */
+  #initLives(): boolean {
+    const { init } = this.#running;
+    return init !== undefined && isAlive(init.pid) && readStat(init.pid)?.startTicks === init.startTicks;
+  }
+
+  /** False if the system did not end them in time. */
+  async #waitUntilGone(): Promise<boolean> {
+    const { init, tree } = this.#running;
+    const isLeft = (): boolean => (init === undefined ? tree.pids(1).length > 0 : this.#initLives());
+    const deadline = performance.now() + END_TIMEOUT_MS;
+    // Without a namespace a process can be missed in the moment it changes its parent or its program.
+    for (let missing = 0, looks = init === undefined ? 3 : 1; missing < looks;) {
+      missing = isLeft() ? 0 : missing + 1;
+      if (missing === looks) break;
+      if (missing === 0) this.#kill();
+      if (performance.now() > deadline) return false;
+      await delay(POLL_MS);
+    }
+    return true;
+  }
+
+  async #destroy(): Promise<void> {
+    if (!this.#gone) this.#end('destroyed');
+    await Promise.race([this.exited, delay(2 * END_TIMEOUT_MS, undefined, { ref: false })]);
+    this.channel.destroy();
+    this.#running.child.stdout?.destroy();
+    this.#running.child.stderr?.destroy();
+    await removeFolder(this.#directory);
+  }
+}
+
+/** Also when what lived in it made folders that nobody may enter, or nested them deeper than a path can say. */
+export async function removeFolder(folder: string): Promise<void> {
+  try {
+    await rm(folder, { recursive: true, force: true });
+  } catch {
+    const run = promisify(execFile);
+    await run('chmod', ['-R', 'u+rwX', '--', folder]).catch(() => {});
+    await run('rm', ['-rf', '--', folder]);
+  }
+}

@@ -1,0 +1,16 @@
+/** Every level of isolation that this host offers passes the conformance suite. */
+import { conformance } from '../conformance.ts';
+import { createProcessDriver } from './driver.ts';
+
+const required = (process.env['SPARE_REQUIRE'] ?? '').split(',').includes('bubblewrap');
+
+conformance('bubblewrap', (agent) => createProcessDriver({ level: 'bubblewrap', agent }), {
+  isolated: true,
+  required,
+});
+
+conformance('unshare', (agent) => createProcessDriver({ level: 'unshare', agent }), { isolated: false });
+
+conformance('plain processes', (agent) => createProcessDriver({ level: 'plain', agent }), {
+  isolated: false,
+});

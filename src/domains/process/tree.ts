@@ -1,0 +1,153 @@
+/**
+ * The processes of one domain, found through `/proc`: who they are, what they do, what they use.
+ *
+ * All reads are synchronous and follow `task/<tid>/children`, so that their cost grows with the domain and not
+ * with the host. Nothing here starts a process, and none of it waits.
+ *
+ * T1. `before` is called for a process before its children are read. A process with a pending SIGSTOP cannot
+ *     complete a fork any more, so a caller that stops processes there sees every child they have.
+ * T2. An orphan is looked for where orphans go (`roots`), again after each pass, until nothing new turns up.
+ */
+import { readFileSync, readdirSync } from 'node:fs';
+
+/** One line of `/proc/<pid>/stat`; ticks are of 1/100 s. `reapedTicks` is the CPU time of children waited for. */
+export interface ProcessStat {
+  readonly pid: number;
+  readonly state: string;
+  readonly parent: number;
+  readonly startTicks: number;
+  readonly ownTicks: number;
+  readonly reapedTicks: number;
+}
+
+/** Lists the processes of a domain; see T1 for `before`. Stops once more than `limit` were found. */
+export interface ProcessTree {
+  pids(limit: number, before?: (pid: number) => void): number[];
+}
+
+/** A file below `/proc`, or nothing when the process is gone or not ours. */
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+function threadsOf(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return [];
+  }
+}
+
+export function readStat(pid: number): ProcessStat | undefined {
+  const text = read(`/proc/${pid}/stat`);
+  if (text === undefined) return undefined;
+  // The second field is the program's name in parentheses and may itself contain spaces and parentheses.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  const number = (index: number): number => Number(fields[index]);
+  return {
+    pid,
+    state: fields[0] ?? 'X',
+    parent: number(1),
+    startTicks: number(19),
+    ownTicks: number(11) + number(12),
+    reapedTicks: number(13) + number(14),
+  };
+}
+
+/**
+ * Anonymous and shared memory in bytes. Pages of files are left out: program text is shared between the domains,
+ * and the system takes such pages back when it needs them.
+ */
+export function residentBytes(pid: number): number {
+  const text = read(`/proc/${pid}/status`);
+  if (text === undefined) return 0;
+  let kibibytes = 0;
+  for (const match of text.matchAll(/^Rss(?:Anon|Shmem):\s+(\d+) kB$/gm)) kibibytes += Number(match[1]);
+  return kibibytes * 1024;
+}
+
+/** The command line, empty for a zombie and for a process that is gone. */
+export function commandLine(pid: number): string[] {
+  return read(`/proc/${pid}/cmdline`)?.split('\0').slice(0, -1) ?? [];
+}
+
+/** A child belongs to the thread that forked it, so every thread is asked. */
+export function childrenOf(pid: number): number[] {
+  const children: number[] = [];
+  for (const thread of threadsOf(pid)) {
+    const text = read(`/proc/${pid}/task/${thread}/children`);
+    if (text === undefined || text === '') continue;
+    for (const child of text.trim().split(' ')) children.push(Number(child));
+  }
+  return children;
+}
+
+function walk(roots: () => number[], limit: number, before?: (pid: number) => void): number[] {
+  const seen = new Set<number>();
+  for (;;) {
+    const queue = roots().filter((pid) => !seen.has(pid));
+    if (queue.length === 0) return [...seen];
+    for (const pid of queue) {
+      if (seen.has(pid)) continue;
+      seen.add(pid);
+      if (seen.size > limit) return [...seen];
+      before?.(pid);
+      queue.push(...childrenOf(pid));
+    }
+  }
+}
+
+/** The tree of a domain with a pid namespace of its own: `init` adopts every orphan. `init` itself is not part of it. */
+export function namespaceTree(init: number): ProcessTree {
+  return { pids: (limit, before) => walk(() => childrenOf(init), limit, before) };
+}
+
+/**
+ * The tree of a domain without pid namespace. Orphans go to an ancestor of the manager and are recognised there
+ * by `marker`, an environment entry (`NAME=value`) that only this domain has; a process seen once is remembered
+ * as well. A process that hides from both before it is seen escapes: this level claims no isolation.
+ */
+export function markedTree(agent: number, marker: string): ProcessTree {
+  const strangers = new Set<number>();
+  let known = new Map<number, number>();
+  const orphans = (): number[] => {
+    const candidates = ancestors().flatMap((pid) => childrenOf(pid));
+    const present = new Set(candidates);
+    for (const pid of strangers) if (!present.has(pid)) strangers.delete(pid);
+    return candidates.filter((pid) => {
+      if (strangers.has(pid)) return false;
+      const environment = read(`/proc/${pid}/environ`);
+      // Empty while a program is being replaced by another one: to be asked again next time.
+      if (environment === '') return false;
+      const ours = environment?.split('\0').includes(marker) ?? false;
+      if (!ours) strangers.add(pid);
+      return ours;
+    });
+  };
+  const remembered = (): number[] =>
+    [...known.keys()].filter((pid) => known.get(pid) === readStat(pid)?.startTicks);
+  const roots = (): number[] => [agent, ...remembered(), ...orphans()].filter(isAlive);
+  return {
+    pids: (limit, before) => {
+      const pids = walk(roots, limit, before).filter(isAlive);
+      known = new Map(pids.map((pid) => [pid, readStat(pid)?.startTicks ?? -1]));
+      return pids;
+    },
+  };
+}
+
+/** Neither gone nor a zombie. */
+export function isAlive(pid: number): boolean {
+  const state = readStat(pid)?.state;
+  return state !== undefined && state !== 'Z' && state !== 'X';
+}
+
+function ancestors(): number[] {
+  const found: number[] = [];
+  for (let pid = process.ppid; pid > 0; pid = readStat(pid)?.parent ?? 0) found.push(pid);
+  return found;
+}
