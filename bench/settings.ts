@@ -1,0 +1,61 @@
+/** The command line of the benchmark. */
+import { parseArgs } from 'node:util';
+
+export const PARTS = ['conduit', 'json', 'latency', 'masking'] as const;
+export type Part = (typeof PARTS)[number];
+
+export interface BenchSettings {
+  readonly quick: boolean;
+  readonly parts: readonly Part[];
+  /** Of one measurement of one mode. */
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly connections: number;
+  /** Sequential requests of one client in a round. */
+  readonly sequential: number;
+  /** Of each kind of fault, by service. */
+  readonly events: { readonly json: number; readonly conduit: number };
+  /** Where the results go; undefined for a new file in `bench/results`. */
+  readonly out: string | undefined;
+}
+
+export const USAGE = `Usage: node bench/main.ts [options]
+
+  --quick         fewer and shorter rounds
+  --seconds N     length of one measurement of one mode
+  --only PART     conduit, json, latency or masking; may be repeated
+  --out FILE      where the figures go as JSON (default: a new file in bench/results)
+`;
+
+function part(name: string): Part {
+  const found = PARTS.find((each) => each === name);
+  if (found === undefined) throw new Error(`There is no part ${JSON.stringify(name)}.\n\n${USAGE}`);
+  return found;
+}
+
+/** Throws an Error on what is not understood. */
+export function parseSettings(args: readonly string[]): BenchSettings {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      quick: { type: 'boolean' },
+      seconds: { type: 'string' },
+      only: { type: 'string', multiple: true },
+      out: { type: 'string' },
+    },
+  });
+  const quick = values.quick === true;
+  const seconds = Number(values.seconds ?? (quick ? 2 : 5));
+  if (!(seconds > 0 && seconds <= 600))
+    throw new Error(`--seconds must be above 0, at most 600.\n\n${USAGE}`);
+  return {
+    quick,
+    parts: values.only === undefined ? PARTS : values.only.map(part),
+    seconds,
+    rounds: quick ? 3 : 6,
+    connections: 32,
+    sequential: quick ? 400 : 1500,
+    events: quick ? { json: 10, conduit: 0 } : { json: 20, conduit: 10 },
+    out: values.out,
+  };
+}
