@@ -30,6 +30,10 @@ export class Spare implements AsyncDisposable {
     this.#config = config;
   }
 
+  get data(): string {
+    return join(this.#folder, 'data');
+  }
+
   get pid(): number {
     return this.#child?.pid ?? 0;
   }
@@ -102,7 +106,7 @@ export class Spare implements AsyncDisposable {
 
   async signal(signal: NodeJS.Signals): Promise<number | null> {
     const child = this.#child;
-    if (child === null || child.exitCode !== null) return child?.exitCode ?? null;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
     const exited = once(child, 'exit');
     child.kill(signal);
     await exited;
