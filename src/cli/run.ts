@@ -132,35 +132,12 @@ async function statusOf(manager: Manager | null, faults: number): Promise<Status
   };
 }
 
-class Readiness {
-  #faults: number;
-  #manager: Manager | null = null;
-
-  constructor(faults: number) {
-    this.#faults = faults;
-  }
-
-  watch(manager: Manager): void {
-    this.#manager = manager;
-  }
-
-  /** Enough replicas run to decide. */
-  readonly answering = (): boolean => this.#count('running') > this.#faults;
-
-  /** The group is whole. */
-  readonly whole = (): boolean => this.answering() && this.#count('suspended') > this.#faults;
-
-  #count(state: 'running' | 'suspended'): number {
-    return this.#manager?.view().replicas.filter((replica) => replica.state === state).length ?? 0;
-  }
-}
-
 const READY_POLL_MS = 20;
 
-async function untilWhole(readiness: Readiness, halted: Promise<SpareError>): Promise<void> {
+async function untilWhole(manager: Manager, halted: Promise<SpareError>): Promise<void> {
   let failure: SpareError | null = null;
   void halted.then((error) => (failure = error));
-  while (!readiness.whole()) {
+  while (!manager.whole()) {
     await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS));
     if (failure !== null) throw failure as SpareError;
   }
@@ -186,7 +163,6 @@ export async function run(settings: Settings, log: (line: string) => void): Prom
   }
   const driver: Driver = await createProcessDriver();
   const options = managerOptions(settings, log);
-  const readiness = new Readiness(settings.faults);
   await using undo = new AsyncDisposableStack();
   let manager: Manager | null = null;
   const front = createFront(
@@ -200,14 +176,14 @@ export async function run(settings: Settings, log: (line: string) => void): Prom
       },
     },
     {
-      ready: () => readiness.answering(),
+      ready: () => manager?.answering() ?? false,
       submit: (key, request, done) => manager?.submit(key, request, done),
     },
   );
   const admin = createAdmin({
     status: async () => await statusOf(manager, settings.faults),
     incidents: () => manager?.incidents.latest() ?? [],
-    ready: () => readiness.answering(),
+    ready: () => manager?.answering() ?? false,
   });
   const listen = await bind(front, 'listen', settings.listen);
   undo.defer(() => closeServer(front));
@@ -225,7 +201,6 @@ export async function run(settings: Settings, log: (line: string) => void): Prom
   const orderer = new EmbeddedOrderer(closeStore, next);
   const started = new Manager(options, { driver, store, orderer, opened });
   manager = started;
-  readiness.watch(started);
   const halted = new Promise<SpareError>((resolve) => {
     started.onHalt = resolve;
   });
@@ -236,7 +211,7 @@ export async function run(settings: Settings, log: (line: string) => void): Prom
     listen,
     admin: adminAddress,
     isolation: driver.isolation,
-    ready: untilWhole(readiness, halted),
+    ready: untilWhole(started, halted),
     halted,
     close: async () => {
       await Promise.all([closeServer(front), closeServer(admin)]);

@@ -301,6 +301,13 @@ export class Replicas {
     return best;
   }
 
+  /** How many are in this state; called for every request, so it makes nothing. */
+  count(state: CoreView['replicas'][number]['state']): number {
+    let count = 0;
+    for (const local of this.#locals.values()) if (!local.faulty && STATE_OF[local.phase] === state) count++;
+    return count;
+  }
+
   view(): CoreView['replicas'] {
     return [...this.#locals.values()].map((local) => ({
       id: local.id,

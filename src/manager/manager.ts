@@ -91,6 +91,8 @@ export class Manager {
   #timers: NodeJS.Timeout[] = [];
   #tickUndecided = false;
   #closed = false;
+  /** When the first of the incidents happened that the group has not recovered from yet. */
+  #brokenAt: number | null = null;
   /** Entries up to here are in the recorded state. */
   readonly #recovered: number;
   /** Called once when the service cannot be run at all. */
@@ -144,7 +146,7 @@ export class Manager {
     if (last >= 0) this.#tell({ type: 'durable', index: toIndex(last) });
     else this.#orderer.append(encodeBare('start', Date.now(), this.#seeds.next()), null);
     this.#tell({ type: 'boot' });
-    this.#timers.push(setInterval(() => this.#tell({ type: 'clock' }), CLOCK_MS));
+    this.#timers.push(setInterval(() => this.#clock(), CLOCK_MS));
     this.#timers.push(setInterval(() => this.#tick(), TICK_MS));
   }
 
@@ -153,6 +155,30 @@ export class Manager {
     const tag = this.#nextTag++;
     this.#pendingTags.set(tag, done);
     this.#orderer.append(encodeRequestEntry(key, request, Date.now(), this.#seeds.next()), tag);
+  }
+
+  #clock(): void {
+    this.#tell({ type: 'clock' });
+    if (this.#brokenAt === null || !this.whole()) return;
+    const seconds = ((performance.now() - this.#brokenAt) / 1000).toFixed(1);
+    this.#brokenAt = null;
+    this.#options.log(
+      `repaired   ${this.#count('running')} active, ${this.#count('suspended')} suspended, after ${seconds} s`,
+    );
+  }
+
+  #count(state: 'running' | 'suspended'): number {
+    return this.#core.replicas.count(state);
+  }
+
+  /** Enough replicas run to answer requests. */
+  answering(): boolean {
+    return this.#count('running') > this.#options.faults;
+  }
+
+  /** f+1 replicas run, f+1 are suspended. */
+  whole(): boolean {
+    return this.answering() && this.#count('suspended') > this.#options.faults;
   }
 
   #tick(): void {
@@ -388,16 +414,18 @@ export class Manager {
 
   #incident(effect: Extract<Effect, { type: 'incident' }>): void {
     const { replica, kind, index } = effect.fault;
+    const what = this.#whatHappened(effect);
     this.incidents.add({
       index,
       replica,
       variant: effect.variant,
       kind,
       at: new Date().toISOString(),
-      what: this.#whatHappened(effect),
+      what,
       done: 'expelled and destroyed; a clean replica takes its place',
     });
-    this.#options.log(`incident: replica ${replica} at entry ${index}: ${kind}; it is replaced`);
+    this.#brokenAt ??= performance.now();
+    this.#options.log(`incident   replica ${replica}, entry ${index}: ${kind}: ${what}`);
   }
 
   #whatHappened({ fault, votes }: Extract<Effect, { type: 'incident' }>): string {
