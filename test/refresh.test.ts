@@ -1,0 +1,99 @@
+/**
+ * Do suspended replicas sleep, and yet stay current? Many writes make refreshes; what a suspended replica holds
+ * afterwards must have the digest that the active ones agreed on, and between refreshes it must cost nothing.
+ */
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ReplicaStatus } from '../src/admin/admin.ts';
+import { ROOT, signalTree, Spare } from './support/spare.ts';
+
+/** More than the update log holds before a refresh. */
+const WRITES = 700;
+const CLIENTS = 10;
+const IDLE_MS = 3000;
+
+const LEDGER = { folder: join(ROOT, 'test/services'), command: ['node', 'ledger.mjs'], state: ['ledger.db'] };
+
+async function write(url: string, count: number): Promise<void> {
+  const shares = Array.from({ length: CLIENTS }, async (_, client) => {
+    for (let i = 0; i < count / CLIENTS; i++) {
+      const reply = await fetch(`${url}/entries`, { method: 'POST', body: `${client}-${i}` });
+      assert.equal(reply.status, 200);
+    }
+  });
+  await Promise.all(shares);
+}
+
+async function passive(spare: Spare): Promise<ReplicaStatus[]> {
+  return (await spare.status()).replicas.filter(({ role }) => role === 'passive');
+}
+
+async function lines(url: string): Promise<number> {
+  const reply = await fetch(`${url}/entries`);
+  return ((await reply.json()) as unknown[]).length;
+}
+
+test('P4: suspended replicas are brought up to the digest of a mark, and sleep between refreshes', async () => {
+  await using spare = await new Spare(LEDGER).start();
+  await write(spare.url, WRITES);
+  await spare.until('a refresh has run', 10_000, async () => {
+    const { updateLog } = await spare.status();
+    return (
+      updateLog.entries < WRITES / 2 &&
+      (await passive(spare)).every(({ state, applied }) => state === 'suspended' && applied > 400)
+    );
+  });
+  const before = await passive(spare);
+  await delay(IDLE_MS);
+  const after = await passive(spare);
+  for (const [i, { cpuSeconds, applied, id }] of after.entries()) {
+    assert.equal(cpuSeconds, before[i]?.cpuSeconds, `${id} used no processor while it slept`);
+    assert.equal(applied, before[i]?.applied);
+  }
+  // A mark's digest that a passive replica does not reach would be an incident of kind `state`.
+  assert.deepEqual(await spare.incidents(), []);
+});
+
+test('P2 P4: what refreshed replicas hold is what clients wrote: they answer alone after the active ones are gone', async () => {
+  await using spare = await new Spare(LEDGER).start();
+  await write(spare.url, WRITES);
+  const [first, second] = await spare.activePids();
+  assert.ok(first !== undefined && second !== undefined);
+  signalTree(first.pid, 'SIGKILL');
+  assert.equal(await lines(spare.url), WRITES);
+  await spare.whole(10_000);
+  // The second founder is the last that executed all of it.
+  signalTree(second.pid, 'SIGKILL');
+  assert.equal(await lines(spare.url), WRITES);
+  await write(spare.url, CLIENTS);
+  assert.equal(await lines(spare.url), WRITES + CLIENTS);
+  await spare.whole(10_000);
+  const kinds = (await spare.incidents()).map(({ kind }) => kind);
+  assert.deepEqual(kinds, ['crash', 'crash']);
+});
+
+test('P2 P4: once much was written, f+1 equal exports become the checkpoint that a restart begins with', async () => {
+  const line = 'x'.repeat(400_000);
+  const count = 100;
+  await using spare = await new Spare(LEDGER).start();
+  const add = async (text: string): Promise<void> => {
+    const reply = await fetch(`${spare.url}/entries`, { method: 'POST', body: text });
+    assert.equal(reply.status, 200);
+  };
+  for (let i = 0; i < count; i++) await add(line);
+  const checkpoints = (): string[] =>
+    readdirSync(spare.data).filter((name) => name.startsWith('checkpoint-'));
+  await spare.until('there is a checkpoint', 10_000, () => checkpoints().length === 1);
+  await add('after the checkpoint');
+  const size = async (): Promise<unknown> => (await fetch(`${spare.url}/size`)).json();
+  const before = await size();
+  assert.deepEqual(before, { lines: count + 1, bytes: count * line.length + 20 });
+  await spare.signal('SIGKILL');
+  await spare.start();
+  assert.deepEqual(await size(), before);
+  await spare.whole(10_000);
+  assert.deepEqual(await spare.incidents(), []);
+});
