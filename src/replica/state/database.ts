@@ -1,0 +1,299 @@
+/**
+ * One database file, between the service that changes it and the updates of other replicas.
+ *
+ * T1. `capture` looks at the log only when something was committed; otherwise it costs a few microseconds.
+ * T2. What the service wrote outside of an entry and before a `flush` or `load` (at its start) does not survive these:
+ *     pages that it overwrote are written anew.
+ * T3. The file is replaced in place, under the service's open connections, and only while it neither reads nor writes.
+ */
+import assert from 'node:assert/strict';
+import type { ArchivedFile } from './archive.ts';
+import type { ByteWriter } from './bytes.ts';
+import { createDatabase, createFile, DatabaseFiles } from './files.ts';
+import { Holder } from './holder.ts';
+import { assertFirstPage, canonicalize, isLockPage } from './page.ts';
+import { Pages } from './pages.ts';
+import { applyPage, type FilePatch, PageDiffer, writePatchHeader } from './patch.ts';
+import { StateError } from './state.ts';
+import { type Scan, Wal } from './wal.ts';
+import type { WalIndex } from './wal-index.ts';
+
+/** Frames in the log from which the agent moves it into the database file. */
+const BACKLOG_FRAMES = 1000;
+/** While a statement of the service prevents that, the next attempt is after as many frames again, at most these. */
+const BACKLOG_STEP_FRAMES = 16_000;
+
+/** Fills the buffer with the next page of an archive. */
+type NextPage = (target: Buffer) => void;
+
+/** What exists once the agent has read from the database. */
+interface Live {
+  readonly holder: Holder;
+  readonly index: WalIndex;
+  readonly walFd: number;
+  wal: Wal;
+}
+
+export class Database {
+  readonly pages: Pages;
+  readonly #path: string;
+  readonly #files: DatabaseFiles;
+  #live: Live | null = null;
+  /** What depends on the page size. */
+  #pageSize = 0;
+  #differ: PageDiffer = new PageDiffer(0);
+  #previous: Buffer = Buffer.alloc(0);
+  #next: Buffer = Buffer.alloc(0);
+  #applied = false;
+  #backlogMax: number = BACKLOG_FRAMES;
+
+  /** Creates the file in place of what is there: an empty database, or one of the archive, from `nextPage`. */
+  constructor(path: string, base: ArchivedFile, nextPage: NextPage) {
+    this.#path = path;
+    if (base.pageCount === 0) {
+      this.#files = createDatabase(path);
+      this.pages = new Pages(this.#files);
+      return;
+    }
+    createFile(path);
+    this.#files = new DatabaseFiles(path);
+    this.pages = new Pages(this.#files);
+    this.#clear(base.pageSize);
+    this.#writeAll(base.pageCount, nextPage);
+    // From now on, so that what the service writes while it starts stays apart from the base.
+    this.#live = this.#connect();
+    this.#settle(base.pageCount);
+  }
+
+  /** To be called once the service has opened the database. Throws a `StateError` if it cannot be followed. */
+  open(): void {
+    this.#files.assertSame();
+    const { pageSize } = this.#files.header();
+    if (this.pages.pageCount === 0) this.#clear(pageSize);
+    this.#live ??= this.#connect();
+    this.#files.assertLog();
+  }
+
+  /** Appends the change since the last capture; false, and nothing appended, when there is none. */
+  capture(writer: ByteWriter): boolean {
+    const { wal } = this.#opened();
+    this.#files.assertSame();
+    const first = this.pages.pageCount === 0;
+    if (!first && !wal.changed()) return false;
+    assert(!this.#applied, 'an entry was executed on top of updates that are not flushed');
+    this.#files.assertLog();
+    const filePages = Math.floor(this.#files.length() / this.#pageSize);
+    const scan = wal.scan(first ? filePages : this.pages.pageCount);
+    this.#assertGrownPagesWritten(scan);
+    const mark = writer.length;
+    const changed = first ? this.#writeFirst(writer, scan) : this.#writeChanges(writer, scan);
+    wal.advance(scan);
+    if (first) this.pages.settle(Math.min(filePages, scan.pageCountMin));
+    this.pages.resize(scan.pageCount);
+    if (!changed) writer.truncate(mark);
+    if (wal.backlog >= this.#backlogMax) this.#backfill();
+    return changed;
+  }
+
+  /** Remembers the update of another replica until `flush`. */
+  apply(patch: FilePatch): void {
+    const { wal } = this.#opened();
+    if (this.pages.pageCount === 0) this.#clear(patch.pageSize);
+    if (patch.pageSize !== this.#pageSize) {
+      throw new StateError(`${this.#path}: an update of ${patch.pageSize}-byte pages, not ${this.#pageSize}`);
+    }
+    this.#applied = true;
+    for (const change of patch.pages) {
+      applyPage(change, this.pages.pendingImage(change.page));
+      this.pages.touch(change.page);
+    }
+    if (patch.pageCount < this.pages.pageCount) {
+      for (const page of this.pages.pending.keys())
+        if (page > patch.pageCount) this.pages.pending.delete(page);
+      wal.truncate(patch.pageCount);
+    }
+    this.pages.resize(patch.pageCount);
+  }
+
+  /** Writes what was applied. Throws a `StateError` when the service is in the way. */
+  flush(): void {
+    if (!this.#applied) return;
+    const { index, wal } = this.#opened();
+    const { change } = this.#keepOverwritten(wal).header;
+    this.#replace(() => {
+      if (index.read().change !== change) {
+        throw new StateError(`${this.#path}: the service wrote while its state was being replaced`);
+      }
+      this.#writePending();
+      return this.pages.pageCount;
+    });
+  }
+
+  /** Replaces the state by an archived one. */
+  load(file: ArchivedFile, nextPage: NextPage): void {
+    this.#files.assertSame();
+    this.#applied = false;
+    if (file.pageCount === 0) {
+      this.#clear(this.#files.header().pageSize);
+      return;
+    }
+    this.#replace(() => {
+      this.#clear(file.pageSize);
+      this.#writeAll(file.pageCount, nextPage);
+      return file.pageCount;
+    });
+  }
+
+  close(): void {
+    this.#live?.holder.close();
+    this.#files.close();
+  }
+
+  #opened(): Live {
+    assert(this.#live !== null, `${this.#path} is not open`);
+    return this.#live;
+  }
+
+  #connect(): Live {
+    const holder = new Holder(this.#path);
+    try {
+      const { walFd, index } = this.#files.openLog();
+      const wal = new Wal(index, walFd, this.#path, this.#pageSize);
+      wal.start();
+      this.pages.attach(wal);
+      return { holder, index, walFd, wal };
+    } catch (error) {
+      holder.close();
+      throw error;
+    }
+  }
+
+  /** The state is nothing; whatever the file and the log hold is not part of it. */
+  #clear(pageSize: number): void {
+    this.pages.clear(pageSize);
+    if (pageSize !== this.#pageSize) {
+      this.#pageSize = pageSize;
+      this.#differ = new PageDiffer(pageSize);
+      this.#previous = Buffer.alloc(pageSize);
+      this.#next = Buffer.alloc(pageSize);
+      if (this.#live !== null) {
+        this.#live.wal = new Wal(this.#live.index, this.#live.walFd, this.#path, pageSize);
+        this.pages.attach(this.#live.wal);
+      }
+    }
+    this.#live?.wal.start();
+  }
+
+  /** The whole of a state that was nothing: all pages, in the log or in the file. */
+  #writeFirst(writer: ByteWriter, scan: Scan): boolean {
+    const zeros = this.#previous.fill(0);
+    writePatchHeader(writer, this.#pageSize, scan.pageCount);
+    let last = 0;
+    for (let page = 1; page <= scan.pageCount; page += 1) {
+      if (!this.#readNew(page, scan)) continue;
+      if (this.#differ.write(writer, page - last, zeros, this.#next)) last = page;
+    }
+    writer.varint(0);
+    return true;
+  }
+
+  #writeChanges(writer: ByteWriter, scan: Scan): boolean {
+    let changed = scan.pageCount !== this.pages.pageCount;
+    let last = 0;
+    writePatchHeader(writer, this.#pageSize, scan.pageCount);
+    for (const page of [...scan.pages.keys()].sort((a, b) => a - b)) {
+      const before = this.pages.image(page, this.#previous);
+      this.#readNew(page, scan);
+      if (!this.#differ.write(writer, page - last, before, this.#next)) continue;
+      this.pages.touch(page);
+      last = page;
+      changed = true;
+    }
+    writer.varint(0);
+    return changed;
+  }
+
+  /** Reads the new image of a page: from its frame, or the file. False when neither has one: it is zeros. */
+  #readNew(page: number, scan: Scan): boolean {
+    const frame = scan.pages.get(page);
+    if (frame !== undefined) this.#opened().wal.readFrame(frame, this.#next);
+    else if (page <= scan.pageCountMin) this.#files.readPage(page, this.#next);
+    else return false;
+    canonicalize(page, this.#next);
+    return true;
+  }
+
+  /** SQLite writes each page by which a file grows; what it would read from one that it did not is not defined. */
+  #assertGrownPagesWritten(scan: Scan): void {
+    for (let page = scan.pageCountMin + 1; page <= scan.pageCount; page += 1) {
+      if (scan.pages.has(page) || isLockPage(page, this.#pageSize)) continue;
+      throw new StateError(`${this.#path}: the database grew by page ${page}, which was not written`);
+    }
+  }
+
+  /** Moves the log into the file between entries; the frames taken over stay valid if that cannot be done. */
+  #backfill(): void {
+    const { holder, wal } = this.#opened();
+    if (holder.backfill(() => !wal.changed())) {
+      this.#settle(this.pages.pageCount);
+    } else {
+      this.#backlogMax = wal.backlog + Math.min(wal.backlog, BACKLOG_STEP_FRAMES);
+    }
+  }
+
+  /** Takes over, as updates to be written, the images that the service overwrote or cut off on its own. */
+  #keepOverwritten(wal: Wal): Scan {
+    const scan = wal.scan(this.pages.pageCount);
+    const keep = (page: number): void => {
+      if (page <= this.pages.pageCount) this.pages.pendingImage(page);
+    };
+    for (const page of scan.pages.keys()) keep(page);
+    for (let page = scan.pageCountMin + 1; page <= this.pages.pageCount; page += 1) keep(page);
+    return scan;
+  }
+
+  #writePending(): void {
+    const zeros = this.#previous.fill(0);
+    for (let page = this.pages.filePages + 1; page <= this.pages.pageCount; page += 1) {
+      if (!this.pages.pending.has(page) && !this.pages.isStored(page)) this.#files.writePage(page, zeros);
+    }
+    for (const [page, image] of this.pages.pending) {
+      if (page === 1) assertFirstPage(image, this.#pageSize, this.#path);
+      this.#files.writePage(page, image);
+    }
+  }
+
+  #writeAll(pageCount: number, nextPage: NextPage): void {
+    for (let page = 1; page <= pageCount; page += 1) {
+      nextPage(this.#next);
+      if (page === 1) assertFirstPage(this.#next, this.#pageSize, this.#path);
+      canonicalize(page, this.#next);
+      this.#files.writePage(page, this.#next);
+    }
+  }
+
+  /** Runs `write` with the log empty; it returns the page count of the new file. */
+  #replace(write: () => number): void {
+    const { holder, index } = this.#opened();
+    this.#files.assertSame();
+    this.#files.assertLog();
+    let pageCount = 0;
+    holder.replace(
+      () => index.read().maxFrame === 0,
+      () => {
+        pageCount = write();
+        this.#files.setLength(pageCount * this.#pageSize);
+        index.publish(pageCount, this.#pageSize);
+      },
+    );
+    this.#settle(pageCount);
+    this.#applied = false;
+  }
+
+  /** The file holds the state, but for what the log may hold beyond it. */
+  #settle(pageCount: number): void {
+    this.#opened().wal.start();
+    this.pages.settle(pageCount);
+    this.#backlogMax = BACKLOG_FRAMES;
+  }
+}

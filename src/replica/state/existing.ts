@@ -1,0 +1,95 @@
+/**
+ * Turns SQLite databases that a user has already into the initial state of a group. For the manager, outside of any domain.
+ *
+ * E1. The user's files are read, never opened by SQLite or written: all work is on copies. They must not be in use.
+ */
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { archiveBytes, type PageSource, writeArchive } from './archive.ts';
+import { canonicalize, FILE_HEADER_BYTES, type FileHeader, parseFileHeader } from './page.ts';
+import { StateError } from './state.ts';
+
+/**
+ * Reads existing databases, in the order in which the service's state files are named; the result is a `base` for
+ * `State.prepare`. Throws a `StateError` that says what to do when a file is missing, no database, or not in WAL mode.
+ */
+export function exportDatabaseFiles(paths: readonly string[]): Uint8Array {
+  const folder = mkdtempSync(join(tmpdir(), 'spare-base-'));
+  const copies: Copy[] = [];
+  try {
+    for (const [at, path] of paths.entries()) copies.push(copyDatabase(path, join(folder, String(at))));
+    const [archive] = writeArchive(copies, archiveBytes(copies));
+    return archive ?? new Uint8Array(0);
+  } finally {
+    for (const copy of copies) closeSync(copy.fd);
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+interface Copy extends PageSource {
+  readonly fd: number;
+}
+
+/** Copies a database with its log and moves the log of the copy into it. */
+function copyDatabase(path: string, copy: string): Copy {
+  const header = inspect(path);
+  copyFileSync(path, copy);
+  if (existsSync(`${path}-wal`)) copyFileSync(`${path}-wal`, `${copy}-wal`);
+  try {
+    const database = new DatabaseSync(copy, { defensive: false });
+    database.exec('PRAGMA synchronous=OFF; PRAGMA writable_schema=ON; PRAGMA wal_checkpoint(TRUNCATE)');
+    database.close();
+  } catch (error) {
+    throw new StateError(`${path}: SQLite cannot read it: ${String(error)}`, { cause: error });
+  }
+  const { pageSize } = header;
+  const { size } = statSync(copy);
+  if (size === 0 || size % pageSize !== 0) {
+    throw new StateError(`${path}: damaged: ${size} bytes are not a number of ${pageSize}-byte pages`);
+  }
+  const fd = openSync(copy, 'r');
+  const image = Buffer.alloc(pageSize);
+  return {
+    fd,
+    pageSize,
+    pageCount: size / pageSize,
+    read(page: number): Uint8Array {
+      readSync(fd, image, 0, pageSize, (page - 1) * pageSize);
+      canonicalize(page, image);
+      return image;
+    },
+  };
+}
+
+function inspect(path: string): FileHeader {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) throw new StateError(`${path}: there is no such file`);
+  if (!stats.isFile()) throw new StateError(`${path}: not a file`);
+  const fd = openSync(path, 'r');
+  const bytes = Buffer.alloc(FILE_HEADER_BYTES);
+  const count = readSync(fd, bytes, 0, FILE_HEADER_BYTES, 0);
+  closeSync(fd);
+  const header = parseFileHeader(bytes.subarray(0, count));
+  if (header === null) throw new StateError(`${path}: not a SQLite database`);
+  if (!header.wal) {
+    throw new StateError(
+      `${path}: not in WAL mode; convert it once with: sqlite3 ${quote(path)} 'PRAGMA journal_mode=WAL;'`,
+    );
+  }
+  return header;
+}
+
+function quote(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
+}

@@ -1,0 +1,88 @@
+/**
+ * A hash tree over the pages of one file, brought up to date for the pages that changed only.
+ *
+ * A leaf is SHA-256 of a page image; an inner node is SHA-256 of its level and up to 16 children. Leaf inputs have an
+ * even length, inner ones an odd length, so neither can stand for the other.
+ *
+ * M1. The root follows from the images alone, not from the history of changes.
+ * M2. `root` reads exactly the pages touched since the last call; the first call reads all.
+ */
+import { hash } from 'node:crypto';
+
+const HASH_BYTES = 32;
+const ARITY = 16;
+
+export class MerkleTree {
+  /** Hashes of level 0 (leaves) and up; each buffer has room to spare. */
+  readonly #levels: Buffer[] = [];
+  #count = 0;
+  #touched = new Set<number>();
+  #built = false;
+
+  /** Says that the image of page `page` (from 1) may have changed. */
+  touch(page: number): void {
+    if (this.#built) this.#touched.add(page);
+  }
+
+  /** Says that every page may have changed. */
+  touchAll(): void {
+    this.#built = false;
+    this.#touched.clear();
+  }
+
+  /** The root over pages 1 to `count`; zeros when there are none. `read` gives the image of a page. */
+  root(count: number, read: (page: number) => Uint8Array): Buffer {
+    let dirty = this.#dirtyLeaves(count);
+    const leaves = this.#level(0, count);
+    for (const leaf of dirty) leaves.set(hash('sha256', read(leaf + 1), 'buffer'), leaf * HASH_BYTES);
+    let nodes = count;
+    let level = 0;
+    while (nodes > 1) {
+      level += 1;
+      dirty = this.#inner(level, nodes, dirty);
+      nodes = Math.ceil(nodes / ARITY);
+    }
+    this.#count = count;
+    this.#built = true;
+    this.#touched.clear();
+    return count === 0
+      ? Buffer.alloc(HASH_BYTES)
+      : Buffer.from(this.#level(level, 1).subarray(0, HASH_BYTES));
+  }
+
+  /** Leaves to hash anew. The last one always counts when the number changes: its ancestors get other children. */
+  #dirtyLeaves(count: number): Iterable<number> {
+    if (!this.#built) return Array.from({ length: count }, (_, leaf) => leaf);
+    const dirty = new Set<number>();
+    for (const page of this.#touched) if (page <= count) dirty.add(page - 1);
+    for (let leaf = this.#count; leaf < count; leaf += 1) dirty.add(leaf);
+    if (count < this.#count && count > 0) dirty.add(count - 1);
+    return dirty;
+  }
+
+  /** Hashes the parents, at `level`, of the `dirty` among the `count` nodes below; returns these parents. */
+  #inner(level: number, count: number, dirty: Iterable<number>): Set<number> {
+    const parents = new Set<number>();
+    for (const node of dirty) parents.add(Math.floor(node / ARITY));
+    const below = this.#level(level - 1, count);
+    const hashes = this.#level(level, Math.ceil(count / ARITY));
+    const input = Buffer.alloc(1 + ARITY * HASH_BYTES);
+    input[0] = level;
+    for (const parent of parents) {
+      const first = parent * ARITY;
+      const children = Math.min(ARITY, count - first);
+      below.copy(input, 1, first * HASH_BYTES, (first + children) * HASH_BYTES);
+      hashes.set(hash('sha256', input.subarray(0, 1 + children * HASH_BYTES), 'buffer'), parent * HASH_BYTES);
+    }
+    return parents;
+  }
+
+  #level(level: number, nodes: number): Buffer {
+    const present = this.#levels[level];
+    if (present !== undefined && present.length >= nodes * HASH_BYTES) return present;
+    const grown = Buffer.alloc(Math.ceil(Math.max(nodes, 64) * 1.5) * HASH_BYTES);
+    if (present !== undefined) grown.set(present);
+    this.#levels[level] = grown;
+    return grown;
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * The state of a service that keeps it in one or several SQLite files, with any binding, in another process.
+ *
+ * An update is empty, or: a version byte, the number of files, then for each file a byte that says whether it changed,
+ * followed by its patch (`patch.ts`). Files are known by their place in the list, not by their path.
+ *
+ * The databases must stay in WAL mode, and the active replicas must use the same SQLite: two versions may lay out the same
+ * rows differently. A service that calls `wal_checkpoint` with a mode other than PASSIVE is told that the log is busy,
+ * after its own busy timeout.
+ */
+import assert from 'node:assert/strict';
+import { hash } from 'node:crypto';
+import { ArchiveReader, writeArchive } from './archive.ts';
+import { ByteReader, ByteWriter } from './bytes.ts';
+import { Database } from './database.ts';
+import { type FilePatch, readPatch } from './patch.ts';
+import { type State, StateError } from './state.ts';
+
+const VERSION = 1;
+const DIGEST_TAG = 0xff;
+const NOTHING_CHANGED = new Uint8Array(0);
+
+/**
+ * The state kept in these SQLite database files, absolute paths; the order counts. `prepare` replaces the files if they
+ * exist. Importing no bytes gives the state before everything: the update of the first entry applies to it.
+ */
+export function createSqliteState(files: readonly string[]): State {
+  return new SqliteState(files);
+}
+
+class SqliteState implements State {
+  readonly #paths: readonly string[];
+  readonly #writer: ByteWriter = new ByteWriter();
+  #databases: readonly Database[] = [];
+
+  constructor(paths: readonly string[]) {
+    assert(paths.length > 0, 'no database file');
+    assert(new Set(paths).size === paths.length, 'a database file is named twice');
+    this.#paths = paths;
+  }
+
+  prepare(base: Uint8Array | null): void {
+    assert(this.#databases.length === 0, 'prepared twice');
+    const archive = new ArchiveReader(base === null ? [] : [base], this.#paths.length);
+    const databases: Database[] = [];
+    this.#databases = databases;
+    for (const [at, path] of this.#paths.entries()) {
+      const file = archive.files[at] ?? { pageSize: 0, pageCount: 0 };
+      databases.push(new Database(path, file, (target) => archive.read(target)));
+    }
+    archive.end();
+  }
+
+  open(): void {
+    for (const database of this.#prepared()) database.open();
+  }
+
+  capture(): Uint8Array {
+    const writer = this.#writer;
+    writer.truncate(0);
+    writer.byte(VERSION);
+    writer.varint(this.#paths.length);
+    let changed = false;
+    for (const database of this.#prepared()) {
+      const flag = writer.length;
+      writer.byte(1);
+      if (database.capture(writer)) {
+        changed = true;
+        continue;
+      }
+      writer.truncate(flag);
+      writer.byte(0);
+    }
+    return changed ? writer.result() : NOTHING_CHANGED;
+  }
+
+  apply(update: Uint8Array): void {
+    if (update.length === 0) return;
+    const reader = new ByteReader(update);
+    const version = reader.byte('the version');
+    if (version !== VERSION) throw new StateError(`malformed update: version ${version}`);
+    const count = reader.varint('the number of files', 0xffff);
+    if (count !== this.#paths.length) throw new StateError(`malformed update: ${count} files`);
+    const patches = this.#prepared().map((database): [Database, FilePatch | null] => {
+      const flag = reader.varint('a flag', 1);
+      return [database, flag === 1 ? readPatch(reader) : null];
+    });
+    reader.end();
+    for (const [database, patch] of patches) if (patch !== null) database.apply(patch);
+  }
+
+  flush(): void {
+    for (const database of this.#prepared()) database.flush();
+  }
+
+  digest(): Uint8Array {
+    const roots = this.#prepared().map((database) => database.pages.digest());
+    return new Uint8Array(
+      hash('sha256', Buffer.concat([Buffer.of(DIGEST_TAG, roots.length), ...roots]), 'buffer'),
+    );
+  }
+
+  export(chunkBytes: number): Iterable<Uint8Array> {
+    return writeArchive(
+      this.#prepared().map((database) => database.pages),
+      chunkBytes,
+    );
+  }
+
+  import(chunks: Iterable<Uint8Array>): void {
+    const databases = this.#prepared();
+    const archive = new ArchiveReader(chunks, databases.length);
+    for (const [at, file] of archive.files.entries()) {
+      databases[at]?.load(file, (target) => archive.read(target));
+    }
+    archive.end();
+  }
+
+  close(): void {
+    for (const database of this.#databases) database.close();
+    this.#databases = [];
+  }
+
+  #prepared(): readonly Database[] {
+    assert(this.#databases.length > 0, 'not prepared, or closed');
+    return this.#databases;
+  }
+}
