@@ -7,18 +7,17 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 
-import { newMarker } from './conformance-peer.ts';
-import type { Promise_ } from './conformance.ts';
+import { newMarker, type Register } from './conformance-peer.ts';
 
 const ENVIRONMENT = new Set('PATH HOME LANG LC_ALL TZ SPARE_RUN SPARE_WORK PWD OLDPWD SHLVL _'.split(' '));
 
-export function isolationTests(promise: Promise_): void {
+export function isolationTests(promise: Register): void {
   networkTests(promise);
   fileTests(promise);
   processTests(promise);
 }
 
-function networkTests(promise: Promise_): void {
+function networkTests(promise: Register): void {
   promise('D1: the only network interface is the own loopback, and it works', async (peer) => {
     const names = await peer.run(
       `return require('node:fs').readFileSync('/proc/net/dev', 'utf8').match(/^ *\\w+(?=:)/gm).map((name) => name.trim());`,
@@ -50,7 +49,7 @@ function networkTests(promise: Promise_): void {
   });
 }
 
-function fileTests(promise: Promise_): void {
+function fileTests(promise: Register): void {
   promise('D1: the service folder is read-only but for what the service itself makes', async (peer, site) => {
     const write = `require('node:fs').writeFileSync(argument, 'changed');`;
     for (const path of ['server.mjs', 'lib/part.mjs', 'lib/new.mjs', 'data/seed.json']) {
@@ -103,7 +102,7 @@ function fileTests(promise: Promise_): void {
   });
 }
 
-function processTests(promise: Promise_): void {
+function processTests(promise: Register): void {
   promise('D1: processes of the host are neither seen nor signalled', async (peer) => {
     const marker = newMarker();
     const stranger = spawn('sleep', [marker], { stdio: 'ignore' });

@@ -1,6 +1,6 @@
 /** What the conformance suite is made of: domains with the scriptable agent in them, and looks at the host. */
 import { readdirSync, readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,7 +9,21 @@ import type { Domain, DomainLimits, Driver } from './domain.ts';
 
 export const CONFORMANCE_AGENT: string = join(import.meta.dirname, 'conformance-agent.ts');
 
-const LIMITS: DomainLimits = { memoryBytes: 256 * 1024 ** 2, processes: 32 };
+export const MIB: number = 1024 * 1024;
+/** For code that the agent runs. */
+export const SPAWN: string = `const { spawn } = require('node:child_process');`;
+/** A process that left its parent and its session behind; `argument` is the time it sleeps. */
+export const DAEMON: string = `${SPAWN}
+  const code = "require('child_process').spawn('sleep', [process.argv[1]], { detached: true, stdio: 'ignore' }).unref()";
+  spawn(process.execPath, ['-e', code, argument], { detached: true, stdio: 'ignore' });`;
+
+/** Registers one test with a domain of its own, which is destroyed afterwards. */
+export type Register = (
+  title: string,
+  body: (peer: Peer, site: Site, driver: Driver) => Promise<void>,
+) => void;
+
+const LIMITS: DomainLimits = { memoryBytes: 256 * MIB, processes: 32 };
 let domains = 0;
 
 interface Pending {
@@ -84,6 +98,8 @@ export class Site implements AsyncDisposable {
 
   static async create(): Promise<Site> {
     const site = new Site(await mkdtemp(join(tmpdir(), 'spare-domain-')));
+    // Readable for all: it is the domain that must keep its processes away, not the permissions of a folder.
+    await chmod(site.base, 0o755);
     await mkdir(join(site.folder, 'lib'), { recursive: true });
     await mkdir(join(site.folder, 'data'));
     await mkdir(join(site.base, 'domains'));

@@ -12,7 +12,8 @@
  *
  * B1. Everything writable is bounded: the root, /dev and all of the view are read-only but for the sized tmpfs
  *     /tmp, /run/spare and /dev/shm, and the private service folder.
- * B2. Each process between manager and domain dies with its parent; the innermost one takes the pid namespace along.
+ * B2. The processes between manager and domain are one process group; when it is killed, the pid namespace goes
+ *     along. They also die with their parents, except that, nested, the outer one may not signal the inner one.
  */
 import { lstatSync, readlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';

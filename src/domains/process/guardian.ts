@@ -1,18 +1,19 @@
 /**
  * A small process beside each domain that ends it when the manager is gone, however the manager went.
  *
- * Each process between manager and domain asks the system to be killed with its parent, which is quicker and
- * would be enough, if a domain could not take that back: its processes may trace the first process of their own
- * namespace, and make it forget. And a domain without pid namespace has no first process at all.
+ * The processes between manager and domain also ask the system to be killed with their parent, but that does not
+ * reach everywhere: the outer bubblewrap may not signal the inner one, which runs as another user; a domain may
+ * trace the first process of its namespace and make it forget; and a domain without pid namespace has none.
  *
  * G1. The guardian outlives the manager (its own session, no share in the manager's terminal) and then ends.
+ * G2. It knows the domain's process group from the moment there is one.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 
-/** Waits for the end of its standard input, whose lines are process numbers; kills these, then all with the marker. */
+/** Waits for the end of its standard input, whose lines say what to kill; kills that, then all with the marker. */
 const SCRIPT = `
 while read -r pid; do pids="$pids $pid"; done
-[ -z "$pids" ] || kill -9 $pids
+for pid in $pids; do kill -9 "$pid"; done
 [ -n "$1" ] || exit 0
 for round in 1 2 3 4 5 6 7 8 9 10; do
   found=$(grep -lzxF "$1" /proc/[0-9]*/environ)
@@ -35,6 +36,7 @@ export class Guardian {
     this.#child.unref();
   }
 
+  /** A process, or a process group if negative, that takes all others along when it is killed. */
   watch(pid: number): void {
     this.#child.stdin?.write(`${pid}\n`);
   }

@@ -55,6 +55,7 @@ export async function launch(isolation: Isolation, prepared: Prepared): Promise<
     stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
     detached: true,
   });
+  if (child.pid !== undefined) guardian.watch(-child.pid);
   let failure: string | undefined;
   const exit = new Promise<Exit>((resolve) => {
     child.once('error', (error) => {
@@ -74,7 +75,7 @@ export async function launch(isolation: Isolation, prepared: Prepared): Promise<
   const agent = path?.at(-1);
   const init = isolation.pidNamespace ? readStat(path?.at(-2) ?? 0) : undefined;
   if (agent === undefined || (isolation.pidNamespace && init === undefined)) {
-    child.kill('SIGKILL');
+    killGroup(child);
     guardian.release();
     channel.destroy();
     await exit;
@@ -85,6 +86,16 @@ export async function launch(isolation: Isolation, prepared: Prepared): Promise<
   guardian.watch(init?.pid ?? agent);
   const tree = init === undefined ? markedTree(agent, marker) : namespaceTree(init.pid);
   return { child, agent, init, tree, channel, console: output, exit, guardian };
+}
+
+/** Ends what was started, unless that has ended itself: from then on its number may be somebody else's. */
+export function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    // It ends in this very moment.
+  }
 }
 
 /** Writes the arguments that the program reads from fd 4, and closes it. */

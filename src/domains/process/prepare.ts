@@ -3,7 +3,7 @@
  * may see, its environment and the command that starts the agent.
  */
 import { mkdir, realpath, stat, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 
 import { SpareError } from '../../errors.ts';
 import type { DomainLimits, DomainSpec } from '../domain.ts';
@@ -52,6 +52,7 @@ export async function prepare(spec: DomainSpec, options: PrepareOptions): Promis
       cause,
     });
   });
+  const target = resolve(image.folder);
   const directory = await realpath(spec.directory);
   const hidden = dirname(directory);
   const program = image.command[0] ?? '';
@@ -70,21 +71,21 @@ export async function prepare(spec: DomainSpec, options: PrepareOptions): Promis
   const readOnly = outermost([
     ...executable.needed,
     ...(options.agent === undefined ? [] : packagePaths(options.agent)),
-    ...withAncestors(dirname(image.folder))
+    ...withAncestors(dirname(target))
       .map((above) => join(above, 'node_modules'))
       .filter(exists),
-  ]).filter((path) => !contains(image.folder, path));
+  ]).filter((path) => !contains(target, path));
   if (options.privateView && options.owner !== undefined) await checkReadable(readOnly);
   const run = options.privateView ? '/run/spare' : join(directory, 'run');
   if (!options.privateView) await mkdir(run, { mode: 0o700 });
   return {
-    folder: options.privateView ? image.folder : work,
+    folder: options.privateView ? target : work,
     work,
     entries,
     readOnly,
     etc,
     hidden,
-    env: environment(dirname(executable.path), run, options.privateView ? image.folder : work),
+    env: environment(dirname(executable.path), run, options.privateView ? target : work),
     command: options.agent === undefined ? ['true'] : [process.execPath, options.agent],
     limits: spec.limits,
     owner: options.owner,

@@ -14,7 +14,7 @@ import { promisify } from 'node:util';
 
 import type { Domain, DomainLimits, DomainUsage } from '../domain.ts';
 import { Accounting } from './accounting.ts';
-import type { Exit, Running } from './launch.ts';
+import { type Exit, killGroup, type Running } from './launch.ts';
 import { isAlive, readStat } from './tree.ts';
 
 const WATCH_MS = 250;
@@ -152,7 +152,7 @@ export class ProcessDomain implements Domain {
   #kill(): void {
     const { child, init, tree } = this.#running;
     if (init !== undefined && this.#initLives()) signal(init.pid, 'SIGKILL');
-    child.kill('SIGKILL');
+    killGroup(child);
     if (init === undefined) for (const pid of tree.pids(Infinity)) signal(pid, 'SIGKILL');
   }
 

@@ -1,0 +1,183 @@
+/** The part of the conformance suite about a domain's life: its channel, suspension (D2) and end (D3, D4). */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import {
+  DAEMON,
+  eventually,
+  findMarked,
+  MIB,
+  newMarker,
+  type Peer,
+  type Register,
+  SPAWN,
+} from './conformance-peer.ts';
+
+/** Spins in a process of its own and writes how far it got to a file every now and then. */
+const BUSY = `${SPAWN}
+  const code = "const fs = require('fs'); let n = 0; for (;;) { n += 1; if (n % 1e6 === 0) fs.writeFileSync('count', String(n)); }";
+  spawn(process.execPath, ['-e', code], { stdio: 'ignore' });`;
+const COUNT = `try { return Number(require('node:fs').readFileSync('count', 'utf8')); } catch { return 0; }`;
+
+export function lifeTests(promise: Register): void {
+  channelTests(promise);
+  suspensionTests(promise);
+  endTests(promise);
+}
+
+function channelTests(promise: Register): void {
+  promise('the channel carries 8 MiB in both directions unchanged', async (peer) => {
+    const text = 'abcdefg\n'.repeat(MIB);
+    assert.equal(await peer.run('return argument;', text), text);
+  });
+
+  promise('a write to the channel of a dead domain is no unhandled error', async (peer) => {
+    process.kill(peer.domain.pid, 'SIGKILL');
+    for (let i = 0; i < 20; i += 1) {
+      peer.domain.channel.write('x'.repeat(1000));
+      await delay(5);
+    }
+    await peer.domain.exited;
+    peer.domain.channel.write('x');
+    await delay(20);
+  });
+}
+
+function suspensionTests(promise: Register): void {
+  promise('D2: a suspended domain uses no CPU, though a process of it spins', async (peer) => {
+    await peer.run(BUSY);
+    await untilCounting(peer);
+    await peer.domain.suspend();
+    const first = await peer.domain.usage();
+    await delay(300);
+    const second = await peer.domain.usage();
+    assert.equal(second.cpuSeconds, first.cpuSeconds);
+    await peer.domain.resume();
+    const count = Number(await peer.run(COUNT));
+    assert.equal(await eventuallyCount(peer, count), true);
+  });
+
+  promise('D2: what is written to a suspended domain is read after it is resumed', async (peer) => {
+    await peer.domain.suspend();
+    let answered = false;
+    const answer = peer.run('return argument;', 'kept'.repeat(MIB)).then((value) => {
+      answered = true;
+      return value;
+    });
+    await delay(100);
+    assert.equal(answered, false);
+    await peer.domain.resume();
+    assert.equal(await answer, 'kept'.repeat(MIB));
+  });
+
+  promise(
+    'D2: a process that left its parent and session is stopped and killed with the rest',
+    async (peer) => {
+      const marker = newMarker();
+      await peer.run(DAEMON, marker);
+      assert.equal(await eventually(() => findMarked(marker).length === 1), true, 'the daemon runs');
+      await peer.domain.suspend();
+      for (const pid of findMarked(marker)) assert.match(stateOf(pid), /[Tt]/);
+      await peer.domain.resume();
+      for (const pid of findMarked(marker)) assert.match(stateOf(pid), /[SR]/);
+      await peer.domain.destroy();
+      assert.deepEqual(findMarked(marker), []);
+    },
+  );
+
+  promise('D2: a domain that forks all the time is stopped as a whole', async (peer) => {
+    await peer.run(
+      `${SPAWN} spawn('sh', ['-c', 'while :; do sh -c "echo >> forks; sleep 0.01 & "; done'], { stdio: 'ignore' });`,
+    );
+    const size = `try { return require('node:fs').statSync('forks').size; } catch { return 0; }`;
+    while (Number(await peer.run(size)) < 10) await delay(10);
+    for (let round = 0; round < 10; round += 1) {
+      await peer.domain.suspend();
+      const first = await peer.domain.usage();
+      await delay(50);
+      const second = await peer.domain.usage();
+      // Fewer are fine: what the first process of a domain still reaps.
+      assert.ok(second.cpuSeconds === first.cpuSeconds && second.processes <= first.processes);
+      await peer.domain.resume();
+      await delay(20);
+    }
+  });
+}
+
+/** Through `/proc`, for a process found by its marker. */
+function stateOf(pid: number): string {
+  return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.[0] ?? '';
+}
+
+async function untilCounting(peer: Peer): Promise<void> {
+  while (Number(await peer.run(COUNT)) === 0) await delay(10);
+}
+
+async function eventuallyCount(peer: Peer, beyond: number): Promise<boolean> {
+  for (let i = 0; i < 100; i += 1) {
+    if (Number(await peer.run(COUNT)) > beyond) return true;
+    await delay(20);
+  }
+  return false;
+}
+
+function endTests(promise: Register): void {
+  promise(
+    'D3: destroy ends a running domain and removes its files; a second call does nothing',
+    async (peer) => {
+      const marker = newMarker();
+      await peer.run(`${SPAWN} spawn('sleep', [argument], { stdio: 'ignore' });`, marker);
+      await peer.run(`require('node:fs').mkdirSync('a/b', { recursive: true, mode: 0 });`).catch(() => {});
+      await Promise.all([peer.domain.destroy(), peer.domain.destroy()]);
+      await peer.domain.destroy();
+      assert.deepEqual(findMarked(marker), []);
+      assert.equal(existsSync(peer.directory), false);
+      assert.equal(await peer.domain.exited, 'destroyed');
+    },
+  );
+
+  promise('D3: destroy ends a suspended domain', async (peer) => {
+    const marker = newMarker();
+    await peer.run(`${SPAWN} spawn('sleep', [argument], { stdio: 'ignore' });`, marker);
+    await peer.domain.suspend();
+    await peer.domain.destroy();
+    assert.deepEqual(findMarked(marker), []);
+    assert.equal(existsSync(peer.directory), false);
+  });
+
+  promise(
+    'D3: destroy works on a domain that has just started, and on a dead one',
+    async (peer, site, driver) => {
+      const fresh = await site.start(driver);
+      await fresh.domain.destroy();
+      assert.equal(existsSync(fresh.directory), false);
+      process.kill(peer.domain.pid, 'SIGKILL');
+      await peer.domain.exited;
+      await peer.domain.suspend();
+      await peer.domain.resume();
+      await peer.domain.destroy();
+      assert.equal(existsSync(peer.directory), false);
+    },
+  );
+
+  promise('D4: exited tells the status that the agent ended with', async (peer) => {
+    void peer.run('process.exit(3)');
+    assert.equal(await peer.domain.exited, 'exit status 3');
+  });
+
+  promise('D4: exited tells that the agent was killed, and nothing of the domain is left', async (peer) => {
+    const marker = newMarker();
+    await peer.run(DAEMON, marker);
+    assert.equal(await eventually(() => findMarked(marker).length === 1), true, 'the daemon runs');
+    process.kill(peer.domain.pid, 'SIGKILL');
+    assert.equal(await peer.domain.exited, 'killed by SIGKILL');
+    assert.deepEqual(findMarked(marker), []);
+  });
+
+  promise('D4: a domain killed while suspended is gone as well', async (peer) => {
+    await peer.domain.suspend();
+    process.kill(peer.domain.pid, 'SIGKILL');
+    assert.equal(await peer.domain.exited, 'killed by SIGKILL');
+  });
+}

@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { Accounting } from './accounting.ts';
+
+void it('A1: what a process used is kept when it vanishes without being waited for by the domain', async () => {
+  const accounting = new Accounting(undefined);
+  const child = spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' });
+  const pid = child.pid ?? 0;
+  while (accounting.sample([pid]).cpuSeconds < 0.2) await delay(20);
+  const before = accounting.usage.cpuSeconds;
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  assert.deepEqual(accounting.sample([]), { cpuSeconds: before, residentBytes: 0, processes: 0 });
+});
+
+void it('A1: what a parent gained from waiting is not counted twice', async () => {
+  const accounting = new Accounting(undefined);
+  const busy = 'while (process.cpuUsage().user < 3e5);';
+  const code = `const child = require('child_process').spawn(process.execPath, ['-e', ${JSON.stringify(busy)}]);
+    console.log(child.pid); child.once('exit', () => console.log('waited')); setInterval(() => {}, 1000);`;
+  const parent = spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const [first] = (await once(parent.stdout, 'data')) as [Buffer];
+  const pids = [parent.pid ?? 0, Number(first.toString())];
+  while (accounting.sample(pids).processes === 2 && accounting.usage.cpuSeconds < 0.2) await delay(10);
+  await once(parent.stdout, 'data');
+  const after = accounting.sample([parent.pid ?? 0]).cpuSeconds;
+  const alone = new Accounting(undefined).sample([parent.pid ?? 0]).cpuSeconds;
+  parent.kill('SIGKILL');
+  assert.ok(Math.abs(after - alone) < 0.03, `${after} s counted, ${alone} s used`);
+});

@@ -1,0 +1,67 @@
+/** What only the process driver can be asked: the processes between the manager and the domain. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { it } from 'node:test';
+
+import { CONFORMANCE_AGENT, eventually, findMarked, newMarker, Site } from '../conformance-peer.ts';
+import { createProcessDriver, type Level } from './driver.ts';
+import { removeFolder } from './process-domain.ts';
+import { readStat } from './tree.ts';
+
+/** Below the manager, down to the agent. */
+function between(agent: number): number[] {
+  const parent = readStat(agent)?.parent ?? 0;
+  return parent === process.pid || parent === 0 ? [agent] : [...between(parent), agent];
+}
+
+const DAEMON = `const options = { detached: true, stdio: 'ignore' };
+  require('node:child_process').spawn('sh', ['-c', 'sleep $0 & exit', argument], options);`;
+
+for (const level of ['bubblewrap', 'bubblewrap-root', 'unshare', 'plain'] satisfies Level[]) {
+  void it(`D3, D4: the domain ends with any process above it (${level})`, async (context) => {
+    const driver = await createProcessDriver({ level, agent: CONFORMANCE_AGENT }).catch(String);
+    if (typeof driver === 'string') return context.skip(driver);
+    await using site = await Site.create();
+    for (let depth = 0, depths = 1; depth < depths; depth += 1) {
+      await using peer = await site.start(driver);
+      const marker = newMarker();
+      await peer.run(DAEMON, marker);
+      assert.equal(await eventually(() => findMarked(marker).length === 1), true);
+      if (depth % 2 === 1) await peer.domain.suspend();
+      const above = between(peer.domain.pid);
+      depths = above.length;
+      process.kill(above[depth] ?? 0, 'SIGKILL');
+      assert.match(await peer.domain.exited, /^(killed by SIGKILL|exit status 1)$/);
+      assert.deepEqual(findMarked(marker), []);
+    }
+    return undefined;
+  });
+}
+
+void it('two starts at once are two users, none of them known to the host', async (context) => {
+  const driver = await createProcessDriver({ level: 'bubblewrap', agent: CONFORMANCE_AGENT }).catch(String);
+  if (typeof driver === 'string') return context.skip(driver);
+  if (process.getuid?.() !== 0) return context.skip('only for root');
+  await using site = await Site.create();
+  await using one = await site.start(driver);
+  await using two = await site.start(driver);
+  const uidOf = (pid: number): string =>
+    execFileSync('stat', ['-c', '%u', `/proc/${pid}`], { encoding: 'utf8' });
+  const [first, second] = [uidOf(one.domain.pid), uidOf(two.domain.pid)];
+  assert.notEqual(first, second);
+  assert.ok(Number(first) > 0x7000_0000 - 1 && Number(second) > 0x7000_0000 - 1);
+  return undefined;
+});
+
+void it('D3: a folder nested deeper than any path can say is removed', async () => {
+  await using site = await Site.create();
+  const folder = join(site.base, 'deep');
+  mkdirSync(folder);
+  const script = `name=$(printf %0200d 0); i=0
+    while [ $i -lt 40 ]; do mkdir $name && cd -P $name 2>/dev/null || exit 1; i=$((i + 1)); done`;
+  execFileSync('bash', ['-c', script], { cwd: folder });
+  await removeFolder(folder);
+  assert.equal(existsSync(folder), false);
+});
