@@ -1,5 +1,8 @@
 /**
  * How many requests may be in work, and how many may wait: bounded in number and bytes, whatever clients do.
+ *
+ * A1. Requests run in the order in which they entered.
+ * A2. A request that was given up while it waited does not run, and takes no room.
  */
 
 export interface AdmissionLimits {
@@ -15,7 +18,6 @@ export interface Ticket {
   readonly bytes: number;
   /** Called when it is the request's turn, unless it was given up before. */
   readonly run: () => void;
-  abandoned: boolean;
 }
 
 export class Admission {
@@ -46,10 +48,23 @@ export class Admission {
   leave(ticket: Ticket): void {
     this.#running--;
     this.#runningBytes -= ticket.bytes;
+    this.#next();
+  }
+
+  /** Nobody waits for the answer any more; without effect on a request that runs or ran. */
+  abandon(ticket: Ticket): void {
+    const at = this.#queue.indexOf(ticket);
+    if (at === -1) return;
+    this.#queue.splice(at, 1);
+    this.#queueBytes -= ticket.bytes;
+    this.#next();
+  }
+
+  #next(): void {
     for (let next = this.#queue[0]; next !== undefined && this.#fits(next); next = this.#queue[0]) {
       this.#queue.shift();
       this.#queueBytes -= next.bytes;
-      if (!next.abandoned) this.#run(next);
+      this.#run(next);
     }
   }
 

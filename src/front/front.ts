@@ -1,20 +1,21 @@
 /**
  * The front door: plain HTTP/1.1 in, ordered requests to the manager, agreed replies out.
  *
- * HTTP itself (parsing, keep-alive, chunked bodies, pipelining, `Expect: 100-continue`, header limits) is Node's.
+ * HTTP itself (parsing, keep-alive, chunked bodies, pipelining, header limits) is Node's.
  *
  * H1. A request is handed on once it has come whole; a client that leaves before that leaves no trace.
  * H2. A client gets the agreed reply, or a plain-text error that says why there is none; never something else.
  * H3. Bodies, waiting requests and connections are bounded.
  */
-import { hash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Key } from '../core/index.ts';
 import type { Verdict } from '../manager/manager.ts';
 import { MalformedError } from '../wire/bytes.ts';
-import { decodeReply, encodeRequest, endToEndHeaders, type HttpReply } from '../wire/http.ts';
+import { decodeReply, encodeRequest, type HttpReply, namesLength } from '../wire/http.ts';
 import { Admission, type AdmissionLimits, type Ticket } from './admission.ts';
+import { refuse, refuseConnection } from './refuse.ts';
+import { forwardedHeaders, keyOf, severalHosts, targetOf, tooManyHeaders } from './request.ts';
 
 export interface FrontOptions {
   readonly admission: AdmissionLimits;
@@ -28,11 +29,8 @@ export interface Backend {
   readonly submit: (key: Key | null, request: Uint8Array, done: (verdict: Verdict) => void) => void;
 }
 
-const KEY_LENGTH_MAX = 255;
 const KEEP_ALIVE_MS = 30_000;
 const CONNECTIONS_MAX = 10_000;
-/** Handled here or by Node; the service's connection is the agent's. */
-const NOT_FORWARDED = new Set(['expect', 'x-forwarded-for']);
 
 const SKIPPED_TEXT = {
   'no-agreement': 'The replicas of the service do not agree on a reply to this request; it had no effect.',
@@ -40,19 +38,29 @@ const SKIPPED_TEXT = {
   timeout: 'The service did not answer this request in time; it had no effect.',
 } as const;
 
+const KEY_TEXT = 'The Idempotency-Key is not usable: 1 to 255 printable ASCII characters.';
+
 export function createFront(options: FrontOptions, backend: Backend): Server {
   const admission = new Admission(options.admission);
-  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
-    const refused = refusal(request, options, backend);
-    if (refused !== null) return refuse(request, response, ...refused);
+  const take = (request: IncomingMessage, response: ServerResponse): void =>
     receive(request, response, options.bodyBytesMax, (body) =>
       forward(admission, backend, request, response, body),
     );
+  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
+    const refused = refusal(request, options, backend);
+    if (refused === null) take(request, response);
+    else refuse(request, response, ...refused);
   });
   server.maxConnections = CONNECTIONS_MAX;
-  server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
-    socket.end('HTTP/1.1 501 Not Implemented\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    const refused = refusal(request, options, backend);
+    if (refused !== null) return refuse(request, response, ...refused);
+    response.writeContinue();
+    take(request, response);
   });
+  server.on('connect', (_request: IncomingMessage, socket: Duplex) =>
+    refuseConnection(socket, '501 Not Implemented'),
+  );
   return server;
 }
 
@@ -63,6 +71,8 @@ function refusal(request: IncomingMessage, options: FrontOptions, backend: Backe
     return [501, `Upgrading the connection (to ${JSON.stringify(upgrade)}) is not supported.`];
   }
   if (request.url === '*') return [501, 'The request target * is not supported.'];
+  if (severalHosts(request)) return [400, 'The request names several hosts.'];
+  if (tooManyHeaders(request)) return [431, 'The request has too many headers.'];
   if (Number(length ?? 0) > options.bodyBytesMax) return [413, bodyLimitText(options.bodyBytesMax)];
   if (!backend.ready()) return [503, 'The service is starting.'];
   return null;
@@ -72,65 +82,25 @@ function bodyLimitText(bytes: number): string {
   return `The request's body is larger than the limit of ${bytes} bytes.`;
 }
 
-function refuse(request: IncomingMessage, response: ServerResponse, status: number, text: string): void {
-  const body = `${text}\n`;
-  const headers: Record<string, string | number> = {
-    'content-type': 'text/plain; charset=utf-8',
-    'content-length': Buffer.byteLength(body),
-  };
-  if (status === 503) headers['retry-after'] = 1;
-  // A body that was not read would be taken for the next request.
-  if (!request.complete) headers['connection'] = 'close';
-  response.writeHead(status, headers).end(request.method === 'HEAD' ? undefined : body);
-}
-
 function receive(
   request: IncomingMessage,
   response: ServerResponse,
   limit: number,
   whole: (body: Buffer) => void,
 ): void {
-  const chunks: Buffer[] = [];
+  let chunks: Buffer[] = [];
   let size = 0;
   request.on('data', (chunk: Buffer) => {
     size += chunk.length;
-    if (size <= limit) chunks.push(chunk);
-    else if (!response.headersSent) refuse(request, response, 413, bodyLimitText(limit));
-    else if (size > 2 * limit) request.destroy();
+    if (size <= limit) return void chunks.push(chunk);
+    chunks = [];
+    if (!response.headersSent) refuse(request, response, 413, bodyLimitText(limit));
   });
   request.on('end', () => {
     const [only] = chunks;
     if (size <= limit) whole(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks));
   });
   request.on('error', () => {});
-}
-
-/** The request's name for itself, if it has one; `undefined` when it is not usable. */
-function keyOf(request: IncomingMessage, target: string, body: Buffer): Key | null | undefined {
-  const key = request.headers['idempotency-key'];
-  if (key === undefined || request.method === 'GET' || request.method === 'HEAD') return null;
-  if (typeof key !== 'string' || key.length > KEY_LENGTH_MAX || !/^[\x20-\x7e]+$/.test(key)) return undefined;
-  const head = `${request.method} ${target}\n${request.headers.authorization ?? ''}\n`;
-  return { key, fingerprint: hash('sha256', Buffer.concat([Buffer.from(head), body]), 'base64') };
-}
-
-/** Path and query, also of the absolute form (RFC 9112, 3.2.2). */
-function targetOf(request: IncomingMessage): string {
-  const target = (request.url ?? '/').replace(/^https?:\/\/[^/?]*/i, '');
-  return target.startsWith('/') ? target : `/${target}`;
-}
-
-function forwardedHeaders(request: IncomingMessage): string[] {
-  const headers = endToEndHeaders(request.rawHeaders);
-  const kept: string[] = [];
-  for (let i = 0; i < headers.length; i += 2) {
-    const name = headers[i] ?? '';
-    if (!NOT_FORWARDED.has(name.toLowerCase())) kept.push(name, headers[i + 1] ?? '');
-  }
-  const before = request.headers['x-forwarded-for'];
-  const client = request.socket.remoteAddress ?? 'unknown';
-  kept.push('x-forwarded-for', before === undefined ? client : `${String(before)}, ${client}`);
-  return kept;
 }
 
 function forward(
@@ -140,27 +110,20 @@ function forward(
   response: ServerResponse,
   body: Buffer,
 ): void {
-  const target = targetOf(request);
+  const { target, host } = targetOf(request);
   const key = keyOf(request, target, body);
-  if (key === undefined)
-    return refuse(
-      request,
-      response,
-      400,
-      'The Idempotency-Key is not usable: 1 to 255 printable ASCII characters.',
-    );
+  if (key === undefined) return refuse(request, response, 400, KEY_TEXT);
   const method = request.method ?? 'GET';
-  const encoded = encodeRequest({ method, target, headers: forwardedHeaders(request), body });
+  const encoded = encodeRequest({ method, target, headers: forwardedHeaders(request, host), body });
   const ticket: Ticket = {
     bytes: encoded.length,
-    abandoned: false,
     run: () =>
       backend.submit(key, encoded, (verdict) => {
         admission.leave(ticket);
         if (!response.destroyed) respond(request, response, verdict);
       }),
   };
-  response.once('close', () => (ticket.abandoned = true));
+  response.once('close', () => admission.abandon(ticket));
   if (!admission.enter(ticket)) refuse(request, response, 503, 'Too many requests are waiting.');
 }
 
@@ -194,6 +157,7 @@ function reply(request: IncomingMessage, response: ServerResponse, bytes: Buffer
   let decoded: HttpReply;
   try {
     decoded = decodeReply(bytes);
+    if (request.method !== 'HEAD' && namesLength(decoded)) throw new MalformedError('a length of its own');
   } catch (error) {
     if (!(error instanceof MalformedError)) throw error;
     return refuse(request, response, 502, `The service's reply is not valid HTTP: ${error.message}.`);
@@ -202,7 +166,6 @@ function reply(request: IncomingMessage, response: ServerResponse, bytes: Buffer
   const out = [...headers, 'date', dateHeader(timeMs)];
   const bodiless = request.method === 'HEAD' || status === 204 || status === 304;
   if (!bodiless) out.push('content-length', String(body.length));
-  response.sendDate = false;
   response.writeHead(status, out);
   response.end(bodiless ? undefined : body);
 }

@@ -22,7 +22,7 @@ export interface HttpReply {
 }
 
 /** At most this many headers, names and values counted together. */
-const HEADERS_MAX = 512;
+export const HEADERS_MAX: number = 512;
 
 function headersSize(headers: readonly string[]): number {
   let size = 2;
@@ -77,12 +77,15 @@ export function decodeReply(bytes: Buffer): HttpReply {
   const status = reader.u16();
   if (status < 200 || status > 599) throw new MalformedError(`status ${status}`);
   const headers = readHeaders(reader);
+  let lengths = 0;
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] ?? '';
     if (!HEADER_NAME.test(name) || !HEADER_VALUE.test(headers[i + 1] ?? '')) {
       throw new MalformedError(`header ${JSON.stringify(name)}`);
     }
-    if (dropped(name) && !(name === LENGTH && /^\d{1,15}$/.test(headers[i + 1] ?? '') && reader.left === 0)) {
+    if (!dropped(name)) continue;
+    const isLength = name === LENGTH && /^\d{1,15}$/.test(headers[i + 1] ?? '') && reader.left === 0;
+    if (!isLength || lengths++ > 0) {
       throw new MalformedError(`header ${name} is not the service's to send`);
     }
   }
@@ -90,6 +93,11 @@ export function decodeReply(bytes: Buffer): HttpReply {
 }
 
 const LENGTH = 'content-length';
+
+/** Whether a reply tells the length of a body that is not there, which only the reply to a HEAD request may do. */
+export function namesLength(reply: HttpReply): boolean {
+  return reply.headers.some((name, i) => i % 2 === 0 && name === LENGTH);
+}
 
 const DROPPED = new Set([
   'connection',

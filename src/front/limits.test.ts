@@ -1,0 +1,232 @@
+/** Can a client, or beyond f a service, get the front door to do anything but answer or refuse? */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Verdict } from '../manager/manager.ts';
+import { HEADERS_MAX } from '../wire/http.ts';
+import { bodyOf, exchange, replyVerdict, startFront, statusOf, TIME_MS, valuesOf, Wire } from './testing.ts';
+
+const HOST = 'Host: spare.test\r\n';
+const CLOSE = `${HOST}Connection: close\r\n`;
+const NOTHING = (): { status: number } => ({ status: 200 });
+const LIMIT = 64 * 1024;
+
+/** Far more than any buffer between the two holds. */
+const FLOOD = Buffer.alloc(16 * 1024 ** 2, 'x');
+
+void test('a body declared too large gets 413, which a client that sends on can read', async () => {
+  await using front = await startFront(NOTHING);
+  using wire = new Wire(front.port);
+  wire.send(`POST / HTTP/1.1\r\n${HOST}Content-Length: ${FLOOD.length}\r\n\r\n`).send(FLOOD);
+  const reply = await wire.end();
+  assert.equal(statusOf(reply), 413);
+  assert.match(bodyOf(reply), /larger than the limit of 65536 bytes/);
+  assert.equal(wire.error, null);
+  assert.equal(front.ordered.length, 0);
+});
+
+void test('a chunked body that grows too large gets 413, which a client that sends on can read', async () => {
+  await using front = await startFront(NOTHING);
+  using wire = new Wire(front.port);
+  wire.send(`POST / HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked\r\n\r\n`);
+  wire
+    .send(`${FLOOD.length.toString(16)}\r\n`)
+    .send(FLOOD)
+    .send('\r\n0\r\n\r\n');
+  assert.equal(statusOf(await wire.end()), 413);
+  assert.equal(wire.error, null);
+  assert.equal(front.ordered.length, 0);
+});
+
+void test('a client that never stops sending is cut off', async () => {
+  await using front = await startFront(NOTHING);
+  using wire = new Wire(front.port);
+  wire.send(`POST / HTTP/1.1\r\n${HOST}Content-Length: ${LIMIT + 1}\r\n\r\n`);
+  assert.equal(statusOf(await wire.until(/limit/)), 413);
+  const begun = performance.now();
+  await wire.end();
+  assert.ok(performance.now() - begun < 4000);
+});
+
+void test('a body declared too large is refused instead of asked for', async () => {
+  await using front = await startFront(NOTHING);
+  const head = `POST / HTTP/1.1\r\n${CLOSE}Expect: 100-continue\r\nContent-Length: ${LIMIT + 1}\r\n\r\n`;
+  using wire = new Wire(front.port);
+  assert.match(await wire.send(head).until(/limit/), /^HTTP\/1\.1 413 /);
+});
+
+void test('a body of exactly the limit passes', async () => {
+  await using front = await startFront(NOTHING);
+  const head = `POST / HTTP/1.1\r\n${CLOSE}Content-Length: ${LIMIT}\r\n\r\n`;
+  assert.equal(statusOf(await exchange(front.port, head + 'x'.repeat(LIMIT))), 200);
+  assert.equal(front.ordered[0]?.request.body.length, LIMIT);
+});
+
+void test('headers too large or too many get 431, and as many as a replica takes pass', async () => {
+  await using front = await startFront(NOTHING);
+  const ask = async (headers: string): Promise<number> =>
+    statusOf(await exchange(front.port, `GET / HTTP/1.1\r\n${CLOSE}${headers}\r\n`));
+  assert.equal(await ask(`X-Large: ${'x'.repeat(17 * 1024)}\r\n`), 431);
+  const most = HEADERS_MAX / 2 - 4;
+  assert.equal(await ask('a: b\r\n'.repeat(most + 1)), 431);
+  assert.equal(front.ordered.length, 0);
+  assert.equal(await ask('a: b\r\n'.repeat(most)), 200);
+});
+
+void test('upgrades, tunnels and OPTIONS * get 501', async () => {
+  await using front = await startFront(NOTHING);
+  const upgrade = 'Connection: Upgrade\r\nUpgrade: websocket\r\n';
+  using wire = new Wire(front.port);
+  wire.send(`GET / HTTP/1.1\r\n${HOST}${upgrade}\r\n`);
+  assert.match(await wire.until(/\n$/), /^HTTP\/1\.1 501 [^]*"websocket"/);
+  assert.equal(statusOf(await exchange(front.port, `OPTIONS * HTTP/1.1\r\n${CLOSE}\r\n`)), 501);
+  using tunnel = new Wire(front.port);
+  tunnel.send(`CONNECT a.test:80 HTTP/1.1\r\n${HOST}\r\n`);
+  assert.match(await tunnel.until(/\r\n\r\n/), /^HTTP\/1\.1 501 [^]*Connection: close/);
+  assert.equal(front.ordered.length, 0);
+});
+
+void test('a tunnel that is reset, or left open, is closed and harms nobody', async () => {
+  await using front = await startFront(NOTHING);
+  using reset = new Wire(front.port);
+  reset.send(`CONNECT a.test:80 HTTP/1.1\r\n${HOST}\r\n`);
+  await reset.until(/501/);
+  reset.socket.resetAndDestroy();
+  using idle = new Wire(front.port);
+  idle.socket.allowHalfOpen = true;
+  idle.send(`CONNECT a.test:80 HTTP/1.1\r\n${HOST}\r\n`);
+  await idle.until(/501/);
+  await front.idle();
+  assert.equal(statusOf(await exchange(front.port, `GET / HTTP/1.1\r\n${CLOSE}\r\n`)), 200);
+});
+
+void test('a client that leaves before its request is whole leaves no trace', async () => {
+  await using front = await startFront(NOTHING);
+  for (const framing of [
+    'Content-Length: 10\r\n\r\nhalf',
+    'Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n',
+  ]) {
+    using polite = new Wire(front.port);
+    polite.send(`POST / HTTP/1.1\r\n${HOST}${framing}`).socket.end();
+    await polite.end();
+    using rude = new Wire(front.port);
+    rude.send(`POST / HTTP/1.1\r\n${HOST}${framing}`);
+    await delay(10);
+    rude.socket.resetAndDestroy();
+  }
+  assert.equal(statusOf(await exchange(front.port, `GET / HTTP/1.1\r\n${CLOSE}\r\n`)), 200);
+  assert.equal(front.ordered.length, 1);
+});
+
+void test('the reply to a client that left meanwhile is dropped', async () => {
+  await using front = await startFront(({ target }) => (target === '/' ? 'wait' : { status: 200 }));
+  using wire = new Wire(front.port);
+  wire.send(`GET / HTTP/1.1\r\n${HOST}\r\n`);
+  await front.reached(1);
+  wire.socket.resetAndDestroy();
+  await delay(10);
+  front.ordered[0]?.done(replyVerdict({ body: FLOOD }));
+  assert.equal(statusOf(await exchange(front.port, `GET /n HTTP/1.1\r\n${CLOSE}\r\n`)), 200);
+});
+
+void test('beyond the bounded queue clients get 503 and when to come again; who leaves makes room', async () => {
+  const admission = { inFlight: 1, inFlightBytes: 1e6, waiting: 1, waitingBytes: 1e6 };
+  await using front = await startFront(() => 'wait', { admission });
+  const ask = `GET / HTTP/1.1\r\n${CLOSE}\r\n`;
+  using running = new Wire(front.port);
+  running.send(ask);
+  await front.reached(1);
+  using waiting = new Wire(front.port);
+  waiting.send(ask);
+  await delay(20);
+  const refused = await exchange(front.port, ask);
+  assert.equal(statusOf(refused), 503);
+  assert.deepEqual(valuesOf(refused, 'retry-after'), ['1']);
+  waiting.socket.destroy();
+  await delay(20);
+  using next = new Wire(front.port);
+  next.send(ask);
+  await delay(20);
+  front.ordered[0]?.done(replyVerdict({}));
+  await front.reached(2);
+  front.ordered[1]?.done(replyVerdict({}));
+  assert.equal(statusOf(await next.end()), 200);
+  assert.equal(front.ordered.length, 2);
+});
+
+void test('while the service starts clients get 503', async () => {
+  await using front = await startFront(NOTHING);
+  front.ready = false;
+  const reply = await exchange(front.port, `GET / HTTP/1.1\r\n${CLOSE}\r\n`);
+  assert.equal(statusOf(reply), 503);
+  assert.deepEqual(valuesOf(reply, 'retry-after'), ['1']);
+});
+
+const SMUGGLED: Record<string, string> = {
+  'Content-Length and Transfer-Encoding': 'Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nG',
+  'Transfer-Encoding and Content-Length': 'Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\nG',
+  'two lengths': 'Content-Length: 1\r\nContent-Length: 2\r\n\r\nab',
+  'a list of lengths': 'Content-Length: 1, 1\r\n\r\na',
+  'a signed length': 'Content-Length: +1\r\n\r\na',
+  'a folded header': 'X-A: b\r\n Content-Length: 1\r\n\r\n',
+  'a space before the colon': 'Content-Length : 1\r\n\r\na',
+  'bare line feeds': 'X-A: b\nContent-Length: 1\n\na',
+  'a bare carriage return': 'X-A: b\rX-B: c\r\n\r\n',
+  'a NUL in a value': 'X-A: b\0c\r\n\r\n',
+  'an unknown coding': 'Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n',
+  'a coding after chunked': 'Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n',
+  'a chunk size that is no number': 'Transfer-Encoding: chunked\r\n\r\n0x1\r\na\r\n0\r\n\r\n',
+  'a chunk longer than it says': 'Transfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n0\r\n\r\n',
+  'two hosts': `${HOST}\r\n`,
+  'raw bytes as a target': '',
+};
+
+for (const [what, rest] of Object.entries(SMUGGLED)) {
+  void test(`a request that others may read otherwise is refused: ${what}`, async () => {
+    await using front = await startFront(NOTHING);
+    using wire = new Wire(front.port);
+    const target = rest === '' ? '/caf\xe9' : '/';
+    wire.send(`POST ${target} HTTP/1.1\r\n${CLOSE}${rest}`);
+    assert.equal(statusOf(await wire.until(/\r\n\r\n/)), 400);
+    assert.equal(front.ordered.length, 0);
+  });
+}
+
+const INVALID: Record<string, Verdict> = {
+  'an impossible status': replyVerdict({ status: 99 }),
+  'an interim status': replyVerdict({ status: 101 }),
+  'a line break in a header': replyVerdict({ headers: ['x-a', 'b\r\nx-evil: 1'] }),
+  'a header without a name': replyVerdict({ headers: ['', 'b'] }),
+  'a framing of its own': replyVerdict({ headers: ['transfer-encoding', 'chunked'] }),
+  'a length of its own': replyVerdict({ headers: ['content-length', '100'] }),
+  'too many headers': replyVerdict({ headers: Array.from({ length: HEADERS_MAX + 2 }, () => 'x') }),
+  'no reply at all': { type: 'reply', bytes: Buffer.from('x'), timeMs: TIME_MS },
+};
+
+for (const [what, verdict] of Object.entries(INVALID)) {
+  void test(`what is not HTTP becomes 502, even when all replicas agree on it: ${what}`, async () => {
+    await using front = await startFront(() => 'wait');
+    using wire = new Wire(front.port);
+    wire.send(`GET / HTTP/1.1\r\n${CLOSE}\r\n`);
+    await front.reached(1);
+    front.ordered[0]?.done(verdict);
+    const reply = await wire.end();
+    assert.equal(statusOf(reply), 502);
+    assert.match(bodyOf(reply), /^The service's reply is not valid HTTP: .*\.\n$/);
+    assert.doesNotMatch(reply, /x-evil: 1\r/);
+  });
+}
+
+void test('an entry without a reply becomes 502 that says why', async () => {
+  const texts = {
+    'no-agreement': /do not agree/,
+    poison: /ended every replica/,
+    timeout: /in time/,
+  } as const;
+  for (const [reason, text] of Object.entries(texts)) {
+    await using front = await startFront(() => ({ type: 'skipped', reason: reason as keyof typeof texts }));
+    const reply = await exchange(front.port, `GET / HTTP/1.1\r\n${CLOSE}\r\n`);
+    assert.equal(statusOf(reply), 502);
+    assert.match(bodyOf(reply), text);
+  }
+});
