@@ -16,7 +16,7 @@ import type { Event, Vote } from './event.ts';
 import type { FaultKind } from './fault.ts';
 import { Group } from './group.ts';
 import { assert, index as toIndex, type Digest, type Index, type ManagerId, type ReplicaId } from './ids.ts';
-import { type Local, oldestOwed, settleOwed } from './local.ts';
+import { executingNow, type Local, settleOwed } from './local.ts';
 import { Order } from './order.ts';
 import { agreed, sameVote } from './quorum.ts';
 import { Refresh, type RefreshLimits } from './refresh.ts';
@@ -65,6 +65,7 @@ export class Core {
   #durable = toIndex(-1);
   #answered = toIndex(-1);
   #decidedAt = 0;
+  /** This run's own boot is ordered: there are replicas to take care of. */
   #booted = false;
   #effects: Effect[] = [];
 
@@ -112,7 +113,6 @@ export class Core {
           this.order.remember({ key, fingerprint }, index);
         return;
       case 'boot':
-        this.#booted = true;
         return this.propose(this.replicas.bootCommand());
       case 'ordered':
         return this.#ordered(now, this.order.append(event.index, event.entry, now));
@@ -143,7 +143,8 @@ export class Core {
   }
 
   #command(now: number, at: Index, command: Command): void {
-    this.#proposed.delete(JSON.stringify(command));
+    const own = this.#proposed.delete(JSON.stringify(command));
+    if (own && command.type === 'boot') this.#booted = true;
     if (command.type === 'expel' && command.kind === 'crash') {
       const slot = this.order.slot(command.index);
       if (slot !== undefined) slot.crashes++;
@@ -152,7 +153,7 @@ export class Core {
     const change = this.group.apply(at, command);
     // Before the boot, commands only tell what happened to replicas that are gone.
     if (!this.#booted) return;
-    this.replicas.changed(now, change);
+    this.replicas.changed(now, change, command.type);
     supervise(this, now);
   }
 
@@ -277,7 +278,7 @@ export class Core {
   #down(now: number, replica: ReplicaId, kind: 'crash' | 'protocol'): void {
     const local = this.replicas.get(replica);
     if (local === undefined) return;
-    this.fault(now, local, kind, oldestOwed(local) ?? this.order.decided);
+    this.fault(now, local, kind, executingNow(local) ?? this.order.decided);
     this.#continueRefresh(now);
   }
 

@@ -52,3 +52,9 @@ export function oldestOwed(local: Local): Index | null {
   for (const owed of local.owed) if (owed.type === 'result' && !owed.void) return owed.index;
   return null;
 }
+
+/** The entry that it was busy with, if its answer still has a meaning. */
+export function executingNow(local: Local): Index | null {
+  const [next] = local.owed;
+  return next?.type === 'result' && !next.void ? next.index : null;
+}

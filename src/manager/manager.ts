@@ -82,7 +82,7 @@ export class Manager {
   readonly #times = new Map<number, number>();
   readonly #clients = new Map<number, (verdict: Verdict) => void>();
   readonly #pendingTags = new Map<number, (verdict: Verdict) => void>();
-  readonly #destroying = new Set<Promise<void>>();
+  readonly #moving = new Set<Promise<void>>();
   readonly incidents: Incidents;
   #events: Event[] = [];
   #handling = false;
@@ -242,7 +242,7 @@ export class Manager {
       case 'resume':
         return this.#link(effect.replica)?.resume();
       case 'start':
-        return void this.#startReplica(effect.replica, effect.variant);
+        return this.#track(this.#startReplica(effect.replica, effect.variant));
       case 'stop':
         return this.#stopReplica(effect.replica);
       case 'incident':
@@ -403,13 +403,14 @@ export class Manager {
     replica.stopped = true;
     this.#replicas.delete(id);
     this.#snapshots.discard(id);
-    if (replica.link !== null) this.#destroy(replica.link);
+    if (replica.link !== null) this.#track(replica.link.destroy());
   }
 
-  #destroy(link: Link): void {
-    const destroyed = link.destroy().catch(() => {});
-    this.#destroying.add(destroyed);
-    void destroyed.then(() => this.#destroying.delete(destroyed));
+  /** Domains on their way up or down: `close` waits for them. */
+  #track(work: Promise<void>): void {
+    const ended = work.catch((error: unknown) => this.#options.log(`error      ${messageOf(error)}`));
+    this.#moving.add(ended);
+    void ended.then(() => this.#moving.delete(ended));
   }
 
   #incident(effect: Extract<Effect, { type: 'incident' }>): void {
@@ -486,11 +487,8 @@ export class Manager {
   async close(): Promise<void> {
     this.#closed = true;
     for (const timer of this.#timers) clearInterval(timer);
-    for (const [id, { link }] of this.#replicas) {
-      this.#snapshots.discard(id);
-      if (link !== null) this.#destroy(link);
-    }
-    await Promise.all(this.#destroying);
+    for (const id of this.#replicas.keys()) this.#stopReplica(id);
+    await Promise.all(this.#moving);
     await this.#store.close();
   }
 }

@@ -1,0 +1,24 @@
+// A counter with three bad routes: /differs answers otherwise in every copy, /dies ends the process, /hangs never
+// answers. Each of them first adds 100 to the counter. State: quirks.db.
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { DatabaseSync } from 'node:sqlite';
+
+const database = new DatabaseSync('quirks.db');
+database.exec('create table if not exists counter (value integer)');
+if (database.prepare('select count(*) as n from counter').get().n === 0)
+  database.exec('insert into counter values (0)');
+const add = database.prepare('update counter set value = value + ? returning value');
+
+createServer((request, response) => {
+  if (request.url === '/differs') {
+    add.get(100);
+    return response.end(readFileSync('/proc/self/stat', 'utf8') + readFileSync('/proc/uptime', 'utf8'));
+  }
+  if (request.url === '/dies') {
+    add.get(100);
+    process.exit(3);
+  }
+  if (request.url === '/hangs') return add.get(100);
+  response.end(String(add.get(request.method === 'POST' ? 1 : 0).value));
+}).listen(process.env.PORT);

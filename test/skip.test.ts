@@ -1,0 +1,41 @@
+/**
+ * What becomes of a request that no f+1 replicas can agree on, that ends every replica, or that is never answered?
+ * It gets a 502 that says so, it has no effect, and the service goes on.
+ */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { ROOT, Spare } from './support/spare.ts';
+
+const QUIRKS = {
+  folder: join(ROOT, 'test/services'),
+  command: ['node', 'quirks.mjs'],
+  state: ['quirks.db'],
+  limits: { requestTimeoutMs: 3000 },
+};
+
+async function count(url: string): Promise<string> {
+  return await (await fetch(`${url}/`, { method: 'POST' })).text();
+}
+
+const CASES = [
+  { path: '/differs', reason: /do not agree/ },
+  { path: '/dies', reason: /ended every replica/ },
+  { path: '/hangs', reason: /did not answer/ },
+];
+
+for (const { path, reason } of CASES) {
+  test(`P5: a request to ${path} has no effect but a 502 that says why, and the service goes on`, async () => {
+    await using spare = await new Spare(QUIRKS).start();
+    assert.equal(await count(spare.url), '1');
+    const [bad, beside] = await Promise.all([fetch(`${spare.url}${path}`), count(spare.url)]);
+    assert.equal(bad.status, 502);
+    assert.match(await bad.text(), reason);
+    assert.equal(beside, '2', 'what came with it is executed on the state before it');
+    assert.equal(await count(spare.url), '3');
+    await spare.whole(15_000);
+    await spare.signal('SIGKILL');
+    await spare.start();
+    assert.equal(await count(spare.url), '4', 'it is not executed after a restart either');
+  });
+}
