@@ -4,10 +4,11 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 
 import type { Domain, DomainLimits, Driver } from './domain.ts';
 
-export const CONFORMANCE_AGENT: string = join(import.meta.dirname, 'conformance-agent.ts');
+export const CONFORMANCE_AGENT: string = fileURLToPath(new URL('./conformance-agent.ts', import.meta.url));
 
 export const MIB: number = 1024 * 1024;
 /** For code that the agent runs. */

@@ -40,7 +40,7 @@ void describe('the service folder in a domain', { concurrency: 2 }, () => {
     if (missing !== false) return context.skip(missing);
     await using site = await Site.create();
     const server = createServer().listen(join(site.folder, 'host.sock'));
-    execFileSync('mkfifo', [join(site.folder, 'pipe')]);
+    execFileSync('sh', ['-c', 'mkfifo "$0"', join(site.folder, 'pipe')]);
     const directory = join(site.folder, '.spare', 'domains', 'r-x');
     mkdirSync(directory, { recursive: true });
     const domain = await driver.start({

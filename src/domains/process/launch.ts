@@ -23,7 +23,7 @@ export interface Exit {
 }
 
 /** The first process of a pid namespace; `startTicks` tells it from a later process of the same number. */
-export interface Init {
+interface Init {
   readonly pid: number;
   readonly startTicks: number;
 }
