@@ -4,7 +4,8 @@
  *
  * K1. What is sent reaches the agent in the order sent, also while a state is being read from disk for an import.
  * K2. A frame that is malformed or too large ends the link at once: `onDown('protocol', …)`.
- * K3. After `destroy` nothing is reported any more.
+ * K3. What waits to be sent is bounded.
+ * K4. After `destroy` nothing is reported any more.
  */
 import type { Domain } from '../domains/domain.ts';
 import { messageOf } from '../errors.ts';
@@ -15,6 +16,10 @@ export interface LinkHandlers {
   readonly onAnswer: (answer: Answer) => void;
   readonly onDown: (kind: 'crash' | 'protocol', why: string) => void;
 }
+
+/** What may wait for a replica that does not read, or for the end of an import. */
+const UNREAD_BYTES_MAX = 256 * 1024 ** 2;
+const BACKLOG_MAX = 100_000;
 
 type Job = Buffer[] | ((write: (frames: Buffer[]) => Promise<void>) => Promise<void>);
 
@@ -41,6 +46,7 @@ export class Link {
     if (this.#closed) return;
     try {
       for (const frame of reader.read(chunk)) {
+        if (this.#closed) return;
         const answer = decodeAnswer(frame);
         if (answer.type === 'failed') return this.#down('crash', answer.message);
         this.#handlers.onAnswer(answer);
@@ -59,6 +65,9 @@ export class Link {
   send(frames: Buffer[]): void {
     if (this.#busy) this.#backlog.push(frames);
     else this.#write(frames);
+    if (this.domain.channel.writableLength > UNREAD_BYTES_MAX || this.#backlog.length > BACKLOG_MAX) {
+      this.#down('crash', 'it does not read what it is sent');
+    }
   }
 
   /** Sends what `job` writes, before anything that is sent later. A job that throws ends the link. */

@@ -5,19 +5,18 @@
  * M2. Bytes of replicas enter through links only; the core sees their digests.
  */
 import { randomFillSync } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { Core, index as toIndex, managerId } from '../core/index.ts';
+import { assert, Core, index as toIndex, managerId, replicaId } from '../core/index.ts';
 import type { CoreView, Effect, Event, Key, Outcome, ReplicaId } from '../core/index.ts';
-import type { Domain, Driver, ServiceImage } from '../domains/domain.ts';
-import { messageOf, SpareError } from '../errors.ts';
+import type { Domain, Driver } from '../domains/domain.ts';
+import { SpareError } from '../errors.ts';
 import { replyDifference, updateDifference } from '../evidence/difference.ts';
 import { Incidents } from '../evidence/incidents.ts';
 import type { Orderer } from '../ordering/orderer.ts';
 import type { Opened, Store } from '../ordering/store.ts';
 import { RECORD } from '../ordering/store-protocol.ts';
 import type { Answer } from '../wire/channel.ts';
-import { digestFrames, executeFrames, exportFrames, startFrames } from '../wire/channel.ts';
+import { digestFrames, executeFrames, exportFrames } from '../wire/channel.ts';
 import {
   coreEntry,
   decodeEntry,
@@ -27,8 +26,7 @@ import {
   SEED_BYTES,
 } from '../wire/entry.ts';
 import { Ballots, digestOf } from './ballots.ts';
-import { Link } from './link.ts';
-import { freePort, SERVICE_PORT } from './port.ts';
+import { Fleet, type StartEntry } from './fleet.ts';
 import type { ManagerOptions } from './options.ts';
 import { Snapshots } from './snapshots.ts';
 import { UpdateLog } from './updates.ts';
@@ -36,21 +34,14 @@ import { UpdateLog } from './updates.ts';
 const CLOCK_MS = 10;
 const TICK_MS = 1000;
 const SEEDS_AT_ONCE = 128;
+/** Bytes of undecided votes that one replica may have the manager keep. */
+const BALLOT_BYTES_MAX = 256 * 1024 ** 2;
 
 /** What a client is told: the encoded reply, or why there is none. */
 export type Verdict =
   | { readonly type: 'reply'; readonly bytes: Buffer; readonly timeMs: number }
   | Exclude<Outcome, { type: 'reply' }>
   | { readonly type: 'forgotten' };
-
-interface Replica {
-  readonly variant: number;
-  link: Link | null;
-  /** It was stopped while its domain was still starting. */
-  stopped: boolean;
-  /** Why it went down, as far as it is known. */
-  why: string;
-}
 
 /** Fresh seeds, drawn many at a time. */
 class Seeds {
@@ -69,25 +60,23 @@ class Seeds {
 
 export class Manager {
   readonly #options: ManagerOptions;
-  readonly #driver: Driver;
   readonly #store: Store;
   readonly #orderer: Orderer;
   readonly #core: Core;
   readonly #snapshots: Snapshots;
   readonly #updates: UpdateLog;
-  readonly #ballots = new Ballots();
+  readonly #ballots = new Ballots(BALLOT_BYTES_MAX);
   readonly #seeds = new Seeds();
-  readonly #replicas = new Map<ReplicaId, Replica>();
+  readonly #fleet: Fleet;
   readonly #entries = new Map<number, Buffer>();
   readonly #times = new Map<number, number>();
   readonly #clients = new Map<number, (verdict: Verdict) => void>();
   readonly #pendingTags = new Map<number, (verdict: Verdict) => void>();
-  readonly #moving = new Set<Promise<void>>();
   readonly incidents: Incidents;
   #events: Event[] = [];
   #handling = false;
   #nextTag = 0;
-  #startEntry: { timeMs: number; seed: Buffer } | null = null;
+  #startEntry: StartEntry | null = null;
   #timers: NodeJS.Timeout[] = [];
   #tickUndecided = false;
   #closed = false;
@@ -105,10 +94,13 @@ export class Manager {
     const { recovery } = parts.opened;
     this.#options = options;
     this.#recovered = recovery.decided;
-    this.#driver = parts.driver;
     this.#store = parts.store;
     this.#orderer = parts.orderer;
     this.#snapshots = new Snapshots(options.dataFolder, options.stateBytesMax, recovery.checkpoint);
+    this.#fleet = new Fleet(options, parts.driver, this.#snapshots, {
+      onAnswer: (id, answer) => this.#answered(replicaId(id), answer),
+      onDown: (id, kind) => this.#tell({ type: 'down', replica: replicaId(id), kind }),
+    });
     this.#updates = new UpdateLog(parts.store, recovery.decided);
     this.incidents = new Incidents(join(options.dataFolder, 'incidents.jsonl'));
     this.#core = new Core({
@@ -233,18 +225,19 @@ export class Manager {
       case 'import':
         return this.#import(effect.replica, effect.through);
       case 'digest':
-        return this.#link(effect.replica)?.send(digestFrames());
+        return this.#fleet.link(effect.replica)?.send(digestFrames());
       case 'export':
         this.#snapshots.expect(effect.replica, effect.index);
-        return this.#link(effect.replica)?.send(exportFrames());
+        return this.#fleet.link(effect.replica)?.send(exportFrames());
       case 'suspend':
-        return this.#link(effect.replica)?.suspend();
+        return this.#fleet.link(effect.replica)?.suspend();
       case 'resume':
-        return this.#link(effect.replica)?.resume();
+        return this.#fleet.link(effect.replica)?.resume();
       case 'start':
-        return this.#track(this.#startReplica(effect.replica, effect.variant));
+        return this.#start(effect.replica, effect.variant);
       case 'stop':
-        return this.#stopReplica(effect.replica);
+        this.#snapshots.discard(effect.replica);
+        return this.#fleet.stop(effect.replica);
       case 'incident':
         return this.#incident(effect);
       case 'checkpoint':
@@ -264,18 +257,17 @@ export class Manager {
     }
   }
 
-  #link(replica: ReplicaId): Link | null {
-    return this.#replicas.get(replica)?.link ?? null;
-  }
-
   #execute({ replica, index, time, tickFrom }: Extract<Effect, { type: 'execute' }>): void {
     const entry = this.#entries.get(index);
-    if (entry !== undefined) this.#link(replica)?.send(executeFrames(index, time, tickFrom, entry));
+    assert(entry !== undefined, 'an entry that is not released is at hand');
+    this.#fleet.link(replica)?.send(executeFrames(index, time, tickFrom, entry));
     this.#times.set(index, time);
   }
 
   #record({ index, vote, keyed }: Extract<Effect, { type: 'record' }>): void {
-    this.#updates.record(index, this.#ballots.update(index, vote.update) ?? Buffer.alloc(0));
+    const update = this.#ballots.update(index, vote.update);
+    assert(update !== null, 'a decided update is at hand');
+    this.#updates.record(index, update);
     const reply = keyed ? this.#ballots.reply(index, vote.reply) : null;
     if (reply !== null) this.#store.write(RECORD.reply, index, reply);
   }
@@ -302,14 +294,14 @@ export class Manager {
   }
 
   #apply(replica: ReplicaId, from: number, through: number): void {
-    const link = this.#link(replica);
+    const link = this.#fleet.link(replica);
     const frames = this.#updates.inMemory(from, through);
     if (frames !== null) link?.send(frames);
     else link?.stream(async (write) => write(await this.#updates.onDisk(from, through)));
   }
 
   #import(replica: ReplicaId, through: number): void {
-    this.#link(replica)?.stream(async (write) => {
+    this.#fleet.link(replica)?.stream(async (write) => {
       const after = this.#snapshots.index;
       const frames = this.#snapshots.frames();
       const updates = await this.#updates.onDisk(after + 1, through);
@@ -318,69 +310,16 @@ export class Manager {
     });
   }
 
-  async #startReplica(id: ReplicaId, variant: number): Promise<void> {
-    const replica: Replica = { variant, link: null, stopped: false, why: '' };
-    this.#replicas.set(id, replica);
+  #start(id: ReplicaId, variant: number): void {
+    assert(this.#startEntry !== null, 'entry 0 is ordered before any replica starts');
     this.#store.write(RECORD.nextReplica, Number(id.slice(1)) + 1);
-    const image = this.#options.variants[variant] ?? this.#options.variants[0];
-    const start = this.#startEntry;
-    if (image === undefined || start === null) throw new Error('a replica needs a variant and an order');
-    try {
-      const directory = join(this.#options.dataFolder, 'domains', id);
-      mkdirSync(directory, { recursive: true });
-      const domain = await this.#driver.start({ id, image, limits: this.#options.limits, directory });
-      if (replica.stopped) return await domain.destroy();
-      await this.#connect(id, replica, domain, image, start);
-    } catch (error) {
-      replica.why = messageOf(error);
-      this.#tell({ type: 'down', replica: id, kind: 'crash' });
-    }
-  }
-
-  async #connect(
-    id: ReplicaId,
-    replica: Replica,
-    domain: Domain,
-    image: ServiceImage,
-    start: { timeMs: number; seed: Buffer },
-  ): Promise<void> {
-    const { frameBytesMax, replyBytesMax, startTimeoutMs } = this.#options;
-    const link = new Link(domain, frameBytesMax, {
-      onAnswer: (answer) => this.#answered(id, answer),
-      onDown: (kind, why) => {
-        replica.why = why;
-        this.#tell({ type: 'down', replica: id, kind });
-      },
-    });
-    replica.link = link;
-    const { base } = this.#snapshots;
-    const port = this.#driver.privateNetwork ? SERVICE_PORT : await freePort();
-    link.send(
-      startFrames({
-        timeMs: start.timeMs,
-        seed: start.seed.toString('base64'),
-        command: image.command,
-        env: image.env,
-        port,
-        state: image.state,
-        hasBase: base !== null,
-        timeoutMs: startTimeoutMs,
-        replyBytesMax,
-      }),
-    );
-    if (base === null) return;
-    link.stream(async (write) => {
-      for await (const frames of this.#snapshots.framesOf(base)) await write(frames);
-    });
+    this.#fleet.start(id, variant, this.#startEntry);
   }
 
   #answered(replica: ReplicaId, answer: Answer): void {
     switch (answer.type) {
-      case 'result': {
-        const { index, reply, update } = answer;
-        const vote = this.#ballots.cast(index, reply, update);
-        return this.#tell({ type: 'vote', replica, index: toIndex(index), vote });
-      }
+      case 'result':
+        return this.#voted(replica, answer);
       case 'digest':
         return this.#tell({
           type: 'digest',
@@ -397,20 +336,13 @@ export class Manager {
     }
   }
 
-  #stopReplica(id: ReplicaId): void {
-    const replica = this.#replicas.get(id);
-    if (replica === undefined) return;
-    replica.stopped = true;
-    this.#replicas.delete(id);
-    this.#snapshots.discard(id);
-    if (replica.link !== null) this.#track(replica.link.destroy());
-  }
-
-  /** Domains on their way up or down: `close` waits for them. */
-  #track(work: Promise<void>): void {
-    const ended = work.catch((error: unknown) => this.#options.log(`error      ${messageOf(error)}`));
-    this.#moving.add(ended);
-    void ended.then(() => this.#moving.delete(ended));
+  #voted(replica: ReplicaId, { index, reply, update }: Extract<Answer, { type: 'result' }>): void {
+    // Only of entries in work are bytes kept; the core knows whether this one was to be answered at all.
+    const vote = this.#entries.has(index)
+      ? this.#ballots.cast(replica, index, reply, update)
+      : { reply: digestOf(reply), update: digestOf(update), updateBytes: update.length };
+    if (vote === null) this.#tell({ type: 'down', replica, kind: 'protocol' });
+    else this.#tell({ type: 'vote', replica, index: toIndex(index), vote });
   }
 
   #incident(effect: Extract<Effect, { type: 'incident' }>): void {
@@ -432,16 +364,17 @@ export class Manager {
   #whatHappened({ fault, votes }: Extract<Effect, { type: 'incident' }>): string {
     const { replica, kind, index } = fault;
     if (kind === 'late') return 'no answer within the deadline';
-    if (kind === 'crash' || kind === 'protocol') return this.#replicas.get(replica)?.why ?? '';
+    if (kind === 'crash' || kind === 'protocol') return this.#fleet.why(replica);
     if (kind === 'state' || votes === null) return 'the digest of its state differs';
     const { cast, decided } = votes;
-    const nothing = Buffer.alloc(0);
     if (kind === 'update') {
-      const wrong = this.#ballots.update(index, cast.update) ?? nothing;
-      return updateDifference(wrong, this.#ballots.update(index, decided.update) ?? nothing);
+      const wrong = this.#ballots.update(index, cast.update);
+      const right = this.#ballots.update(index, decided.update);
+      return wrong === null || right === null ? 'its update differs' : updateDifference(wrong, right);
     }
-    const wrong = this.#ballots.reply(index, cast.reply) ?? nothing;
-    return replyDifference(wrong, this.#ballots.reply(index, decided.reply) ?? nothing);
+    const wrong = this.#ballots.reply(index, cast.reply);
+    const right = this.#ballots.reply(index, decided.reply);
+    return wrong === null || right === null ? 'its reply differs' : replyDifference(wrong, right);
   }
 
   async #checkpoint({ index, digest }: Extract<Effect, { type: 'checkpoint' }>): Promise<void> {
@@ -476,19 +409,18 @@ export class Manager {
   }
 
   domainOf(replica: ReplicaId): Domain | null {
-    return this.#link(replica)?.domain ?? null;
+    return this.#fleet.link(replica)?.domain ?? null;
   }
 
   get isolation(): string {
-    return this.#driver.isolation;
+    return this.#fleet.isolation;
   }
 
   /** Ends all domains. What was ordered is durable already or was not acknowledged. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const timer of this.#timers) clearInterval(timer);
-    for (const id of this.#replicas.keys()) this.#stopReplica(id);
-    await Promise.all(this.#moving);
+    await this.#fleet.close();
     await this.#store.close();
   }
 }

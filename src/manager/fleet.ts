@@ -1,0 +1,134 @@
+/**
+ * The replicas of this manager as things that run: domains started and ended, links held. Knows nothing of roles.
+ *
+ * A replica has a place here from `start` to `stop`; what is sent to one that is still starting, or is gone, is lost
+ * without harm, because the core sends nothing to a replica before its first answer.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Domain, Driver } from '../domains/domain.ts';
+import { messageOf } from '../errors.ts';
+import { type Answer, startFrames } from '../wire/channel.ts';
+import { Link } from './link.ts';
+import type { ManagerOptions } from './options.ts';
+import { freePort, SERVICE_PORT } from './port.ts';
+import type { Snapshots } from './snapshots.ts';
+
+export interface FleetHandlers {
+  readonly onAnswer: (id: string, answer: Answer) => void;
+  readonly onDown: (id: string, kind: 'crash' | 'protocol') => void;
+}
+
+/** Agreed time and randomness of entry 0: every replica starts with them, whenever it starts. */
+export interface StartEntry {
+  readonly timeMs: number;
+  readonly seed: Buffer;
+}
+
+interface Place {
+  link: Link | null;
+  /** It was stopped, perhaps before its domain was up. */
+  stopped: boolean;
+  /** Why it went down, as far as it is known. */
+  why: string;
+}
+
+export class Fleet {
+  readonly #options: ManagerOptions;
+  readonly #driver: Driver;
+  readonly #snapshots: Snapshots;
+  readonly #handlers: FleetHandlers;
+  readonly #places = new Map<string, Place>();
+  /** Domains on their way up or down: `close` waits for them. */
+  readonly #moving = new Set<Promise<void>>();
+
+  constructor(options: ManagerOptions, driver: Driver, snapshots: Snapshots, handlers: FleetHandlers) {
+    this.#options = options;
+    this.#driver = driver;
+    this.#snapshots = snapshots;
+    this.#handlers = handlers;
+  }
+
+  get isolation(): string {
+    return this.#driver.isolation;
+  }
+
+  link(id: string): Link | null {
+    return this.#places.get(id)?.link ?? null;
+  }
+
+  why(id: string): string {
+    return this.#places.get(id)?.why ?? '';
+  }
+
+  start(id: string, variant: number, entry: StartEntry): void {
+    const place: Place = { link: null, stopped: false, why: '' };
+    this.#places.set(id, place);
+    this.#track(
+      this.#bringUp(id, place, variant, entry).catch((error: unknown) => {
+        place.why = messageOf(error);
+        if (!place.stopped) this.#handlers.onDown(id, 'crash');
+      }),
+    );
+  }
+
+  async #bringUp(id: string, place: Place, variant: number, entry: StartEntry): Promise<void> {
+    const { dataFolder, limits, variants } = this.#options;
+    const image = variants[variant];
+    if (image === undefined) throw new Error(`there is no variant ${variant}`);
+    const directory = join(dataFolder, 'domains', id);
+    mkdirSync(directory, { recursive: true });
+    const domain = await this.#driver.start({ id, image, limits, directory });
+    if (place.stopped) return await domain.destroy();
+    place.link = this.#connect(id, place, domain);
+    const { base } = this.#snapshots;
+    const { replyBytesMax, startTimeoutMs } = this.#options;
+    place.link.send(
+      startFrames({
+        timeMs: entry.timeMs,
+        seed: entry.seed.toString('base64'),
+        command: image.command,
+        env: image.env,
+        port: this.#driver.privateNetwork ? SERVICE_PORT : await freePort(),
+        state: image.state,
+        hasBase: base !== null,
+        timeoutMs: startTimeoutMs,
+        replyBytesMax,
+      }),
+    );
+    if (base === null) return;
+    place.link.stream(async (write) => {
+      for await (const frames of this.#snapshots.framesOf(base)) await write(frames);
+    });
+  }
+
+  #connect(id: string, place: Place, domain: Domain): Link {
+    return new Link(domain, this.#options.frameBytesMax, {
+      onAnswer: (answer) => this.#handlers.onAnswer(id, answer),
+      onDown: (kind, why) => {
+        place.why = why;
+        this.#handlers.onDown(id, kind);
+      },
+    });
+  }
+
+  stop(id: string): void {
+    const place = this.#places.get(id);
+    if (place === undefined) return;
+    place.stopped = true;
+    this.#places.delete(id);
+    if (place.link !== null) this.#track(place.link.destroy());
+  }
+
+  #track(work: Promise<void>): void {
+    const ended = work.catch((error: unknown) => this.#options.log(`error      ${messageOf(error)}`));
+    this.#moving.add(ended);
+    void ended.then(() => this.#moving.delete(ended));
+  }
+
+  /** Ends all domains. */
+  async close(): Promise<void> {
+    for (const id of this.#places.keys()) this.stop(id);
+    while (this.#moving.size > 0) await Promise.all(this.#moving);
+  }
+}
