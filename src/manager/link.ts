@@ -95,9 +95,9 @@ export class Link {
     const { channel } = this.domain;
     if (this.#closed || channel.destroyed) return true;
     if (channel.writableCorked === 0) {
-      // What is sent in one turn of the loop goes out in one system call.
+      // What is sent in one turn of the loop, for many clients, goes out in one system call.
       channel.cork();
-      process.nextTick(() => channel.uncork());
+      setImmediate(() => channel.uncork());
     }
     let room = true;
     for (const part of frames) if (part.length > 0) room = channel.write(part);

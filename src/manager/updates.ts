@@ -26,7 +26,7 @@ export class UpdateLog {
       this.#recent.set(index, kept);
       this.#store.write(RECORD.update, index, kept);
     }
-    this.#store.write(RECORD.decided, index);
+    this.#store.writeDecided(index);
   }
 
   trim(through: number): void {

@@ -21,6 +21,9 @@ import {
 
 /** Records that nobody waits for are written with the next urgent ones, or after this time. */
 const LAZY_MS = 20;
+/** Under load a batch waits for so many entries, or for so long: each one costs a commit. */
+const BATCH_ENTRIES = 8;
+const BATCH_MS = 1;
 const NO_BYTES = new Uint8Array(0);
 
 export interface Opened {
@@ -61,6 +64,7 @@ export class Store {
   #records: StoreRecord[] = [];
   #urgent = false;
   #scheduled = false;
+  #decided: number | null = null;
   #lazyTimer: NodeJS.Timeout | null = null;
   #closed: (() => void) | null = null;
   /** The last entry written, and what it was at each batch under way. */
@@ -105,7 +109,7 @@ export class Store {
     switch (message.type) {
       case 'durable':
         this.onDurable(this.#underWay.shift() ?? -1);
-        return this.#flushUrgent();
+        return this.#next();
       case 'rows':
         this.#waiting.get(message.id)?.(message.rows);
         this.#waiting.delete(message.id);
@@ -137,14 +141,28 @@ export class Store {
     if (this.#scheduled || this.#underWay.length > 0) return;
     // At the end of this turn of the loop, so that entries that came together share the batch.
     this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      this.#flushUrgent();
-    });
+    setImmediate(() => this.#flushUrgent());
+  }
+
+  /** After a batch: what gathered meanwhile goes at once if it is much; a little waits a little for more. */
+  #next(): void {
+    if (!this.#urgent || this.#scheduled || this.#records.length >= BATCH_ENTRIES) return this.#flushUrgent();
+    this.#scheduled = true;
+    setTimeout(() => this.#flushUrgent(), BATCH_MS);
+  }
+
+  /** All updates up to `index` were written. */
+  writeDecided(index: number): void {
+    this.#decided = index;
+    this.#flushLater();
   }
 
   write(kind: RecordKind, index: number, bytes: Uint8Array = NO_BYTES): void {
     this.#records.push({ kind, index, bytes });
+    this.#flushLater();
+  }
+
+  #flushLater(): void {
     this.#lazyTimer ??= setTimeout(() => {
       this.#lazyTimer = null;
       this.#urgent = true;
@@ -153,11 +171,15 @@ export class Store {
   }
 
   #flushUrgent(): void {
+    this.#scheduled = false;
     if (this.#underWay.length === 0 && this.#urgent) this.#flush();
   }
 
   #flush(): void {
     this.#urgent = false;
+    if (this.#decided !== null)
+      this.#records.push({ kind: RECORD.decided, index: this.#decided, bytes: NO_BYTES });
+    this.#decided = null;
     if (this.#records.length === 0) return;
     const batch = packBatch(this.#records);
     this.#records = [];

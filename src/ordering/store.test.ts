@@ -1,0 +1,142 @@
+/** Does the store keep what it says is durable, in order, and refuse what is not its own? */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { SpareError } from '../errors.ts';
+import { encodeBare, encodeRequestEntry } from '../wire/entry.ts';
+import { RECORD } from './store-protocol.ts';
+import { Store } from './store.ts';
+
+const SEED = Buffer.alloc(32, 7);
+const SERVICE = 'the service of this test';
+
+class Folder implements Disposable {
+  readonly path: string = mkdtempSync(join(tmpdir(), 'spare-store-'));
+  readonly file: string = join(this.path, 'spare.db');
+
+  [Symbol.dispose](): void {
+    rmSync(this.path, { recursive: true });
+  }
+}
+
+function durable(store: Store, index: number): Promise<void> {
+  return new Promise((resolve) => {
+    store.onDurable = (through) => {
+      if (through >= index) resolve();
+    };
+  });
+}
+
+function refused(code: string): (error: unknown) => boolean {
+  return (error) => error instanceof SpareError && error.code === code;
+}
+
+test('P2: entries, updates and facts that were durable are there after the store is opened again', async () => {
+  using folder = new Folder();
+  const { store, opened } = await Store.open(folder.file, SERVICE);
+  assert.deepEqual(opened.entries, []);
+  assert.equal(opened.recovery.decided, -1);
+  const done = durable(store, 2);
+  const entries = [encodeBare('start', 1, SEED), encodeBare('tick', 2, SEED), encodeBare('mark', 3, SEED)];
+  for (const [index, bytes] of entries.entries()) store.writeEntry(index, bytes);
+  await done;
+  store.write(RECORD.update, 1, Buffer.from('update'));
+  store.writeDecided(1);
+  store.write(RECORD.nextReplica, 9);
+  await store.close();
+
+  const again = await Store.open(folder.file, SERVICE);
+  assert.deepEqual(
+    again.opened.entries.map(({ bytes }) => bytes),
+    entries,
+  );
+  assert.equal(again.opened.recovery.decided, 1);
+  assert.equal(again.opened.recovery.nextReplica, 9);
+  assert.deepEqual(await again.store.updates(0, 5), [Buffer.from('update')]);
+  await again.store.close();
+});
+
+test('P2: an entry is reported durable only once, in order, and never before those ahead of it', async () => {
+  using folder = new Folder();
+  const { store } = await Store.open(folder.file, SERVICE);
+  const reported: number[] = [];
+  const count = 500;
+  await new Promise<void>((resolve) => {
+    store.onDurable = (index) => {
+      reported.push(index);
+      if (index === count - 1) resolve();
+    };
+    for (let index = 0; index < count; index++) {
+      setImmediate(() => {
+        store.writeEntry(index, encodeBare('tick', index, SEED));
+        if (index % 50 === 0) void store.updates(0, 0);
+      });
+    }
+  });
+  assert.deepEqual(
+    reported,
+    [...reported].sort((a, b) => a - b),
+  );
+  assert.ok(
+    reported.length < count / 2,
+    `${reported.length} batches for ${count} entries: fsyncs are shared`,
+  );
+  await store.close();
+});
+
+test('P2: what is read sees all that was written before it', async () => {
+  using folder = new Folder();
+  const { store } = await Store.open(folder.file, SERVICE);
+  store.writeEntry(0, encodeRequestEntry({ key: 'k', fingerprint: 'f' }, Buffer.from('request'), 1, SEED));
+  store.write(RECORD.reply, 0, Buffer.from('reply'));
+  assert.deepEqual(await store.reply(0), Buffer.from('reply'));
+  store.write(RECORD.forgetReply, 0);
+  assert.equal(await store.reply(0), null);
+  await store.close();
+});
+
+test('P2: truncating keeps entry 0, what comes after, and where the order goes on; keys outlive their entries', async () => {
+  using folder = new Folder();
+  const { store } = await Store.open(folder.file, SERVICE);
+  store.writeEntry(0, encodeBare('start', 1, SEED));
+  store.writeEntry(1, encodeRequestEntry({ key: 'k', fingerprint: 'f' }, Buffer.from('request'), 1, SEED));
+  store.writeEntry(2, encodeBare('tick', 2, SEED));
+  store.write(RECORD.update, 1, Buffer.from('one'));
+  store.write(RECORD.update, 2, Buffer.from('two'));
+  store.write(RECORD.truncateOrder, 1, Buffer.from(JSON.stringify({ first: 2, timeMs: 5, tickMs: 4 })));
+  store.write(RECORD.truncateUpdates, 1);
+  await store.close();
+  const again = await Store.open(folder.file, SERVICE);
+  assert.deepEqual(
+    again.opened.entries.map(({ index }) => index),
+    [0, 2],
+  );
+  assert.deepEqual(again.opened.recovery, {
+    first: 2,
+    timeMs: 5,
+    tickMs: 4,
+    decided: -1,
+    nextReplica: 0,
+    checkpoint: null,
+  });
+  assert.deepEqual(again.opened.keys, [{ index: 1, key: 'k', fingerprint: 'f' }]);
+  assert.deepEqual(await again.store.updates(0, 9), [Buffer.from('two')]);
+  await again.store.close();
+});
+
+test('a second manager, another service, and what is no store are refused', async () => {
+  using folder = new Folder();
+  const { store } = await Store.open(folder.file, SERVICE);
+  await assert.rejects(Store.open(folder.file, SERVICE), refused('data-folder-in-use'));
+  await store.close();
+  await assert.rejects(Store.open(folder.file, 'another service'), refused('data-folder-foreign'));
+  const garbage = join(folder.path, 'garbage.db');
+  writeFileSync(garbage, Buffer.alloc(8192, 1));
+  await assert.rejects(Store.open(garbage, SERVICE), refused('data-folder-damaged'));
+  await assert.rejects(
+    Store.open(join(folder.path, 'no', 'such'), SERVICE),
+    refused('data-folder-unwritable'),
+  );
+});
