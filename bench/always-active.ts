@@ -2,8 +2,8 @@
  * What Spare is compared with: 2f+1 replicas that all execute and vote, with f=1. No such mode exists in the product;
  * here the product's own manager is run with two parts in front of its own:
  *
- * - an order whose `boot` command names three active replicas and no passive one;
- * - a driver that starts three domains and leaves the manager waiting for the fourth, which is to be passive.
+ * - an order in which the manager's `boot` command is followed by one that names three active replicas instead;
+ * - a driver that starts the domains of these and leaves the manager waiting for all others.
  *
  * Nothing is suspended, woken or refreshed; marks (digests of the state) are ordered as often as under `spare run`.
  */
@@ -11,10 +11,12 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { createAdmin, type Status } from '../src/admin/admin.ts';
+import { createAdmin } from '../src/admin/admin.ts';
 import { readConfig, settle, type Settings } from '../src/cli/config.ts';
 import { clearDomains, prepareDataFolder, STORE_FILE } from '../src/cli/data-folder.ts';
+import { Observer } from '../src/cli/status.ts';
 import type { Command } from '../src/core/entry.ts';
+import { replicaId } from '../src/core/index.ts';
 import type { Domain, DomainSpec, Driver } from '../src/domains/domain.ts';
 import { createProcessDriver } from '../src/domains/process/driver.ts';
 import { createFront } from '../src/front/front.ts';
@@ -26,7 +28,8 @@ import { Store } from '../src/ordering/store.ts';
 import { decodeEntry, encodeBare, encodeCommand, SEED_BYTES } from '../src/wire/entry.ts';
 
 const FAULTS = 1;
-const REPLICAS = 2 * FAULTS + 1;
+/** No replica that the manager names itself gets that far. */
+const IDS: readonly string[] = Array.from({ length: 2 * FAULTS + 1 }, (_, i) => `r${1_000_000 + i}`);
 const MARK_POLL_MS = 100;
 const REFRESH = {
   entries: 512,
@@ -51,19 +54,20 @@ class AllActiveOrderer implements Orderer {
   }
 
   append(entry: Buffer, tag: number | null): void {
-    this.#inner.append(this.#booted ? entry : this.#allActive(entry), tag);
+    this.#inner.append(entry, tag);
+    if (!this.#booted) this.#afterBoot(entry);
   }
 
-  #allActive(entry: Buffer): Buffer {
+  #afterBoot(entry: Buffer): void {
     const { kind, timeMs, seed, body } = decodeEntry(entry);
-    if (kind !== 'command') return entry;
+    if (kind !== 'command') return;
     const command = JSON.parse(body.toString()) as Command;
-    if (command.type !== 'boot') return entry;
+    if (command.type !== 'boot') return;
     this.#booted = true;
-    const members = command.members.slice(0, REPLICAS).map(({ replica, manager, variant }) => {
-      return { replica, manager, variant, role: 'active' as const };
+    const members = IDS.map((id) => {
+      return { replica: replicaId(id), manager: command.manager, variant: 0, role: 'active' as const };
     });
-    return encodeCommand({ ...command, members }, timeMs, seed);
+    this.#inner.append(encodeCommand({ ...command, members }, timeMs, seed), null);
   }
 }
 
@@ -72,7 +76,7 @@ class ThreeDomains implements Driver {
   readonly isolation: string;
   readonly privateNetwork: boolean;
   readonly #inner: Driver;
-  #started = 0;
+  readonly #waiting: (() => void)[] = [];
 
   constructor(inner: Driver) {
     this.name = inner.name;
@@ -82,8 +86,14 @@ class ThreeDomains implements Driver {
   }
 
   async start(spec: DomainSpec): Promise<Domain> {
-    if (++this.#started > REPLICAS) await new Promise(() => {});
-    return await this.#inner.start(spec);
+    if (IDS.includes(spec.id)) return await this.#inner.start(spec);
+    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    throw new Error('only three domains are started here');
+  }
+
+  /** The manager waits for domains that are starting. */
+  close(): void {
+    for (const resolve of this.#waiting) resolve();
   }
 }
 
@@ -103,17 +113,6 @@ function managerOptions(settings: Settings): ManagerOptions {
     stateBytesMax: 16 * 1024 ** 3,
     log: (line) => console.error(line),
   };
-}
-
-/** What is measured of it is measured from outside. */
-function running(manager: Manager): Status['replicas'] {
-  const { isolation } = manager;
-  return manager
-    .view()
-    .replicas.filter(({ role }) => role === 'active')
-    .map(({ id, variant, role, state, applied }) => {
-      return { id, variant, role, state, applied, isolation, pid: null, cpuSeconds: 0, residentBytes: 0 };
-    });
 }
 
 /** Orders a mark when the manager's own rule would have it, which wants suspended replicas. */
@@ -146,9 +145,7 @@ async function main(): Promise<void> {
   const driver = new ThreeDomains(await createProcessDriver());
   const orderer = new AllActiveOrderer(new EmbeddedOrderer(store, 0));
   const manager = new Manager(managerOptions(settings), { driver, store, orderer, opened });
-  const incidents = (): number => manager.incidents.latest().length;
-  const answering = (): boolean =>
-    running(manager).filter(({ state }) => state === 'running').length > FAULTS;
+  const observer = new Observer(FAULTS);
   const front = createFront(
     {
       bodyBytesMax: settings.limits.bodyBytes,
@@ -159,25 +156,24 @@ async function main(): Promise<void> {
         waitingBytes: 64 * 1024 ** 2,
       },
     },
-    { ready: answering, submit: (key, request, done) => manager.submit(key, request, done) },
+    { ready: observer.answering, submit: (key, request, done) => manager.submit(key, request, done) },
   );
   const api = createAdmin({
-    status: async () => ({
-      ...manager.view(),
-      faults: FAULTS,
-      replicas: running(manager),
-      incidents: incidents(),
-    }),
+    status: observer.status,
     incidents: () => manager.incidents.latest(),
-    ready: answering,
+    ready: observer.answering,
   });
   manager.onHalt = (error) => {
     console.error(error.message);
     process.exit(1);
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => void manager.close().then(() => process.exit(0)));
+    process.on(signal, () => {
+      driver.close();
+      void manager.close().then(() => process.exit(0));
+    });
   }
+  observer.watch(manager);
   manager.start(opened);
   front.listen(settings.listen.port, settings.listen.host);
   api.listen(settings.admin.port, settings.admin.host);

@@ -33,7 +33,7 @@ const PROGRAMS: Readonly<Record<'spare' | 'always-active', readonly string[]>> =
 };
 
 /** What every process started here sees; the same Node for all of them. */
-export function baseEnvironment(): Record<string, string> {
+function baseEnvironment(): Record<string, string> {
   const path = [dirname(process.execPath), process.env['PATH'] ?? ''].join(delimiter);
   return { PATH: path, HOME: process.env['HOME'] ?? '/tmp', LANG: 'C.UTF-8', TZ: 'UTC' };
 }
@@ -80,7 +80,7 @@ export class RunningMode {
   }
 }
 
-export function isWhole(name: ModeName, status: Status): boolean {
+function isWhole(name: ModeName, status: Status): boolean {
   if (name === 'always-active') return count(status, 'running') === 3;
   // One suspended replica may be awake for a moment, to be brought up to date.
   return count(status, 'running') + count(status, 'suspended') === 4 && count(status, 'running') >= 2;

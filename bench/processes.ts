@@ -59,7 +59,7 @@ export function outputOf(child: ChildProcess): string {
 }
 
 /** The process itself first. */
-export function treeOf(pid: number): number[] {
+function treeOf(pid: number): number[] {
   const pids = [pid];
   for (const at of pids) pids.push(...childrenOf(at));
   return pids;

@@ -1,8 +1,8 @@
 /** The command line of the benchmark. */
 import { parseArgs } from 'node:util';
 
-export const PARTS = ['conduit', 'json', 'latency', 'masking'] as const;
-export type Part = (typeof PARTS)[number];
+const PARTS = ['conduit', 'json', 'latency', 'masking'] as const;
+type Part = (typeof PARTS)[number];
 
 export interface BenchSettings {
   readonly quick: boolean;
@@ -19,7 +19,7 @@ export interface BenchSettings {
   readonly out: string | undefined;
 }
 
-export const USAGE = `Usage: node bench/main.ts [options]
+const USAGE = `Usage: node bench/main.ts [options]
 
   --quick         fewer and shorter rounds
   --seconds N     length of one measurement of one mode
