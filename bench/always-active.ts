@@ -8,12 +8,11 @@
  * Nothing is suspended, woken or refreshed; marks (digests of the state) are ordered as often as under `spare run`.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createAdmin } from '../src/admin/admin.ts';
-import { readConfig, settle, type Settings } from '../src/cli/config.ts';
-import { clearDomains, prepareDataFolder, STORE_FILE } from '../src/cli/data-folder.ts';
+import { settle, type Settings } from '../src/cli/config.ts';
 import { Observer } from '../src/cli/status.ts';
 import type { Command } from '../src/core/entry.ts';
 import { replicaId } from '../src/core/index.ts';
@@ -30,13 +29,15 @@ import { decodeEntry, encodeBare, encodeCommand, SEED_BYTES } from '../src/wire/
 const FAULTS = 1;
 /** No replica that the manager names itself gets that far. */
 const IDS: readonly string[] = Array.from({ length: 2 * FAULTS + 1 }, (_, i) => `r${1_000_000 + i}`);
+const MIB = 1024 ** 2;
+const GIB = 1024 ** 3;
 const MARK_POLL_MS = 100;
 const REFRESH = {
   entries: 512,
-  bytes: 4 * 1024 ** 2,
+  bytes: 4 * MIB,
   ageMs: 60_000,
   ordered: 20_000,
-  checkpointBytes: 32 * 1024 ** 2,
+  checkpointBytes: 32 * MIB,
 };
 /** The slowest of three is never waited for, and never replaced while it is measured. */
 const NEVER_MS = 1_000_000_000;
@@ -97,20 +98,30 @@ class ThreeDomains implements Driver {
   }
 }
 
-function managerOptions(settings: Settings): ManagerOptions {
-  const { folder, state, variants, limits, data } = settings;
+interface Call {
+  readonly folder: string;
+  readonly command: readonly string[];
+  readonly state: string;
+  /** A new folder. */
+  readonly data: string;
+  readonly port: number;
+  readonly adminPort: number;
+}
+
+/** The limits are the product's own defaults. */
+function managerOptions({ folder, command, state, data }: Call): ManagerOptions {
   return {
     faults: FAULTS,
-    variants: variants.map(({ command, env }) => ({ folder, command, env, state })),
+    variants: [{ folder, command, env: {}, state: [state] }],
     dataFolder: data,
-    limits: { memoryBytes: limits.memoryBytes, processes: limits.processes },
+    limits: { memoryBytes: GIB, processes: 256 },
     deadline: { floorMs: NEVER_MS, ceilingMs: NEVER_MS, factor: 1 },
     refresh: REFRESH,
-    requestTimeoutMs: limits.requestTimeoutMs,
+    requestTimeoutMs: 30_000,
     startTimeoutMs: NEVER_MS,
-    replyBytesMax: limits.replyBytes,
-    frameBytesMax: limits.replyBytes + 64 * 1024 ** 2 + 64 * 1024,
-    stateBytesMax: 16 * 1024 ** 3,
+    replyBytesMax: 8 * MIB,
+    frameBytesMax: 73 * MIB,
+    stateBytesMax: 16 * GIB,
     log: (line) => console.error(line),
   };
 }
@@ -130,30 +141,36 @@ function keepMarking(manager: Manager, orderer: Orderer): void {
   }, MARK_POLL_MS);
 }
 
-async function main(): Promise<void> {
+/** Throws an Error when a flag is missing. */
+function parseCall(): Call {
   const text = { type: 'string' } as const;
-  const { values } = parseArgs({ options: { config: text, data: text, listen: text, admin: text } });
-  const { config, folder } = await readConfig(values.config);
-  const { data, listen, admin } = values;
-  if (data === undefined || listen === undefined || admin === undefined || existsSync(data)) {
-    throw new Error('Wanted: --config FILE --data NEW-FOLDER --listen HOST:PORT --admin HOST:PORT');
+  const { values, positionals } = parseArgs({
+    options: { folder: text, state: text, data: text, listen: text, admin: text },
+    allowPositionals: true,
+  });
+  const { folder, state, data, listen, admin } = values;
+  if (folder === undefined || state === undefined || data === undefined) {
+    throw new Error('Wanted: --folder --state --data --listen PORT --admin PORT -- command...');
   }
-  const settings = settle({ ...config, data, listen, admin }, folder);
-  prepareDataFolder(data);
-  const { store, opened } = await Store.open(join(data, STORE_FILE), 'always-active');
-  clearDomains(data);
+  return { folder, state, data, command: positionals, port: Number(listen), adminPort: Number(admin) };
+}
+
+async function main(): Promise<void> {
+  const call = parseCall();
+  mkdirSync(join(call.data, 'domains'), { recursive: true });
+  const { store, opened } = await Store.open(join(call.data, 'store.db'), 'always-active');
   const driver = new ThreeDomains(await createProcessDriver());
   const orderer = new AllActiveOrderer(new EmbeddedOrderer(store, 0));
-  const manager = new Manager(managerOptions(settings), { driver, store, orderer, opened });
+  const manager = new Manager(managerOptions(call), { driver, store, orderer, opened });
   const observer = new Observer(FAULTS);
   const front = createFront(
     {
-      bodyBytesMax: settings.limits.bodyBytes,
+      bodyBytesMax: MIB,
       admission: {
         inFlight: 256,
-        inFlightBytes: 32 * 1024 ** 2,
+        inFlightBytes: 32 * MIB,
         waiting: 2048,
-        waitingBytes: 64 * 1024 ** 2,
+        waitingBytes: 64 * MIB,
       },
     },
     { ready: observer.answering, submit: (key, request, done) => manager.submit(key, request, done) },
@@ -175,8 +192,8 @@ async function main(): Promise<void> {
   }
   observer.watch(manager);
   manager.start(opened);
-  front.listen(settings.listen.port, settings.listen.host);
-  api.listen(settings.admin.port, settings.admin.host);
+  front.listen(call.port, '127.0.0.1');
+  api.listen(call.adminPort, '127.0.0.1');
   keepMarking(manager, orderer);
 }
 

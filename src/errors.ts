@@ -17,6 +17,7 @@ export type ErrorCode =
   | 'data-folder-in-use'
   | 'data-folder-foreign'
   | 'data-folder-damaged'
+  | 'state-missing'
   | 'state-not-database'
   | 'state-not-wal'
   | 'service-start-failed'
@@ -39,6 +40,7 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, 1 | 2>> = {
   'data-folder-in-use': 1,
   'data-folder-foreign': 1,
   'data-folder-damaged': 1,
+  'state-missing': 2,
   'state-not-database': 1,
   'state-not-wal': 1,
   'service-start-failed': 1,

@@ -39,6 +39,7 @@ export interface AdminSource {
 interface AdminReply {
   readonly status: number;
   readonly body: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 async function answer(source: AdminSource, path: string): Promise<AdminReply> {
@@ -62,16 +63,17 @@ async function answer(source: AdminSource, path: string): Promise<AdminReply> {
 export function createAdmin(source: AdminSource): Server {
   return createServer((request, response) => {
     const path = (request.url ?? '/').replace(/\?.*$/, '');
-    const send = ({ status, body }: AdminReply): void => {
+    const send = ({ status, body, headers = {} }: AdminReply): void => {
       const text = `${JSON.stringify(body, null, 2)}\n`;
       response.writeHead(status, {
+        ...headers,
         'content-type': 'application/json',
         'content-length': Buffer.byteLength(text),
       });
       response.end(request.method === 'HEAD' ? undefined : text);
     };
     if (request.method !== 'GET' && request.method !== 'HEAD') {
-      return send({ status: 405, body: { error: 'Only GET and HEAD.' } });
+      return send({ status: 405, body: { error: 'Only GET and HEAD.' }, headers: { allow: 'GET, HEAD' } });
     }
     void answer(source, path).then(send, (error: unknown) =>
       send({ status: 500, body: { error: String(error) } }),

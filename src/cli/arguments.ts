@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { messageOf, SpareError } from '../errors.ts';
-import type { Config } from './config.ts';
+import { type Config, faultsOutOfRange } from './config.ts';
 
 export const HELP = `Spare makes a stateful web service survive intrusions at f+1 cost.
 
@@ -13,7 +13,7 @@ only replies that f+1 copies agree on.
 
   --config FILE         configuration (default: ./spare.config.ts, if there is one)
   --faults N            copies that may fail at once, 1 to 4 (default 1)
-  --state FILE          SQLite file that holds the service's state; may be repeated
+  --state FILE          SQLite file of the service's state, relative to its folder; may be repeated
   --listen HOST:PORT    where clients come in (default 127.0.0.1:8080)
   --admin HOST:PORT     where the admin API listens (default 127.0.0.1:7070)
   --data FOLDER         what must survive a crash (default .spare)
@@ -36,7 +36,7 @@ const OPTIONS = {
   admin: { type: 'string' },
   data: { type: 'string' },
   hypervisor: { type: 'string' },
-  help: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean' },
 } as const;
 
@@ -44,21 +44,23 @@ function wrong(message: string): SpareError {
   return new SpareError('config-invalid', message, { hint: 'See `spare --help`.' });
 }
 
-/** `args` without the program's own name. Throws `SpareError` config-invalid. */
+/** `args` without the program's own name. Throws `SpareError` config-invalid, faults-out-of-range. */
 export function parseCall(args: readonly string[]): Call {
   const end = args.indexOf('--');
   const command = end === -1 ? [] : args.slice(end + 1);
   const { values, positionals } = parseFlags(end === -1 ? args : args.slice(0, end));
-  if (values.help === true) return { type: 'help' };
+  if (values.help === true || args.length === 0) return { type: 'help' };
   if (values.version === true) return { type: 'version' };
   const [verb, ...rest] = positionals;
-  if (verb === undefined) return { type: 'help' };
+  if (verb === undefined) throw wrong('What to do is missing, as in `spare run`.');
   if (verb !== 'run') throw wrong(`There is no command ${JSON.stringify(verb)}.`);
   if (rest[0] !== undefined)
     throw wrong(`The service's command goes behind --, before ${JSON.stringify(rest[0])}.`);
+  for (const [name, value] of Object.entries(values))
+    if ([value].flat().includes('')) throw wrong(`--${name} is empty.`);
   const { faults, state, listen, admin, data, hypervisor } = values;
   const flags: Config = {
-    ...(faults === undefined ? {} : { faults: Number(faults) }),
+    ...(faults === undefined ? {} : { faults: parseFaults(faults) }),
     ...(state === undefined ? {} : { state }),
     ...(listen === undefined ? {} : { listen }),
     ...(admin === undefined ? {} : { admin }),
@@ -71,10 +73,26 @@ export function parseCall(args: readonly string[]): Call {
   return { type: 'run', configFile: values.config, flags };
 }
 
+/** Its range is checked with the configuration's. */
+function parseFaults(text: string): number {
+  const faults = Number(text);
+  if (Number.isNaN(faults)) throw faultsOutOfRange(JSON.stringify(text));
+  return faults;
+}
+
 function parseFlags(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true, strict: true });
   } catch (error) {
-    throw wrong(`${messageOf(error)}.`.replace(/\.\.$/, '.'));
+    throw wrong(describe(messageOf(error)));
   }
+}
+
+/** What Node says of a flag, without its advice on flags that are none. */
+function describe(message: string): string {
+  const option = /'(?:-\w, )?(--?[^' ]+)/.exec(message)?.[1] ?? '';
+  if (message.startsWith('Unknown option')) return `There is no option ${option}.`;
+  if (/argument missing|is ambiguous/.test(message)) return `${option} needs a value.`;
+  if (message.includes('does not take an argument')) return `${option} takes no value.`;
+  return message;
 }

@@ -1,11 +1,10 @@
 /**
  * The configuration: what a file says, what flags say, what holds when neither does. Everything is checked before
- * anything is started; what is wrong is named by its key.
+ * anything is started.
  */
-import { existsSync } from 'node:fs';
-import { dirname, isAbsolute, relative, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { messageOf, SpareError } from '../errors.ts';
+import { statSync } from 'node:fs';
+import { relative, resolve } from 'node:path';
+import { SpareError } from '../errors.ts';
 
 /** What a replica runs, where it differs from the others. */
 export interface Variant {
@@ -27,7 +26,7 @@ export interface Config {
   hypervisor?: 'process';
   /** The service folder, relative to the configuration. Default: the folder of the configuration. */
   folder?: string;
-  /** The service's SQLite files, relative to the service folder. */
+  /** The service's SQLite files, relative to the service folder. An empty list says that it has no state. */
   state?: readonly string[];
   /** The command that starts the service; it listens for HTTP on $PORT. */
   command?: readonly string[];
@@ -42,9 +41,9 @@ export interface Limits {
   memoryBytes?: number;
   /** Processes of one replica. Default 256. */
   processes?: number;
-  /** Body of a request. Default 1 MiB. */
+  /** Body of a request, at most 32 MiB. Default 1 MiB. */
   bodyBytes?: number;
-  /** Reply to a request. Default 8 MiB. */
+  /** Reply to a request, at most 1 GiB. Default 8 MiB. */
   replyBytes?: number;
   /** The longest that one request may take in the service. Default 30 s. */
   requestTimeoutMs?: number;
@@ -80,7 +79,6 @@ export interface Settings {
 }
 
 export const FAULTS_MAX: number = 4;
-const DEFAULT_FILE = 'spare.config.ts';
 
 const DEFAULT_LIMITS: Required<Limits> = {
   memoryBytes: 1024 ** 3,
@@ -92,93 +90,8 @@ const DEFAULT_LIMITS: Required<Limits> = {
   waitingRequests: 2048,
 };
 
-function invalid(message: string, hint: string): SpareError {
+export function invalid(message: string, hint: string): SpareError {
   return new SpareError('config-invalid', message, { hint });
-}
-
-const CONFIG_HINT = 'See the Config type of Spare, or `spare --help`, for what it may be.';
-
-type Check = (value: unknown) => string | null;
-const text: Check = (value) =>
-  typeof value === 'string' && value !== '' ? null : 'a text that is not empty';
-const wholeNumber: Check = (value) =>
-  Number.isSafeInteger(value) && Number(value) > 0 ? null : 'a whole number above 0';
-const texts: Check = (value) =>
-  Array.isArray(value) && value.every((item) => text(item) === null) ? null : 'a list of texts';
-const environment: Check = (value) =>
-  isObject(value) && Object.values(value).every((item) => typeof item === 'string')
-    ? null
-    : 'an object of texts';
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function each(checks: Record<string, Check>): Check {
-  return (value) => {
-    if (!isObject(value)) return 'an object';
-    for (const [key, item] of Object.entries(value)) {
-      const check = checks[key];
-      if (check === undefined) {
-        throw invalid(
-          `Unknown key \`${key}\` in the configuration.`,
-          `Known here: ${Object.keys(checks).join(', ')}.`,
-        );
-      }
-      const wanted = item === undefined ? null : check(item);
-      if (wanted !== null) throw invalid(`\`${key}\` in the configuration must be ${wanted}.`, CONFIG_HINT);
-    }
-    return null;
-  };
-}
-
-const LIMIT_CHECKS = Object.fromEntries(Object.keys(DEFAULT_LIMITS).map((key) => [key, wholeNumber]));
-
-const checkConfig = each({
-  // Its range is checked with the flag's.
-  faults: (value) => (typeof value === 'number' ? null : 'a number'),
-  listen: text,
-  admin: text,
-  data: text,
-  hypervisor: text,
-  folder: text,
-  state: texts,
-  command: texts,
-  env: environment,
-  variants: (value) => {
-    if (!Array.isArray(value) || value.length === 0) return 'a list of variants, at least one';
-    const check = each({ command: texts, env: environment });
-    for (const variant of value) if (check(variant) !== null) return 'a list of { command, env }';
-    return null;
-  },
-  limits: each(LIMIT_CHECKS),
-});
-
-/**
- * Reads a configuration file; without a name, `spare.config.ts` of the working folder if it is there.
- * Throws `SpareError` config-not-found, config-invalid.
- */
-export async function readConfig(name: string | undefined): Promise<{ config: Config; folder: string }> {
-  const file = resolve(name ?? DEFAULT_FILE);
-  if (!existsSync(file)) {
-    if (name === undefined) return { config: {}, folder: process.cwd() };
-    throw new SpareError('config-not-found', `There is no configuration ${file}.`, {
-      hint: `Name an existing file with --config, or leave it out to use ./${DEFAULT_FILE}.`,
-    });
-  }
-  let module: { default?: unknown };
-  try {
-    module = (await import(pathToFileURL(file).href)) as { default?: unknown };
-  } catch (error) {
-    throw new SpareError('config-invalid', `Cannot load ${file}: ${messageOf(error)}.`, {
-      hint: CONFIG_HINT,
-      cause: error,
-    });
-  }
-  const wanted = checkConfig(module.default);
-  if (wanted !== null)
-    throw invalid(`The default export of ${file} must be ${wanted}.`, 'export default defineConfig({ … })');
-  return { config: module.default as Config, folder: dirname(file) };
 }
 
 /** Throws `SpareError` address-invalid. */
@@ -187,31 +100,55 @@ export function parseAddress(key: string, value: string): Address {
   const port = Number(match?.[2]);
   if (match === null || port > 65_535) {
     throw new SpareError('address-invalid', `\`${key}\` is not an address: ${JSON.stringify(value)}.`, {
-      hint: 'Write host:port, such as 127.0.0.1:8080.',
+      hint: 'Write host:port, such as 127.0.0.1:8080 or [::1]:8080.',
     });
   }
   const host = (match[1] ?? '').replace(/^\[|\]$/g, '');
   return { host: host === '' ? '127.0.0.1' : host, port };
 }
 
-function checkFaults(faults: number): number {
-  if (Number.isInteger(faults) && faults >= 1 && faults <= FAULTS_MAX) return faults;
-  throw new SpareError(
+/** `faults`: as it was given. */
+export function faultsOutOfRange(faults: string): SpareError {
+  return new SpareError(
     'faults-out-of-range',
-    `The number of faults must be 1 to ${FAULTS_MAX}, not ${faults}.`,
-    {
-      hint: 'f faults need 2f+2 replicas, f+1 of them active; 1 is what most services want.',
-    },
+    `The number of faults must be a whole number from 1 to ${FAULTS_MAX}, not ${faults}.`,
+    { hint: 'f faults need 2f+2 replicas, f+1 of them active; 1 is what most services want.' },
   );
 }
 
-function checkState(folder: string, file: string): string {
-  const within = relative(folder, resolve(folder, file));
-  if (within !== '' && !within.startsWith('..') && !isAbsolute(within)) return within;
-  throw invalid(
-    `The state file ${file} is not in the service folder ${folder}.`,
-    'State files are named relative to the service folder.',
+function checkFaults(faults: number): number {
+  if (Number.isInteger(faults) && faults >= 1 && faults <= FAULTS_MAX) return faults;
+  throw faultsOutOfRange(String(faults));
+}
+
+function checkState(folder: string, files: readonly string[]): string[] {
+  const found = new Set<string>();
+  for (const file of files) {
+    const within = relative(folder, resolve(folder, file));
+    if (within === '' || within === '..' || within.startsWith('../')) {
+      throw invalid(
+        `The state file ${file} is not in the service folder ${folder}.`,
+        'State files are named relative to the service folder, and lie in it.',
+      );
+    }
+    if (found.has(within)) throw invalid(`The state file ${within} is named twice.`, 'Name it once.');
+    found.add(within);
+  }
+  return [...found];
+}
+
+function checkAddresses(listen: Address, admin: Address): void {
+  if (listen.port === 0 || listen.port !== admin.port || listen.host !== admin.host) return;
+  throw new SpareError(
+    'address-invalid',
+    `\`listen\` and \`admin\` are the same address, ${listen.host}:${listen.port}.`,
+    { hint: 'Give one of them another port.' },
   );
+}
+
+function wholeLimits(limits: Limits): Required<Limits> {
+  const given = Object.entries(limits).filter(([, value]) => value !== undefined);
+  return { ...DEFAULT_LIMITS, ...Object.fromEntries(given) };
 }
 
 /** Makes `config` whole. Relative paths start at `folder`. Throws `SpareError`. */
@@ -223,7 +160,7 @@ export function settle(config: Config, folder: string): Settings {
     });
   }
   const serviceFolder = resolve(folder, config.folder ?? '.');
-  if (!existsSync(serviceFolder)) {
+  if (statSync(serviceFolder, { throwIfNoEntry: false })?.isDirectory() !== true) {
     throw new SpareError('service-folder-missing', `There is no service folder ${serviceFolder}.`, {
       hint: '`folder` in the configuration is relative to the configuration itself.',
     });
@@ -237,14 +174,22 @@ export function settle(config: Config, folder: string): Settings {
       hint: 'Put it behind --, as in `spare run --state app.db -- node server.js`, or as `command` into the configuration.',
     });
   }
+  if (config.state === undefined) {
+    throw new SpareError('state-missing', "It is not said where the service's state is.", {
+      hint: 'Name its SQLite files with --state, or as `state` in the configuration; `state: []` if it has none.',
+    });
+  }
+  const listen = parseAddress('listen', config.listen ?? '127.0.0.1:8080');
+  const admin = parseAddress('admin', config.admin ?? '127.0.0.1:7070');
+  checkAddresses(listen, admin);
   return {
     faults: checkFaults(config.faults ?? 1),
-    listen: parseAddress('listen', config.listen ?? '127.0.0.1:8080'),
-    admin: parseAddress('admin', config.admin ?? '127.0.0.1:7070'),
+    listen,
+    admin,
     data: resolve(folder, config.data ?? '.spare'),
     folder: serviceFolder,
-    state: (config.state ?? []).map((file) => checkState(serviceFolder, file)),
+    state: checkState(serviceFolder, config.state),
     variants,
-    limits: { ...DEFAULT_LIMITS, ...config.limits },
+    limits: wholeLimits(config.limits ?? {}),
   };
 }

@@ -1,32 +1,53 @@
-/** The data folder: made or refused before anything is started in it. */
-import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+/** The data folder: made or refused before anything is started in it, and taken back when nothing came of it. */
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, SpareError } from '../errors.ts';
 
 export const STORE_FILE = 'spare.db';
 const HINT = 'Choose a folder that Spare can write to with --data.';
+const NAMED_MAX = 3;
+
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: 'permission denied',
+  EEXIST: 'it is a file',
+  ENOSPC: 'the disk is full',
+  ENOTDIR: 'a part of its path is a file',
+  EROFS: 'the file system is read-only',
+};
+
+export interface DataFolder {
+  /** Removes all that was made since, if nothing was there before. */
+  discard(): void;
+}
 
 /** Throws `SpareError` data-folder-unwritable, data-folder-foreign. */
-export function prepareDataFolder(folder: string): void {
+export function prepareDataFolder(folder: string): DataFolder {
+  let made: string | undefined;
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    made = mkdirSync(folder, { recursive: true, mode: 0o700 });
     accessSync(folder, constants.W_OK | constants.X_OK);
-    if (!statSync(folder).isDirectory()) throw new Error('it is not a folder');
   } catch (error) {
-    throw new SpareError(
-      'data-folder-unwritable',
-      `Cannot write to the data folder ${folder}: ${messageOf(error)}.`,
-      {
-        hint: HINT,
-        cause: error,
-      },
-    );
+    const { code = '' } = error as NodeJS.ErrnoException;
+    const reason = REASONS[code] ?? messageOf(error);
+    throw new SpareError('data-folder-unwritable', `Cannot write to the data folder ${folder}: ${reason}.`, {
+      hint: HINT,
+      cause: error,
+    });
   }
-  if (readdirSync(folder).length > 0 && !existsSync(join(folder, STORE_FILE))) {
-    throw new SpareError('data-folder-foreign', `The folder ${folder} holds files that are not Spare's.`, {
+  if (existsSync(join(folder, STORE_FILE))) return { discard: () => {} };
+  const strange = readdirSync(folder);
+  if (strange.length > 0) {
+    const named = strange.slice(0, NAMED_MAX).join(', ') + (strange.length > NAMED_MAX ? ', …' : '');
+    throw new SpareError('data-folder-foreign', `${folder} holds files that are not Spare's: ${named}.`, {
       hint: 'Choose an empty or new folder with --data.',
     });
   }
+  return {
+    discard: () => {
+      const paths = made === undefined ? readdirSync(folder).map((name) => join(folder, name)) : [made];
+      for (const path of paths) rmSync(path, { recursive: true, force: true });
+    },
+  };
 }
 
 /** What an earlier run left of its domains; only once the store is locked, so that nobody else runs here. */

@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { messageOf, SpareError } from '../errors.ts';
 import { type Call, HELP, parseCall } from './arguments.ts';
-import { type Address, readConfig, settle } from './config.ts';
+import { readConfig } from './config-file.ts';
+import { type Address, settle } from './config.ts';
 import { run, type Running } from './run.ts';
 
 function print(line: string): void {
@@ -24,11 +25,23 @@ function url({ host, port }: Address): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-/** Resolves with the signal that ends the program. */
-function interrupted(): Promise<string> {
-  return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve(signal));
+const INTERRUPTED = Symbol('interrupted');
+
+/** Aborted by the first signal that asks to end; those after it change nothing. */
+function interruption(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.on(signal, () => controller.abort(INTERRUPTED));
+  return controller.signal;
+}
+
+/** `work`, unless the signal comes first: then throws its reason. */
+function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  const aborted = new Promise<never>((_resolve, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    else signal.addEventListener('abort', () => reject(signal.reason), { once: true });
   });
+  return Promise.race([work, aborted]);
 }
 
 function describe(running: Running): void {
@@ -40,24 +53,18 @@ function describe(running: Running): void {
   print(`incidents  ${url(running.admin)}/incidents`);
 }
 
-async function runUntilEnd(call: Extract<Call, { type: 'run' }>): Promise<number> {
-  const ended = interrupted();
-  const { config, folder } = await readConfig(call.configFile);
+/** Until it is interrupted or cannot go on; throws in both cases. */
+async function runUntilEnd(call: Extract<Call, { type: 'run' }>, signal: AbortSignal): Promise<never> {
+  const { config, folder } = await unlessAborted(signal, readConfig(call.configFile));
   const settings = settle({ ...config, ...call.flags }, folder);
-  const running = await run(settings, print);
-  print(`spare      f=${settings.faults}, isolation: ${running.isolation}; starting`);
-  const failed = running.halted.then((error) => error);
+  const running = await run(settings, print, signal);
   try {
-    const first = await Promise.race([running.ready, ended, failed]);
-    if (first instanceof SpareError) throw first;
-    if (first === undefined) {
-      describe(running);
-      const last = await Promise.race([ended, failed]);
-      if (last instanceof SpareError) throw last;
-    }
-    print('stopping');
-    return 0;
+    print(`spare      f=${settings.faults}, isolation: ${running.isolation}; starting`);
+    await unlessAborted(signal, running.ready);
+    describe(running);
+    throw await unlessAborted(signal, running.halted);
   } finally {
+    if (signal.aborted) print('stopping');
     await running.close();
   }
 }
@@ -74,12 +81,18 @@ async function main(): Promise<number> {
       return 0;
     }
     case 'run':
-      return await runUntilEnd(call);
+      return await runUntilEnd(call, interruption());
   }
 }
 
+// Nobody reads any more: no reason to end.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+
+let status: number;
 try {
-  process.exitCode = await main();
+  status = await main();
 } catch (error) {
-  process.exitCode = report(error);
+  status = error === INTERRUPTED ? 0 : report(error);
 }
+// A configuration may have left something open that would keep the process alive.
+process.exit(status);

@@ -1,0 +1,122 @@
+/**
+ * The configuration file: read, and checked for its form; what is wrong is named by its key. Whether the values make
+ * sense together is `settle`'s to say.
+ */
+import { existsSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { messageOf, SpareError } from '../errors.ts';
+import { type Config, invalid } from './config.ts';
+
+const DEFAULT_FILE = 'spare.config.ts';
+const CONFIG_HINT = 'See the Config type of Spare, or `spare --help`, for what it may be.';
+
+/** What the value must be, or null when it is; `key` is its place, for what is wrong further inside. */
+type Check = (value: unknown, key: string) => string | null;
+
+/** The system ends a text at its first NUL. */
+function isText(value: unknown): boolean {
+  return typeof value === 'string' && !value.includes('\0');
+}
+
+const text: Check = (value) => (isText(value) && value !== '' ? null : 'a text that is not empty');
+const texts: Check = (value) =>
+  Array.isArray(value) && value.every((item) => text(item, '') === null)
+    ? null
+    : 'a list of texts that are not empty';
+const command: Check = (value) =>
+  Array.isArray(value) && value.every(isText) && value[0] !== ''
+    ? null
+    : 'a list of texts: a program and its arguments';
+const environment: Check = (value) =>
+  isObject(value) && Object.entries(value).every(([name, item]) => /^[^=\0]+$/.test(name) && isText(item))
+    ? null
+    : 'an object of texts';
+const wholeNumber =
+  (most: number): Check =>
+  (value) => {
+    if (Number.isSafeInteger(value) && Number(value) > 0 && Number(value) <= most) return null;
+    return most === Number.MAX_SAFE_INTEGER ? 'a whole number above 0' : `a whole number from 1 to ${most}`;
+  };
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function each(checks: Record<string, Check>): Check {
+  return (value, key) => {
+    if (!isObject(value)) return 'an object';
+    for (const [name, item] of Object.entries(value)) {
+      const path = key === '' ? name : `${key}.${name}`;
+      const check = Object.hasOwn(checks, name) ? checks[name] : undefined;
+      if (check === undefined) {
+        const hint = `Known ${key === '' ? 'keys' : `in \`${key}\``}: ${Object.keys(checks).join(', ')}.`;
+        throw invalid(`Unknown key \`${path}\` in the configuration.`, hint);
+      }
+      const wanted = item === undefined ? null : check(item, path);
+      if (wanted !== null) throw invalid(`\`${path}\` in the configuration must be ${wanted}.`, CONFIG_HINT);
+    }
+    return null;
+  };
+}
+
+const anyNumber = wholeNumber(Number.MAX_SAFE_INTEGER);
+const checkVariant = each({ command, env: environment });
+
+const checkConfig = each({
+  // Its range is checked with the flag's.
+  faults: (value) => (typeof value === 'number' ? null : 'a number'),
+  listen: text,
+  admin: text,
+  data: text,
+  hypervisor: text,
+  folder: text,
+  state: texts,
+  command,
+  env: environment,
+  variants: (value, key) => {
+    const wanted = 'a list of { command, env }, with one at least';
+    if (!Array.isArray(value) || value.length === 0) return wanted;
+    return value.some((variant, i) => checkVariant(variant, `${key}[${i}]`) !== null) ? wanted : null;
+  },
+  limits: each({
+    memoryBytes: anyNumber,
+    processes: anyNumber,
+    bodyBytes: wholeNumber(32 * 1024 ** 2),
+    replyBytes: wholeNumber(1024 ** 3),
+    requestTimeoutMs: anyNumber,
+    startTimeoutMs: anyNumber,
+    waitingRequests: anyNumber,
+  }),
+});
+
+/**
+ * Reads a configuration file; without a name, `spare.config.ts` of the working folder if it is there.
+ * Throws `SpareError` config-not-found, config-invalid.
+ */
+export async function readConfig(name: string | undefined): Promise<{ config: Config; folder: string }> {
+  const file = resolve(name ?? DEFAULT_FILE);
+  if (!existsSync(file)) {
+    if (name === undefined) return { config: {}, folder: process.cwd() };
+    throw new SpareError('config-not-found', `There is no configuration ${file}.`, {
+      hint: `Name an existing file with --config, or leave it out to use ./${DEFAULT_FILE}.`,
+    });
+  }
+  let module: { default?: unknown };
+  try {
+    module = (await import(pathToFileURL(file).href)) as { default?: unknown };
+  } catch (error) {
+    throw new SpareError('config-invalid', `Cannot load ${file}: ${messageOf(error)}.`, {
+      hint: `A configuration is a module that Node can import. To see where it fails: node ${file}`,
+      cause: error,
+    });
+  }
+  const wanted = checkConfig(module.default, '');
+  if (wanted !== null) {
+    throw invalid(
+      `The default export of ${file} must be ${wanted}.`,
+      'Write: export default { command: [...], state: [...] }',
+    );
+  }
+  return { config: module.default as Config, folder: dirname(file) };
+}

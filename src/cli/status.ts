@@ -1,0 +1,67 @@
+/** What the admin API shows, and whether the group is ready: both read off the manager, which may not be there yet. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ReplicaStatus, Status } from '../admin/admin.ts';
+import type { CoreView } from '../core/index.ts';
+import type { Domain } from '../domains/domain.ts';
+import type { SpareError } from '../errors.ts';
+import type { Manager } from '../manager/manager.ts';
+
+const POLL_MS = 20;
+
+async function usageOf(domain: Domain | null): Promise<{ cpuSeconds: number; residentBytes: number }> {
+  const none = { cpuSeconds: 0, residentBytes: 0 };
+  return domain === null ? none : await domain.usage().catch(() => none);
+}
+
+async function statusOf(place: CoreView['replicas'][number], manager: Manager): Promise<ReplicaStatus> {
+  const domain = manager.domainOf(place.id);
+  const usage = await usageOf(domain);
+  return { ...place, pid: domain?.pid ?? null, isolation: manager.isolation, ...usage };
+}
+
+export class Observer {
+  readonly #faults: number;
+  #manager: Manager | null = null;
+  #closed = false;
+
+  constructor(faults: number) {
+    this.#faults = faults;
+  }
+
+  watch(manager: Manager): void {
+    this.#manager = manager;
+  }
+
+  /** Enough replicas run to decide. */
+  readonly answering = (): boolean => this.#count('running') > this.#faults;
+
+  /** Resolves once the group is whole, or is closed. Throws what `halted` resolves with. */
+  async untilWhole(halted: Promise<SpareError>): Promise<void> {
+    let failure: SpareError | null = null;
+    void halted.then((error) => (failure = error));
+    while (!this.#closed && !(this.answering() && this.#count('suspended') > this.#faults)) {
+      await delay(POLL_MS);
+      if (failure !== null) throw failure as SpareError;
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  #count(state: 'running' | 'suspended'): number {
+    return this.#manager?.view().replicas.filter((replica) => replica.state === state).length ?? 0;
+  }
+
+  readonly status = async (): Promise<Status> => {
+    const manager = this.#manager;
+    const faults = this.#faults;
+    if (manager === null) {
+      const updateLog = { entries: 0, bytes: 0 };
+      return { faults, ordered: -1, decided: -1, replicas: [], updateLog, incidents: 0 };
+    }
+    const { ordered, decided, updateLog, replicas: places } = manager.view();
+    const replicas = await Promise.all(places.map((place) => statusOf(place, manager)));
+    return { faults, ordered, decided, replicas, updateLog, incidents: manager.incidents.latest().length };
+  };
+}
