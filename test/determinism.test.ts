@@ -1,0 +1,50 @@
+/**
+ * A service that uses the clock, randomness and timers without a thought: do its copies stay the same, also those
+ * that take over later?
+ */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { ROOT, signalTree, Spare } from './support/spare.ts';
+
+interface Answer {
+  readonly born: string;
+  readonly now: { readonly time: number; readonly random: number; readonly bytes: string };
+  readonly ticks: readonly { readonly at: number; readonly text: string }[];
+}
+
+async function ask(url: string): Promise<Answer> {
+  const reply = await fetch(url);
+  assert.equal(reply.status, 200);
+  return (await reply.json()) as Answer;
+}
+
+test('P1 P4: clock, randomness and timers are the same in all copies, also in those that take over', async () => {
+  await using spare = await new Spare({
+    folder: join(ROOT, 'test/services'),
+    command: ['node', 'ticker.mjs'],
+    state: ['ticker.db'],
+  }).start();
+  await delay(2500);
+  const first = await ask(spare.url);
+  assert.ok(first.ticks.length >= 1, 'its interval ran');
+  const again = await ask(spare.url);
+  assert.notEqual(again.now.bytes, first.now.bytes, 'each request has randomness of its own');
+  assert.ok(Math.abs(again.now.time - Date.now()) < 5000 && again.now.time >= first.now.time);
+  const [victim] = await spare.activePids();
+  assert.ok(victim !== undefined);
+  signalTree(victim.pid, 'SIGKILL');
+  const after = await ask(spare.url);
+  assert.equal(after.born, first.born, 'what it drew at its start is the same in every copy');
+  assert.deepEqual(after.ticks.slice(0, first.ticks.length), first.ticks);
+  await spare.whole(10_000);
+  await delay(2500);
+  const last = await ask(spare.url);
+  assert.ok(last.ticks.length > after.ticks.length, 'its interval runs on');
+  const incidents = await spare.incidents();
+  assert.deepEqual(
+    incidents.map(({ kind }) => kind),
+    ['crash'],
+  );
+});
