@@ -5,12 +5,15 @@
  * even length, inner ones an odd length, so neither can stand for the other.
  *
  * M1. The root follows from the images alone, not from the history of changes.
- * M2. `root` reads exactly the pages touched since the last call; the first call reads all.
+ * M2. `root` reads the pages touched since the last call, the first call all; and each time some more, in turn, so that
+ *     a page that changed behind our back is found, too, after a while.
  */
 import { hash } from 'node:crypto';
 
 const HASH_BYTES = 32;
 const ARITY = 16;
+/** Pages hashed anew at each root though nobody touched them. */
+const SCRUBBED = 256;
 
 export class MerkleTree {
   /** Hashes of level 0 (leaves) and up; each buffer has room to spare. */
@@ -18,6 +21,7 @@ export class MerkleTree {
   #count = 0;
   #touched = new Set<number>();
   #built = false;
+  #scrubAt = 0;
 
   /** Says that the image of page `page` (from 1) may have changed. */
   touch(page: number): void {
@@ -57,6 +61,10 @@ export class MerkleTree {
     for (const page of this.#touched) if (page <= count) dirty.add(page - 1);
     for (let leaf = this.#count; leaf < count; leaf += 1) dirty.add(leaf);
     if (count < this.#count && count > 0) dirty.add(count - 1);
+    for (let i = 0; i < Math.min(SCRUBBED, count); i += 1) {
+      this.#scrubAt = (this.#scrubAt + 1) % count;
+      dirty.add(this.#scrubAt);
+    }
     return dirty;
   }
 

@@ -21,7 +21,7 @@ const DIGEST_TAG = 0xff;
 const NOTHING_CHANGED = new Uint8Array(0);
 
 /**
- * The state kept in these SQLite database files, absolute paths; the order counts. `prepare` replaces the files if they
+ * The state kept in these SQLite database files, absolute paths; the order counts, and there may be none. `prepare` replaces the files if they
  * exist. Importing no bytes gives the state before everything: the update of the first entry applies to it.
  */
 export function createSqliteState(files: readonly string[]): State {
@@ -31,16 +31,15 @@ export function createSqliteState(files: readonly string[]): State {
 class SqliteState implements State {
   readonly #paths: readonly string[];
   readonly #writer: ByteWriter = new ByteWriter();
-  #databases: readonly Database[] = [];
+  #databases: readonly Database[] | null = null;
 
   constructor(paths: readonly string[]) {
-    assert(paths.length > 0, 'no database file');
     assert(new Set(paths).size === paths.length, 'a database file is named twice');
     this.#paths = paths;
   }
 
   prepare(base: Uint8Array | null): void {
-    assert(this.#databases.length === 0, 'prepared twice');
+    assert(this.#databases === null, 'prepared twice');
     const archive = new ArchiveReader(base === null ? [] : [base], this.#paths.length);
     const databases: Database[] = [];
     this.#databases = databases;
@@ -117,12 +116,12 @@ class SqliteState implements State {
   }
 
   close(): void {
-    for (const database of this.#databases) database.close();
-    this.#databases = [];
+    for (const database of this.#databases ?? []) database.close();
+    this.#databases = null;
   }
 
   #prepared(): readonly Database[] {
-    assert(this.#databases.length > 0, 'not prepared, or closed');
+    assert(this.#databases !== null, 'not prepared, or closed');
     return this.#databases;
   }
 }
