@@ -1,0 +1,67 @@
+/**
+ * The clock page: the one thing through which a service learns what time it is and which random numbers it gets.
+ *
+ * The replica agent writes it before every entry of the order; `preload.c` (libc) and `page.mjs` (Node) read it.
+ * It is a file of one memory page, because the libc layer maps it: the clock then costs no system call.
+ *
+ * K1. A page is written by one `pwrite` and only between entries, so a reader that runs inside an entry sees one
+ *     entry, never a mixture. What a service does between entries is not agreed upon, and nothing is promised to it.
+ * K2. Time and seed are all that a service may learn. Index and counter exist so that readers notice a new entry
+ *     and so that no two processes of a domain are given the same random bytes.
+ * K3. A service is always *started* under the page of entry 0, also one that starts late: what it derives from the
+ *     time of its start (`performance.timeOrigin`, the grids of its intervals) is then the same in every replica.
+ */
+import assert from 'node:assert/strict';
+import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+
+/** Size of the file in bytes: one page, of which the first `CLOCK_ENTRY_BYTES` are used. */
+export const CLOCK_FILE_BYTES = 4096;
+/** What one `set` writes. All numbers are little endian. */
+export const CLOCK_ENTRY_BYTES = 64;
+/** Byte offsets. `drawn` counts the 64-byte random blocks that libc callers took in this entry. */
+export const CLOCK_OFFSETS = { index: 0, time: 8, drawn: 16, tickFrom: 24, seed: 32 } as const;
+export const SEED_BYTES = 32;
+
+const NS_PER_MS = 1_000_000n;
+
+/** One entry of the order, as far as a service may see it. */
+export interface ClockEntry {
+  readonly index: number;
+  /** The agreed wall clock: whole milliseconds since the epoch. */
+  readonly timeMs: number;
+  /** Agreed time of the previous tick command (of the entry's own time, if there was none). */
+  readonly tickFromMs: number;
+  /** `SEED_BYTES` bytes. */
+  readonly seed: Uint8Array;
+}
+
+/** The agent's end of the page. Creates the file, for its own user only; throws what `fs` throws. */
+export class Clock {
+  readonly #fd: number;
+  readonly #entry = Buffer.alloc(CLOCK_ENTRY_BYTES);
+
+  constructor(path: string) {
+    this.#fd = openSync(path, 'w+', 0o600);
+    ftruncateSync(this.#fd, CLOCK_FILE_BYTES);
+  }
+
+  /** Makes `entry` the current one. Nothing of the service may be running. */
+  set(entry: ClockEntry): void {
+    assert.equal(entry.seed.length, SEED_BYTES, 'a seed has 32 bytes');
+    this.#entry.writeBigUInt64LE(BigInt(entry.index), CLOCK_OFFSETS.index);
+    this.#entry.writeBigUInt64LE(BigInt(entry.timeMs) * NS_PER_MS, CLOCK_OFFSETS.time);
+    this.#entry.writeBigUInt64LE(0n, CLOCK_OFFSETS.drawn);
+    this.#entry.writeBigUInt64LE(BigInt(entry.tickFromMs) * NS_PER_MS, CLOCK_OFFSETS.tickFrom);
+    this.#entry.set(entry.seed, CLOCK_OFFSETS.seed);
+    const written = writeSync(this.#fd, this.#entry, 0, CLOCK_ENTRY_BYTES, 0);
+    assert.equal(written, CLOCK_ENTRY_BYTES, 'a page is written whole');
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

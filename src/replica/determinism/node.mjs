@@ -1,0 +1,40 @@
+/**
+ * The Node layer of determinism, loaded into every Node process and worker thread of a service by
+ * `NODE_OPTIONS=--import=…/node.mjs`, before the service. Runs in the service's own Node (18 or later), hence plain
+ * JavaScript without dependencies.
+ *
+ * What a service sees of time and randomness becomes a function of the current entry of the order (`page.mjs`), and
+ * timers run only inside entries (`queue.mjs`). Without SPARE_CLOCK in the environment this module does nothing.
+ *
+ * Limits, besides those named in the parts: a thread or child process does not know that the request it works for is
+ * in flight elsewhere, so timers there wait for ticks; HTTP/2 requests and WebSocket messages are not requests here; a
+ * service that sleeps before it listens does not start; a child that is given an environment without
+ * SPARE_CLOCK escapes; `process.pid`, memory figures and load addresses are real.
+ */
+import { syncBuiltinESMExports } from 'node:module';
+import process from 'node:process';
+import { threadId } from 'node:worker_threads';
+import { installClocks } from './clocks.mjs';
+import { lineage } from './lineage.mjs';
+import { Page } from './page.mjs';
+import { TimerQueue } from './queue.mjs';
+import { installRandom } from './random.mjs';
+import { Requests } from './requests.mjs';
+import { connectTicks } from './ticks.mjs';
+import { installTimers } from './timers.mjs';
+
+const path = process.env['SPARE_CLOCK'];
+if (path) {
+  const requests = new Requests();
+  const page = new Page(path, () => requests.inFlight);
+  const queue = new TimerQueue(page, requests);
+  requests.watch(
+    () => page.read(),
+    () => queue.park(),
+  );
+  installRandom(page, `${lineage(page)}/${threadId}`);
+  installClocks(page);
+  installTimers(queue);
+  syncBuiltinESMExports();
+  await connectTicks(process.env['SPARE_TICK'], queue);
+}

@@ -1,0 +1,139 @@
+/*
+ * Random bytes of the libc layer: getrandom, getentropy, arc4random and reads of /dev/random and /dev/urandom,
+ * answered from a keystream of the entry's seed. See preload.c, C1 and C2.
+ */
+#include "preload.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#undef fopen64
+#define BLOCK_BYTES 64
+
+static uint32_t rotate(uint32_t word, int bits) { return word << bits | word >> (32 - bits); }
+
+static void quarter_round(uint32_t s[16], int a, int b, int c, int d) {
+  s[a] += s[b], s[d] = rotate(s[d] ^ s[a], 16);
+  s[c] += s[d], s[b] = rotate(s[b] ^ s[c], 12);
+  s[a] += s[b], s[d] = rotate(s[d] ^ s[a], 8);
+  s[c] += s[d], s[b] = rotate(s[b] ^ s[c], 7);
+}
+
+/* The ChaCha20 block function of RFC 8439, section 2.3, with a zero nonce and 64 bits of block counter (its words
+ * 12 and 13, as in Bernstein's original). Words are little endian, as are the machines this is built for. */
+static void chacha20_block(const uint8_t key[32], uint64_t block, uint8_t out[BLOCK_BYTES]) {
+  uint32_t start[16] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};
+  uint32_t s[16];
+  memcpy(start + 4, key, 32);
+  start[12] = (uint32_t)block, start[13] = (uint32_t)(block >> 32);
+  memcpy(s, start, sizeof s);
+  for (int round = 0; round < 20; round += 2) {
+    for (int i = 0; i < 4; i++) quarter_round(s, i, 4 + i, 8 + i, 12 + i);
+    for (int i = 0; i < 4; i++) quarter_round(s, i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4);
+  }
+  for (int i = 0; i < 16; i++) s[i] += start[i];
+  memcpy(out, s, BLOCK_BYTES);
+}
+
+static void fill(struct page *p, void *buffer, size_t size) {
+  uint64_t block = atomic_fetch_add(&p->drawn, (size + BLOCK_BYTES - 1) / BLOCK_BYTES);
+  uint8_t bytes[BLOCK_BYTES];
+  for (uint8_t *out = buffer; size > 0; block++) {
+    size_t part = size < BLOCK_BYTES ? size : BLOCK_BYTES;
+    chacha20_block(p->seed, block, bytes);
+    memcpy(out, bytes, part);
+    out += part, size -= part;
+  }
+}
+
+ssize_t getrandom(void *buffer, size_t size, unsigned flags) {
+  struct page *p = page();
+  if (p == NULL) return NEXT(getrandom)(buffer, size, flags);
+  if (flags & ~(GRND_NONBLOCK | GRND_RANDOM | 4u /* GRND_INSECURE */)) return errno = EINVAL, -1;
+  if (size > INT32_MAX) size = INT32_MAX;
+  fill(p, buffer, size);
+  return (ssize_t)size;
+}
+
+int getentropy(void *buffer, size_t size) {
+  struct page *p = page();
+  if (p == NULL) return NEXT(getentropy)(buffer, size);
+  if (size > 256) return errno = EIO, -1;
+  fill(p, buffer, size);
+  return 0;
+}
+
+/* Older libcs have no arc4random; a program that finds ours there gets the kernel's bytes when not under Spare. */
+void arc4random_buf(void *buffer, size_t size) {
+  struct page *p = page();
+  if (p != NULL) return fill(p, buffer, size);
+  for (char *out = buffer; size > 0;) {
+    ssize_t got = NEXT(getrandom)(out, size, 0);
+    if (got > 0) out += got, size -= (size_t)got;
+  }
+}
+
+uint32_t arc4random(void) {
+  uint32_t word;
+  arc4random_buf(&word, sizeof word);
+  return word;
+}
+
+uint32_t arc4random_uniform(uint32_t bound) {
+  if (bound < 2) return 0;
+  uint32_t word, unfair = -bound % bound; /* 2^32 mod bound: words below it would come up once too often */
+  do word = arc4random();
+  while (word < unfair);
+  return word % bound;
+}
+
+/* /dev/random is 1:8, /dev/urandom 1:9. Asking at each read instead of remembering who opened what also covers
+ * duplicated and inherited descriptors (`command < /dev/urandom`), for one cheap system call. */
+static bool is_random_device(int fd) {
+  struct stat s;
+  return fstat(fd, &s) == 0 && S_ISCHR(s.st_mode) &&
+         (s.st_rdev == makedev(1, 8) || s.st_rdev == makedev(1, 9));
+}
+
+ssize_t read(int fd, void *buffer, size_t size) {
+  struct page *p = page();
+  if (p == NULL || !is_random_device(fd)) return NEXT(read)(fd, buffer, size);
+  if (size > INT32_MAX) size = INT32_MAX;
+  fill(p, buffer, size);
+  return (ssize_t)size;
+}
+
+/* What `read` becomes in programs built with _FORTIFY_SOURCE. */
+ssize_t __read_chk(int fd, void *buffer, size_t size, size_t room) {
+  if (size > room) abort();
+  return read(fd, buffer, size);
+}
+
+static ssize_t read_stream(void *cookie, char *buffer, size_t size) {
+  (void)cookie;
+  struct page *p = page();
+  if (p != NULL) fill(p, buffer, size);
+  return p == NULL ? -1 : (ssize_t)size;
+}
+
+/* stdio reads by ways that cannot be preloaded. Unbuffered, so that no bytes of one entry are left for the next;
+ * glibc then asks for every byte by itself, each from a block of its own. */
+static FILE *open_stream(const char *mode) {
+  FILE *stream = fopencookie(NULL, mode, (cookie_io_functions_t){.read = read_stream});
+  if (stream != NULL) setvbuf(stream, NULL, _IONBF, 0);
+  return stream;
+}
+
+FILE *fopen(const char *path, const char *mode) {
+  bool device = strcmp(path, "/dev/urandom") == 0 || strcmp(path, "/dev/random") == 0;
+  return device && page() != NULL ? open_stream(mode) : NEXT(fopen)(path, mode);
+}
+
+FILE *fopen64(const char *path, const char *mode) { return fopen(path, mode); }
