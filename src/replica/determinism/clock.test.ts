@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { Clock, CLOCK_FILE_BYTES, CLOCK_OFFSETS } from './clock.ts';
+import { Clock, CLOCK_ENTRY_BYTES, CLOCK_FILE_BYTES, CLOCK_OFFSETS } from './clock.ts';
 
 void test('a page has the layout that the readers expect, and a new entry resets the counter', () => {
   const folder = mkdtempSync(join(tmpdir(), 'spare-clock-'));
@@ -18,7 +18,7 @@ void test('a page has the layout that the readers expect, and a new entry resets
   assert.equal(page.readBigUInt64LE(CLOCK_OFFSETS.drawn), 0n);
   assert.equal(page.readBigUInt64LE(CLOCK_OFFSETS.tickFrom), 1_699_999_999_000_000_000n);
   assert.deepEqual(page.subarray(32, 64), seed);
-  assert.ok(page.subarray(64).every((byte) => byte === 0));
+  assert.ok(page.subarray(CLOCK_ENTRY_BYTES).every((byte) => byte === 0));
   rmSync(folder, { recursive: true });
 });
 

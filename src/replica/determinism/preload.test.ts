@@ -9,6 +9,9 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Sandbox, SKIP_LIBC, START_MS } from './testing.ts';
 
+/** What the C program is compiled with. */
+const COMPILER = 'cc';
+
 const PROBE = String.raw`
 #define _GNU_SOURCE
 #include <errno.h>
@@ -111,7 +114,7 @@ void describe('the libc layer', { skip: SKIP_LIBC }, () => {
     shared = new Sandbox();
     probe = join(shared.folder, 'probe');
     writeFileSync(`${probe}.c`, PROBE);
-    execFileSync('cc', ['-o', probe, `${probe}.c`, '-pthread']);
+    execFileSync(COMPILER, ['-o', probe, `${probe}.c`, '-pthread']);
   });
   after(() => shared[Symbol.asyncDispose]());
 
