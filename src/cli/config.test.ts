@@ -1,0 +1,118 @@
+/** What a person gets to read about a configuration or a call that cannot be; the rest is in `test/refusals.test.ts`. */
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempDisposableSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { test } from 'node:test';
+import { type ErrorCode, SpareError } from '../errors.ts';
+import { parseCall } from './arguments.ts';
+import { readConfig } from './config-file.ts';
+import { type Config, parseAddress, settle } from './config.ts';
+import { importExisting } from './existing-state.ts';
+
+const GOOD: Config = { command: ['node', 'server.mjs'], state: ['app.db'] };
+
+async function refused(code: ErrorCode, says: RegExp, action: () => unknown): Promise<void> {
+  await assert.rejects(
+    async () => await action(),
+    (error) => {
+      assert.ok(error instanceof SpareError, String(error));
+      assert.match(`${error.message} ${error.hint}`, says);
+      assert.equal(error.code, code);
+      return true;
+    },
+  );
+}
+
+const FILES: Readonly<Record<string, [text: string, says: RegExp]>> = {
+  'a name that every object has': ['export default { constructor: 1 }', /Unknown key `constructor`/],
+  'a limit beyond what can be': [
+    'export default { limits: { bodyBytes: 1e9 } }',
+    /`limits\.bodyBytes`.*33554432/,
+  ],
+  'no limit at all': ['export default { limits: { processes: 0 } }', /`limits\.processes`.*above 0/],
+  'a text for a list': ['export default { command: "node server.mjs" }', /`command`.*list/],
+  'a program without a name': ['export default { command: ["", "x"] }', /`command`/],
+  'a text that the system would cut': ['export default { command: ["a\\0b"] }', /`command`/],
+  'no variants': ['export default { variants: [] }', /`variants`.*one at least/],
+  'a wrong variant': ['export default { variants: [{}, { command: 1 }] }', /`variants\[1\]\.command`/],
+  'an environment of numbers': ['export default { env: { A: 1 } }', /`env`/],
+  'a name that the environment cannot have': ['export default { env: { "A=B": "1" } }', /`env`/],
+  'no module': ['export default {', /Cannot load .*: .* node .*\.mjs$/],
+  'no default export': ['export const a = 1', /default export/],
+};
+
+for (const [name, [text, says]] of Object.entries(FILES)) {
+  void test(`a configuration is refused with what is wrong in it: ${name}`, async () => {
+    using place = mkdtempDisposableSync(join(tmpdir(), 'spare-config-'));
+    const file = join(place.path, 'spare.config.mjs');
+    writeFileSync(file, text);
+    await refused('config-invalid', says, () => readConfig(file));
+  });
+}
+
+void test('a call is refused with what is wrong in it', async () => {
+  await refused('config-invalid', /--faults needs a value/, () => parseCall(['run', '--faults']));
+  await refused('config-invalid', /--faults needs a value/, () =>
+    parseCall(['run', '--faults', '--data', 'x']),
+  );
+  await refused('config-invalid', /--data is empty/, () => parseCall(['run', '--data=']));
+  await refused('config-invalid', /--help takes no value/, () => parseCall(['run', '--help=1']));
+  await refused('config-invalid', /behind --, before "node"/, () => parseCall(['run', 'node', 'server.mjs']));
+});
+
+void test('what is behind -- is the command, whatever it looks like', () => {
+  const call = parseCall(['run', '--state', 'a.db', '--', 'node', '--help', '--', 'x']);
+  assert.deepEqual(call, {
+    type: 'run',
+    configFile: undefined,
+    flags: { state: ['a.db'], command: ['node', '--help', '--', 'x'] },
+  });
+});
+
+void test('addresses are host and port', async () => {
+  assert.deepEqual(parseAddress('listen', '8080'), { host: '127.0.0.1', port: 8080 });
+  assert.deepEqual(parseAddress('listen', ':8080'), { host: '127.0.0.1', port: 8080 });
+  assert.deepEqual(parseAddress('listen', '[::1]:80'), { host: '::1', port: 80 });
+  assert.deepEqual(parseAddress('listen', 'localhost:0'), { host: 'localhost', port: 0 });
+  for (const wrong of ['', 'a', '1:2:3', '::1:80', 'a:65536', 'a:-1', 'http://a:80'])
+    await refused('address-invalid', /host:port/, () => parseAddress('listen', wrong));
+});
+
+void test('paths start at the configuration; what is left out, or undefined, has its default', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-config-'));
+  const settings = settle({ ...GOOD, state: ['..app.db', 'a/../b/c.db'] }, place.path);
+  assert.deepEqual(settings.state, ['..app.db', 'b/c.db']);
+  assert.equal(settings.data, join(place.path, '.spare'));
+  assert.equal(settings.folder, place.path);
+  const file = join(place.path, 'spare.config.mjs');
+  writeFileSync(file, 'export default { limits: { bodyBytes: undefined, processes: 7 } }');
+  const { config } = await readConfig(file);
+  const { limits } = settle({ ...GOOD, ...config }, place.path);
+  assert.equal(limits.bodyBytes, 1024 ** 2);
+  assert.equal(limits.processes, 7);
+});
+
+void test('a service folder that is a file is none', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-config-'));
+  writeFileSync(join(place.path, 'file'), '');
+  await refused('service-folder-missing', /file/, () => settle({ ...GOOD, folder: 'file' }, place.path));
+});
+
+void test('existing state is taken over whole or not at all', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-config-'));
+  const target = join(place.path, 'base');
+  const take = (...state: string[]) => importExisting(place.path, state, target);
+  take('none.db', 'nor-this.db');
+  const db = new DatabaseSync(join(place.path, 'app.db'));
+  db.exec('pragma journal_mode = wal; create table t (a)');
+  db.close();
+  mkdirSync(join(place.path, 'folder'));
+  await refused('state-not-database', /none\.db: there is no such file/, () => take('app.db', 'none.db'));
+  await refused('state-not-database', /folder: not a file/, () => take('app.db', 'folder'));
+  assert.throws(() => importExisting(place.path, ['app.db'], join(place.path, 'no/base')), {
+    code: 'ENOENT',
+  });
+  take('app.db');
+});

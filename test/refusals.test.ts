@@ -1,0 +1,275 @@
+/**
+ * Does `spare` refuse what cannot work in words that a person understands, and leave nothing behind: no process, no
+ * half-made data folder? Does it end at once, and wholly, when it is told to?
+ */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { suite, test } from 'node:test';
+import { ERROR_CODES, type ErrorCode } from '../src/errors.ts';
+import type { Config } from '../src/index.ts';
+import { Call, Place } from './support/call.ts';
+
+const SERVICE = `
+import { createServer } from 'node:http';
+import { DatabaseSync } from 'node:sqlite';
+const db = new DatabaseSync('app.db');
+db.exec('create table if not exists hits (n)');
+createServer((request, response) => response.end('hello')).listen(process.env.PORT);`;
+
+const GOOD = { command: [process.execPath, 'service.mjs'], state: ['app.db'] } satisfies Config;
+
+interface Refusal {
+  readonly code: ErrorCode;
+  /** In the message or the hint, for the person. */
+  readonly says: RegExp;
+  readonly config?: Readonly<Record<string, unknown>>;
+  /** Instead of `run --config`. */
+  readonly args?: readonly string[];
+  readonly prepare?: (place: Place) => void;
+}
+
+function database(place: Place, name: string, journal: string): void {
+  const db = new DatabaseSync(join(place.folder, name));
+  db.exec(`pragma journal_mode = ${journal}; create table t (a); insert into t values (1)`);
+  db.close();
+}
+
+const run = (...args: string[]): string[] => ['run', '--config', 'spare.config.mjs', ...args];
+const config = (text: string) => (place: Place) => void place.write('spare.config.mjs', text);
+
+const REFUSALS: Readonly<Record<string, Refusal>> = {
+  'a program that is not there': {
+    code: 'command-not-found',
+    says: /no program `nod`[^]*PATH/,
+    config: { command: ['nod', 'service.mjs'] },
+  },
+  'no command': { code: 'command-missing', says: /behind --/, config: { command: undefined } },
+  'no word on the state': { code: 'state-missing', says: /--state/, config: { state: undefined } },
+  'an unknown key': { code: 'config-invalid', says: /`fault`[^]*faults/, config: { fault: 1 } },
+  'an unknown limit': {
+    code: 'config-invalid',
+    says: /`limits\.memory`[^]*memoryBytes/,
+    config: { limits: { memory: 1 } },
+  },
+  'a text for a number': {
+    code: 'config-invalid',
+    says: /`limits\.processes`.*whole number/,
+    config: { limits: { processes: '8' } },
+  },
+  'a configuration that throws': {
+    code: 'config-invalid',
+    says: /config\.mjs: boom/,
+    prepare: config('throw new Error("boom")'),
+  },
+  'a configuration that is not there': {
+    code: 'config-not-found',
+    says: /other\.ts/,
+    args: ['run', '--config', 'other.ts'],
+  },
+  'no faults': { code: 'faults-out-of-range', says: /1 to 4, not 0/, config: { faults: 0 } },
+  'too many faults': { code: 'faults-out-of-range', says: /1 to 4, not 5/, config: { faults: 5 } },
+  'half a fault': { code: 'faults-out-of-range', says: /1 to 4, not 1\.5/, args: run('--faults', '1.5') },
+  'faults that are no number': { code: 'faults-out-of-range', says: /not "x"/, args: run('--faults', 'x') },
+  'an unknown flag': { code: 'config-invalid', says: /no option --fast\.\s/, args: run('--fast') },
+  'an unknown verb': { code: 'config-invalid', says: /"walk"/, args: ['walk'] },
+  'no verb': { code: 'config-invalid', says: /`spare run`/, args: ['--', 'node', 'service.mjs'] },
+  'an unknown hypervisor': {
+    code: 'hypervisor-unknown',
+    says: /"xen"[^]*process/,
+    args: run('--hypervisor', 'xen'),
+  },
+  'a state file elsewhere': {
+    code: 'config-invalid',
+    says: /\.\.\/app\.db is not in/,
+    config: { state: ['../app.db'] },
+  },
+  'a state file twice': {
+    code: 'config-invalid',
+    says: /app\.db is named twice/,
+    config: { state: ['app.db', './app.db'] },
+  },
+  'a service folder that is not there': {
+    code: 'service-folder-missing',
+    says: /elsewhere/,
+    config: { folder: 'elsewhere' },
+  },
+  'no address': { code: 'address-invalid', says: /"nowhere"[^]*host:port/, config: { listen: 'nowhere' } },
+  'one address for both': {
+    code: 'address-invalid',
+    says: /127\.0\.0\.1:7070/,
+    config: { listen: '127.0.0.1:7070', admin: ':7070' },
+  },
+  'an address of another host': {
+    code: 'address-invalid',
+    says: /`listen`/,
+    config: { listen: '192.0.2.1:8080' },
+  },
+  'a data folder below a file': {
+    code: 'data-folder-unwritable',
+    says: /its path is a file/,
+    config: { data: 'service.mjs/data' },
+  },
+  'a data folder that is a file': {
+    code: 'data-folder-unwritable',
+    says: /it is a file/,
+    config: { data: 'service.mjs' },
+  },
+  'a data folder with files of others': {
+    code: 'data-folder-foreign',
+    says: /holds files .*: notes\.txt/,
+    prepare: (place) => void place.write('data/notes.txt', 'mine'),
+  },
+  'a data folder that is damaged': {
+    code: 'data-folder-damaged',
+    says: /spare\.db/,
+    prepare: (place) => void place.write('data/spare.db', 'not a database, for sure'.repeat(100)),
+  },
+  'a database in another journal mode': {
+    code: 'state-not-wal',
+    says: /app\.db[^]*PRAGMA journal_mode=WAL/,
+    prepare: (place) => database(place, 'app.db', 'delete'),
+  },
+  'a state file that is no database': {
+    code: 'state-not-database',
+    says: /app\.db: not a SQLite database/,
+    prepare: (place) => void place.write('app.db', 'hello'),
+  },
+  'a service that ends at once': {
+    code: 'service-start-failed',
+    says: /ended before it listened: `node -e .*`: exit status 3/,
+    config: { command: ['node', '-e', 'process.exit(3)'] },
+  },
+  'a service that never listens': {
+    code: 'service-start-failed',
+    says: /did not listen on port \d+ \(\$PORT\) within|no answer within/,
+    config: { command: ['node', '-e', 'setInterval(() => {}, 1000)'], limits: { startTimeoutMs: 500 } },
+  },
+  'a service that leaves WAL mode': {
+    code: 'service-start-failed',
+    says: /app\.db: not in WAL mode; the service must leave/,
+    prepare: (place) =>
+      void place.write(
+        'service.mjs',
+        SERVICE.replace("db.exec('", "db.exec('pragma journal_mode = delete; "),
+      ),
+  },
+};
+
+async function refused(refusal: Refusal): Promise<void> {
+  using place = new Place();
+  place.write('service.mjs', SERVICE).configure({ ...GOOD, ...refusal.config });
+  refusal.prepare?.(place);
+  const before = place.files();
+  await using call = new Call(place.folder, refusal.args ?? run());
+  const status = await call.end();
+  assert.match(call.stderr, new RegExp(`^spare: [^]*\\[${refusal.code}\\]\n  .+\n$`));
+  assert.match(call.stderr, refusal.says);
+  assert.doesNotMatch(call.stderr, /\n\s+at /, 'no stack');
+  assert.equal(status, ERROR_CODES[refusal.code]);
+  assert.deepEqual(place.files(), before);
+  assert.deepEqual(await call.left(), []);
+}
+
+void suite('refused, with nothing left behind', { concurrency: 3 }, () => {
+  for (const [name, refusal] of Object.entries(REFUSALS)) void test(name, () => refused(refusal));
+
+  for (const key of ['listen', 'admin']) {
+    void test(`${key}: an address in use`, async () => {
+      const server = createServer().listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const address = server.address();
+      const port = typeof address === 'object' && address !== null ? address.port : 0;
+      await refused({
+        code: 'address-in-use',
+        says: new RegExp(`127\\.0\\.0\\.1:${port} \\(\`${key}\`\\) is in use[^]*--${key}`),
+        config: { [key]: `127.0.0.1:${port}` },
+      });
+      server.close();
+    });
+  }
+});
+
+void suite('help', { concurrency: 3 }, () => {
+  for (const args of [[], ['--help'], ['-h'], ['run', '--help']]) {
+    void test(`spare ${args.join(' ')}`, async () => {
+      using place = new Place();
+      await using call = new Call(place.folder, args);
+      assert.equal(await call.end(), 0);
+      assert.match(call.stdout, /^Spare [^]*Usage: spare run [^]*--state FILE/);
+    });
+  }
+
+  void test('spare --version', async () => {
+    using place = new Place();
+    await using call = new Call(place.folder, ['--version']);
+    assert.equal(await call.end(), 0);
+    assert.match(call.stdout, /^\d+\.\d+\.\d+\n$/);
+  });
+});
+
+/** Interrupts at `when`; nothing may be left but what was there before. */
+async function interrupted(
+  signal: NodeJS.Signals,
+  config: string | null,
+  when: (call: Call) => boolean,
+): Promise<void> {
+  using place = new Place();
+  place.write('service.mjs', SERVICE).configure(GOOD);
+  if (config !== null) place.write('spare.config.mjs', config);
+  const before = place.files();
+  await using call = new Call(place.folder, run());
+  await call.until(() => when(call));
+  call.kill(signal);
+  assert.equal(await call.end(), 0);
+  assert.equal(call.stderr, '');
+  assert.deepEqual(await call.left(), []);
+  assert.deepEqual(place.files(), before);
+}
+
+void suite('interrupted while it starts, with nothing left behind', { concurrency: 2 }, () => {
+  void test('as the first domains start (Ctrl-C)', () =>
+    interrupted('SIGINT', null, ({ stdout }) => stdout.includes('starting')));
+  void test('when domains are up (SIGTERM)', () =>
+    interrupted('SIGTERM', null, (call) => call.tree().length > 3));
+  void test('in a configuration that never ends', () =>
+    interrupted(
+      'SIGINT',
+      'console.log("here"); setInterval(() => {}, 1000); await new Promise(() => {});',
+      ({ stdout }) => stdout.includes('here'),
+    ));
+});
+
+void test('what runs keeps others off its data, ends wholly at Ctrl-C, and its data is for no other service', async () => {
+  using place = new Place();
+  place.write('service.mjs', SERVICE).configure(GOOD);
+  await using call = new Call(place.folder, run());
+  await call.until(() => call.stdout.includes('incidents  http'));
+  const { service = '', status = '' } = Object.fromEntries(
+    [...call.stdout.matchAll(/^(service|status) +(http\S+)$/gm)].map(([, name, url]) => [name, url]),
+  ) as Record<string, string>;
+  assert.equal(await (await fetch(service)).text(), 'hello');
+
+  await using second = new Call(place.folder, run());
+  assert.equal(await second.end(), 1);
+  assert.match(second.stderr, /Another Spare[^]*\[data-folder-in-use\]/);
+  assert.equal(await (await fetch(service)).text(), 'hello');
+
+  call.kill('SIGINT');
+  await call.until(() => call.stdout.includes('stopping'));
+  call.kill('SIGINT');
+  call.kill('SIGTERM');
+  assert.equal(await call.end(), 0);
+  assert.equal(call.stderr, '');
+  assert.deepEqual(await call.left(), []);
+  for (const url of [service, status]) await assert.rejects(fetch(url));
+  assert.ok(place.files().includes('data/spare.db'));
+
+  const before = place.configure({ ...GOOD, state: ['other.db'] }).files();
+  await using other = new Call(place.folder, run());
+  assert.equal(await other.end(), 1);
+  assert.match(other.stderr, /another service: .*state: app\.db[^]*\[data-folder-foreign\]/);
+  assert.deepEqual(place.files(), before);
+});

@@ -1,0 +1,117 @@
+/** One call of `spare` as a child process, for what it says, how it ends, and what it leaves behind. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { ROOT, treeOf } from './spare.ts';
+
+const POLL_MS = 10;
+const GONE_MS = 3000;
+const PATIENCE_MS = 30_000;
+
+/** What tells a process from a later one of the same number; null when it is gone or a zombie. */
+function identity(pid: number): string | null {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' ? null : `${pid}/${fields[19]}`;
+  } catch {
+    return null;
+  }
+}
+
+/** A throw-away service folder; the data folder is `data` in it. */
+export class Place implements Disposable {
+  readonly folder: string = mkdtempSync(join(tmpdir(), 'spare-call-'));
+
+  write(name: string, text: string): this {
+    mkdirSync(dirname(join(this.folder, name)), { recursive: true });
+    writeFileSync(join(this.folder, name), text);
+    return this;
+  }
+
+  /** Writes the configuration, with free ports; a key that is `undefined` is left out. */
+  configure(config: Readonly<Record<string, unknown>>): this {
+    const whole = { listen: '127.0.0.1:0', admin: '127.0.0.1:0', data: 'data', ...config };
+    return this.write('spare.config.mjs', `export default ${JSON.stringify(whole)};`);
+  }
+
+  /** All files, sorted, to compare before and after. */
+  files(): string[] {
+    return readdirSync(this.folder, { recursive: true, encoding: 'utf8' }).sort();
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+export class Call implements AsyncDisposable {
+  readonly #child: ChildProcess;
+  readonly #seen = new Set<string>();
+  stdout = '';
+  stderr = '';
+  readonly #begun = performance.now();
+  #ended = false;
+
+  constructor(folder: string, args: readonly string[]) {
+    const child = spawn(process.execPath, [join(ROOT, 'bin/spare.mjs'), ...args], {
+      cwd: folder,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#child = child;
+    child.stdout.on('data', (chunk: Buffer) => (this.stdout += chunk.toString()));
+    child.stderr.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
+    child.on('close', () => (this.#ended = true));
+  }
+
+  /** Resolves once `check` says so; throws when the call ends before, or nothing comes of it. */
+  async until(check: () => boolean): Promise<this> {
+    while (!check()) {
+      if (this.#ended) throw new Error(`it ended: ${this.stdout}${this.stderr}`);
+      await this.#look();
+    }
+    return this;
+  }
+
+  async #look(): Promise<void> {
+    for (const pid of this.tree()) {
+      const found = identity(pid);
+      if (found !== null) this.#seen.add(found);
+    }
+    if (performance.now() - this.#begun > PATIENCE_MS)
+      throw new Error(`too long: ${this.stdout}${this.stderr}`);
+    await delay(POLL_MS);
+  }
+
+  /** It and all that it started. */
+  tree(): number[] {
+    return treeOf(this.#child.pid ?? 0);
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /** The exit status, or the signal that ended it. */
+  async end(): Promise<number | NodeJS.Signals | null> {
+    while (!this.#ended) await this.#look();
+    return this.#child.exitCode ?? this.#child.signalCode;
+  }
+
+  /** Processes that were seen below it and have not ended. */
+  async left(): Promise<string[]> {
+    const until = performance.now() + GONE_MS;
+    for (;;) {
+      const left = [...this.#seen].filter((found) => identity(Number.parseInt(found, 10)) === found);
+      if (left.length === 0 || performance.now() > until) return left;
+      await delay(POLL_MS);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.kill('SIGKILL');
+    await this.end();
+  }
+}
