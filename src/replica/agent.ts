@@ -24,6 +24,8 @@ import type { State } from './state/state.ts';
 
 const CHANNEL_FD = 3;
 const TICK_TIMEOUT_MS = 5000;
+const SHARED_ANSWERS = 8;
+const SHARE_MS = 1;
 const EMPTY = new Uint8Array(0);
 
 function environment(name: string): string {
@@ -55,6 +57,11 @@ class Agent {
   readonly #workFolder = environment('SPARE_WORK');
   #orders: Order[] = [];
   #working = false;
+  /** Orders that came and were not begun. */
+  #waiting = 0;
+  /** Answers that are written but not sent. */
+  #unsent = 0;
+  #shareTimer: NodeJS.Timeout | undefined;
   #clock: Clock | null = null;
   #ticks: TickServer | null = null;
   #service: Service | null = null;
@@ -73,6 +80,7 @@ class Agent {
 
   #take(frames: Frame[]): void {
     for (const frame of frames) this.#orders.push(decodeOrder(frame));
+    this.#waiting += frames.length;
     if (!this.#working) void this.#work();
   }
 
@@ -82,7 +90,10 @@ class Agent {
       while (this.#orders.length > 0) {
         const orders = this.#orders;
         this.#orders = [];
-        for (const order of orders) await this.#carryOut(order);
+        for (const order of orders) {
+          this.#waiting--;
+          await this.#carryOut(order);
+        }
       }
     } catch (error) {
       this.#fail(messageOf(error));
@@ -92,15 +103,23 @@ class Agent {
 
   #fail(message: string): void {
     this.#send(failedFrames(message));
+    this.#flush();
     this.#channel.end(() => process.exit(1));
   }
 
+  /** While more orders wait, a few answers share a system call; none waits longer than `SHARE_MS`. */
   #send(parts: readonly Uint8Array[]): void {
-    if (this.#channel.writableCorked === 0) {
-      this.#channel.cork();
-      setImmediate(() => this.#channel.uncork());
-    }
+    if (this.#channel.writableCorked === 0) this.#channel.cork();
     for (const part of parts) if (part.length > 0) this.#channel.write(part);
+    this.#unsent++;
+    if (this.#unsent === 1) this.#shareTimer = setTimeout(() => this.#flush(), SHARE_MS);
+    if (this.#waiting === 0 || this.#unsent === SHARED_ANSWERS) this.#flush();
+  }
+
+  #flush(): void {
+    clearTimeout(this.#shareTimer);
+    this.#unsent = 0;
+    this.#channel.uncork();
   }
 
   get #running(): { clock: Clock; ticks: TickServer; service: Service; state: State } {
