@@ -7,8 +7,7 @@
  * timers run only inside entries (`queue.mjs`). Without SPARE_CLOCK in the environment this module does nothing.
  *
  * Limits, besides those named in the parts: a thread or child process does not know that the request it works for is
- * in flight elsewhere, so timers there wait for ticks; HTTP/2 requests and WebSocket messages are not requests here; a
- * service that sleeps before it listens does not start; a child that is given an environment without
+ * in flight elsewhere, so timers there wait for ticks; HTTP/2 requests and WebSocket messages are not requests here; a child that is given an environment without
  * SPARE_CLOCK escapes; `process.pid`, memory figures and load addresses are real.
  */
 import { syncBuiltinESMExports } from 'node:module';
@@ -21,13 +20,16 @@ import { TimerQueue } from './queue.mjs';
 import { installRandom } from './random.mjs';
 import { Requests } from './requests.mjs';
 import { connectTicks } from './ticks.mjs';
+import { Start } from './start.mjs';
 import { installTimers } from './timers.mjs';
 
 const path = process.env['SPARE_CLOCK'];
 if (path) {
   const requests = new Requests();
   const page = new Page(path, () => requests.inFlight);
-  const queue = new TimerQueue(page, requests);
+  const start = new Start(page);
+  const queue = new TimerQueue(page, requests, start);
+  start.watch(() => queue.park());
   requests.watch(
     () => page.read(),
     () => queue.park(),

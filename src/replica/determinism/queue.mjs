@@ -9,7 +9,9 @@
  * Q2. A timer set while a request is in flight runs by the real clock until the reply is complete, because the reply
  *     may wait for it; if it is still pending then, Q1 applies, counted from the agreed time of the request.
  * Q3. A timeout of 0 or 1 ms is a way to say "after this turn", not a time: it always runs at once, like `setImmediate`.
- * Q4. A pending timer keeps the process alive unless it was unref'd, as usual.
+ * Q4. A timeout set before the service listens runs by the real clock until then, because the start may wait for it
+ *     (`start.mjs`); an interval does not.
+ * Q5. A pending timer keeps the process alive unless it was unref'd, as usual.
  */
 import { AsyncResource } from 'node:async_hooks';
 
@@ -94,12 +96,13 @@ if (Symbol.dispose) {
 export class TimerQueue {
   #page;
   #requests;
+  #start;
   /** @type {Set<Timeout>} in the order of creation */
   #pending = new Set();
   /** Timers whose number somebody asked for. */
   #byId = new Map();
   #nextId = 1;
-  /** A real timer that never fires, but keeps the process alive while one of ours should (Q4). */
+  /** A real timer that never fires, but keeps the process alive while one of ours should (Q5). */
   #anchor = real.setInterval(() => {}, DELAY_MS_MAX).unref();
   #holding = 0;
   /** How many timers have been set so far. */
@@ -108,10 +111,12 @@ export class TimerQueue {
   /**
    * @param {import('./page.mjs').Page} page
    * @param {import('./requests.mjs').Requests} requests
+   * @param {import('./start.mjs').Start} start
    */
-  constructor(page, requests) {
+  constructor(page, requests, start) {
     this.#page = page;
     this.#requests = requests;
+    this.#start = start;
   }
 
   /** How many deferrals (Q3) are about to run. */
@@ -135,7 +140,7 @@ export class TimerQueue {
     timer.serial = ++this.started;
     timer.createdMs = this.#page.current().timeMs;
     this.#pending.add(timer);
-    if (timer.isDeferral || this.#requests.inFlight) this.#startReal(timer);
+    if (this.#isReal(timer)) this.#startReal(timer);
     this.#hold(timer);
     return timer;
   }
@@ -189,6 +194,11 @@ export class TimerQueue {
     return timer.run();
   }
 
+  /** Whether the real clock runs it at this moment. */
+  #isReal(timer) {
+    return timer.isDeferral || this.#requests.inFlight || (!timer.repeats && this.#start.isRunning);
+  }
+
   #startReal(timer) {
     const start = timer.repeats ? real.setInterval : real.setTimeout;
     timer.real = start(() => this.#onReal(timer), timer.delayMs);
@@ -196,7 +206,7 @@ export class TimerQueue {
   }
 
   #onReal(timer) {
-    if (!timer.isDeferral && !this.#requests.inFlight) {
+    if (!this.#isReal(timer)) {
       this.#stopReal(timer);
       return;
     }
@@ -217,7 +227,7 @@ export class TimerQueue {
     else this.#stopReal(timer);
   }
 
-  /** Keeps the process alive while a timer waits for ticks that is not unref'd (Q4). */
+  /** Keeps the process alive while a timer waits for ticks that is not unref'd (Q5). */
   #hold(timer) {
     const holds = timer.isRefed && timer.real === null && this.#pending.has(timer);
     if (holds === timer.holds) return;

@@ -1,4 +1,4 @@
-/** Do timers run inside entries only, and so that a replica with less history does the same (Q1 to Q4)? */
+/** Do timers run inside entries only, and so that a replica with less history does the same (Q1 to Q5)? */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Sandbox } from './testing.ts';
@@ -47,6 +47,25 @@ void test('timers of the start are run by ticks only, in the order of their due 
   await sandbox.tick(60, 80);
   await sandbox.tick(80, 90);
   assert.equal(await ask('/log'), 'each-20 put-off each-20', 'the start of a span does not');
+});
+
+void test('a start may wait for a timeout before it listens; afterwards ticks run what is left', async () => {
+  await using sandbox = new Sandbox();
+  const ask = await sandbox.serve(
+    'node',
+    service(
+      `setInterval(say('each-10'), 10);
+       setTimeout(say('waited-30'), 30);
+       setTimeout(say('left-200'), 200);
+       await sleep(60);`,
+      '',
+    ),
+  );
+  assert.equal(await ask('/log'), 'waited-30');
+  await pass(250);
+  assert.equal(await ask('/log'), '', 'what was left no longer runs by the real clock');
+  await sandbox.tick(0, 210);
+  assert.equal(await ask('/log'), 'each-10 left-200');
 });
 
 void test('a replica that joins late does at the next tick what the others do', async () => {
