@@ -78,7 +78,7 @@ export interface Settings {
   readonly limits: Required<Limits>;
 }
 
-export const FAULTS_MAX: number = 4;
+const FAULTS_MAX = 4;
 
 const DEFAULT_LIMITS: Required<Limits> = {
   memoryBytes: 1024 ** 3,
