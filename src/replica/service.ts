@@ -140,7 +140,7 @@ export class Service {
       const { method, target, body } = request;
       this.#client.dispatch(
         {
-          method: method as Dispatcher.HttpMethod,
+          method,
           path: target,
           headers: request.headers as string[],
           body: body.length === 0 ? null : Buffer.from(body.buffer, body.byteOffset, body.length),

@@ -4,7 +4,7 @@
  * `{kind, time, seed, body}`: the body is a request with its idempotency key and fingerprint, a command as JSON,
  * or nothing. A front door encodes an entry once; the log and every replica get the same bytes.
  */
-import type { Command, Entry, Key } from '../core/entry.ts';
+import type { Command, Entry, Key } from '../core/index.ts';
 import { MalformedError, Reader, Writer } from './bytes.ts';
 
 const KINDS = ['start', 'request', 'tick', 'mark', 'command'] as const;
