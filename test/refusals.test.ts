@@ -144,7 +144,7 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
   },
   'a service that never listens': {
     code: 'service-start-failed',
-    says: /did not listen on port \d+ \(\$PORT\) within|no answer within/,
+    says: /did not listen on port \d+ \(\$PORT\) within/,
     config: { command: ['node', '-e', 'setInterval(() => {}, 1000)'], limits: { startTimeoutMs: 500 } },
   },
   'a service that leaves WAL mode': {

@@ -17,6 +17,8 @@ export interface Incident {
   /** For a person: how its vote, or its behaviour, differed. */
   readonly what: string;
   readonly done: string;
+  /** The last lines that its processes printed. */
+  readonly console: string;
 }
 
 const KEPT = 1000;

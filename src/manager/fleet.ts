@@ -8,11 +8,13 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Domain, Driver } from '../domains/domain.ts';
 import { messageOf } from '../errors.ts';
-import { type Answer, startFrames } from '../wire/channel.ts';
+import { type Answer, printable, startFrames } from '../wire/channel.ts';
 import { Link } from './link.ts';
 import type { ManagerOptions } from './options.ts';
 import { freePort, SERVICE_PORT } from './port.ts';
 import type { Snapshots } from './snapshots.ts';
+
+const CONSOLE_CHARACTERS = 2000;
 
 export interface FleetHandlers {
   readonly onAnswer: (id: string, answer: Answer) => void;
@@ -59,6 +61,12 @@ export class Fleet {
 
   why(id: string): string {
     return this.#places.get(id)?.why ?? '';
+  }
+
+  /** The last lines that its processes printed, safe for a terminal. */
+  console(id: string): string {
+    const text = this.link(id)?.domain.console() ?? '';
+    return printable(text.slice(-CONSOLE_CHARACTERS)).trim();
   }
 
   start(id: string, variant: number, entry: StartEntry): void {

@@ -34,6 +34,7 @@ import { UpdateLog } from './updates.ts';
 const CLOCK_MS = 10;
 const TICK_MS = 1000;
 const SEEDS_AT_ONCE = 128;
+const REPORT_MS = 5000;
 /** Bytes of undecided votes that one replica may have the manager keep. */
 const BALLOT_BYTES_MAX = 256 * 1024 ** 2;
 
@@ -111,7 +112,8 @@ export class Manager {
       deadline: options.deadline,
       refresh: options.refresh,
       requestTimeoutMs: options.requestTimeoutMs,
-      startTimeoutMs: options.startTimeoutMs,
+      // The agent's own report of a start that takes too long says more, so it gets the time to come.
+      startTimeoutMs: options.startTimeoutMs + REPORT_MS,
     });
     this.#orderer.onOrdered = (index, entry, tag) => this.#ordered(index, entry, tag);
     this.#orderer.onDurable = (index) => this.#tell({ type: 'durable', index: toIndex(index) });
@@ -355,6 +357,7 @@ export class Manager {
       kind,
       at: new Date().toISOString(),
       what,
+      console: this.#fleet.console(replica),
       done: 'expelled and destroyed; a clean replica takes its place',
     });
     this.#brokenAt ??= performance.now();
@@ -392,12 +395,11 @@ export class Manager {
       const hint = 'Its start writes something that is not a function of the agreed time and randomness.';
       return this.#halt(new SpareError('service-not-deterministic', message, { hint }));
     }
-    const last = this.incidents.latest().at(-1)?.what ?? '';
+    const { what = 'The service did not start.', console = '' } = this.incidents.latest().at(-1) ?? {};
+    const output = console === '' ? '' : `\nIts last output:\n${console.replace(/^/gm, '  ')}`;
     const hint =
       'Try the command by itself; it must listen for HTTP on $PORT and keep its state in the --state files.';
-    this.#halt(
-      new SpareError('service-start-failed', last === '' ? 'The service did not start.' : last, { hint }),
-    );
+    this.#halt(new SpareError('service-start-failed', `${what}${output}`, { hint }));
   }
 
   #halt(error: SpareError): void {
