@@ -1,0 +1,175 @@
+/** Can what a replica sends, or does not read, harm the manager? A real socket; the other end is the enemy. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, connect, type Socket } from 'node:net';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Domain } from '../domains/domain.ts';
+import type { Answer } from '../wire/channel.ts';
+import { digestAnswer, digestFrames, resultFrames } from '../wire/channel.ts';
+import { Link } from './link.ts';
+
+const FRAME_BYTES_MAX = 64 * 1024;
+
+interface Down {
+  readonly kind: string;
+  readonly why: string;
+}
+
+/** A link to a domain of which there is only the channel, and the agent's end of it. */
+class Pair implements AsyncDisposable {
+  readonly answers: Answer[] = [];
+  readonly downs: Down[] = [];
+  readonly agent: Socket;
+  readonly link: Link;
+
+  private constructor(agent: Socket, channel: Socket) {
+    this.agent = agent;
+    agent.on('error', () => {});
+    channel.on('error', () => {});
+    const done = async (): Promise<void> => {};
+    const domain: Domain = {
+      pid: process.pid,
+      channel,
+      exited: new Promise((resolve) => channel.once('close', () => resolve('the channel closed'))),
+      suspend: done,
+      resume: done,
+      destroy: async () => void channel.destroy(),
+      usage: async () => ({ cpuSeconds: 0, residentBytes: 0, processes: 1 }),
+      console: () => '',
+    };
+    this.link = new Link(domain, FRAME_BYTES_MAX, {
+      onAnswer: (answer) => this.answers.push(answer),
+      onDown: (kind, why) => this.downs.push({ kind, why }),
+    });
+  }
+
+  static async make(): Promise<Pair> {
+    const folder = mkdtempSync(join(tmpdir(), 'spare-link-'));
+    const path = join(folder, 'channel');
+    const server = createServer().listen(path);
+    await once(server, 'listening');
+    const agent = connect(path);
+    const [channel] = (await once(server, 'connection')) as [Socket];
+    server.close();
+    rmSync(folder, { recursive: true });
+    return new Pair(agent, channel);
+  }
+
+  send(...parts: readonly Uint8Array[]): void {
+    for (const part of parts) this.agent.write(part);
+  }
+
+  async until(check: () => boolean): Promise<void> {
+    for (let i = 0; i < 500 && !check(); i++) await delay(5);
+    assert.ok(check());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.link.destroy();
+    this.agent.destroy();
+  }
+}
+
+const digestBytes = Buffer.alloc(32, 1);
+
+test('P7: a frame that announces more than the limit ends the link before it is read', async () => {
+  await using pair = await Pair.make();
+  const head = Buffer.alloc(5);
+  head.writeUInt32LE(0xffffffff, 0);
+  pair.send(head);
+  await pair.until(() => pair.downs.length > 0);
+  assert.equal(pair.downs[0]?.kind, 'protocol');
+});
+
+const MALFORMED: Record<string, Buffer> = {
+  'an unknown type': Buffer.from([0, 0, 0, 0, 99]),
+  'a digest of the wrong length': Buffer.from([1, 0, 0, 0, 2, 7]),
+  'a result whose reply is longer than the frame': Buffer.from([
+    12, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255,
+  ]),
+  'a result for index NaN': Buffer.from([12, 0, 0, 0, 1, 255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0]),
+  'a chunk with a bad mark': Buffer.from([1, 0, 0, 0, 3, 2]),
+};
+
+for (const [what, bytes] of Object.entries(MALFORMED)) {
+  test(`P7: ${what} is a protocol fault, once, and nothing after it is looked at`, async () => {
+    await using pair = await Pair.make();
+    pair.send(bytes, ...digestAnswer(digestBytes), bytes);
+    await pair.until(() => pair.downs.length > 0);
+    await delay(20);
+    assert.deepEqual(
+      pair.downs.map(({ kind }) => kind),
+      ['protocol'],
+    );
+    assert.deepEqual(pair.answers, []);
+  });
+}
+
+test('P7: text for the operator comes without control characters', async () => {
+  await using pair = await Pair.make();
+  const text = Buffer.from('\u001b[2Jgone\u0007');
+  pair.send(Buffer.from([text.length, 0, 0, 0, 4]), text);
+  await pair.until(() => pair.downs.length > 0);
+  assert.deepEqual(pair.downs, [{ kind: 'crash', why: '\u{fffd}[2Jgone\u{fffd}' }]);
+});
+
+test('P7: a replica that does not read what it is sent is given up before memory is', async () => {
+  await using pair = await Pair.make();
+  pair.agent.pause();
+  const block = Buffer.alloc(8 * 1024 * 1024);
+  let sent = 0;
+  while (pair.downs.length === 0 && sent < 100) {
+    pair.link.send([block]);
+    sent++;
+  }
+  assert.ok(sent < 50, `${sent} blocks were taken`);
+  assert.match(pair.downs[0]?.why ?? '', /does not read/);
+});
+
+test('what is sent while a state is streamed comes after it', async () => {
+  await using pair = await Pair.make();
+  let got = Buffer.alloc(0);
+  pair.agent.on('data', (chunk: Buffer) => (got = Buffer.concat([got, chunk])));
+  pair.link.stream(async (write) => {
+    await delay(20);
+    await write([Buffer.from('first ')]);
+    await delay(20);
+    await write([Buffer.from('second ')]);
+  });
+  pair.link.send([Buffer.from('third')]);
+  await pair.until(() => got.length >= 18);
+  assert.equal(got.toString(), 'first second third');
+});
+
+test('answers come whole and in order however they are cut', async () => {
+  await using pair = await Pair.make();
+  const bytes = Buffer.concat([
+    ...resultFrames(1, Buffer.from('reply'), Buffer.from('update')),
+    ...digestAnswer(digestBytes),
+    ...resultFrames(2, Buffer.alloc(0), Buffer.alloc(0)),
+  ]);
+  for (const byte of bytes) pair.send(Buffer.of(byte));
+  await pair.until(() => pair.answers.length === 3);
+  assert.deepEqual(
+    pair.answers.map(({ type }) => type),
+    ['result', 'digest', 'result'],
+  );
+  assert.deepEqual(pair.downs, []);
+});
+
+test('an agent that goes away is down once, and a destroyed link reports nothing', async () => {
+  await using gone = await Pair.make();
+  gone.agent.destroy();
+  await gone.until(() => gone.downs.length > 0);
+  await delay(20);
+  assert.equal(gone.downs.length, 1);
+  await using ended = await Pair.make();
+  await ended.link.destroy();
+  ended.link.send(digestFrames());
+  await delay(20);
+  assert.deepEqual(ended.downs, []);
+});

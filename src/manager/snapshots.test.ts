@@ -1,0 +1,86 @@
+/** Is a checkpoint in force only when it is whole, agreed and durable, and is an export bounded? */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { digest } from '../core/index.ts';
+import { decodeOrder } from '../wire/channel.ts';
+import { FrameReader } from '../wire/frames.ts';
+import { digestOf } from './ballots.ts';
+import { Snapshots } from './snapshots.ts';
+
+class Folder implements Disposable {
+  readonly path: string = mkdtempSync(join(tmpdir(), 'spare-snapshots-'));
+
+  [Symbol.dispose](): void {
+    rmSync(this.path, { recursive: true });
+  }
+}
+
+const state = Buffer.from('the whole state');
+
+/** What an agent would import. */
+async function imported(snapshots: Snapshots): Promise<{ bytes: Buffer; lasts: boolean[] }> {
+  const reader = new FrameReader(2 ** 24);
+  const chunks: Buffer[] = [];
+  const lasts: boolean[] = [];
+  for await (const frames of snapshots.frames()) {
+    for (const frame of reader.read(Buffer.concat(frames))) {
+      const order = decodeOrder(frame);
+      assert.ok(order.type === 'import');
+      chunks.push(order.chunk);
+      lasts.push(order.last);
+    }
+  }
+  return { bytes: Buffer.concat(chunks), lasts };
+}
+
+test('P4: an export takes effect only once it is committed under its own digest and in force', async () => {
+  using folder = new Folder();
+  const snapshots = new Snapshots(folder.path, 1000, null);
+  snapshots.expect('r2', 9);
+  assert.equal(snapshots.take('r2', state.subarray(0, 5), false), null);
+  const digestOfAll = snapshots.take('r2', state.subarray(5), true);
+  assert.equal(digestOfAll, digestOf(state));
+  assert.deepEqual(await imported(snapshots), { bytes: Buffer.alloc(0), lasts: [true] });
+  assert.equal(snapshots.commit(9, digest('another')), null, 'a digest that nobody exported');
+  snapshots.expect('r3', 9);
+  snapshots.take('r3', state, true);
+  assert.equal(snapshots.commit(9, digestOf(state)), 'checkpoint-9');
+  assert.equal(snapshots.index, -1);
+  snapshots.inForce(9);
+  assert.equal(snapshots.index, 9);
+  assert.deepEqual((await imported(snapshots)).bytes, state);
+  assert.deepEqual(readdirSync(folder.path), ['checkpoint-9']);
+});
+
+test('P7: an export that nobody asked for, goes on after its end, or is too large is refused', () => {
+  using folder = new Folder();
+  const snapshots = new Snapshots(folder.path, 20, null);
+  assert.equal(snapshots.take('r2', state, true), 'refused');
+  snapshots.expect('r2', 1);
+  snapshots.take('r2', state, true);
+  assert.equal(snapshots.take('r2', state, true), 'refused');
+  snapshots.expect('r3', 1);
+  assert.equal(snapshots.take('r3', state, false), null);
+  assert.equal(snapshots.take('r3', state, false), 'refused');
+});
+
+test('P2: what a crash left half done is removed, what is in force stays', async () => {
+  using folder = new Folder();
+  for (const name of ['checkpoint-5', 'checkpoint-7', 'export-r1', 'base'])
+    writeFileSync(join(folder.path, name), name);
+  const snapshots = new Snapshots(folder.path, 1000, { index: 5, file: 'checkpoint-5' });
+  assert.deepEqual(readdirSync(folder.path).sort(), ['base', 'checkpoint-5']);
+  assert.equal((await imported(snapshots)).bytes.toString(), 'checkpoint-5');
+});
+
+test('a state larger than a chunk is read in several, the last one marked', async () => {
+  using folder = new Folder();
+  const large = Buffer.alloc(2_500_000, 3);
+  writeFileSync(join(folder.path, 'base'), large);
+  const { bytes, lasts } = await imported(new Snapshots(folder.path, 1000, null));
+  assert.ok(bytes.equals(large));
+  assert.deepEqual(lasts, [false, false, true]);
+});
