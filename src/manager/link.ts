@@ -9,6 +9,7 @@
  */
 import type { Domain } from '../domains/domain.ts';
 import { messageOf } from '../errors.ts';
+import { MalformedError } from '../wire/bytes.ts';
 import { type Answer, decodeAnswer } from '../wire/channel.ts';
 import { FrameReader } from '../wire/frames.ts';
 
@@ -52,7 +53,9 @@ export class Link {
         this.#handlers.onAnswer(answer);
       }
     } catch (error) {
-      this.#down('protocol', messageOf(error));
+      // Anything else is a bug of ours, and must end the manager, not blame the replica.
+      if (!(error instanceof MalformedError)) throw error;
+      this.#down('protocol', error.message);
     }
   }
 

@@ -4,36 +4,28 @@
  * M1. Events are handled one at a time, each to its end; effects in the order given.
  * M2. Bytes of replicas enter through links only; the core sees their digests.
  */
-import { randomFillSync } from 'node:crypto';
 import { join } from 'node:path';
 import { assert, Core, index as toIndex, managerId, replicaId } from '../core/index.ts';
 import type { CoreView, Effect, Event, Key, Outcome, ReplicaId } from '../core/index.ts';
 import type { Domain, Driver } from '../domains/domain.ts';
 import { SpareError } from '../errors.ts';
-import { replyDifference, updateDifference } from '../evidence/difference.ts';
 import { Incidents } from '../evidence/incidents.ts';
 import type { Orderer } from '../ordering/orderer.ts';
 import type { Opened, Store } from '../ordering/store.ts';
 import { RECORD } from '../ordering/store-protocol.ts';
 import type { Answer } from '../wire/channel.ts';
 import { digestFrames, executeFrames, exportFrames } from '../wire/channel.ts';
-import {
-  coreEntry,
-  decodeEntry,
-  encodeBare,
-  encodeCommand,
-  encodeRequestEntry,
-  SEED_BYTES,
-} from '../wire/entry.ts';
+import { coreEntry, decodeEntry, encodeBare, encodeCommand, encodeRequestEntry } from '../wire/entry.ts';
 import { Ballots, digestOf } from './ballots.ts';
 import { Fleet, type StartEntry } from './fleet.ts';
 import type { ManagerOptions } from './options.ts';
+import { Seeds } from './seeds.ts';
 import { Snapshots } from './snapshots.ts';
 import { UpdateLog } from './updates.ts';
+import { whatHappened } from './what-happened.ts';
 
 const CLOCK_MS = 10;
 const TICK_MS = 1000;
-const SEEDS_AT_ONCE = 128;
 const REPORT_MS = 5000;
 /** Bytes of undecided votes that one replica may have the manager keep. */
 const BALLOT_BYTES_MAX = 256 * 1024 ** 2;
@@ -43,21 +35,6 @@ export type Verdict =
   | { readonly type: 'reply'; readonly bytes: Buffer; readonly timeMs: number }
   | Exclude<Outcome, { type: 'reply' }>
   | { readonly type: 'forgotten' };
-
-/** Fresh seeds, drawn many at a time. */
-class Seeds {
-  readonly #pool = Buffer.alloc(SEED_BYTES * SEEDS_AT_ONCE);
-  #at = this.#pool.length;
-
-  next(): Buffer {
-    if (this.#at === this.#pool.length) {
-      randomFillSync(this.#pool);
-      this.#at = 0;
-    }
-    this.#at += SEED_BYTES;
-    return this.#pool.subarray(this.#at - SEED_BYTES, this.#at);
-  }
-}
 
 export class Manager {
   readonly #options: ManagerOptions;
@@ -136,7 +113,7 @@ export class Manager {
       if (index === 0) this.#remember(bytes);
       if (index >= first) this.#ordered(index, bytes, null);
     }
-    const last = opened.entries.at(-1)?.index ?? -1;
+    const last = Math.max(first - 1, opened.entries.at(-1)?.index ?? -1);
     if (last >= 0) this.#tell({ type: 'durable', index: toIndex(last) });
     else this.#orderer.append(encodeBare('start', Date.now(), this.#seeds.next()), null);
     this.#tell({ type: 'boot' });
@@ -349,7 +326,7 @@ export class Manager {
 
   #incident(effect: Extract<Effect, { type: 'incident' }>): void {
     const { replica, kind, index } = effect.fault;
-    const what = this.#whatHappened(effect);
+    const what = whatHappened(effect, this.#ballots, this.#fleet.why(replica));
     this.incidents.add({
       index,
       replica,
@@ -362,22 +339,6 @@ export class Manager {
     });
     this.#brokenAt ??= performance.now();
     this.#options.log(`incident   replica ${replica}, entry ${index}: ${kind}: ${what}`);
-  }
-
-  #whatHappened({ fault, votes }: Extract<Effect, { type: 'incident' }>): string {
-    const { replica, kind, index } = fault;
-    if (kind === 'late') return 'no answer within the deadline';
-    if (kind === 'crash' || kind === 'protocol') return this.#fleet.why(replica);
-    if (kind === 'state' || votes === null) return 'the digest of its state differs';
-    const { cast, decided } = votes;
-    if (kind === 'update') {
-      const wrong = this.#ballots.update(index, cast.update);
-      const right = this.#ballots.update(index, decided.update);
-      return wrong === null || right === null ? 'its update differs' : updateDifference(wrong, right);
-    }
-    const wrong = this.#ballots.reply(index, cast.reply);
-    const right = this.#ballots.reply(index, decided.reply);
-    return wrong === null || right === null ? 'its reply differs' : replyDifference(wrong, right);
   }
 
   async #checkpoint({ index, digest }: Extract<Effect, { type: 'checkpoint' }>): Promise<void> {
