@@ -12,7 +12,6 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createAdmin } from '../src/admin/admin.ts';
-import { settle, type Settings } from '../src/cli/config.ts';
 import { Observer } from '../src/cli/status.ts';
 import type { Command } from '../src/core/entry.ts';
 import { replicaId } from '../src/core/index.ts';

@@ -11,7 +11,7 @@ import { Generator } from './generator.ts';
 import { request, type Step } from './job.ts';
 import { writeLyingConfig } from './liar.ts';
 import { measureMasking, type MaskingLoad } from './masking.ts';
-import { type ModeName, type RunningMode, startMode, startReplicated } from './modes.ts';
+import { type ModeName, type RunningMode, startMode, startSpare } from './modes.ts';
 import { endAll } from './processes.ts';
 import { report } from './report.ts';
 import { CONDUIT, JSON_SERVICE, type Service } from './services.ts';
@@ -123,7 +123,7 @@ async function masking(
   mkdirSync(own);
   const config = join(own, 'lying.config.mjs');
   writeLyingConfig(service, config);
-  const mode = await startReplicated('spare', service, own, config);
+  const mode = await startSpare(service, own, config);
   const load = await loadOf(mode);
   const measured = await measureMasking(generator, mode, load, events, (line) =>
     progress(`masking, ${service.name}: ${line}`),

@@ -27,10 +27,8 @@ const SETTLE_TIMEOUT_MS = 30_000;
 const SETTLE_MS = 100;
 const POLL_MS = 50;
 
-const PROGRAMS: Readonly<Record<'spare' | 'always-active', readonly string[]>> = {
-  spare: [fileURLToPath(new URL('../bin/spare.mjs', import.meta.url)), 'run'],
-  'always-active': [fileURLToPath(new URL('./always-active.ts', import.meta.url))],
-};
+const SPARE = fileURLToPath(new URL('../bin/spare.mjs', import.meta.url));
+const ALWAYS_ACTIVE = fileURLToPath(new URL('./always-active.ts', import.meta.url));
 
 /** What every process started here sees; the same Node for all of them. */
 function baseEnvironment(): Record<string, string> {
@@ -123,32 +121,51 @@ async function startBare(name: ModeName, service: Service, folder: string): Prom
   return new RunningMode(name, child, port, null);
 }
 
-/** `config` instead of the service's own configuration file. */
-export async function startReplicated(
+async function startReplicated(
   name: 'spare' | 'always-active',
-  service: Service,
   folder: string,
-  config: string = join(service.folder, 'spare.config.ts'),
+  program: (port: number, adminPort: number) => readonly string[],
 ): Promise<RunningMode> {
   mkdirSync(folder, { recursive: true });
   const [port, adminPort] = [await freePort(), await freePort()];
-  const flags = {
-    '--config': config,
-    '--data': join(folder, 'data'),
-    '--listen': `127.0.0.1:${port}`,
-    '--admin': `127.0.0.1:${adminPort}`,
-  };
-  const args = [...PROGRAMS[name], ...Object.entries(flags).flat()];
-  const child = startNode(args, { cwd: folder, env: baseEnvironment() });
+  const child = startNode(program(port, adminPort), { cwd: folder, env: baseEnvironment() });
   await untilReady(child, async () => {
     const status = await statusOf(adminPort);
-    return status !== null && isWhole(name, status) && count(status, 'starting') === 0;
+    return status !== null && isWhole(name, status);
   });
   return new RunningMode(name, child, port, adminPort);
 }
 
+/** With `config`, or the service's own configuration file. */
+export async function startSpare(
+  service: Service,
+  folder: string,
+  config: string = join(service.folder, 'spare.config.ts'),
+): Promise<RunningMode> {
+  return await startReplicated('spare', folder, (port, adminPort) => {
+    const addresses = ['--listen', `127.0.0.1:${port}`, '--admin', `127.0.0.1:${adminPort}`];
+    const where = ['--config', config, '--data', join(folder, 'data')];
+    return [SPARE, 'run', ...where, ...addresses, '--', ...service.command];
+  });
+}
+
+async function startAlwaysActive(service: Service, folder: string): Promise<RunningMode> {
+  return await startReplicated('always-active', folder, (port, adminPort) => {
+    const addresses = ['--listen', String(port), '--admin', String(adminPort)];
+    const where = ['--folder', service.folder, '--state', service.state, '--data', join(folder, 'data')];
+    return [ALWAYS_ACTIVE, ...where, ...addresses, '--', ...service.command];
+  });
+}
+
 /** Resolves when it answers requests. `folder` is for its files. */
 export async function startMode(name: ModeName, service: Service, folder: string): Promise<RunningMode> {
-  if (name === 'bare' || name === 'bare-default') return await startBare(name, service, folder);
-  return await startReplicated(name, service, folder);
+  switch (name) {
+    case 'bare':
+    case 'bare-default':
+      return await startBare(name, service, folder);
+    case 'spare':
+      return await startSpare(service, folder);
+    case 'always-active':
+      return await startAlwaysActive(service, folder);
+  }
 }
