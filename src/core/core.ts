@@ -7,7 +7,7 @@
  * (`refresh.ts`), votes (`quorum.ts`).
  *
  * C1. An entry is decided by f+1 equal votes of different members, or by an ordered `skip`; in order.
- * C2. It is answered once it is decided and durable, once.
+ * C2. It is answered once it is decided and durable, and so is every `skip` that its result rests on; once.
  * C3. Roles change only at ordered commands.
  */
 import type { Command, SkipReason } from './entry.ts';
@@ -18,12 +18,12 @@ import { Group } from './group.ts';
 import { assert, index as toIndex, type Digest, type Index, type ManagerId, type ReplicaId } from './ids.ts';
 import { executingNow, type Local, settleOwed } from './local.ts';
 import { Order } from './order.ts';
-import { agreed, sameVote } from './quorum.ts';
+import { agreed, conflicting, sameVote } from './quorum.ts';
 import { Refresh, type RefreshLimits } from './refresh.ts';
 import { Replicas } from './replicas.ts';
 import { executable, type Slot } from './slot.ts';
 import { Deadline, type DeadlineLimits } from './deadline.ts';
-import { supervise } from './suspicion.ts';
+import { skipPoison, supervise } from './suspicion.ts';
 
 export interface CoreOptions {
   /** f: how many replicas may fail at once. */
@@ -64,6 +64,8 @@ export class Core {
   readonly #proposed = new Set<string>();
   #durable = toIndex(-1);
   #answered = toIndex(-1);
+  /** The last `skip` that took effect: what was executed after it rests on it. */
+  #lastSkip = toIndex(-1);
   #decidedAt = 0;
   /** This run's own boot is ordered: there are replicas to take care of. */
   #booted = false;
@@ -145,36 +147,38 @@ export class Core {
   #command(now: number, at: Index, command: Command): void {
     const own = this.#proposed.delete(JSON.stringify(command));
     if (own && command.type === 'boot') this.#booted = true;
-    if (command.type === 'expel' && command.kind === 'crash') {
+    if (command.type === 'expel' && (command.kind === 'crash' || command.kind === 'protocol')) {
       const slot = this.order.slot(command.index);
       if (slot !== undefined) slot.crashes++;
     }
-    if (command.type === 'skip') this.#skip(now, command.index, command.reason);
+    if (command.type === 'skip') this.#skip(now, at, command.index, command.reason);
     const change = this.group.apply(at, command);
     // Before the boot, commands only tell what happened to replicas that are gone.
     if (!this.#booted) return;
     this.replicas.changed(now, change, command.type);
+    if (command.type === 'expel' || command.type === 'boot') skipPoison(this);
     supervise(this, now);
   }
 
-  /** The entry gets no effect; whoever executed it goes back to the verified state before it. */
-  #skip(now: number, index: Index, reason: SkipReason): void {
+  /** The entry gets no effect; whoever executes goes back to the verified state, and on without it. */
+  #skip(now: number, at: Index, index: Index, reason: SkipReason): void {
     const slot = this.order.slot(index);
-    if (slot === undefined || index <= this.order.decided) return;
+    if (slot === undefined || index <= this.order.decided || slot.skipped !== null) return;
     slot.skipped = reason;
+    this.#lastSkip = at;
     if (slot.entry.type === 'mark') this.#refresh.cancel();
     for (const later of this.order.undecided()) if (later.index >= index) later.votes.clear();
     this.replicas.restore(now, slot);
   }
 
   #voted(now: number, replica: ReplicaId, index: Index, vote: Vote): void {
+    const slot = this.order.slot(index);
     const local = this.replicas.get(replica);
     if (local === undefined) return;
-    const owed = settleOwed(local, 'result');
+    const owed = settleOwed(now, local, 'result');
     if (owed === null || owed.index !== index) return this.fault(now, local, 'protocol', this.order.decided);
     if (local.faulty) return;
     if (local.phase === 'starting') this.replicas.started(now, local);
-    const slot = this.order.slot(index);
     if (!owed.void && slot !== undefined && this.group.get(replica) !== undefined) {
       if (slot.votes.size === 0) slot.firstVoteAt = now;
       slot.votes.set(replica, vote);
@@ -199,17 +203,18 @@ export class Core {
       } else {
         this.order.decide(slot);
         this.#refresh.decided(0, now);
+        this.#decidedAt = now;
       }
-      this.#decidedAt = now;
     }
     const stuck = this.order.next;
-    if (this.#booted && stuck !== undefined && stuck.votes.size > 1) supervise(this, now);
+    if (this.#booted && stuck !== undefined && conflicting(stuck.votes)) supervise(this, now);
     this.#answer();
   }
 
   #decide(now: number, slot: Slot, decision: Vote): void {
     this.order.decide(slot);
     const since = Math.max(slot.firstVoteAt, this.#decidedAt);
+    this.#decidedAt = now;
     if (slot.index > 0 && this.group.suspicion === null) this.deadline.observe(now - since);
     this.#refresh.decided(decision.updateBytes, now);
     this.emit({ type: 'record', index: slot.index, vote: decision, keyed: slot.use !== null });
@@ -217,13 +222,14 @@ export class Core {
       const local = this.replicas.get(replica);
       if (local !== undefined) this.#compare(now, slot, local, vote, decision);
     }
-    if (slot.entry.type === 'mark') this.#beginRefresh(now, slot.index, decision.reply);
+    if (slot.entry.type === 'mark') this.#beginRefresh(now, slot, decision.reply);
     if (slot.index === 0) this.replicas.startDecided(now, slot);
     if (this.group.suspicion !== null) supervise(this, now);
   }
 
   #answer(): void {
-    while (this.#answered < Math.min(this.order.decided, this.#durable)) {
+    const answerable = this.#durable < this.#lastSkip ? -1 : Math.min(this.order.decided, this.#durable);
+    while (this.#answered < answerable) {
       this.#answered = toIndex(this.#answered + 1);
       const slot = this.order.slot(this.#answered);
       if (slot?.entry.type === 'request') {
@@ -235,9 +241,10 @@ export class Core {
     for (const index of this.order.release(toIndex(through))) this.emit({ type: 'release', index });
   }
 
-  #beginRefresh(now: number, mark: Index, digest: Digest): void {
-    this.#refresh.begin(mark, digest);
-    this.emit({ type: 'truncate-order', through: mark, time: this.order.time, tick: this.order.tick });
+  #beginRefresh(now: number, { index, time, tickFrom }: Slot, digest: Digest): void {
+    this.#refresh.begin(index, digest);
+    // The time at the mark: entries behind it are ordered already, and must get the same time after a restart.
+    this.emit({ type: 'truncate-order', through: index, time, tick: tickFrom });
     this.#continueRefresh(now);
   }
 
@@ -252,13 +259,16 @@ export class Core {
     if (ended.checkpoint !== null) {
       this.emit({ type: 'checkpoint', index: ended.mark, digest: ended.checkpoint });
     }
+    const disputed = ended.disputed === null ? undefined : this.replicas.get(ended.disputed);
+    if (disputed !== undefined) this.fault(now, disputed, 'state', ended.mark);
   }
 
   #digested(now: number, replica: ReplicaId, digest: Digest): void {
     const local = this.replicas.get(replica);
     if (local === undefined) return;
-    const owed = settleOwed(local, 'digest');
+    const owed = settleOwed(now, local, 'digest');
     if (owed === null) return this.fault(now, local, 'protocol', this.order.decided);
+    if (local.faulty) return;
     if (owed.expected !== null && owed.expected !== digest)
       return this.fault(now, local, 'state', owed.index);
     if (local.phase === 'joining') this.replicas.confirmed(now, local);
@@ -269,8 +279,10 @@ export class Core {
   #exported(now: number, replica: ReplicaId, digest: Digest): void {
     const local = this.replicas.get(replica);
     if (local === undefined) return;
-    if (settleOwed(local, 'export') === null) return this.fault(now, local, 'protocol', this.order.decided);
-    this.#refresh.exported(replica, digest);
+    const owed = settleOwed(now, local, 'export');
+    if (owed === null) return this.fault(now, local, 'protocol', this.order.decided);
+    if (local.faulty) return;
+    this.#refresh.exported(replica, owed.index, digest);
     this.replicas.refreshed(local);
     this.#continueRefresh(now);
   }
@@ -303,8 +315,7 @@ export class Core {
     if (!this.#booted) return;
     supervise(this, now);
     this.#continueRefresh(now);
-    const calm = this.group.suspicion === null && this.replicas.anySuspended();
-    if (calm && this.#refresh.due(now)) this.emit({ type: 'append-mark' });
+    if (this.group.suspicion === null && this.#refresh.due(now)) this.emit({ type: 'append-mark' });
   }
 
   view(): CoreView {

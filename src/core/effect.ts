@@ -1,12 +1,13 @@
 /**
  * What the core wants done, as data; the manager carries effects out in the order given.
  *
- * E1. `answer` comes only for an entry that is decided and durable, and once.
+ * E1. `answer` comes only for an entry that is decided and durable, and so are the skips before it; once.
  * E2. `record` of an entry comes before its `answer`; it need not be durable before it, because the order is.
  * E3. Effects on one replica reach it in the order given; what it gets is `apply` of decided updates or `execute`
  *     of undecided entries, without a gap.
  * E4. `truncate-updates` comes only after `checkpointed` at its index; `truncate-order` only for entries whose
- *     effect was recorded before, at a mark that passive replicas have reached.
+ *     effect was recorded before.
+ * E5. `release` comes for every entry, once, after its `answer` and the last result that a replica owes for it.
  */
 import type { Command, SkipReason } from './entry.ts';
 import type { Vote } from './event.ts';

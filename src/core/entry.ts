@@ -27,9 +27,9 @@ export interface Membership {
 export type SkipReason =
   /** 2f+1 replicas voted and no f+1 agree. */
   | 'no-agreement'
-  /** f+1 replicas ended while they executed it. */
+  /** f+1 replicas went down while they executed it. */
   | 'poison'
-  /** No replica answered within the request's time. */
+  /** f+1 replicas did not answer within the request's time. */
   | 'timeout';
 
 export type Command =
@@ -37,7 +37,7 @@ export type Command =
   | { readonly type: 'boot'; readonly manager: ManagerId; readonly members: readonly Membership[] }
   /** A clean replica is ready for the passive role. */
   | { readonly type: 'join'; readonly member: Membership }
-  /** Votes for `index` differ: all passive replicas execute from here on. */
+  /** Votes for `index` differ, or one lags: all passive replicas execute from here on. */
   | { readonly type: 'suspect'; readonly index: Index }
   /** A faulty replica leaves; when active ones are missing then, passive ones execute from here on. */
   | { readonly type: 'expel'; readonly replica: ReplicaId; readonly kind: FaultKind; readonly index: Index }

@@ -74,7 +74,7 @@ export class Group {
 
   #join(member: Membership): Change {
     if (this.#members.has(member.replica)) return NOTHING;
-    const joining = this.#suspicion === null ? member : { ...member, role: 'active' as const };
+    const joining: Membership = { ...member, role: this.#suspicion === null ? 'passive' : 'active' };
     this.#members.set(member.replica, joining);
     return { ...NOTHING, joined: [joining] };
   }
@@ -104,10 +104,10 @@ export class Group {
 
   /** Ignored when it no longer fits: a member that it names left meanwhile. */
   #settle(active: readonly ReplicaId[]): Change {
-    const stay = active.filter((replica) => this.#members.get(replica)?.role === 'active');
-    if (this.#suspicion === null || stay.length !== this.#quorum) return NOTHING;
+    const stay = new Set(active.filter((replica) => this.#members.get(replica)?.role === 'active'));
+    if (this.#suspicion === null || stay.size !== this.#quorum) return NOTHING;
     this.#suspicion = null;
-    const left = this.active().filter((member) => !stay.includes(member.replica));
+    const left = this.active().filter((member) => !stay.has(member.replica));
     for (const member of left) this.#members.delete(member.replica);
     assert(this.active().length === this.#quorum, 'G3: f+1 active replicas after a suspicion');
     return { ...NOTHING, left };

@@ -4,12 +4,4 @@ export type { Effect, Outcome } from './effect.ts';
 export type { Command, Entry, Key } from './entry.ts';
 export type { Event, Vote } from './event.ts';
 export type { FaultKind } from './fault.ts';
-export {
-  assert,
-  digest,
-  index,
-  managerId,
-  replicaId,
-  type Digest,
-  type ReplicaId,
-} from './ids.ts';
+export { assert, digest, index, managerId, replicaId, type Digest, type ReplicaId } from './ids.ts';

@@ -31,26 +31,38 @@ export interface Local {
   phase: Phase;
   /** When it entered the phase, milliseconds. */
   since: number;
+  /** When it last answered, or was first told to execute. */
+  heardAt: number;
   applied: Index;
   readonly owed: Owed[];
-  /** Began to execute because of a suspicion; being slow then is no fault. */
+  /** Began to execute because of the present suspicion; being slow then is no fault. */
   woken: boolean;
   /** A fault was noticed: its votes do not count, and it is on its way out. */
   faulty: boolean;
 }
 
 /** The next answer, if it is of this type. */
-export function settleOwed<T extends Owed['type']>(local: Local, type: T): Extract<Owed, { type: T }> | null {
+export function settleOwed<T extends Owed['type']>(
+  now: number,
+  local: Local,
+  type: T,
+): Extract<Owed, { type: T }> | null {
   const [next] = local.owed;
   if (next?.type !== type) return null;
   local.owed.shift();
+  local.heardAt = now;
   return next as Extract<Owed, { type: T }>;
 }
 
-/** The first entry that it has not voted on although it was asked to. */
+/** The first entry whose result is still to come. */
 export function oldestOwed(local: Local): Index | null {
-  for (const owed of local.owed) if (owed.type === 'result' && !owed.void) return owed.index;
+  for (const owed of local.owed) if (owed.type === 'result') return owed.index;
   return null;
+}
+
+/** Whether it still works on what it was told before its state was restored. */
+export function restoring(local: Local): boolean {
+  return local.owed.some((owed) => owed.type === 'result' && owed.void);
 }
 
 /** The entry that it was busy with, if its answer still has a meaning. */

@@ -27,6 +27,12 @@ interface Round {
   readonly exports: Map<ReplicaId, Digest>;
 }
 
+export interface RoundEnd {
+  readonly mark: Index;
+  readonly checkpoint: Digest | null;
+  readonly disputed: ReplicaId | null;
+}
+
 export class Refresh {
   readonly #limits: RefreshLimits;
   #entries = 0;
@@ -86,12 +92,17 @@ export class Refresh {
     this.#round = { mark, digest, exporting, exports: new Map() };
   }
 
-  exported(replica: ReplicaId, digest: Digest): void {
-    this.#round?.exports.set(replica, digest);
+  /** What a replica exported at `mark`; without meaning once that round is over. */
+  exported(replica: ReplicaId, mark: Index, digest: Digest): void {
+    if (this.#round?.mark === mark) this.#round.exports.set(replica, digest);
   }
 
-  /** Ends the round; the digest of a checkpoint if f+1 exports agree. */
-  end(quorum: number): { mark: Index; checkpoint: Digest | null } | null {
+  /**
+   * Ends the round; `checkpoint` is what f+1 exports agree on. When f+1 came and do not agree, one of them is wrong,
+   * and nobody can tell which: `disputed` is the one of the oldest replica. Its successor will be younger than the
+   * others, so that the wrong one is found in at most f+1 rounds.
+   */
+  end(quorum: number): RoundEnd | null {
     const round = this.#round;
     if (round === null) return null;
     this.#round = null;
@@ -100,8 +111,10 @@ export class Refresh {
     for (const [digest, count] of counts) {
       if (count < quorum) continue;
       this.#sinceCheckpoint = 0;
-      return { mark: round.mark, checkpoint: digest };
+      return { mark: round.mark, checkpoint: digest, disputed: null };
     }
-    return { mark: round.mark, checkpoint: null };
+    const [oldest] = round.exports.keys();
+    const disputed = round.exports.size >= quorum ? (oldest ?? null) : null;
+    return { mark: round.mark, checkpoint: null, disputed };
   }
 }

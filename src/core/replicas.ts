@@ -10,7 +10,7 @@ import type { Command, Membership } from './entry.ts';
 import type { Core, CoreView } from './core.ts';
 import type { Change } from './group.ts';
 import { index as toIndex, replicaId, type Digest, type Index, type ReplicaId } from './ids.ts';
-import { type Local, oldestOwed } from './local.ts';
+import { executingNow, type Local, oldestOwed } from './local.ts';
 import { sameVote } from './quorum.ts';
 import { executable, type Slot } from './slot.ts';
 
@@ -59,8 +59,8 @@ export class Replicas {
     return { type: 'boot', manager: options.manager, members };
   }
 
-  /** What a change of the group means for the replicas here. */
-  changed(now: number, change: Change): void {
+  /** What a change of the group, by a command, means for the replicas here. */
+  changed(now: number, change: Change, by: Command['type']): void {
     for (const { replica } of change.left) {
       const local = this.#locals.get(replica);
       if (local !== undefined) this.remove(local);
@@ -69,14 +69,24 @@ export class Replicas {
       const local = this.#locals.get(member.replica);
       if (local !== undefined) this.#wake(now, local);
     }
+    if (this.#core.group.suspicion === null) for (const local of this.#locals.values()) local.woken = false;
     for (const member of change.joined) {
       if (member.manager !== this.#core.options.manager) continue;
       const local = this.#locals.get(member.replica);
-      if (local !== undefined) this.#place(now, local);
-      else if (this.#core.group.get(member.replica) !== undefined) {
-        this.#start(now, member.replica, member.variant);
-      }
+      if (local !== undefined) this.#joined(now, local);
+      else if (by === 'boot') this.#start(now, member.replica, member.variant);
+      else this.#expelLost(member.replica);
     }
+  }
+
+  #joined(now: number, local: Local): void {
+    local.woken = this.#core.group.suspicion !== null;
+    this.#place(now, local);
+  }
+
+  /** It ended while its join was on its way. */
+  #expelLost(replica: ReplicaId): void {
+    this.#core.propose({ type: 'expel', replica, kind: 'crash', index: this.#core.order.decided });
   }
 
   #start(now: number, id: ReplicaId, variant: number): void {
@@ -87,6 +97,7 @@ export class Replicas {
       variant,
       phase: 'starting',
       since: now,
+      heardAt: now,
       applied: toIndex(-1),
       owed: [{ type: 'result', index: toIndex(0), void: decided }],
       woken: false,
@@ -97,15 +108,16 @@ export class Replicas {
 
   /** Its service is up. */
   started(now: number, local: Local): void {
-    this.#failedStarts = 0;
     local.phase = 'started';
     local.since = now;
     if (this.#core.order.decided >= 0) this.#fill(now, local);
+    else this.#failedStarts = 0;
   }
 
-  /** Entry 0 is decided: who agreed has its state already. */
+  /** Entry 0 is decided: who agreed has its state already; who has not voted gets it, whatever its start writes. */
   startDecided(now: number, slot: Slot): void {
     for (const local of this.#locals.values()) {
+      if (local.phase === 'starting') voidResults(local);
       if (local.phase !== 'started' || local.faulty) continue;
       const vote = slot.votes.get(local.id);
       if (vote !== undefined && slot.decision !== null && sameVote(vote, slot.decision)) {
@@ -139,6 +151,7 @@ export class Replicas {
 
   #place(now: number, local: Local): void {
     if (local.faulty) return;
+    this.#failedStarts = 0;
     if (this.#core.group.get(local.id)?.role === 'active') this.#execute(now, local);
     else this.#suspend(local);
   }
@@ -157,6 +170,7 @@ export class Replicas {
   #execute(now: number, local: Local): void {
     local.phase = 'executing';
     local.since = now;
+    local.heardAt = now;
     this.#catchUp(local, this.#core.order.decided);
     for (const slot of this.#core.order.undecided()) if (executable(slot)) this.#feedOne(local, slot);
   }
@@ -179,19 +193,18 @@ export class Replicas {
     this.#core.emit({ type: 'execute', replica: local.id, index, time, tickFrom });
   }
 
-  /** After a skip: back to the verified state, then on with what comes behind the skipped entry. */
+  /** After a skip: back to the verified state, then on with what is undecided and not skipped. */
   restore(now: number, skipped: Slot): void {
-    const before = toIndex(skipped.index - 1);
+    const { decided } = this.#core.order;
     for (const local of this.#locals.values()) {
       if (local.phase !== 'executing' || local.faulty) continue;
-      const oldest = oldestOwed(local);
-      if (skipped.skipped === 'timeout' && oldest !== null && oldest <= skipped.index) {
+      if (skipped.skipped === 'timeout' && executingNow(local) === skipped.index) {
         this.#core.fault(now, local, 'late', skipped.index);
         continue;
       }
-      for (const owed of local.owed) if (owed.type === 'result') owed.void = true;
-      local.applied = before;
-      this.#core.emit({ type: 'import', replica: local.id, through: before });
+      voidResults(local);
+      local.applied = decided;
+      this.#core.emit({ type: 'import', replica: local.id, through: decided });
       this.#execute(now, local);
     }
   }
@@ -240,14 +253,11 @@ export class Replicas {
     return least;
   }
 
-  anySuspended(): boolean {
-    for (const local of this.#locals.values()) if (local.phase === 'suspended') return true;
-    return false;
-  }
-
+  /** The first entry that a replica still works on. A start is not waited for: it may take long, and is not voted on. */
   oldestOwed(): Index | null {
     let oldest: Index | null = null;
     for (const local of this.#locals.values()) {
+      if (local.phase === 'starting') continue;
       const owed = oldestOwed(local);
       if (owed !== null && (oldest === null || owed < oldest)) oldest = owed;
     }
@@ -262,7 +272,7 @@ export class Replicas {
   failed(now: number, local: Local): void {
     const seen = this.#faultsOfVariant[local.variant] ?? 0;
     this.#faultsOfVariant[local.variant] = seen + 1;
-    if (local.phase !== 'starting') return;
+    if (local.phase !== 'starting' && local.phase !== 'started' && local.phase !== 'joining') return;
     this.#failedStarts++;
     const delay = Math.min(START_RETRY_MAX_MS, START_RETRY_MS * 2 ** this.#failedStarts);
     this.#startNotBefore = now + delay;
@@ -320,6 +330,10 @@ export class Replicas {
           : local.applied,
     }));
   }
+}
+
+function voidResults(local: Local): void {
+  for (const owed of local.owed) if (owed.type === 'result') owed.void = true;
 }
 
 const STATE_OF = {

@@ -16,7 +16,7 @@ export interface Slot {
   readonly orderedAt: number;
   readonly votes: Map<ReplicaId, Vote>;
   firstVoteAt: number;
-  /** Replicas whose domain ended while they executed it; counted at ordered `expel`s. */
+  /** Replicas that went down while they executed it; counted at ordered `expel`s. */
   crashes: number;
   skipped: SkipReason | null;
   decision: Vote | null;

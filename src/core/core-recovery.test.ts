@@ -1,0 +1,160 @@
+/**
+ * Is everything as it was after all processes were killed at once? What was answered stays answered, with the same
+ * result, once; `testing/checks.ts` compares each answer with those given before the kill.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { World } from './testing/world.ts';
+import {
+  active,
+  EACH,
+  effects,
+  named,
+  recovers,
+  refreshEvery,
+  requests,
+  settled,
+  whole,
+} from './testing/scenario.ts';
+
+function executed(world: World): Set<number> {
+  return new Set(effects(world, 'execute').map(({ index }) => Number(index)));
+}
+
+const SAME = { key: 'k', fingerprint: 'same' };
+
+for (const faults of EACH) {
+  const f = `f = ${faults}`;
+
+  void test(`P2: ${f}, after a kill what was recorded is not executed again, what comes after it is`, () => {
+    const world = whole(faults);
+    requests(world, 5);
+    settled(world);
+    world.sync();
+    const recorded = world.disk.decided;
+    requests(world, 5);
+    world.sync();
+    world.diskStuck = true;
+    world.until('answered', () => world.answered);
+    world.kill();
+    assert.equal(world.disk.decided, recorded);
+    world.diskStuck = false;
+    recovers(world);
+    const again = executed(world);
+    for (const { index } of world.tickets) assert.equal(again.has(index), index > recorded, `entry ${index}`);
+    assert.deepEqual(named(world), [], 'a kill of everything is no fault of a replica');
+  });
+
+  void test(`P2: ${f}, killed at any moment of a busy life, a torn write here and there: nothing answered is lost`, () => {
+    for (let moment = 0; moment < 40; moment++) {
+      const world = whole(faults, { core: refreshEvery(6), behaviour: () => ({ workMs: 3 }) });
+      for (let step = 0; step < moment; step++) {
+        if (step % 3 === 0) requests(world, 3);
+        if (step === 10) world.request('random');
+        if (step === 14) world.crash(active(world).id);
+        world.run(10);
+      }
+      world.kill(moment % 5);
+      if (moment % 4 === 0) {
+        world.run(10);
+        world.kill();
+      }
+      recovers(world);
+    }
+  });
+
+  void test(`P2 P3: ${f}, an entry has the same time before and after, also when the order was cut before it`, () => {
+    const world = whole(faults, { core: refreshEvery(6) });
+    for (let i = 0; i < 8; i++) {
+      requests(world, 2);
+      world.now += 7;
+    }
+    const cut = (): boolean => effects(world, 'truncate-order').length > 0;
+    world.until('a mark is ordered', () => effects(world, 'append-mark').length > 0);
+    world.run(1000 - (world.now % 1000) - 10);
+    requests(world, 4);
+    world.until('the order is cut', cut);
+    requests(world, 4);
+    world.sync();
+    world.diskStuck = true;
+    world.until('answered', () => world.answered);
+    world.kill();
+    world.diskStuck = false;
+    recovers(world);
+  });
+
+  void test(`P2: ${f}, a key's second request is not executed, and gets the first one's reply`, () => {
+    const world = whole(faults);
+    const first = world.request('write', SAME);
+    const second = world.request('write', SAME);
+    settled(world);
+    const third = world.request('write', SAME);
+    settled(world);
+    assert.ok(first.outcome?.startsWith('reply '));
+    assert.deepEqual([second.outcome, third.outcome], [`reply of ${first.index}`, `reply of ${first.index}`]);
+    assert.ok(!executed(world).has(second.index) && !executed(world).has(third.index));
+  });
+
+  void test(`P2: ${f}, a key's reuse for another request is refused`, () => {
+    const world = whole(faults);
+    world.request('write', SAME);
+    const other = world.request('write', { key: 'k', fingerprint: 'other' });
+    settled(world);
+    assert.equal(other.outcome, 'key-reused');
+    assert.ok(!executed(world).has(other.index));
+  });
+
+  void test(`P2: ${f}, keys are remembered after a kill, and after their entries were cut off`, () => {
+    const world = whole(faults, { core: refreshEvery(4) });
+    const first = world.request('write', SAME);
+    requests(world, 12);
+    settled(world);
+    world.run(50);
+    world.kill();
+    assert.ok(world.disk.first > first.index, 'its entry is cut off');
+    const again = world.request('write', SAME);
+    recovers(world);
+    assert.equal(again.outcome, `reply of ${first.index}`);
+  });
+
+  void test(`P2: ${f}, a skip is known after a kill`, () => {
+    const world = whole(faults);
+    const odd = world.request('random');
+    requests(world, 3);
+    settled(world);
+    // Lose the records, keep the order.
+    world.disk.log.splice(
+      0,
+      world.disk.log.length,
+      ...world.disk.log.filter(({ type }) => type !== 'record'),
+    );
+    world.sync();
+    world.kill();
+    assert.equal(world.disk.decided, -1);
+    recovers(world);
+    assert.ok(!executed(world).has(odd.index));
+    assert.equal(odd.outcome, 'skipped no-agreement');
+  });
+
+  void test(`P2: ${f}, killed while it starts for the first time: it starts`, () => {
+    for (const ms of [0, 10, 20, 30]) {
+      const world = whole(faults);
+      world.kill(-world.disk.durable);
+      world.run(ms);
+      world.kill();
+      recovers(world);
+    }
+  });
+
+  void test(`P2 P6: ${f}, orders of an earlier run do nothing in this one, also when the new boot comes late`, () => {
+    const world = whole(faults, { appendMs: () => 60 });
+    world.crash(active(world).id);
+    requests(world, 5);
+    world.run(100);
+    world.kill();
+    recovers(world);
+    assert.equal(world.core.group.size, 2 * faults + 2);
+    const started = effects(world, 'start').length;
+    assert.equal(started, 2 * faults + 2, 'no more than needed');
+  });
+}

@@ -1,0 +1,144 @@
+/**
+ * Do suspended replicas stay cheap and right: brought up to a mark one after another, compared, put back to sleep? Is what
+ * is kept (order, updates, checkpoint) bounded, and never dropped too early?
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { World } from './testing/world.ts';
+import {
+  active,
+  blame,
+  EACH,
+  effects,
+  named,
+  passive,
+  recovers,
+  refreshEvery,
+  requests,
+  settled,
+  whole,
+} from './testing/scenario.ts';
+
+/** Writes until a refresh has ended. */
+function refresh(world: World): void {
+  const before = effects(world, 'refreshed').length;
+  const ended = (): boolean => effects(world, 'refreshed').length > before;
+  for (let i = 0; i < 20 && !ended(); i++) {
+    requests(world, 4);
+    world.run(50);
+  }
+  assert.ok(ended(), 'a refresh has ended');
+}
+
+for (const faults of EACH) {
+  const f = `f = ${faults}`;
+
+  void test(`P4: ${f}, refresh: one after another is woken, gets to the mark, has its digest, sleeps again`, () => {
+    const world = whole(faults, { core: refreshEvery(10) });
+    world.trace = [];
+    refresh(world);
+    settled(world);
+    const order = effects(world, 'truncate-order');
+    const mark = Number(order[0]?.through);
+    assert.equal(world.truth.kind(mark), 'mark');
+    const moves = world.trace.filter(({ type }) => type === 'resume' || type === 'suspend');
+    const sleepers = world.role('passive').map(({ id }) => id);
+    assert.deepEqual(
+      moves.map((move) => ('replica' in move ? `${move.type} ${move.replica}` : '')),
+      sleepers.flatMap((id) => [`resume ${id}`, `suspend ${id}`]),
+    );
+    for (const replica of world.role('passive')) assert.equal(replica.at, mark);
+    assert.equal(effects(world, 'refreshed')[0]?.through, mark);
+    assert.deepEqual(named(world), []);
+  });
+
+  void test(`P2 P7: ${f}, f+1 equal exports are a checkpoint; order and updates before it are let go, not earlier`, () => {
+    const world = whole(faults, { core: refreshEvery(10) });
+    for (let i = 0; i < 3; i++) refresh(world);
+    settled(world);
+    const { checkpoint, updates, entries } = world.disk;
+    assert.ok(checkpoint.index > 0);
+    assert.equal(checkpoint.state, world.truth.state(checkpoint.index));
+    assert.ok([...updates.keys()].every((at) => at > checkpoint.index));
+    assert.ok([...entries.keys()].every((at) => at === 0 || at > checkpoint.index));
+    assert.ok(effects(world, 'checkpoint').length >= 3);
+  });
+
+  void test(`P4 P6: ${f}, a passive replica with another digest is named and replaced`, () => {
+    const world = whole(faults, { core: refreshEvery(10) });
+    const victim = passive(world, faults);
+    victim.behaviour.lie = 'digest';
+    refresh(world);
+    recovers(world);
+    assert.deepEqual(named(world), blame([victim, 'state']));
+  });
+
+  void test(`P6 P7: ${f}, one that exports something else holds up no checkpoint for long: it is found`, () => {
+    const world = whole(faults, { core: refreshEvery(10) });
+    const liar = passive(world, faults);
+    liar.behaviour.lie = 'export';
+    refresh(world);
+    settled(world);
+    assert.deepEqual(effects(world, 'checkpoint'), [], 'f equal exports are none');
+    assert.ok(world.disk.updates.size > 5, 'nothing is let go');
+    for (let i = 0; i <= faults; i++) {
+      refresh(world);
+      settled(world);
+    }
+    assert.ok(named(world).includes(`${liar.id} state`));
+    refresh(world);
+    settled(world);
+    assert.ok(effects(world, 'checkpoint').length > 0);
+  });
+
+  void test(`P5 P6: ${f}, a passive replica that does not wake for its refresh is late; the others are refreshed`, () => {
+    const world = whole(faults, { core: refreshEvery(10) });
+    const hung = passive(world);
+    hung.behaviour.hung = true;
+    requests(world, 16);
+    recovers(world);
+    assert.deepEqual(named(world), blame([hung, 'late']));
+    assert.equal(effects(world, 'refreshed').length, 1);
+  });
+
+  void test(`P6: ${f}, a passive replica that crashes in its refresh: the round ends with the others`, () => {
+    const world = whole(faults, { core: refreshEvery(10) });
+    const victim = passive(world);
+    victim.behaviour.hung = true;
+    requests(world, 16);
+    world.run(100);
+    world.crash(victim.id);
+    recovers(world);
+    assert.deepEqual(named(world), blame([victim, 'crash']));
+    assert.equal(effects(world, 'refreshed').length, 1);
+  });
+
+  void test(`P4 P5: ${f}, a suspicion interrupts a refresh: the woken one owes a digest and an export first`, () => {
+    const world = whole(faults, { core: refreshEvery(10) });
+    const refreshed = passive(world);
+    refreshed.behaviour.hung = true;
+    requests(world, 16);
+    world.run(100);
+    active(world).behaviour.lie = 'reply';
+    const liar = active(world);
+    requests(world, 3);
+    world.run(30);
+    refreshed.behaviour.hung = false;
+    recovers(world);
+    assert.deepEqual(named(world), blame([liar, 'reply']));
+    refresh(world);
+    settled(world);
+    assert.equal(effects(world, 'checkpoint').length, 1, 'the interrupted round gave none');
+  });
+
+  void test(`P7: ${f}, without any passive replica the memory of updates is still let go`, () => {
+    let hung = false;
+    const world = whole(faults, { core: refreshEvery(10), behaviour: () => ({ hung }) });
+    hung = true;
+    for (const replica of world.role('passive')) world.crash(replica.id);
+    requests(world, 20);
+    world.run(200);
+    assert.equal(world.role('passive').length, 0);
+    assert.ok(effects(world, 'refreshed').length > 0);
+  });
+}

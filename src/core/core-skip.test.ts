@@ -1,0 +1,147 @@
+/**
+ * What becomes of a request that cannot be decided: nobody agrees on it, it kills or stops whoever executes it? It has
+ * no effect, its client is told, and the service goes on from the right state; nothing else is skipped.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { active, EACH, effects, named, recovers, requests, settled, whole } from './testing/scenario.ts';
+import type { World } from './testing/world.ts';
+
+/** Targets of all skips, and why. */
+function skips(world: World): string[] {
+  const commands = effects(world, 'append-command').map(({ command }) => command);
+  return commands.flatMap((command) =>
+    command.type === 'skip' ? [`${command.index} ${command.reason}`] : [],
+  );
+}
+
+for (const faults of EACH) {
+  const f = `f = ${faults}`;
+
+  void test(`P5: ${f}, no agreement: skipped and told, all that executed are restored, nobody is blamed`, () => {
+    const world = whole(faults);
+    requests(world, 3);
+    const odd = world.request('random');
+    requests(world, 10);
+    recovers(world);
+    assert.equal(odd.outcome, 'skipped no-agreement');
+    assert.deepEqual(skips(world), [`${odd.index} no-agreement`]);
+    assert.deepEqual(named(world), []);
+  });
+
+  void test(`P5: ${f}, one request after another that nobody agrees on: each is skipped, what is between is not`, () => {
+    const world = whole(faults);
+    const odd = [0, 1, 2].map(() => {
+      requests(world, 2);
+      return world.request('random');
+    });
+    recovers(world);
+    assert.deepEqual(
+      skips(world),
+      odd.map(({ index }) => `${index} no-agreement`),
+    );
+  });
+
+  void test(`P2 P5: ${f}, poison: skipped after f+1 crashes, nothing else is, and it is never executed again`, () => {
+    const world = whole(faults);
+    requests(world, 3);
+    const poison = world.request('poison');
+    requests(world, 10);
+    recovers(world);
+    assert.equal(poison.outcome, 'skipped poison');
+    assert.deepEqual(skips(world), [`${poison.index} poison`]);
+    assert.ok(world.incidents.every(({ kind, index }) => kind === 'crash' && index === poison.index));
+    world.kill();
+    recovers(world);
+    assert.ok(effects(world, 'execute').every(({ index }) => index !== poison.index));
+    assert.deepEqual(skips(world), []);
+  });
+
+  void test(`P2: ${f}, poison that killed f+1 before everything was killed is skipped without another victim`, () => {
+    let appendMs = 50;
+    const world = whole(faults, { appendMs: () => appendMs });
+    const poison = world.request('poison');
+    world.until('the skip is on its way', () => skips(world).length > 0);
+    appendMs = 0;
+    world.incidents.length = 0;
+    world.kill();
+    recovers(world);
+    assert.deepEqual(skips(world), [`${poison.index} poison`]);
+    assert.deepEqual(named(world), []);
+  });
+
+  void test(`P5: ${f}, poison behind an entry that cannot be agreed on: both are skipped, the group lives on`, () => {
+    const world = whole(faults, { behaviour: (id) => ({ workMs: 1 + (Number(id.slice(1)) % 5) * 9 }) });
+    const odd = world.request('random');
+    requests(world, 2);
+    const poison = world.request('poison');
+    requests(world, 5);
+    recovers(world);
+    assert.deepEqual([odd.outcome, poison.outcome], ['skipped no-agreement', 'skipped poison']);
+    assert.equal(skips(world).length, 2);
+  });
+
+  void test(`P5: ${f}, a request that stops everyone is skipped in time, and only that one`, () => {
+    const world = whole(faults);
+    requests(world, 3);
+    const hang = world.request('hang');
+    requests(world, 10);
+    recovers(world);
+    assert.equal(hang.outcome, 'skipped timeout');
+    assert.deepEqual(skips(world), [`${hang.index} timeout`]);
+    assert.ok(world.incidents.every(({ kind, index }) => kind === 'late' && index === hang.index));
+    assert.equal(world.incidents.length, faults + 1, 'the suspended ones never got it');
+  });
+
+  void test(`P5: ${f}, a request that stops everyone behind one that cannot be agreed on: nothing else is skipped`, () => {
+    const world = whole(faults);
+    const odd = world.request('random');
+    requests(world, 3);
+    const hang = world.request('hang');
+    requests(world, 5);
+    recovers(world);
+    assert.deepEqual(skips(world).sort(), [`${odd.index} no-agreement`, `${hang.index} timeout`].sort());
+  });
+
+  void test(`P5: ${f}, a long request is not skipped while f replicas hang: each gets the whole time`, () => {
+    const world = whole(faults, { behaviour: () => ({ workMs: 1500 }) });
+    for (let i = 0; i < faults; i++) active(world, i).behaviour.hung = true;
+    requests(world, 2);
+    settled(world);
+    assert.deepEqual(skips(world), []);
+    assert.equal(world.incidents.length, faults);
+  });
+
+  void test(`P2: ${f}, a service that starts slower than a request may take loses nothing of what was acknowledged`, () => {
+    const world = whole(faults, { core: { startTimeoutMs: 9000 } });
+    requests(world, 5);
+    world.sync();
+    world.diskStuck = true;
+    world.until('answered', () => world.answered);
+    world.kill();
+    world.diskStuck = false;
+    for (const replica of world.replicas.values()) replica.behaviour.startMs = 5000;
+    settled(world);
+    const executed = new Set(effects(world, 'execute').map(({ index }) => Number(index)));
+    assert.ok(
+      world.tickets.every(({ index }) => executed.has(index)),
+      'they were not recorded',
+    );
+    assert.deepEqual(skips(world), []);
+    assert.deepEqual(named(world), []);
+  });
+
+  void test(`P2 P3: ${f}, what rests on a skip is answered only when the skip is durable, too`, () => {
+    const world = whole(faults);
+    const odd = world.request('random');
+    const after = world.request('write');
+    world.sync();
+    world.diskStuck = true;
+    world.run(500);
+    assert.ok(world.core.order.decided >= after.index, 'both are decided');
+    assert.deepEqual([odd.outcome, after.outcome], [null, null]);
+    world.diskStuck = false;
+    recovers(world);
+    assert.equal(odd.outcome, 'skipped no-agreement');
+  });
+}

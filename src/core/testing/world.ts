@@ -1,0 +1,347 @@
+/**
+ * Test support: a deterministic world around one real core. It orders what is appended, keeps what is recorded, runs the
+ * scripted replicas, moves the clock, can kill everything and start again from its disk; `checks.ts` watches every effect.
+ */
+// oxlint-disable no-restricted-imports -- test support: outside of the pure core it may import from it
+import { Core, type CoreOptions } from '../core.ts';
+import type { Effect } from '../effect.ts';
+import type { Entry, Key } from '../entry.ts';
+import type { Event } from '../event.ts';
+import type { Fault } from '../fault.ts';
+import { assert, index as toIndex, managerId, type ReplicaId } from '../ids.ts';
+import { Checks } from './checks.ts';
+import { Disk, type Stored } from './disk.ts';
+import { type Behaviour, Replica } from './replica.ts';
+import { type Kind, type Update } from './service.ts';
+import { Truth } from './truth.ts';
+
+export const CLOCK_MS = 10;
+const TICK_MS = 1000;
+
+export interface WorldOptions {
+  readonly faults: number;
+  readonly core?: Partial<CoreOptions>;
+  /** What a replica is like from its start on, where it differs from a sound one. */
+  readonly behaviour?: (id: ReplicaId, variant: number) => Partial<Behaviour>;
+  /** How long an append is on its way, milliseconds; 0: ordered before anything else happens. */
+  readonly appendMs?: () => number;
+  readonly random?: () => number;
+}
+
+/** A client's request. */
+export interface Ticket {
+  index: number;
+  outcome: string | null;
+}
+
+const NEVER = 1e9;
+const NO_REFRESH = { entries: NEVER, bytes: NEVER, ageMs: NEVER, ordered: NEVER, checkpointBytes: NEVER };
+
+export class World {
+  readonly options: WorldOptions;
+  now = 1000;
+  core: Core;
+  disk: Disk = new Disk();
+  readonly truth: Truth = new Truth();
+  readonly replicas: Map<ReplicaId, Replica> = new Map();
+  tickets: Ticket[] = [];
+  readonly incidents: Fault[] = [];
+  /** All effects of this run of the manager. */
+  trace: Effect[] = [];
+  halted: string | null = null;
+  /** While set, nothing becomes durable. */
+  diskStuck = false;
+  #checks: Checks;
+  #events: Event[] = [];
+  #handling = false;
+  #appends: { readonly at: number; readonly stored: Stored; readonly ticket: Ticket | null }[] = [];
+  #asked = new Map<number, Ticket>();
+  #memory = new Map<number, Update>();
+  #trimmed = -1;
+  #durableTold = -1;
+  #checkpointing: number[] = [];
+  #tickUnderWay = false;
+
+  constructor(options: WorldOptions) {
+    this.options = options;
+    this.core = this.#newCore();
+    this.#checks = new Checks(this);
+    this.#append({ entry: { type: 'start', time: this.now }, kind: 'start' }, null);
+    this.tell({ type: 'boot' });
+  }
+
+  #newCore(): Core {
+    return new Core({
+      faults: this.options.faults,
+      manager: managerId('m0'),
+      variants: 2 * this.options.faults + 2,
+      firstReplica: this.disk.nextReplica,
+      deadline: { floorMs: 50, ceilingMs: 200, factor: 20 },
+      refresh: NO_REFRESH,
+      requestTimeoutMs: 2000,
+      startTimeoutMs: 3000,
+      ...this.options.core,
+    });
+  }
+
+  /** Kills everything at once, and starts again from what is durable. */
+  kill(torn = 0): void {
+    this.disk = this.disk.recovered(torn);
+    this.truth.cut(this.disk.last);
+    this.replicas.clear();
+    this.#events = [];
+    this.#appends = [];
+    // A client whose request survived is still asking, for the sake of the test.
+    for (const at of this.#asked.keys()) if (at > this.disk.last) this.#asked.delete(at);
+    this.tickets = this.tickets.filter(({ index, outcome }) => outcome !== null || this.#asked.has(index));
+    this.#memory = new Map();
+    this.#checkpointing = [];
+    this.trace = [];
+    this.#tickUnderWay = false;
+    this.#trimmed = this.disk.decided;
+    this.#durableTold = this.disk.last;
+    this.core = this.#newCore();
+    this.#checks = new Checks(this, this.#checks);
+    const { first, decided, time, tick } = this.disk;
+    const known = [...this.disk.keys].filter(([at]) => at < first);
+    const keys = known.map(([at, { key, fingerprint }]) => ({ key, fingerprint, index: toIndex(at) }));
+    this.tell({ type: 'recovered', decided: toIndex(decided), first: toIndex(first), keys, tick, time });
+    for (const [at, { entry }] of this.disk.entries)
+      if (at >= first) this.tell({ type: 'ordered', index: toIndex(at), entry });
+    this.tell({ type: 'durable', index: toIndex(this.disk.last) });
+    if (this.disk.last < 0) this.#append({ entry: { type: 'start', time: this.now }, kind: 'start' }, null);
+    this.tell({ type: 'boot' });
+  }
+
+  request(kind: Kind = 'write', key: Key | null = null): Ticket {
+    const ticket: Ticket = { index: -1, outcome: null };
+    this.tickets.push(ticket);
+    this.#append({ entry: { type: 'request', time: this.now, key }, kind }, ticket);
+    return ticket;
+  }
+
+  #append(stored: Stored, ticket: Ticket | null): void {
+    const wait = this.options.appendMs?.() ?? 0;
+    const at = Math.max(this.now + wait, this.#appends.at(-1)?.at ?? 0);
+    this.#appends.push({ at, stored, ticket });
+    if (wait === 0) this.#order();
+  }
+
+  #order(): void {
+    for (let next = this.#appends[0]; next !== undefined && next.at <= this.now; next = this.#appends[0]) {
+      this.#appends.shift();
+      const at = this.disk.last + 1;
+      this.disk.write({ type: 'entry', index: at, stored: next.stored });
+      if (next.ticket !== null) {
+        next.ticket.index = at;
+        this.#asked.set(at, next.ticket);
+      }
+      this.tell({ type: 'ordered', index: toIndex(at), entry: next.stored.entry });
+    }
+  }
+
+  tell(event: Event): void {
+    this.#events.push(event);
+    if (this.#handling) return;
+    this.#handling = true;
+    for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
+      this.#checks.before(next);
+      const effects = this.core.step(this.now, next);
+      this.trace.push(...effects);
+      for (const effect of effects) {
+        this.#checks.effect(effect);
+        this.#carryOut(effect);
+      }
+    }
+    this.#handling = false;
+    this.#checks.state();
+  }
+
+  #carryOut(effect: Effect): void {
+    switch (effect.type) {
+      case 'append-command':
+        return this.#append({ entry: this.#entry(effect), kind: 'command' }, null);
+      case 'append-mark':
+        return this.#append({ entry: { type: 'mark', time: this.now }, kind: 'mark' }, null);
+      case 'answer':
+        return this.#answer(effect.index);
+      case 'record': {
+        const update = this.truth.result(effect.index)?.update ?? null;
+        if (update !== null) this.#memory.set(effect.index, update);
+        return this.disk.write({ type: 'record', index: effect.index, update });
+      }
+      case 'release':
+        if (this.truth.kind(effect.index) === 'tick') this.#tickUnderWay = false;
+        return;
+      case 'forget-key':
+        return this.disk.write({ type: 'forget-key', index: effect.index });
+      case 'checkpoint':
+        this.disk.write({ type: 'checkpoint', index: effect.index, state: effect.digest });
+        this.#checkpointing.push(effect.index);
+        return;
+      case 'refreshed':
+        this.#trimmed = Math.max(this.#trimmed, effect.through);
+        for (const at of this.#memory.keys()) if (at <= effect.through) this.#memory.delete(at);
+        return;
+      case 'truncate-order':
+      case 'truncate-updates':
+        return this.disk.write(effect);
+      case 'incident':
+        return void this.incidents.push(effect.fault);
+      case 'halt':
+        this.halted = effect.reason;
+        return;
+      case 'start':
+      case 'stop':
+      case 'suspend':
+      case 'resume':
+      case 'execute':
+      case 'apply':
+      case 'import':
+      case 'digest':
+      case 'export':
+        return this.#toReplica(effect);
+    }
+  }
+
+  #entry({ command }: Extract<Effect, { type: 'append-command' }>): Entry {
+    return { type: 'command', time: this.now, command };
+  }
+
+  #answer(at: number): void {
+    const ticket = this.#asked.get(at);
+    if (ticket !== undefined) ticket.outcome = this.truth.outcome(at);
+  }
+
+  #toReplica(effect: Extract<Effect, { replica: ReplicaId }>): void {
+    if (effect.type === 'start') return this.#start(effect.replica, effect.variant);
+    const replica = this.replicas.get(effect.replica);
+    if (replica === undefined) return;
+    switch (effect.type) {
+      case 'stop':
+        this.replicas.delete(replica.id);
+        return;
+      case 'suspend':
+      case 'resume':
+        replica.suspended = effect.type === 'suspend';
+        return;
+      case 'execute': {
+        const { index, time, tickFrom } = effect;
+        const { kind } = this.disk.entries.get(index) ?? { kind: 'command' };
+        return replica.send(this.now, { type: 'execute', job: { index, kind, time, tickFrom } });
+      }
+      case 'apply': {
+        const updates = this.#updates(effect.from, effect.through);
+        return replica.send(this.now, { type: 'apply', updates, through: effect.through });
+      }
+      case 'import': {
+        const { index, state } = this.disk.checkpoint;
+        assert(index <= effect.through, 'an import is never older than the checkpoint');
+        const updates = this.disk.between(index + 1, effect.through);
+        const through = effect.through;
+        return replica.send(this.now, { type: 'import', state: updates.at(-1)?.to ?? state, through });
+      }
+      case 'digest':
+        return replica.send(this.now, { type: 'digest' });
+      case 'export':
+        return replica.send(this.now, { type: 'export' });
+    }
+  }
+
+  #start(id: ReplicaId, variant: number): void {
+    this.disk.write({ type: 'next-replica', number: Number(id.slice(1)) + 1 });
+    const sound: Behaviour = { startMs: 20, workMs: 0, failsToStart: false, hung: false, lie: null };
+    const replica = new Replica(id, variant, { ...sound, ...this.options.behaviour?.(id, variant) });
+    this.replicas.set(id, replica);
+    const time = this.disk.entries.get(0)?.entry.time ?? 0;
+    replica.send(this.now, { type: 'start', job: { index: 0, kind: 'start', time, tickFrom: 0 } });
+  }
+
+  #updates(from: number, through: number): Update[] {
+    if (from <= this.#trimmed) return this.disk.between(from, through);
+    return [...this.#memory].filter(([at]) => at >= from && at <= through).map(([, update]) => update);
+  }
+
+  /** Lets time pass, in steps of the clock. */
+  run(ms: number): void {
+    for (const end = this.now + ms; this.now < end;) {
+      this.now += CLOCK_MS;
+      this.#order();
+      this.#work();
+      if (!this.diskStuck) this.sync();
+      if (this.now % TICK_MS < CLOCK_MS && !this.#tickUnderWay) {
+        this.#tickUnderWay = true;
+        this.#append({ entry: { type: 'tick', time: this.now }, kind: 'tick' }, null);
+      }
+      this.tell({ type: 'clock' });
+    }
+  }
+
+  /** Until `done`; fails when that takes longer than `ms`. */
+  until(what: string, done: () => boolean, ms = 10_000): void {
+    for (const end = this.now + ms; !done(); this.run(CLOCK_MS))
+      assert(
+        this.now < end,
+        `${what}: ${JSON.stringify({ view: this.core.view(), incidents: this.incidents })}`,
+      );
+  }
+
+  #work(): void {
+    const random = this.options.random ?? ((): number => 0);
+    for (let progress = true; progress;) {
+      progress = false;
+      const order = [...this.replicas.values()];
+      for (let from = Math.floor(random() * order.length), i = 0; i < order.length; i++) {
+        const events = order[(from + i) % order.length]?.work(this.now) ?? null;
+        if (events === null) continue;
+        progress = true;
+        for (const event of events) this.tell(event);
+      }
+    }
+  }
+
+  /** Makes durable what was written so far. */
+  sync(): void {
+    this.disk.flush();
+    const { last } = this.disk;
+    if (last > this.#durableTold) this.tell({ type: 'durable', index: toIndex((this.#durableTold = last)) });
+    const done = this.#checkpointing;
+    this.#checkpointing = [];
+    for (const at of done) this.tell({ type: 'checkpointed', index: toIndex(at) });
+  }
+
+  crash(id: ReplicaId): void {
+    for (const event of this.replicas.get(id)?.crash() ?? []) this.tell(event);
+  }
+
+  /** f+1 active and f+1 suspended replicas, and no suspicion. */
+  get whole(): boolean {
+    const { replicas, suspicion } = this.core.view();
+    const count = (state: string): number => replicas.filter((replica) => replica.state === state).length;
+    const { faults } = this.options;
+    return !suspicion && count('running') === faults + 1 && count('suspended') === faults + 1;
+  }
+
+  get answered(): boolean {
+    return this.tickets.every(({ outcome }) => outcome !== null);
+  }
+
+  /** Replicas in the group's order. */
+  role(role: 'active' | 'passive'): Replica[] {
+    const found: Replica[] = [];
+    for (const member of this.core.group.members()) {
+      const replica = this.replicas.get(member.replica);
+      if (member.role === role && replica !== undefined) found.push(replica);
+    }
+    return found;
+  }
+
+  /** What is still held for entries that are long answered; nothing, when all is quiet. */
+  get leftovers(): string[] {
+    return this.#checks.leftovers;
+  }
+
+  get durableTold(): number {
+    return this.#durableTold;
+  }
+}
