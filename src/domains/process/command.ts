@@ -10,7 +10,8 @@ export interface Command {
   readonly channelArguments?: readonly string[];
 }
 
-const FILES_MAX = 4096;
+/** Many, because services leave closing to their garbage collector; a lower limit of the host stays. */
+const FILES_MAX = 65_536;
 const FILE_BYTES_MAX = 16 * 1024 ** 3;
 /**
  * What a process maps but does not use, stacks and the reserve of allocators: 570 MiB in a Node that just started.
@@ -24,7 +25,7 @@ const THREADS_SPARE = 64;
 /** `-u` in bash, `-p` in dash and busybox. A limit that the host has set lower stays. */
 const SCRIPT = [
   'ulimit -c 0',
-  'ulimit -n "$1"',
+  'ulimit -n "$1" || ulimit -n "$(ulimit -H -n)"',
   'ulimit -f "$2"',
   'ulimit -d "$3"',
   '[ "$4" = - ] || ulimit -u "$4" || ulimit -p "$4"',

@@ -23,6 +23,9 @@ const BACKLOG_FRAMES = 1000;
 /** While a statement of the service prevents that, the next attempt is after as many frames again, at most these. */
 const BACKLOG_STEP_FRAMES = 16_000;
 
+/** Captures without a change after which the file is looked at all the same: two system calls, as much as the rest. */
+const UNCHECKED_CAPTURES = 16;
+
 /** Fills the buffer with the next page of an archive. */
 type NextPage = (target: Buffer) => void;
 
@@ -46,6 +49,7 @@ export class Database {
   #next: Buffer = Buffer.alloc(0);
   #applied = false;
   #backlogMax: number = BACKLOG_FRAMES;
+  #unchecked = 0;
 
   /** Creates the file in place of what is there: an empty database, or one of the archive, from `nextPage`. */
   constructor(path: string, base: ArchivedFile, nextPage: NextPage) {
@@ -77,22 +81,27 @@ export class Database {
   /** Appends the change since the last capture; false, and nothing appended, when there is none. */
   capture(writer: ByteWriter): boolean {
     const { wal } = this.#opened();
-    this.#files.assertSame();
     const first = this.pages.pageCount === 0;
-    if (!first && !wal.changed()) return false;
+    const changed = first || wal.changed();
+    // While we hold our lock the service cannot leave WAL mode; only replacing the file is left to be noticed.
+    if (changed || ++this.#unchecked === UNCHECKED_CAPTURES) {
+      this.#unchecked = 0;
+      this.#files.assertSame();
+    }
+    if (!changed) return false;
     assert(!this.#applied, 'an entry was executed on top of updates that are not flushed');
     this.#files.assertLog();
     const filePages = Math.floor(this.#files.length() / this.#pageSize);
     const scan = wal.scan(first ? filePages : this.pages.pageCount);
     this.#assertGrownPagesWritten(scan);
     const mark = writer.length;
-    const changed = first ? this.#writeFirst(writer, scan) : this.#writeChanges(writer, scan);
+    const written = first ? this.#writeFirst(writer, scan) : this.#writeChanges(writer, scan);
     wal.advance(scan);
     if (first) this.pages.settle(Math.min(filePages, scan.pageCountMin));
     this.pages.resize(scan.pageCount);
-    if (!changed) writer.truncate(mark);
+    if (!written) writer.truncate(mark);
     if (wal.backlog >= this.#backlogMax) this.#backfill();
-    return changed;
+    return written;
   }
 
   /** Remembers the update of another replica until `flush`. */
