@@ -37,7 +37,7 @@ export interface Config {
 }
 
 export interface Limits {
-  /** Resident memory of one replica. Default 1 GiB. */
+  /** Resident memory of one replica. Default 2 GiB. */
   memoryBytes?: number;
   /** Processes of one replica. Default 256. */
   processes?: number;
@@ -81,7 +81,7 @@ export interface Settings {
 const FAULTS_MAX = 4;
 
 const DEFAULT_LIMITS: Required<Limits> = {
-  memoryBytes: 1024 ** 3,
+  memoryBytes: 2 * 1024 ** 3,
   processes: 256,
   bodyBytes: 1024 ** 2,
   replyBytes: 8 * 1024 ** 2,

@@ -53,20 +53,46 @@ function open(): DatabaseSync | null {
   }
 }
 
+/** Rows removed with one batch: truncating all at once would hold up what comes behind it. */
+const CUT_ROWS = 256;
+
+/** The removal of a table's oldest rows, a few at a time; entry 0 stays. */
+class Truncation {
+  readonly #remove;
+  readonly #oldest;
+  /** Rows up to here are to go. */
+  through = 0;
+  #done = 0;
+
+  constructor(db: DatabaseSync, table: 'entries' | 'updates') {
+    this.#remove = db.prepare(`delete from ${table} where idx > 0 and idx <= ?`);
+    this.#oldest = db.prepare(`select min(idx) as oldest from ${table} where idx > 0`);
+  }
+
+  cut(): void {
+    if (this.#done >= this.through) return;
+    const oldest = Number(this.#oldest.get()?.['oldest'] ?? this.through);
+    this.#done = Math.min(this.through, Math.max(this.#done, oldest - 1) + CUT_ROWS);
+    this.#remove.run(this.#done);
+  }
+}
+
 class StoreThread {
   readonly #db: DatabaseSync;
   readonly #fact;
+  readonly #entries: Truncation;
+  readonly #updates: Truncation;
   readonly #carryOut: Record<number, (record: StoreRecord) => void>;
 
   constructor(db: DatabaseSync) {
     this.#db = db;
+    this.#entries = new Truncation(db, 'entries');
+    this.#updates = new Truncation(db, 'updates');
     this.#fact = db.prepare('insert or replace into facts values (?, ?)');
     const entry = db.prepare('insert into entries values (?, ?)');
     const update = db.prepare('insert or replace into updates values (?, ?)');
     const reply = db.prepare('update replies set bytes = ? where idx = ?');
     const key = db.prepare('insert or ignore into replies values (?, ?, ?, null)');
-    const truncateOrder = db.prepare('delete from entries where idx > 0 and idx <= ?');
-    const truncateUpdates = db.prepare('delete from updates where idx <= ?');
     const forgetReply = db.prepare('delete from replies where idx = ?');
     this.#carryOut = {
       [RECORD.entry]: ({ index, bytes }) => {
@@ -78,14 +104,22 @@ class StoreThread {
       [RECORD.reply]: ({ index, bytes }) => reply.run(bytes, index),
       [RECORD.decided]: ({ index }) => this.#fact.run('decided', String(index)),
       [RECORD.truncateOrder]: ({ index, bytes }) => {
-        truncateOrder.run(index);
+        this.#entries.through = index;
         this.#fact.run('order', Buffer.from(bytes).toString());
       },
-      [RECORD.truncateUpdates]: ({ index }) => truncateUpdates.run(index),
+      [RECORD.truncateUpdates]: ({ index }) => {
+        this.#updates.through = index;
+      },
       [RECORD.forgetReply]: ({ index }) => forgetReply.run(index),
       [RECORD.checkpoint]: ({ bytes }) => this.#fact.run('checkpoint', Buffer.from(bytes).toString()),
       [RECORD.nextReplica]: ({ index }) => this.#fact.run('nextReplica', String(index)),
     };
+  }
+
+  /** Lets go of some of what is not needed any more. */
+  #truncate(): void {
+    this.#entries.cut();
+    this.#updates.cut();
   }
 
   #read(name: string): string | null {
@@ -106,8 +140,8 @@ class StoreThread {
       checkpoint: JSON.parse(this.#read('checkpoint') ?? 'null') as Recovery['checkpoint'],
     };
     const entries = this.#db
-      .prepare('select idx, bytes from entries order by idx')
-      .all()
+      .prepare('select idx, bytes from entries where idx = 0 or idx >= ? order by idx')
+      .all(order.first)
       .map((row) => ({ index: Number(row['idx']), bytes: row['bytes'] as Uint8Array }));
     const keys = this.#db
       .prepare('select idx, key, fingerprint from replies where idx < ? order by idx')
@@ -125,6 +159,7 @@ class StoreThread {
       case 'batch':
         this.#db.exec('begin');
         for (const record of unpackBatch(request.batch)) this.#carryOut[record.kind]?.(record);
+        this.#truncate();
         this.#db.exec('commit');
         return answer({ type: 'durable' });
       case 'updates': {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { SpareError } from '../errors.ts';
 import { encodeBare, encodeRequestEntry } from '../wire/entry.ts';
@@ -124,6 +125,29 @@ test('P2: truncating keeps entry 0, what comes after, and where the order goes o
   assert.deepEqual(again.opened.keys, [{ index: 1, key: 'k', fingerprint: 'f' }]);
   assert.deepEqual(await again.store.updates(0, 9), [Buffer.from('two')]);
   await again.store.close();
+});
+
+test('P7: a long order is let go a little with every batch, and is never taken up again', async () => {
+  using folder = new Folder();
+  const count = 3000;
+  const { store } = await Store.open(folder.file, SERVICE);
+  for (let index = 0; index < count; index++) store.writeEntry(index, encodeBare('tick', index, SEED));
+  const facts = Buffer.from(JSON.stringify({ first: count - 1, timeMs: 5, tickMs: 4 }));
+  store.write(RECORD.truncateOrder, count - 2, facts);
+  await store.close();
+  const next = await Store.open(folder.file, SERVICE);
+  assert.deepEqual(
+    next.opened.entries.map(({ index }) => index),
+    [0, count - 1],
+  );
+  next.store.write(RECORD.truncateOrder, count - 2, facts);
+  for (let i = 0; i < 20; i++) {
+    next.store.writeDecided(i);
+    await next.store.updates(0, 0);
+  }
+  await next.store.close();
+  using db = new DatabaseSync(folder.file);
+  assert.equal(db.prepare('select count(*) as n from entries').get()?.['n'], 2);
 });
 
 test('a second manager, another service, and what is no store are refused', async () => {
