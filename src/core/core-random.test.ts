@@ -39,7 +39,7 @@ function requestKind(random: Random): Kind {
   const dice = random();
   if (dice < 0.6) return 'write';
   if (dice < 0.985) return 'read';
-  return pick(random, ['poison', 'hang', 'random'] as const) ?? 'read';
+  return pick(random, ['poison', 'flood', 'hang', 'random'] as const) ?? 'read';
 }
 
 function request(random: Random, world: World): void {

@@ -4,7 +4,19 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { active, EACH, effects, named, recovers, requests, settled, whole } from './testing/scenario.ts';
+import { index as toIndex } from './ids.ts';
+import {
+  active,
+  EACH,
+  effects,
+  named,
+  passive,
+  recovers,
+  refreshEvery,
+  requests,
+  settled,
+  whole,
+} from './testing/scenario.ts';
 import type { World } from './testing/world.ts';
 
 /** Targets of all skips, and why. */
@@ -91,6 +103,82 @@ for (const faults of EACH) {
     assert.deepEqual(skips(world), [`${hang.index} timeout`]);
     assert.ok(world.incidents.every(({ kind, index }) => kind === 'late' && index === hang.index));
     assert.equal(world.incidents.length, faults + 1, 'the suspended ones never got it');
+  });
+
+  void test(`P5: ${f}, after a request that stopped everyone the group is back as soon as clean ones are up`, () => {
+    const world = whole(faults);
+    const before = world.now;
+    world.request('hang');
+    requests(world, 5);
+    settled(world);
+    assert.ok(world.now - before < 2000 + 500, `${world.now - before} ms`);
+  });
+
+  void test(`P5: ${f}, a request that makes everyone break the rules is poison, too`, () => {
+    const world = whole(faults);
+    const flood = world.request('flood');
+    requests(world, 5);
+    recovers(world);
+    assert.equal(flood.outcome, 'skipped poison');
+    assert.ok(world.incidents.every(({ kind }) => kind === 'protocol'));
+  });
+
+  for (const more of [0, 1]) {
+    void test(`P5: ${f}, f${more === 0 ? '' : '+1'} crashes at the same entry are ${more === 0 ? 'no ' : ''}poison`, () => {
+      const world = whole(faults, { behaviour: () => ({ workMs: 40 }) });
+      const [ticket, next] = [world.request(), world.request()];
+      world.run(20);
+      for (let i = 0; i < faults + more; i++) world.crash(active(world).id);
+      settled(world);
+      assert.equal(ticket.outcome?.split(' ')[0], more === 0 ? 'reply' : 'skipped');
+      assert.ok(next.outcome?.startsWith('reply '));
+    });
+  }
+
+  void test(`P5: ${f}, a crash in what a restore made void is blamed on no entry`, () => {
+    const world = whole(faults, { behaviour: () => ({ workMs: 40 }) });
+    const odd = world.request('random');
+    requests(world, 4);
+    world.until('it is skipped', () => skips(world).length > 0);
+    for (const replica of world.role('active').slice(0, faults + 1)) world.crash(replica.id);
+    recovers(world);
+    assert.deepEqual(skips(world), [`${odd.index} no-agreement`]);
+  });
+
+  void test(`P5: ${f}, 2f+1 that do not agree are enough: nobody waits for one that does not wake`, () => {
+    const world = whole(faults);
+    passive(world).behaviour.hung = true;
+    const odd = world.request('random');
+    world.run(100);
+    assert.equal(odd.outcome, 'skipped no-agreement');
+    recovers(world);
+  });
+
+  void test(`P2 P5: ${f}, an entry that is skipped twice is skipped once, for the first reason`, () => {
+    const world = whole(faults);
+    for (const replica of world.role('active')) replica.behaviour.workMs = 100;
+    world.request();
+    const second = world.request();
+    world.trace = [];
+    for (const reason of ['poison', 'timeout'] as const) {
+      world.command({ type: 'skip', index: toIndex(second.index), reason });
+    }
+    assert.equal(effects(world, 'import').length, faults + 1, 'restored once');
+    settled(world);
+    assert.equal(second.outcome, 'skipped poison');
+  });
+
+  void test(`P7: ${f}, a mark that was skipped is asked for again`, () => {
+    const world = whole(faults, { core: refreshEvery(8) });
+    requests(world, 12);
+    world.until('a mark is ordered', () => effects(world, 'append-mark').length > 0);
+    for (const replica of world.role('active')) replica.behaviour.hung = true;
+    recovers(world);
+    assert.ok(skips(world).some((skip) => skip.endsWith('timeout')));
+    requests(world, 12);
+    world.run(100);
+    assert.ok(effects(world, 'append-mark').length >= 2);
+    recovers(world);
   });
 
   void test(`P5: ${f}, a request that stops everyone behind one that cannot be agreed on: nothing else is skipped`, () => {

@@ -4,7 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { active, EACH, effects, named, recovers, requests, whole } from './testing/scenario.ts';
+import { active, EACH, effects, named, recovers, requests, settled, whole } from './testing/scenario.ts';
+import type { Behaviour } from './testing/replica.ts';
 import { World } from './testing/world.ts';
 
 for (const faults of EACH) {
@@ -33,19 +34,48 @@ for (const faults of EACH) {
     assert.equal(world.halted, 'start-differs');
   });
 
-  void test(`P5: ${f}, when fewer than f+1 are left that agree on the start, it is given up, not waited for ever`, () => {
-    // Every second one comes up, so that there are never f+1 failures in a row.
-    const fails = (id: string): boolean =>
-      number(id) >= size || number(id) % 2 === 0 || number(id) > 2 * faults - 2;
+  // In the order in which they come up: never f+1 failures in a row, but fewer than f+1 successes.
+  const comeUp = ['', '', 'FFSFFS', 'FFSFFSFS'][faults] ?? '';
+  if (comeUp !== '') {
+    void test(`P5: ${f}, when too few are left to agree on the start, it is given up, not waited for ever`, () => {
+      const behaviour = (id: string): Partial<Behaviour> => ({
+        failsToStart: comeUp[number(id)] === 'F',
+        startMs: number(id) < size ? 20 + 20 * number(id) : 2900,
+      });
+      const world = new World({ faults, behaviour });
+      world.until('it is given up', () => world.halted !== null, 2000);
+      assert.equal(world.halted, 'start-failed');
+    });
+  }
+
+  void test(`P5: ${f}, failed starts between good ones are no reason to give up`, () => {
+    // f+1 fail, never one after another.
+    const behaviour = (id: string): Partial<Behaviour> => ({
+      failsToStart: number(id) < size && number(id) % 2 === 0,
+      startMs: 20 + 20 * (number(id) % size),
+    });
+    const world = whole(faults, { behaviour });
+    recovers(world);
+    assert.equal(world.halted, null);
+  });
+
+  void test(`P1: ${f}, a replacement has no say on the start: only who began with it has`, () => {
+    const slow = (id: string): boolean => number(id) > faults && number(id) < size;
     const world = new World({
       faults,
-      behaviour: (id) => ({
-        failsToStart: fails(id),
-        startMs: number(id) < size ? 20 + 10 * number(id) : 9000,
-      }),
+      behaviour: (id) => ({ failsToStart: id === 'r0', startMs: slow(id) ? 900 : 20 }),
     });
-    world.until('it is given up', () => world.halted !== null, 5000);
-    assert.equal(world.halted, 'start-failed');
+    settled(world);
+    assert.equal(world.halted, null);
+  });
+
+  void test(`P5: ${f}, an active one that comes up late wakes nobody`, () => {
+    const world = new World({ faults, behaviour: (id) => ({ startMs: id === 'r0' ? 900 : 20 }) });
+    world.run(200);
+    requests(world, 3);
+    settled(world);
+    assert.equal(effects(world, 'resume').length, 0);
+    assert.deepEqual(named(world), []);
   });
 
   void test(`P6: ${f}, one whose start writes something else is named and replaced`, () => {
@@ -94,15 +124,24 @@ for (const faults of EACH) {
   });
 
   void test(`P7: ${f}, those that start but never get ready are tried ever more seldom, too`, () => {
-    const world = whole(faults);
+    let failsToFill = false;
+    const world = whole(faults, { behaviour: () => ({ failsToFill }) });
+    failsToFill = true;
     world.crash(active(world).id);
     const before = effects(world, 'start').length;
-    for (const end = world.now + 60_000; world.now < end; world.run(10)) {
-      for (const { id, phase } of world.core.replicas.all()) if (phase === 'joining') world.crash(id);
-    }
+    world.run(120_000);
     const tries = effects(world, 'start').length - before;
-    assert.ok(tries < 16 * (faults + 1), `${tries} starts in a minute`);
+    assert.ok(tries >= 5 && tries < 16 * (faults + 1), `${tries} starts in two minutes`);
+    failsToFill = false;
+    world.run(31_000);
     recovers(world);
+    // What was before is forgotten: one failure is no reason to wait long.
+    const broken = active(world);
+    failsToFill = true;
+    world.crash(broken.id);
+    world.run(100);
+    failsToFill = false;
+    world.until('whole', () => world.whole, 3000);
   });
 
   void test(`P6: ${f}, a replacement is of the variant with the fewest faults`, () => {

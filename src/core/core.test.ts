@@ -17,6 +17,7 @@ import {
   passive,
   recovers,
   requests,
+  settled,
   whole,
 } from './testing/scenario.ts';
 
@@ -195,5 +196,72 @@ for (const faults of EACH) {
     recovers(world);
     assert.deepEqual(named(world), blame([slow, 'late']));
     assert.ok(world.now < 8000, 'not the 6 s and more that it would take');
+  });
+
+  void test(`P5: ${f}, differing votes wake the group at once, not at the next stroke of the clock`, () => {
+    const world = whole(faults);
+    active(world).behaviour.lie = 'reply';
+    const ticket = world.request();
+    world.run(10);
+    assert.ok(ticket.outcome?.startsWith('reply '));
+  });
+
+  void test(`P1 P6: ${f}, what a replica says after it was named does not count, while it is still a member`, () => {
+    const world = whole(faults, { appendMs: () => 70, behaviour: () => ({ workMs: 30 }) });
+    const liar = active(world);
+    liar.behaviour.lie = 'reply';
+    requests(world, 8);
+    world.run(110);
+    liar.behaviour.lie = null;
+    world.until('it is named', () => world.incidents.length > 0);
+    assert.notEqual(world.core.group.get(liar.id), undefined, 'it is still a member');
+    recovers(world);
+    assert.deepEqual(named(world), blame([liar, 'reply']));
+  });
+
+  void test(`P5: ${f}, a replica that hangs in what was restored does not stay: one that works does`, () => {
+    let startMs = 20;
+    const world = whole(faults, { behaviour: () => ({ startMs }) });
+    startMs = 2500;
+    for (const replica of world.role('passive')) replica.behaviour.workMs = 50;
+    const hung = active(world);
+    world.request('random');
+    world.run(10);
+    assert.notEqual(world.core.group.suspicion, null);
+    world.request();
+    hung.behaviour.hung = true;
+    world.until('answered', () => world.answered, 1500);
+    recovers(world);
+    assert.deepEqual(named(world), blame([hung, 'late']));
+  });
+
+  void test(`P5: ${f}, when fewer than f+1 are left, clean ones are started at once`, () => {
+    const world = whole(faults);
+    requests(world, 3);
+    settled(world);
+    for (const id of [...world.replicas.keys()].slice(faults)) world.crash(id);
+    world.run(100);
+    assert.ok(world.core.replicas.count('running') > faults);
+    recovers(world);
+  });
+
+  void test(`P5 P7: ${f}, a jump of the clock makes no loop of useless commands`, () => {
+    const world = whole(faults);
+    // All woken ones look silent while the slow vote decides the entry.
+    active(world).behaviour.workMs = 230;
+    requests(world, 3);
+    world.until('all are woken', () => world.core.group.suspicion !== null);
+    world.now += 5000;
+    recovers(world);
+  });
+
+  void test(`P5: ${f}, the deadline follows how slow a vote is, not how long the queue before it`, () => {
+    const deadline = { floorMs: 10, ceilingMs: 1000, factor: 2 };
+    const world = whole(faults, { core: { deadline } });
+    active(world).behaviour.workMs = 20;
+    requests(world, 80);
+    settled(world);
+    assert.ok(world.core.deadline.ms <= 60, `${world.core.deadline.ms} ms`);
+    assert.deepEqual(named(world), []);
   });
 }

@@ -291,7 +291,6 @@ export class Core {
     const local = this.replicas.get(replica);
     if (local === undefined) return;
     this.fault(now, local, kind, executingNow(local) ?? this.order.decided);
-    this.#continueRefresh(now);
   }
 
   /** Writes up a fault and removes its replica; once. */

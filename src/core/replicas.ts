@@ -26,6 +26,7 @@ export class Replicas {
   #nextNumber: number;
   /** Failed starts in a row. */
   #failedStarts = 0;
+  #retryMs = START_RETRY_MS;
   #startNotBefore = 0;
   #everReady = false;
   #halted = false;
@@ -111,13 +112,17 @@ export class Replicas {
     local.phase = 'started';
     local.since = now;
     if (this.#core.order.decided >= 0) this.#fill(now, local);
-    else this.#failedStarts = 0;
+    else this.#startsWork();
   }
 
-  /** Entry 0 is decided: who agreed has its state already; who has not voted gets it, whatever its start writes. */
+  #startsWork(): void {
+    this.#failedStarts = 0;
+    this.#retryMs = START_RETRY_MS;
+  }
+
+  /** Entry 0 is decided: who agreed has its state already. */
   startDecided(now: number, slot: Slot): void {
     for (const local of this.#locals.values()) {
-      if (local.phase === 'starting') voidResults(local);
       if (local.phase !== 'started' || local.faulty) continue;
       const vote = slot.votes.get(local.id);
       if (vote !== undefined && slot.decision !== null && sameVote(vote, slot.decision)) {
@@ -151,7 +156,7 @@ export class Replicas {
 
   #place(now: number, local: Local): void {
     if (local.faulty) return;
-    this.#failedStarts = 0;
+    this.#startsWork();
     if (this.#core.group.get(local.id)?.role === 'active') this.#execute(now, local);
     else this.#suspend(local);
   }
@@ -274,8 +279,11 @@ export class Replicas {
     this.#faultsOfVariant[local.variant] = seen + 1;
     if (local.phase !== 'starting' && local.phase !== 'started' && local.phase !== 'joining') return;
     this.#failedStarts++;
-    const delay = Math.min(START_RETRY_MAX_MS, START_RETRY_MS * 2 ** this.#failedStarts);
-    this.#startNotBefore = now + delay;
+    // Those that failed together count once.
+    if (now >= this.#startNotBefore) {
+      this.#retryMs = Math.min(START_RETRY_MAX_MS, 2 * this.#retryMs);
+      this.#startNotBefore = now + this.#retryMs;
+    }
     if (!this.#everReady && this.#failedStarts > this.#core.options.faults) this.halt('start-failed');
   }
 
@@ -289,7 +297,12 @@ export class Replicas {
     const { group, quorum } = this.#core;
     if (this.#halted || now < this.#startNotBefore) return;
     let present = 0;
-    for (const local of this.#locals.values()) if (!local.faulty) present++;
+    let starting = 0;
+    for (const local of this.#locals.values()) {
+      if (local.faulty) continue;
+      present++;
+      if (STATE_OF[local.phase] === 'starting') starting++;
+    }
     const alone = present < quorum;
     if (
       group.suspicion !== null &&
@@ -298,7 +311,11 @@ export class Replicas {
     ) {
       return;
     }
-    for (; present < 2 * quorum; present++) this.#start(now, this.#newId(), this.#leastFaulty());
+    // While enough are there to answer, starts take turns: each one costs those that answer a good deal.
+    const most = alone ? 2 * quorum : this.#core.options.faults;
+    for (; present < 2 * quorum && starting < most; present++, starting++) {
+      this.#start(now, this.#newId(), this.#leastFaulty());
+    }
   }
 
   #leastFaulty(): number {

@@ -8,8 +8,7 @@
  *     vote alone says nothing about the others, for it can be a quick lie.
  * U3. An entry is skipped when 2f+1 replicas voted without f+1 agreeing, when f+1 replicas went down while they
  *     executed it, or when f+1 replicas took longer for it than a request may take.
- * U4. A suspicion is over once everything up to it is decided, nothing new is in dispute, and f+1 replicas have
- *     caught up: the quickest stay.
+ * U4. A suspicion is over once everything up to it is decided and f+1 replicas have caught up: these stay.
  */
 import type { Core } from './core.ts';
 import type { Index, ReplicaId } from './ids.ts';
@@ -103,15 +102,13 @@ function watchPhases(core: Core, now: number): void {
 
 function settle(core: Core, now: number): void {
   const { suspicion } = core.group;
-  const { decided, next } = core.order;
-  if (suspicion === null || decided < suspicion || (next !== undefined && conflicting(next.votes))) return;
-  const stay: { readonly replica: ReplicaId; readonly reached: number }[] = [];
+  if (suspicion === null || core.order.decided < suspicion) return;
+  const stay: ReplicaId[] = [];
   for (const { replica } of core.group.active()) {
     const local = core.replicas.get(replica);
     if (local === undefined || local.faulty || local.phase !== 'executing') continue;
     const owed = oldestOwed(local);
-    if (owed === null) stay.push({ replica, reached: Infinity });
-    else if (owed > suspicion && !restoring(local)) stay.push({ replica, reached: owed });
+    if (owed === null || (owed > suspicion && !restoring(local))) stay.push(replica);
     else if (!local.woken) {
       // One that was active all along is not just left behind: it catches up, or it is late.
       const slot = core.order.slot(owed);
@@ -119,7 +116,5 @@ function settle(core: Core, now: number): void {
       core.fault(now, local, 'late', owed);
     }
   }
-  if (stay.length < core.quorum) return;
-  stay.sort((a, b) => b.reached - a.reached);
-  core.propose({ type: 'settle', active: stay.slice(0, core.quorum).map(({ replica }) => replica) });
+  if (stay.length >= core.quorum) core.propose({ type: 'settle', active: stay.slice(0, core.quorum) });
 }

@@ -1,7 +1,8 @@
 /**
  * Test support: what must hold after every step, whatever happens.
  *
- * P1. A reply is what f+1 different replicas voted for, and what a single correct server would have said.
+ * P1. A reply is what f+1 different members voted for, none of them named as faulty before, and what a single
+ *     correct server would have said.
  * P2. What was answered stays so, also after everything was killed.
  * P3. Entries are recorded and answered in order, once, and only when durable.
  * P4. A replica that never executed holds the verified state of a prefix of the order.
@@ -23,6 +24,7 @@ export class Checks {
   /** What clients were told, in all runs. */
   readonly #told: Map<number, string>;
   readonly #started = new Set<ReplicaId>();
+  readonly #named = new Set<ReplicaId>();
   readonly #votes = new Map<number, Map<ReplicaId, string>>();
   readonly #exports = new Map<number, Map<ReplicaId, Digest>>();
   readonly #exporting = new Map<ReplicaId, number>();
@@ -32,6 +34,7 @@ export class Checks {
   #recorded: number;
   #answered: number;
   #checkpointed = -1;
+  #refreshed = -1;
 
   constructor(world: World, before: Checks | null = null) {
     this.#world = world;
@@ -53,11 +56,14 @@ export class Checks {
         return;
       }
       case 'vote': {
+        const member = this.#world.core.group.get(event.replica) !== undefined;
+        if (!member || this.#named.has(event.replica)) return;
         const votes = this.#votes.get(event.index) ?? new Map<ReplicaId, string>();
         this.#votes.set(event.index, votes.set(event.replica, `${event.vote.reply} ${event.vote.update}`));
         return;
       }
       case 'exported': {
+        if (this.#named.has(event.replica)) return;
         const at = this.#exporting.get(event.replica) ?? -1;
         const exports = this.#exports.get(at) ?? new Map<ReplicaId, Digest>();
         this.#exports.set(at, exports.set(event.replica, event.digest));
@@ -73,6 +79,17 @@ export class Checks {
   effect(effect: Effect): void {
     // oxlint-disable-next-line typescript/switch-exhaustiveness-check -- only some promise something
     switch (effect.type) {
+      case 'incident':
+        assert(!this.#named.has(effect.fault.replica), 'P6: a replica is named once');
+        this.#named.add(effect.fault.replica);
+        for (const [at, votes] of this.#votes)
+          if (at > this.#world.core.order.decided) votes.delete(effect.fault.replica);
+        return;
+      case 'append-mark':
+        return assert(this.#world.core.group.suspicion === null, 'no refresh during a suspicion');
+      case 'refreshed':
+        this.#refreshed = effect.through;
+        return;
       case 'record':
         return this.#record(effect);
       case 'answer':
@@ -88,6 +105,7 @@ export class Checks {
       case 'apply':
         assert(effect.from === this.#at(effect.replica) + 1, `E3: ${effect.replica} gets no gap`);
         assert(effect.through <= this.#world.core.order.decided, 'E3: only decided updates');
+        assert(effect.from > this.#refreshed, 'P7: nobody asks for updates that were let go from memory');
         return void this.#sent.set(effect.replica, effect.through);
       case 'import':
         assert(effect.through <= this.#world.core.order.decided, 'E3: only a decided state');
@@ -120,13 +138,14 @@ export class Checks {
     return votes.filter(matches).length > this.#world.options.faults;
   }
 
-  #record({ index, vote }: Of<'record'>): void {
+  #record({ index, vote, keyed }: Of<'record'>): void {
     assert(index > this.#recorded, 'P3: recorded in order');
     this.#recorded = index;
     const right = this.#world.truth.result(index);
     assert(right !== null, `entry ${index} is not to be executed`);
     assert(vote.reply === right.reply, `P1: entry ${index} has the right reply`);
     assert(vote.update === updateDigest(right.update), `P1: entry ${index} has the right update`);
+    assert(keyed === this.#world.truth.keyed(index), 'P2: the reply to a request with a key is kept');
     const text = `${vote.reply} ${vote.update}`;
     assert(
       this.#quorum(index, (cast) => cast === text),

@@ -12,6 +12,8 @@ export interface Behaviour {
   /** For one entry. */
   workMs: number;
   failsToStart: boolean;
+  /** Crashes when it gets a whole state. */
+  failsToFill: boolean;
   /** Answers nothing any more. */
   hung: boolean;
   /** What it says wrong. A lie in `update` is also wrong in its own state. */
@@ -68,10 +70,10 @@ export class Replica {
     return this.#carryOut(next.order);
   }
 
-  crash(): Event[] {
+  crash(kind: 'crash' | 'protocol' = 'crash'): Event[] {
     if (this.ended) return [];
     this.ended = true;
-    return [{ type: 'down', replica: this.id, kind: 'crash' }];
+    return [{ type: 'down', replica: this.id, kind }];
   }
 
   #carryOut(order: Order): Event[] {
@@ -89,6 +91,7 @@ export class Replica {
         this.at = order.through;
         return [];
       case 'import':
+        if (this.behaviour.failsToFill) return this.crash();
         this.state = order.state;
         this.at = order.through;
         return [];
@@ -105,6 +108,7 @@ export class Replica {
 
   #execute(job: Job): Event[] {
     if (job.kind === 'poison') return this.crash();
+    if (job.kind === 'flood') return this.crash('protocol');
     if (job.kind === 'hang') this.behaviour.hung = true;
     if (this.behaviour.hung) return [];
     const { lie } = this.behaviour;

@@ -7,8 +7,21 @@
 // oxlint-disable no-restricted-imports -- test support: outside of the pure core it may import from it
 import { digest, type Digest } from '../ids.ts';
 
-/** `read` changes nothing; `poison` kills and `hang` stops whoever executes it; `random` differs on each replica. */
-export type Kind = 'write' | 'read' | 'poison' | 'hang' | 'random' | 'start' | 'tick' | 'mark' | 'command';
+/**
+ * `read` changes nothing; `poison` kills whoever executes it, `flood` makes it send too much, `hang` stops it; `random`
+ * differs on each replica.
+ */
+export type Kind =
+  | 'write'
+  | 'read'
+  | 'poison'
+  | 'flood'
+  | 'hang'
+  | 'random'
+  | 'start'
+  | 'tick'
+  | 'mark'
+  | 'command';
 
 /** One entry as a replica gets it. */
 export interface Job {
@@ -59,6 +72,7 @@ export function execute(state: string, { index, kind, time, tickFrom }: Job, sal
       return { reply: digest(''), update: { from: state, to: changed }, state: changed };
     case 'write':
     case 'poison':
+    case 'flood':
     case 'hang':
     case 'random':
     case 'command':

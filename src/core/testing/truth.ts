@@ -42,7 +42,7 @@ export class Truth {
   }
 
   #skip(at: number, command: Command, decided: number): void {
-    if (command.type === 'skip' && command.index > decided)
+    if (command.type === 'skip' && command.index > decided && !this.#skips.has(command.index))
       this.#skips.set(command.index, { at, reason: command.reason });
   }
 
@@ -89,6 +89,11 @@ export class Truth {
 
   kind(index: number): string {
     return this.#lines[index]?.job.kind ?? 'nothing';
+  }
+
+  keyed(index: number): boolean {
+    const entry = this.#lines[index]?.entry;
+    return entry?.type === 'request' && entry.key !== null;
   }
 
   /** Entries after `last` were lost in a crash. */

@@ -5,7 +5,7 @@
 // oxlint-disable no-restricted-imports -- test support: outside of the pure core it may import from it
 import { Core, type CoreOptions } from '../core.ts';
 import type { Effect } from '../effect.ts';
-import type { Entry, Key } from '../entry.ts';
+import type { Command, Key } from '../entry.ts';
 import type { Event } from '../event.ts';
 import type { Fault } from '../fault.ts';
 import { assert, index as toIndex, managerId, type ReplicaId } from '../ids.ts';
@@ -34,6 +34,8 @@ export interface Ticket {
   outcome: string | null;
 }
 
+/** So many events without time passing are an endless loop. */
+const EVENTS_MAX = 20_000;
 const NEVER = 1e9;
 const NO_REFRESH = { entries: NEVER, bytes: NEVER, ageMs: NEVER, ordered: NEVER, checkpointBytes: NEVER };
 
@@ -61,6 +63,7 @@ export class World {
   #durableTold = -1;
   #checkpointing: number[] = [];
   #tickUnderWay = false;
+  #eventsNow = 0;
 
   constructor(options: WorldOptions) {
     this.options = options;
@@ -91,8 +94,9 @@ export class World {
     this.replicas.clear();
     this.#events = [];
     this.#appends = [];
-    // A client whose request survived is still asking, for the sake of the test.
-    for (const at of this.#asked.keys()) if (at > this.disk.last) this.#asked.delete(at);
+    // A client is still asking where the request survived and its result did not, so that the test sees the answer.
+    for (const at of this.#asked.keys())
+      if (at > this.disk.last || at <= this.disk.decided) this.#asked.delete(at);
     this.tickets = this.tickets.filter(({ index, outcome }) => outcome !== null || this.#asked.has(index));
     this.#memory = new Map();
     this.#checkpointing = [];
@@ -120,6 +124,11 @@ export class World {
     return ticket;
   }
 
+  /** Orders a command, as the core or another manager may have asked for it. */
+  command(command: Command): void {
+    this.#append({ entry: { type: 'command', time: this.now, command }, kind: 'command' }, null);
+  }
+
   #append(stored: Stored, ticket: Ticket | null): void {
     const wait = this.options.appendMs?.() ?? 0;
     const at = Math.max(this.now + wait, this.#appends.at(-1)?.at ?? 0);
@@ -145,6 +154,7 @@ export class World {
     if (this.#handling) return;
     this.#handling = true;
     for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
+      assert(++this.#eventsNow < EVENTS_MAX, 'P7: no endless loop');
       this.#checks.before(next);
       const effects = this.core.step(this.now, next);
       this.trace.push(...effects);
@@ -160,7 +170,7 @@ export class World {
   #carryOut(effect: Effect): void {
     switch (effect.type) {
       case 'append-command':
-        return this.#append({ entry: this.#entry(effect), kind: 'command' }, null);
+        return this.command(effect.command);
       case 'append-mark':
         return this.#append({ entry: { type: 'mark', time: this.now }, kind: 'mark' }, null);
       case 'answer':
@@ -202,10 +212,6 @@ export class World {
       case 'export':
         return this.#toReplica(effect);
     }
-  }
-
-  #entry({ command }: Extract<Effect, { type: 'append-command' }>): Entry {
-    return { type: 'command', time: this.now, command };
   }
 
   #answer(at: number): void {
@@ -250,7 +256,7 @@ export class World {
 
   #start(id: ReplicaId, variant: number): void {
     this.disk.write({ type: 'next-replica', number: Number(id.slice(1)) + 1 });
-    const sound: Behaviour = { startMs: 20, workMs: 0, failsToStart: false, hung: false, lie: null };
+    const sound = { startMs: 20, workMs: 0, failsToStart: false, failsToFill: false, hung: false, lie: null };
     const replica = new Replica(id, variant, { ...sound, ...this.options.behaviour?.(id, variant) });
     this.replicas.set(id, replica);
     const time = this.disk.entries.get(0)?.entry.time ?? 0;
@@ -266,6 +272,7 @@ export class World {
   run(ms: number): void {
     for (const end = this.now + ms; this.now < end;) {
       this.now += CLOCK_MS;
+      this.#eventsNow = 0;
       this.#order();
       this.#work();
       if (!this.diskStuck) this.sync();
