@@ -1,0 +1,106 @@
+/**
+ * HTTP between the agent and the service: one request, one reply, over one kept connection.
+ */
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Client, type Dispatcher } from 'undici';
+import { decodeRequest, encodeReply, encodeRequest } from '../wire/http.ts';
+import { endToEndHeaders, type HttpReply, type HttpRequest } from '../wire/http.ts';
+
+/** A reply of the agent's own, the same in every replica. */
+export function refusal(status: number, text: string): HttpReply {
+  return { status, headers: ['content-type', 'text/plain'], body: Buffer.from(text) };
+}
+
+export class Exchange {
+  readonly #client: Client;
+  readonly #replyBytesMax: number;
+
+  constructor(port: number, replyBytesMax: number) {
+    this.#replyBytesMax = replyBytesMax;
+    this.#client = new Client(`http://127.0.0.1:${port}`, {
+      pipelining: 1,
+      // The manager keeps the time: a request that takes too long ends the replica from outside.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      connect: { timeout: 0 },
+      // Reusing a connection that the service is about to close would lose a request; its own hint is heeded.
+      keepAliveTimeout: 1000,
+    });
+  }
+
+  /** Throws when the connection broke. */
+  ask(request: HttpRequest): Promise<HttpReply> {
+    const replyBytesMax = this.#replyBytesMax;
+    return new Promise((resolve, reject) => {
+      const chunks: Buffer[] = [];
+      let status = 0;
+      let headers: string[] = [];
+      let size = 0;
+      const handler: Dispatcher.DispatchHandler = {
+        onRequestStart: () => {},
+        onResponseStart: (controller, statusCode) => {
+          if (statusCode < 200) return;
+          status = statusCode;
+          const raw = (controller.rawHeaders as Buffer[]).map((part) => part.toString('latin1'));
+          headers = endToEndHeaders(raw, request.method === 'HEAD');
+        },
+        onResponseData: (controller, chunk) => {
+          size += chunk.length;
+          if (size > replyBytesMax) controller.abort(new Error('reply too large'));
+          else chunks.push(chunk);
+        },
+        onResponseEnd: () => {
+          const [only] = chunks;
+          const body = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
+          resolve({ status, headers, body });
+        },
+        onResponseError: (_controller, error) => {
+          if (size <= replyBytesMax) reject(error);
+          else resolve(refusal(502, `The service's reply is larger than ${replyBytesMax} bytes.\n`));
+        },
+      };
+      const { method, target, body } = request;
+      this.#client.dispatch(
+        {
+          method,
+          path: target,
+          headers: request.headers as string[],
+          body: body.length === 0 ? null : Buffer.from(body.buffer, body.byteOffset, body.length),
+        },
+        handler,
+      );
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#client.close();
+  }
+}
+
+/** Enough for the engine to have compiled what a request runs through. */
+const WARM_UP_REQUESTS = 100;
+
+/**
+ * Takes a few requests through all of this to a server of the agent's own. A replica that is woken is waited for, and
+ * would otherwise spend its first milliseconds on compiling.
+ */
+export async function warmUp(): Promise<void> {
+  const server = createServer((request, response) => {
+    request.resume();
+    request.once('end', () => response.end('{}'));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const exchange = new Exchange((server.address() as AddressInfo).port, 1024);
+  const request = encodeRequest({
+    method: 'POST',
+    target: '/',
+    headers: ['host', 'warm-up', 'content-type', 'application/json'],
+    body: Buffer.from('{}'),
+  });
+  for (let i = 0; i < WARM_UP_REQUESTS; i++) encodeReply(await exchange.ask(decodeRequest(request)));
+  await exchange.close();
+  server.close();
+}
