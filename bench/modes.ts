@@ -15,7 +15,8 @@ import { delimiter, dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { end, freePort, outputOf, startNode } from './processes.ts';
+import { freePort } from '../src/manager/port.ts';
+import { end, outputOf, startNode } from './processes.ts';
 import type { Service } from './services.ts';
 import { count, type Status, statusOf, untilStatus } from './status.ts';
 

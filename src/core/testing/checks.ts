@@ -9,7 +9,6 @@
  * G.  A replica that executed is never suspended again; at most f+1 execute while there is no suspicion.
  * E.  What `effect.ts` promises.
  */
-// oxlint-disable no-restricted-imports -- test support: outside of the pure core it may import from it
 import type { Effect } from '../effect.ts';
 import type { Event } from '../event.ts';
 import { assert, type Digest, type ReplicaId } from '../ids.ts';

@@ -1,7 +1,6 @@
 /**
  * Test support: what survives when everything is killed. A log of writes, of which a prefix is durable.
  */
-// oxlint-disable no-restricted-imports -- test support: outside of the pure core it may import from it
 import type { Entry } from '../entry.ts';
 import type { Kind, Update } from './service.ts';
 

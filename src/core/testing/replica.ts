@@ -2,7 +2,6 @@
  * Test support: a replica with its agent, as the core sees it: a queue of orders, worked off in order, and answers. What
  * it does wrong is scripted by setting the fields of `behaviour`, at any time.
  */
-// oxlint-disable no-restricted-imports -- test support: outside of the pure core it may import from it
 import { digest, index as toIndex, type ReplicaId } from '../ids.ts';
 import type { Event } from '../event.ts';
 import { execute, hash, type Job, type Update, UPDATE_BYTES, updateDigest } from './service.ts';

@@ -1,5 +1,4 @@
 /** Test support: the words that scenarios are written in. */
-// oxlint-disable no-restricted-imports -- test support: outside of the pure core it may import from it
 import type { Effect } from '../effect.ts';
 import type { FaultKind } from '../fault.ts';
 import { assert } from '../ids.ts';

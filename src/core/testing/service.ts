@@ -4,7 +4,6 @@
  * Its state is a running hash of what it executed, with the agreed clock in it: one entry too many, too few, twice, in
  * another order or at another time gives another state, and an update laid on the wrong state is noticed at once.
  */
-// oxlint-disable no-restricted-imports -- test support: outside of the pure core it may import from it
 import { digest, type Digest } from '../ids.ts';
 
 /**

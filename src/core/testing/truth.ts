@@ -2,7 +2,6 @@
  * Test support: what a single correct server would have answered, given the order. Works the order out by itself: time,
  * keys and skips; it knows nothing of votes.
  */
-// oxlint-disable no-restricted-imports -- test support: outside of the pure core it may import from it
 import type { Command, Entry } from '../entry.ts';
 import { execute, type Job, type Result } from './service.ts';
 import type { Stored } from './disk.ts';

@@ -2,7 +2,6 @@
  * Test support: a deterministic world around one real core. It orders what is appended, keeps what is recorded, runs the
  * scripted replicas, moves the clock, can kill everything and start again from its disk; `checks.ts` watches every effect.
  */
-// oxlint-disable no-restricted-imports -- test support: outside of the pure core it may import from it
 import { Core, type CoreOptions } from '../core.ts';
 import type { Effect } from '../effect.ts';
 import type { Command, Key } from '../entry.ts';
