@@ -297,12 +297,7 @@ export class Replicas {
     const { group, quorum } = this.#core;
     if (this.#halted || now < this.#startNotBefore) return;
     let present = 0;
-    let starting = 0;
-    for (const local of this.#locals.values()) {
-      if (local.faulty) continue;
-      present++;
-      if (STATE_OF[local.phase] === 'starting') starting++;
-    }
+    for (const local of this.#locals.values()) if (!local.faulty) present++;
     const alone = present < quorum;
     if (
       group.suspicion !== null &&
@@ -311,11 +306,7 @@ export class Replicas {
     ) {
       return;
     }
-    // While enough are there to answer, starts take turns: each one costs those that answer a good deal.
-    const most = alone ? 2 * quorum : this.#core.options.faults;
-    for (; present < 2 * quorum && starting < most; present++, starting++) {
-      this.#start(now, this.#newId(), this.#leastFaulty());
-    }
+    for (; present < 2 * quorum; present++) this.#start(now, this.#newId(), this.#leastFaulty());
   }
 
   #leastFaulty(): number {
