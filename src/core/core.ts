@@ -11,48 +11,21 @@
  * C3. Roles change only at ordered commands.
  */
 import type { Command, SkipReason } from './entry.ts';
-import type { Effect, Outcome } from './effect.ts';
+import type { Effect } from './effect.ts';
 import type { Event, Vote } from './event.ts';
 import type { FaultKind } from './fault.ts';
 import { Group } from './group.ts';
-import { assert, index as toIndex, type Digest, type Index, type ManagerId, type ReplicaId } from './ids.ts';
+import { index as toIndex, type Digest, type Index, type ReplicaId } from './ids.ts';
 import { executingNow, type Local, settleOwed } from './local.ts';
 import { Order } from './order.ts';
 import { agreed, conflicting, sameVote } from './quorum.ts';
-import { Refresh, type RefreshLimits } from './refresh.ts';
+import type { CoreOptions } from './options.ts';
+import { Refresh } from './refresh.ts';
 import { Replicas } from './replicas.ts';
-import { executable, type Slot } from './slot.ts';
-import { Deadline, type DeadlineLimits } from './deadline.ts';
+import { executable, outcomeOf, type Slot } from './slot.ts';
+import { Deadline } from './deadline.ts';
 import { skipPoison, supervise } from './suspicion.ts';
-
-export interface CoreOptions {
-  /** f: how many replicas may fail at once. */
-  readonly faults: number;
-  readonly manager: ManagerId;
-  readonly variants: number;
-  /** Number of the first replica to be started; no earlier run used it. */
-  readonly firstReplica: number;
-  readonly deadline: DeadlineLimits;
-  readonly refresh: RefreshLimits;
-  /** The longest that an entry may stay undecided once it is its turn. */
-  readonly requestTimeoutMs: number;
-  readonly startTimeoutMs: number;
-}
-
-/** What the operator is shown of the core's state. */
-export interface CoreView {
-  readonly ordered: Index;
-  readonly decided: Index;
-  readonly suspicion: boolean;
-  readonly updateLog: { readonly entries: number; readonly bytes: number };
-  readonly replicas: readonly {
-    readonly id: ReplicaId;
-    readonly variant: number;
-    readonly role: 'active' | 'passive';
-    readonly state: 'starting' | 'running' | 'suspended';
-    readonly applied: Index;
-  }[];
-}
+import { type CoreView, replicaView } from './view.ts';
 
 export class Core {
   readonly options: CoreOptions;
@@ -323,21 +296,7 @@ export class Core {
       decided: this.order.decided,
       suspicion: this.group.suspicion !== null,
       updateLog: { entries: this.#refresh.entries, bytes: this.#refresh.bytes },
-      replicas: this.replicas.view(),
+      replicas: [...this.replicas.all()].map((local) => replicaView(this, local)),
     };
-  }
-}
-
-function outcomeOf(slot: Slot): Outcome {
-  if (slot.skipped !== null) return { type: 'skipped', reason: slot.skipped };
-  switch (slot.use?.type) {
-    case 'again':
-      return { type: 'reply', of: slot.use.of, digest: null };
-    case 'reused':
-      return { type: 'key-reused' };
-    case 'first':
-    case undefined:
-      assert(slot.decision !== null, 'C1: an executed request is answered after its decision');
-      return { type: 'reply', of: slot.index, digest: slot.decision.reply };
   }
 }

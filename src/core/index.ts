@@ -1,5 +1,7 @@
 /** The protocol core: see `core.ts`. */
-export { Core, type CoreOptions, type CoreView } from './core.ts';
+export { Core } from './core.ts';
+export type { CoreOptions } from './options.ts';
+export type { CoreView } from './view.ts';
 export type { Effect, Outcome } from './effect.ts';
 export type { Command, Entry, Key } from './entry.ts';
 export type { Event, Vote } from './event.ts';

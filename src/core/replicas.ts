@@ -4,37 +4,31 @@
  * R1. A replica executes an entry only when it is active and its state is that of all entries before; what lies
  *     between its state and the first undecided entry it gets as decided updates.
  * R2. A replica that left the group is destroyed.
- * R3. A replacement is of the variant with the fewest faults so far.
  */
 import type { Command, Membership } from './entry.ts';
-import type { Core, CoreView } from './core.ts';
+import type { Core } from './core.ts';
 import type { Change } from './group.ts';
 import { index as toIndex, replicaId, type Digest, type Index, type ReplicaId } from './ids.ts';
 import { executingNow, type Local, oldestOwed } from './local.ts';
 import { sameVote } from './quorum.ts';
 import { executable, type Slot } from './slot.ts';
+import { Starts } from './starts.ts';
+import { type ReplicaState, stateOf } from './view.ts';
 
 /** A suspicion is first resolved with the replicas at hand; replacements are started when it lasts longer. */
 const REPLACE_DURING_SUSPICION_AFTER_MS = 1000;
-const START_RETRY_MS = 250;
-const START_RETRY_MAX_MS = 30_000;
 
 export class Replicas {
   readonly #core: Core;
   readonly #locals = new Map<ReplicaId, Local>();
-  readonly #faultsOfVariant: number[];
+  readonly #starts: Starts;
   #nextNumber: number;
-  /** Failed starts in a row. */
-  #failedStarts = 0;
-  #retryMs = START_RETRY_MS;
-  #startNotBefore = 0;
-  #everReady = false;
   #halted = false;
 
   constructor(core: Core) {
     this.#core = core;
     this.#nextNumber = core.options.firstReplica;
-    this.#faultsOfVariant = Array.from({ length: core.options.variants }, () => 0);
+    this.#starts = new Starts(core.options.faults, core.options.variants);
   }
 
   get(replica: ReplicaId): Local | undefined {
@@ -112,12 +106,7 @@ export class Replicas {
     local.phase = 'started';
     local.since = now;
     if (this.#core.order.decided >= 0) this.#fill(now, local);
-    else this.#startsWork();
-  }
-
-  #startsWork(): void {
-    this.#failedStarts = 0;
-    this.#retryMs = START_RETRY_MS;
+    else this.#starts.worked();
   }
 
   /** Entry 0 is decided: who agreed has its state already. */
@@ -139,7 +128,7 @@ export class Replicas {
   }
 
   #ready(now: number, local: Local): void {
-    this.#everReady = true;
+    this.#starts.ready();
     local.since = now;
     if (this.#core.group.get(local.id)?.role === 'active') return this.#place(now, local);
     local.phase = 'joining';
@@ -156,7 +145,7 @@ export class Replicas {
 
   #place(now: number, local: Local): void {
     if (local.faulty) return;
-    this.#startsWork();
+    this.#starts.worked();
     if (this.#core.group.get(local.id)?.role === 'active') this.#execute(now, local);
     else this.#suspend(local);
   }
@@ -275,16 +264,9 @@ export class Replicas {
   }
 
   failed(now: number, local: Local): void {
-    const seen = this.#faultsOfVariant[local.variant] ?? 0;
-    this.#faultsOfVariant[local.variant] = seen + 1;
-    if (local.phase !== 'starting' && local.phase !== 'started' && local.phase !== 'joining') return;
-    this.#failedStarts++;
-    // Those that failed together count once.
-    if (now >= this.#startNotBefore) {
-      this.#retryMs = Math.min(START_RETRY_MAX_MS, 2 * this.#retryMs);
-      this.#startNotBefore = now + this.#retryMs;
-    }
-    if (!this.#everReady && this.#failedStarts > this.#core.options.faults) this.halt('start-failed');
+    this.#starts.faulty(local.variant);
+    const wasOfUse = stateOf(local) !== 'starting';
+    if (!wasOfUse && this.#starts.failed(now)) this.halt('start-failed');
   }
 
   halt(reason: 'start-failed' | 'start-differs'): void {
@@ -295,7 +277,7 @@ export class Replicas {
   /** Starts what is missing to 2f+2 replicas. */
   replenish(now: number): void {
     const { group, quorum } = this.#core;
-    if (this.#halted || now < this.#startNotBefore) return;
+    if (this.#halted || !this.#starts.allowed(now)) return;
     let present = 0;
     for (const local of this.#locals.values()) if (!local.faulty) present++;
     const alone = present < quorum;
@@ -306,49 +288,20 @@ export class Replicas {
     ) {
       return;
     }
-    for (; present < 2 * quorum; present++) this.#start(now, this.#newId(), this.#leastFaulty());
-  }
-
-  #leastFaulty(): number {
-    const used = this.#faultsOfVariant.map(() => 0);
-    for (const local of this.#locals.values()) used[local.variant] = (used[local.variant] ?? 0) + 1;
-    let best = 0;
-    const rank = (variant: number): number =>
-      (this.#faultsOfVariant[variant] ?? 0) * 1000 + (used[variant] ?? 0);
-    for (let variant = 1; variant < used.length; variant++) if (rank(variant) < rank(best)) best = variant;
-    return best;
+    for (; present < 2 * quorum; present++) {
+      const variant = this.#starts.variant([...this.#locals.values()].map((local) => local.variant));
+      this.#start(now, this.#newId(), variant);
+    }
   }
 
   /** How many are in this state; called for every request, so it makes nothing. */
-  count(state: CoreView['replicas'][number]['state']): number {
+  count(state: ReplicaState): number {
     let count = 0;
-    for (const local of this.#locals.values()) if (!local.faulty && STATE_OF[local.phase] === state) count++;
+    for (const local of this.#locals.values()) if (!local.faulty && stateOf(local) === state) count++;
     return count;
-  }
-
-  view(): CoreView['replicas'] {
-    return [...this.#locals.values()].map((local) => ({
-      id: local.id,
-      variant: local.variant,
-      role: this.#core.group.get(local.id)?.role ?? 'passive',
-      state: STATE_OF[local.phase],
-      applied:
-        local.phase === 'executing'
-          ? toIndex((oldestOwed(local) ?? this.#core.order.head + 1) - 1)
-          : local.applied,
-    }));
   }
 }
 
 function voidResults(local: Local): void {
   for (const owed of local.owed) if (owed.type === 'result') owed.void = true;
 }
-
-const STATE_OF = {
-  starting: 'starting',
-  started: 'starting',
-  joining: 'starting',
-  suspended: 'suspended',
-  refreshing: 'running',
-  executing: 'running',
-} as const satisfies Record<Local['phase'], CoreView['replicas'][number]['state']>;

@@ -1,7 +1,8 @@
 /** One entry on its way from being ordered to being decided, answered and released. */
+import type { Outcome } from './effect.ts';
 import type { Entry, SkipReason } from './entry.ts';
 import type { Vote } from './event.ts';
-import type { Index, ReplicaId } from './ids.ts';
+import { assert, type Index, type ReplicaId } from './ids.ts';
 import type { KeyUse } from './keys.ts';
 
 export interface Slot {
@@ -34,5 +35,20 @@ export function executable(slot: Slot): boolean {
       return slot.use === null || slot.use.type === 'first';
     case 'command':
       return false;
+  }
+}
+
+/** What its client is told; the entry is a request, and decided. */
+export function outcomeOf(slot: Slot): Outcome {
+  if (slot.skipped !== null) return { type: 'skipped', reason: slot.skipped };
+  switch (slot.use?.type) {
+    case 'again':
+      return { type: 'reply', of: slot.use.of, digest: null };
+    case 'reused':
+      return { type: 'key-reused' };
+    case 'first':
+    case undefined:
+      assert(slot.decision !== null, 'C1: an executed request is answered after its decision');
+      return { type: 'reply', of: slot.index, digest: slot.decision.reply };
   }
 }

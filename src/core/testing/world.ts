@@ -2,7 +2,8 @@
  * Test support: a deterministic world around one real core. It orders what is appended, keeps what is recorded, runs the
  * scripted replicas, moves the clock, can kill everything and start again from its disk; `checks.ts` watches every effect.
  */
-import { Core, type CoreOptions } from '../core.ts';
+import { Core } from '../core.ts';
+import type { CoreOptions } from '../options.ts';
 import type { Effect } from '../effect.ts';
 import type { Command, Key } from '../entry.ts';
 import type { Event } from '../event.ts';
@@ -10,8 +11,9 @@ import type { Fault } from '../fault.ts';
 import { assert, index as toIndex, managerId, type ReplicaId } from '../ids.ts';
 import { Checks } from './checks.ts';
 import { Disk, type Stored } from './disk.ts';
-import { type Behaviour, Replica } from './replica.ts';
-import { type Kind, type Update } from './service.ts';
+import { Fleet } from './fleet.ts';
+import type { Behaviour, Replica } from './replica.ts';
+import type { Kind } from './service.ts';
 import { Truth } from './truth.ts';
 
 export const CLOCK_MS = 10;
@@ -44,7 +46,6 @@ export class World {
   core: Core;
   disk: Disk = new Disk();
   readonly truth: Truth = new Truth();
-  readonly replicas: Map<ReplicaId, Replica> = new Map();
   tickets: Ticket[] = [];
   readonly incidents: Fault[] = [];
   /** All effects of this run of the manager. */
@@ -52,13 +53,12 @@ export class World {
   halted: string | null = null;
   /** While set, nothing becomes durable. */
   diskStuck = false;
+  #fleet: Fleet;
   #checks: Checks;
   #events: Event[] = [];
   #handling = false;
   #appends: { readonly at: number; readonly stored: Stored; readonly ticket: Ticket | null }[] = [];
   #asked = new Map<number, Ticket>();
-  #memory = new Map<number, Update>();
-  #trimmed = -1;
   #durableTold = -1;
   #checkpointing: number[] = [];
   #tickUnderWay = false;
@@ -66,10 +66,19 @@ export class World {
 
   constructor(options: WorldOptions) {
     this.options = options;
+    this.#fleet = this.#newFleet();
     this.core = this.#newCore();
     this.#checks = new Checks(this);
     this.#append({ entry: { type: 'start', time: this.now }, kind: 'start' }, null);
     this.tell({ type: 'boot' });
+  }
+
+  get replicas(): ReadonlyMap<ReplicaId, Replica> {
+    return this.#fleet.replicas;
+  }
+
+  #newFleet(): Fleet {
+    return new Fleet(this.disk, this.options.behaviour ?? ((): Partial<Behaviour> => ({})));
   }
 
   #newCore(): Core {
@@ -90,18 +99,16 @@ export class World {
   kill(torn = 0): void {
     this.disk = this.disk.recovered(torn);
     this.truth.cut(this.disk.last);
-    this.replicas.clear();
+    this.#fleet = this.#newFleet();
     this.#events = [];
     this.#appends = [];
     // A client is still asking where the request survived and its result did not, so that the test sees the answer.
     for (const at of this.#asked.keys())
       if (at > this.disk.last || at <= this.disk.decided) this.#asked.delete(at);
     this.tickets = this.tickets.filter(({ index, outcome }) => outcome !== null || this.#asked.has(index));
-    this.#memory = new Map();
     this.#checkpointing = [];
     this.trace = [];
     this.#tickUnderWay = false;
-    this.#trimmed = this.disk.decided;
     this.#durableTold = this.disk.last;
     this.core = this.#newCore();
     this.#checks = new Checks(this, this.#checks);
@@ -176,7 +183,7 @@ export class World {
         return this.#answer(effect.index);
       case 'record': {
         const update = this.truth.result(effect.index)?.update ?? null;
-        if (update !== null) this.#memory.set(effect.index, update);
+        this.#fleet.record(effect.index, update);
         return this.disk.write({ type: 'record', index: effect.index, update });
       }
       case 'release':
@@ -189,9 +196,7 @@ export class World {
         this.#checkpointing.push(effect.index);
         return;
       case 'refreshed':
-        this.#trimmed = Math.max(this.#trimmed, effect.through);
-        for (const at of this.#memory.keys()) if (at <= effect.through) this.#memory.delete(at);
-        return;
+        return this.#fleet.trim(effect.through);
       case 'truncate-order':
       case 'truncate-updates':
         return this.disk.write(effect);
@@ -209,62 +214,13 @@ export class World {
       case 'import':
       case 'digest':
       case 'export':
-        return this.#toReplica(effect);
+        return this.#fleet.carryOut(this.now, effect);
     }
   }
 
   #answer(at: number): void {
     const ticket = this.#asked.get(at);
     if (ticket !== undefined) ticket.outcome = this.truth.outcome(at);
-  }
-
-  #toReplica(effect: Extract<Effect, { replica: ReplicaId }>): void {
-    if (effect.type === 'start') return this.#start(effect.replica, effect.variant);
-    const replica = this.replicas.get(effect.replica);
-    if (replica === undefined) return;
-    switch (effect.type) {
-      case 'stop':
-        this.replicas.delete(replica.id);
-        return;
-      case 'suspend':
-      case 'resume':
-        replica.suspended = effect.type === 'suspend';
-        return;
-      case 'execute': {
-        const { index, time, tickFrom } = effect;
-        const { kind } = this.disk.entries.get(index) ?? { kind: 'command' };
-        return replica.send(this.now, { type: 'execute', job: { index, kind, time, tickFrom } });
-      }
-      case 'apply': {
-        const updates = this.#updates(effect.from, effect.through);
-        return replica.send(this.now, { type: 'apply', updates, through: effect.through });
-      }
-      case 'import': {
-        const { index, state } = this.disk.checkpoint;
-        assert(index <= effect.through, 'an import is never older than the checkpoint');
-        const updates = this.disk.between(index + 1, effect.through);
-        const through = effect.through;
-        return replica.send(this.now, { type: 'import', state: updates.at(-1)?.to ?? state, through });
-      }
-      case 'digest':
-        return replica.send(this.now, { type: 'digest' });
-      case 'export':
-        return replica.send(this.now, { type: 'export' });
-    }
-  }
-
-  #start(id: ReplicaId, variant: number): void {
-    this.disk.write({ type: 'next-replica', number: Number(id.slice(1)) + 1 });
-    const sound = { startMs: 20, workMs: 0, failsToStart: false, failsToFill: false, hung: false, lie: null };
-    const replica = new Replica(id, variant, { ...sound, ...this.options.behaviour?.(id, variant) });
-    this.replicas.set(id, replica);
-    const time = this.disk.entries.get(0)?.entry.time ?? 0;
-    replica.send(this.now, { type: 'start', job: { index: 0, kind: 'start', time, tickFrom: 0 } });
-  }
-
-  #updates(from: number, through: number): Update[] {
-    if (from <= this.#trimmed) return this.disk.between(from, through);
-    return [...this.#memory].filter(([at]) => at >= from && at <= through).map(([, update]) => update);
   }
 
   /** Lets time pass, in steps of the clock. */

@@ -1,0 +1,18 @@
+/** What a core is run with. */
+import type { DeadlineLimits } from './deadline.ts';
+import type { ManagerId } from './ids.ts';
+import type { RefreshLimits } from './refresh.ts';
+
+export interface CoreOptions {
+  /** f: how many replicas may fail at once. */
+  readonly faults: number;
+  readonly manager: ManagerId;
+  readonly variants: number;
+  /** Number of the first replica to be started; no earlier run used it. */
+  readonly firstReplica: number;
+  readonly deadline: DeadlineLimits;
+  readonly refresh: RefreshLimits;
+  /** The longest that an entry may stay undecided once it is its turn. */
+  readonly requestTimeoutMs: number;
+  readonly startTimeoutMs: number;
+}
