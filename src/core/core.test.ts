@@ -264,4 +264,19 @@ for (const faults of EACH) {
     assert.ok(world.core.deadline.ms <= 60, `${world.core.deadline.ms} ms`);
     assert.deepEqual(named(world), []);
   });
+
+  void test(`P6: ${f}, a suspicion is resolved with the replicas at hand before any is started`, () => {
+    const world = whole(faults);
+    requests(world, 5);
+    settled(world);
+    active(world).behaviour.lie = 'reply';
+    world.trace = [];
+    requests(world, 5);
+    recovers(world);
+    const settle = world.trace.findIndex(
+      (effect) => effect.type === 'append-command' && effect.command.type === 'settle',
+    );
+    const start = world.trace.findIndex(({ type }) => type === 'start');
+    assert.ok(settle >= 0 && settle < start);
+  });
 }
