@@ -46,7 +46,7 @@ function managerOptions(settings: Settings, log: (line: string) => void): Manage
     variants: variants.map(({ command, env }): ServiceImage => ({ folder, command, env, state })),
     dataFolder: data,
     limits: { memoryBytes: limits.memoryBytes, processes: limits.processes },
-    deadline: { floorMs: 500, ceilingMs: 2000, factor: 20 },
+    deadline: { floorMs: 1000, ceilingMs: 2000, factor: 20 },
     refresh: {
       entries: 512,
       bytes: 4 * 1024 ** 2,
@@ -101,7 +101,7 @@ export async function run(
   undo.defer(() => observer.close());
   let manager: Manager | null = null;
   const front = createFront(frontOptions(settings), {
-    ready: () => observer.answering(),
+    ready: () => manager?.accepting() ?? false,
     submit: (key, request, done) => manager?.submit(key, request, done),
   });
   const admin = createAdmin({

@@ -33,13 +33,13 @@ export class Observer {
   }
 
   /** Enough replicas run to decide. */
-  readonly answering = (): boolean => this.#count('running') > this.#faults;
+  readonly answering = (): boolean => this.#manager?.answering() ?? false;
 
   /** Resolves once the group is whole, or is closed. Throws what `halted` resolves with. */
   async untilWhole(halted: Promise<SpareError>): Promise<void> {
     let failure: SpareError | null = null;
     void halted.then((error) => (failure = error));
-    while (!this.#closed && !(this.answering() && this.#count('suspended') > this.#faults)) {
+    while (!this.#closed && this.#manager?.whole() !== true) {
       await delay(POLL_MS);
       if (failure !== null) throw failure as SpareError;
     }
@@ -47,10 +47,6 @@ export class Observer {
 
   close(): void {
     this.#closed = true;
-  }
-
-  #count(state: 'running' | 'suspended'): number {
-    return this.#manager?.view().replicas.filter((replica) => replica.state === state).length ?? 0;
   }
 
   readonly status = async (): Promise<Status> => {

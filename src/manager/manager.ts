@@ -58,6 +58,7 @@ export class Manager {
   #timers: NodeJS.Timeout[] = [];
   #tickUndecided = false;
   #closed = false;
+  #accepting = false;
   /** When the first of the incidents happened that the group has not recovered from yet. */
   #brokenAt: number | null = null;
   /** Entries up to here are in the recorded state. */
@@ -145,6 +146,12 @@ export class Manager {
   /** Enough replicas run to answer requests. */
   answering(): boolean {
     return this.#count('running') > this.#options.faults;
+  }
+
+  /** Whether requests are taken: from the first moment that it answers on. What comes in an outage later waits. */
+  accepting(): boolean {
+    this.#accepting ||= this.answering();
+    return this.#accepting;
   }
 
   /** f+1 replicas run, f+1 are suspended. */

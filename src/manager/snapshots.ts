@@ -67,9 +67,9 @@ export class Snapshots {
   }
 
   /** The latest durable state as import frames; an empty state is one empty chunk. */
-  async *frames(): AsyncIterable<Buffer[]> {
+  frames(): AsyncIterable<Buffer[]> {
     const name = this.#checkpoint?.file;
-    yield* this.framesOf(name === undefined ? this.base : join(this.#folder, name));
+    return this.framesOf(name === undefined ? this.base : join(this.#folder, name));
   }
 
   async *framesOf(file: string | null): AsyncIterable<Buffer[]> {
