@@ -145,6 +145,20 @@ test('what is sent while a state is streamed comes after it', async () => {
   assert.equal(got.toString(), 'first second third');
 });
 
+test('P7: a large state that is streamed leaves no listeners behind', async () => {
+  await using pair = await Pair.make();
+  pair.agent.resume();
+  const { channel } = pair.link.domain;
+  const before = channel.listenerCount('close');
+  let done = false;
+  pair.link.stream(async (write) => {
+    for (let i = 0; i < 40; i++) await write([Buffer.alloc(1024 * 1024)]);
+    done = true;
+  });
+  await pair.until(() => done);
+  assert.equal(channel.listenerCount('close'), before);
+});
+
 test('answers come whole and in order however they are cut', async () => {
   await using pair = await Pair.make();
   const bytes = Buffer.concat([

@@ -111,8 +111,13 @@ export class Link {
     if (this.#write(frames) || this.#closed) return;
     const { channel } = this.domain;
     await new Promise<void>((resolve) => {
-      channel.once('drain', resolve);
-      channel.once('close', resolve);
+      const go = (): void => {
+        channel.off('drain', go);
+        channel.off('close', go);
+        resolve();
+      };
+      channel.on('drain', go);
+      channel.on('close', go);
     });
   }
 

@@ -57,6 +57,7 @@ export class Manager {
   #startEntry: StartEntry | null = null;
   #timers: NodeJS.Timeout[] = [];
   #tickUndecided = false;
+  #lastTick = -1;
   #closed = false;
   #accepting = false;
   /** When the first of the incidents happened that the group has not recovered from yet. */
@@ -178,7 +179,9 @@ export class Manager {
       if (client !== undefined) this.#clients.set(index, client);
     }
     if (index > this.#recovered) this.#entries.set(index, bytes);
-    this.#tell({ type: 'ordered', index: toIndex(index), entry: coreEntry(decodeEntry(bytes)) });
+    const decoded = decodeEntry(bytes);
+    if (decoded.kind === 'tick') this.#lastTick = index;
+    this.#tell({ type: 'ordered', index: toIndex(index), entry: coreEntry(decoded) });
   }
 
   #tell(event: Event): void {
@@ -272,8 +275,7 @@ export class Manager {
   }
 
   #release(index: number): void {
-    const entry = this.#entries.get(index);
-    if (entry !== undefined && decodeEntry(entry).kind === 'tick') this.#tickUndecided = false;
+    if (index === this.#lastTick) this.#tickUndecided = false;
     this.#entries.delete(index);
     this.#times.delete(index);
     this.#ballots.release(index);
