@@ -21,9 +21,12 @@ import {
 
 /** Records that nobody waits for are written with the next urgent ones, or after this time. */
 const LAZY_MS = 20;
-/** Under load a batch waits for so many entries, or for so long: each one costs a commit. */
-const BATCH_ENTRIES = 8;
-const BATCH_MS = 1;
+/**
+ * Under load a batch gathers so many records, or for so long: each one costs a commit. It goes as soon as one of its
+ * entries is decided, because from then on somebody waits for the disk alone.
+ */
+const BATCH_RECORDS = 64;
+const BATCH_MS = 5;
 const NO_BYTES = new Uint8Array(0);
 
 export interface Opened {
@@ -64,11 +67,13 @@ export class Store {
   #records: StoreRecord[] = [];
   #urgent = false;
   #scheduled = false;
+  #batchTimer: NodeJS.Timeout | undefined;
   #decided: number | null = null;
   #lazyTimer: NodeJS.Timeout | null = null;
   #closed: (() => void) | null = null;
-  /** The last entry written, and what it was at each batch under way. */
+  /** The last entry written, the last one handed to the thread, and what it was at each batch under way. */
   #written = -1;
+  #posted = -1;
   readonly #underWay: number[] = [];
   /** Called when all entries up to `index` are durable. */
   onDurable: (index: number) => void = () => {};
@@ -97,6 +102,7 @@ export class Store {
     store.#listen();
     const entries = first.entries.map(({ index, bytes }) => ({ index, bytes: Buffer.from(bytes) }));
     store.#written = entries.at(-1)?.index ?? first.recovery.first - 1;
+    store.#posted = store.#written;
     return { store, opened: { recovery: first.recovery, entries, keys: first.keys } };
   }
 
@@ -144,17 +150,23 @@ export class Store {
     setImmediate(() => this.#flushUrgent());
   }
 
-  /** After a batch: what gathered meanwhile goes at once if it is much; a little waits a little for more. */
+  /** After a batch: what gathered meanwhile goes at once if it is much or waited for; else it waits a little for more. */
   #next(): void {
-    if (!this.#urgent || this.#scheduled || this.#records.length >= BATCH_ENTRIES) return this.#flushUrgent();
+    if (!this.#urgent) return;
+    if (this.#records.length >= BATCH_RECORDS || this.#isWaitedFor()) return this.#flushUrgent();
     this.#scheduled = true;
-    setTimeout(() => this.#flushUrgent(), BATCH_MS);
+    this.#batchTimer = setTimeout(() => this.#flushUrgent(), BATCH_MS);
+  }
+
+  #isWaitedFor(): boolean {
+    return this.#decided !== null && this.#decided > this.#posted;
   }
 
   /** All updates up to `index` were written. */
   writeDecided(index: number): void {
     this.#decided = index;
-    this.#flushLater();
+    if (this.#isWaitedFor()) this.#flushUrgent();
+    else this.#flushLater();
   }
 
   write(kind: RecordKind, index: number, bytes: Uint8Array = NO_BYTES): void {
@@ -172,6 +184,7 @@ export class Store {
 
   #flushUrgent(): void {
     this.#scheduled = false;
+    clearTimeout(this.#batchTimer);
     if (this.#underWay.length === 0 && this.#urgent) this.#flush();
   }
 
@@ -184,6 +197,7 @@ export class Store {
     const batch = packBatch(this.#records);
     this.#records = [];
     this.#underWay.push(this.#written);
+    this.#posted = this.#written;
     this.#post({ type: 'batch', batch }, [batch]);
   }
 

@@ -24,8 +24,8 @@ import type { State } from './state/state.ts';
 
 const CHANNEL_FD = 3;
 const TICK_TIMEOUT_MS = 5000;
-const SHARED_ANSWERS = 8;
-const SHARE_MS = 1;
+const SHARED_ANSWERS = 16;
+const SHARE_MS = 10;
 const EMPTY = new Uint8Array(0);
 
 function environment(name: string): string {
@@ -112,8 +112,8 @@ class Agent {
     if (this.#channel.writableCorked === 0) this.#channel.cork();
     for (const part of parts) if (part.length > 0) this.#channel.write(part);
     this.#unsent++;
-    if (this.#unsent === 1) this.#shareTimer = setTimeout(() => this.#flush(), SHARE_MS);
-    if (this.#waiting === 0 || this.#unsent === SHARED_ANSWERS) this.#flush();
+    if (this.#unsent >= Math.min(SHARED_ANSWERS, this.#waiting / 4)) this.#flush();
+    else if (this.#unsent === 1) this.#shareTimer = setTimeout(() => this.#flush(), SHARE_MS);
   }
 
   #flush(): void {
