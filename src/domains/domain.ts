@@ -56,6 +56,8 @@ export interface Domain {
   readonly channel: Duplex;
   /** Why the domain ended, for a person: `exit status 1`, `killed by SIGKILL`, `memory limit (512 MiB) exceeded`. */
   readonly exited: Promise<string>;
+  /** It has started: from now on it gets its share of the CPU. Until then all others may go first. */
+  prioritize(): void;
   suspend(): Promise<void>;
   resume(): Promise<void>;
   destroy(): Promise<void>;

@@ -111,8 +111,13 @@ export class Fleet {
   }
 
   #connect(id: string, place: Place, domain: Domain): Link {
+    let started = false;
     return new Link(domain, this.#options.frameBytesMax, {
-      onAnswer: (answer) => this.#handlers.onAnswer(id, answer),
+      onAnswer: (answer) => {
+        if (!started) domain.prioritize();
+        started = true;
+        this.#handlers.onAnswer(id, answer);
+      },
       onDown: (kind, why) => {
         place.why = why;
         this.#handlers.onDown(id, kind);

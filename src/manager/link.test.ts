@@ -35,6 +35,7 @@ class Pair implements AsyncDisposable {
       pid: process.pid,
       channel,
       exited: new Promise((resolve) => channel.once('close', () => resolve('the channel closed'))),
+      prioritize: () => {},
       suspend: done,
       resume: done,
       destroy: async () => void channel.destroy(),

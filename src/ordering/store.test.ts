@@ -87,6 +87,33 @@ test('P2: an entry is reported durable only once, in order, and never before tho
   await store.close();
 });
 
+test('an entry that came during a batch waits for company, but not once it is decided', async (context) => {
+  using folder = new Folder();
+  const { store } = await Store.open(folder.file, SERVICE);
+  // The time that a batch may wait never comes.
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  const first = durable(store, 0);
+  store.writeEntry(0, encodeBare('start', 0, SEED));
+  await new Promise(setImmediate);
+  store.writeEntry(1, encodeBare('tick', 1, SEED));
+  await first;
+  const reported: number[] = [];
+  store.onDurable = (index) => reported.push(index);
+  await store.reply(0);
+  assert.deepEqual(reported, [1], 'who reads flushes first');
+  const third = durable(store, 2);
+  store.writeEntry(2, encodeBare('tick', 2, SEED));
+  await third;
+  const last = durable(store, 4);
+  store.writeEntry(3, encodeBare('tick', 3, SEED));
+  await new Promise(setImmediate);
+  store.writeEntry(4, encodeBare('tick', 4, SEED));
+  store.writeDecided(4);
+  await last;
+  context.mock.timers.reset();
+  await store.close();
+});
+
 test('P2: what is read sees all that was written before it', async () => {
   using folder = new Folder();
   const { store } = await Store.open(folder.file, SERVICE);

@@ -184,12 +184,13 @@ export class Store {
 
   #flushUrgent(): void {
     this.#scheduled = false;
-    clearTimeout(this.#batchTimer);
     if (this.#underWay.length === 0 && this.#urgent) this.#flush();
   }
 
   #flush(): void {
     this.#urgent = false;
+    this.#scheduled = false;
+    clearTimeout(this.#batchTimer);
     if (this.#decided !== null)
       this.#records.push({ kind: RECORD.decided, index: this.#decided, bytes: NO_BYTES });
     this.#decided = null;

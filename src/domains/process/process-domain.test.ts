@@ -1,7 +1,7 @@
 /** What only the process driver can be asked: the processes between the manager and the domain. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { it } from 'node:test';
 
@@ -52,6 +52,20 @@ void it('two starts at once are two users, none of them known to the host', asyn
   const [first, second] = [uidOf(one.domain.pid), uidOf(two.domain.pid)];
   assert.notEqual(first, second);
   assert.ok(Number(first) > 0x7000_0000 - 1 && Number(second) > 0x7000_0000 - 1);
+  return undefined;
+});
+
+void it('P5: a domain that starts stands behind those that serve, until it is prioritized', async (context) => {
+  const niceOf = (pid: number): string =>
+    readFileSync(`/proc/${pid}/autogroup`, 'utf8').split(' nice ')[1] ?? '';
+  if (!existsSync('/proc/self/autogroup')) return context.skip('sessions are not grouped here');
+  const driver = await createProcessDriver({ agent: CONFORMANCE_AGENT });
+  await using site = await Site.create();
+  await using peer = await site.start(driver);
+  assert.equal(niceOf(peer.domain.pid), '10\n');
+  peer.domain.prioritize();
+  assert.equal(await eventually(() => niceOf(peer.domain.pid) === '0\n'), true);
+  assert.notEqual(niceOf(process.pid), '10\n');
   return undefined;
 });
 

@@ -15,6 +15,7 @@ import { promisify } from 'node:util';
 import type { Domain, DomainLimits, DomainUsage } from '../domain.ts';
 import { Accounting } from './accounting.ts';
 import { type Exit, killGroup, type Running } from './launch.ts';
+import { goAlong, goBehind } from './priority.ts';
 import { isAlive, readStat } from './tree.ts';
 
 const WATCH_MS = 250;
@@ -67,6 +68,7 @@ export class ProcessDomain implements Domain {
     this.#limits = limits;
     this.#directory = directory;
     this.#accounting = new Accounting(running.init?.pid);
+    goBehind(running.agent);
     this.#watchdog = setInterval(() => {
       if (!this.#suspended) this.#sample();
     }, WATCH_MS).unref();
@@ -103,6 +105,10 @@ export class ProcessDomain implements Domain {
       for (const pid of this.#pids()) signal(pid, 'SIGCONT');
       this.#suspended = false;
     });
+  }
+
+  prioritize(): void {
+    if (!this.#gone) void goAlong(this.pid);
   }
 
   destroy(): Promise<void> {
