@@ -256,9 +256,10 @@ export class Manager {
   #record({ index, vote, keyed }: Extract<Effect, { type: 'record' }>): void {
     const update = this.#ballots.update(index, vote.update);
     assert(update !== null, 'a decided update is at hand');
-    this.#updates.record(index, update);
     const reply = keyed ? this.#ballots.reply(index, vote.reply) : null;
+    // Before the entry is written as decided, which may write a batch: after a crash it is not executed again.
     if (reply !== null) this.#store.write(RECORD.reply, index, reply);
+    this.#updates.record(index, update);
   }
 
   #answer(index: number, outcome: Outcome): void {
