@@ -5,11 +5,13 @@
  *     between its state and the first undecided entry it gets as decided updates.
  * R2. A replica that left the group is destroyed.
  */
-import type { Command, Membership } from './entry.ts';
+import type { Command, Member } from './entry.ts';
 import type { Core } from './core.ts';
 import type { Change } from './group.ts';
 import { index as toIndex, replicaId, type Digest, type Index, type ReplicaId } from './ids.ts';
 import { executingNow, type Local, oldestOwed } from './local.ts';
+import type { CastVote, Part } from './message.ts';
+import { bootShare, missingHere } from './placement.ts';
 import { sameVote } from './quorum.ts';
 import { executable, type Slot } from './slot.ts';
 import { Starts } from './starts.ts';
@@ -39,24 +41,21 @@ export class Replicas {
     return this.#locals.values();
   }
 
+  /** Unlike any other's, of any manager. */
   #newId(): ReplicaId {
-    return replicaId(`r${this.#nextNumber++}`);
+    const { alone, options } = this.#core;
+    return replicaId(`${alone ? '' : `${options.manager}.`}r${this.#nextNumber++}`);
   }
 
-  /** f+1 active and f+1 passive ones; replica i runs variant i mod n. */
   bootCommand(): Command {
-    const { quorum, options } = this.#core;
-    const members: Membership[] = [];
-    for (let i = 0; i < 2 * quorum; i++) {
-      const role = i < quorum ? 'active' : 'passive';
-      members.push({ replica: this.#newId(), manager: options.manager, variant: i % options.variants, role });
-    }
-    return { type: 'boot', manager: options.manager, members };
+    const { manager } = this.#core.options;
+    return { type: 'boot', manager, members: bootShare(this.#core.options, () => this.#newId()) };
   }
 
   /** What a change of the group, by a command, means for the replicas here. */
   changed(now: number, change: Change, by: Command['type']): void {
     for (const { replica } of change.left) {
+      this.#core.remotes.forget(replica);
       const local = this.#locals.get(replica);
       if (local !== undefined) this.remove(local);
     }
@@ -71,6 +70,28 @@ export class Replicas {
       if (local !== undefined) this.#joined(now, local);
       else if (by === 'boot') this.#start(now, member.replica, member.variant);
       else this.#expelLost(member.replica);
+    }
+  }
+
+  /** The group was full when its join was ordered. */
+  refused(replica: ReplicaId): void {
+    const local = this.#locals.get(replica);
+    if (local !== undefined && this.#core.group.get(replica) === undefined) this.remove(local);
+  }
+
+  /** This manager was taken for dead: none of its replicas belongs to the group any more. */
+  removeAll(): void {
+    for (const local of this.#locals.values()) this.remove(local);
+  }
+
+  /** A state was fetched as a whole: what was executed before it is of no use. */
+  jumped(now: number): void {
+    for (const local of this.#locals.values()) {
+      local.stale = true;
+      if (local.phase === 'executing' && !local.faulty) {
+        voidResults(local);
+        this.#execute(now, local);
+      }
     }
   }
 
@@ -95,6 +116,7 @@ export class Replicas {
       heardAt: now,
       applied: toIndex(-1),
       owed: [{ type: 'result', index: toIndex(0), void: decided }],
+      stale: false,
       woken: false,
       faulty: false,
     });
@@ -122,8 +144,7 @@ export class Replicas {
   }
 
   #fill(now: number, local: Local): void {
-    local.applied = this.#core.order.decided;
-    this.#core.emit({ type: 'import', replica: local.id, through: local.applied });
+    this.#import(local, this.#core.order.decided);
     this.#ready(now, local);
   }
 
@@ -139,7 +160,7 @@ export class Replicas {
   confirmed(now: number, local: Local): void {
     if (this.#core.group.get(local.id) !== undefined) return this.#place(now, local);
     const { manager } = this.#core.options;
-    const member: Membership = { replica: local.id, manager, variant: local.variant, role: 'passive' };
+    const member: Member = { replica: local.id, manager, variant: local.variant, role: 'passive' };
     this.#core.propose({ type: 'join', member });
   }
 
@@ -170,10 +191,17 @@ export class Replicas {
   }
 
   #catchUp(local: Local, through: Index): void {
+    if (local.stale) return this.#import(local, this.#core.order.decided);
     if (local.applied >= through) return;
     const from = toIndex(local.applied + 1);
     this.#core.emit({ type: 'apply', replica: local.id, from, through });
     local.applied = through;
+  }
+
+  #import(local: Local, through: Index): void {
+    local.stale = false;
+    local.applied = through;
+    this.#core.emit({ type: 'import', replica: local.id, through });
   }
 
   feed(slot: Slot): void {
@@ -197,8 +225,7 @@ export class Replicas {
         continue;
       }
       voidResults(local);
-      local.applied = decided;
-      this.#core.emit({ type: 'import', replica: local.id, through: decided });
+      this.#import(local, decided);
       this.#execute(now, local);
     }
   }
@@ -258,6 +285,31 @@ export class Replicas {
     return oldest;
   }
 
+  /** The last entry that a replica's state is known to be right through. */
+  good(local: Local): Index {
+    const { decided } = this.#core.order;
+    const owed = oldestOwed(local);
+    const executed = owed === null || owed > decided ? decided : toIndex(owed - 1);
+    return local.phase === 'executing' && executed > local.applied ? executed : local.applied;
+  }
+
+  /** Votes given here for entries from `from` on, at most so many of each replica. */
+  votesFrom(from: Index, most: number): Part[] {
+    const cast = new Map<ReplicaId, CastVote[]>();
+    for (const { index, epoch, votes } of this.#core.order.after(toIndex(from - 1))) {
+      for (const [replica, vote] of votes) {
+        if (!this.#locals.has(replica)) continue;
+        const list = cast.get(replica) ?? [];
+        if (list.length < most) list.push({ index, epoch, vote });
+        cast.set(replica, list);
+      }
+    }
+    return [...cast].map(([replica, votes]) => {
+      const local = this.#locals.get(replica);
+      return { type: 'votes', replica, good: local === undefined ? toIndex(-1) : this.good(local), votes };
+    });
+  }
+
   remove(local: Local): void {
     this.#locals.delete(local.id);
     this.#core.emit({ type: 'stop', replica: local.id });
@@ -280,15 +332,16 @@ export class Replicas {
     if (this.#halted || !this.#starts.allowed(now)) return;
     let present = 0;
     for (const local of this.#locals.values()) if (!local.faulty) present++;
-    const alone = present < quorum;
+    const wanted = missingHere(this.#core);
+    const alone = this.#core.alone ? present < quorum : group.size < quorum;
     if (
       group.suspicion !== null &&
       !alone &&
-      now - this.#core.decidedAt < REPLACE_DURING_SUSPICION_AFTER_MS
+      now - this.#core.deciding.decidedAt < REPLACE_DURING_SUSPICION_AFTER_MS
     ) {
       return;
     }
-    for (; present < 2 * quorum; present++) {
+    for (; present < wanted; present++) {
       const variant = this.#starts.variant([...this.#locals.values()].map((local) => local.variant));
       this.#start(now, this.#newId(), variant);
     }
