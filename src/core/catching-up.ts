@@ -135,17 +135,17 @@ export class CatchingUp {
 
   /** The order has come further: perhaps up to a state that waits. */
   ordered(now: number): void {
-    const { order, refreshing, replicas, deciding } = this.#core;
+    const { order, replicas, deciding } = this.#core;
     const at = this.#arrived;
     if (at === null || order.head < at) return;
     this.#arrived = null;
+    this.#core.emit({ type: 'take-state', index: at });
     if (this.#wanted !== null && at >= this.#wanted) this.#wanted = null;
     if (at > order.decided) {
       order.jump(at);
       deciding.jumped(at);
       replicas.jumped(now);
     }
-    refreshing.checkpointed(at);
     this.#core.presence.stateTaken();
     deciding.advance(now);
   }

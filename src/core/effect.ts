@@ -74,8 +74,10 @@ export type Effect =
   | { readonly type: 'send'; readonly to: ManagerId; readonly message: Message }
   /** Get reply and update of a decided entry, which no replica here produced. */
   | { readonly type: 'fetch'; readonly index: Index; readonly vote: Vote; readonly from: ManagerId }
-  /** Get a whole verified state, not older than `atLeast`, in place of this manager's own, and make it durable. */
+  /** Get a whole verified state, not older than `atLeast`, and keep it until it is taken. */
   | { readonly type: 'fetch-state'; readonly from: ManagerId; readonly atLeast: Index }
+  /** The state that was fetched is this manager's checkpoint from here on; `checkpointed` once it is durable. */
+  | { readonly type: 'take-state'; readonly index: Index }
   /** `votes`: its vote and the decided one, where the two differ. */
   | {
       readonly type: 'incident';

@@ -49,7 +49,7 @@ export type Event =
   | { readonly type: 'peer-down'; readonly manager: ManagerId }
   /** The bytes of a decided entry are at hand, or the peer that was asked does not have them (any more). */
   | { readonly type: 'fetched'; readonly index: Index; readonly vote: Vote; readonly found: boolean }
-  /** The whole state of a peer is durable here, the one at `index`; null when it could not be had. */
+  /** The whole state of a peer is here, the one at `index`; null when it could not be had. */
   | { readonly type: 'state-fetched'; readonly index: Index | null }
   /** The manager is ready to run replicas: everything that its store holds was told. */
   | { readonly type: 'boot' }

@@ -246,6 +246,7 @@ export class Manager {
       case 'send':
       case 'fetch':
       case 'fetch-state':
+      case 'take-state':
         return assert(false, 'the only manager asks nobody');
       case 'halt':
         return this.#cannotStart(effect.reason);

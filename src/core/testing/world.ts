@@ -214,6 +214,7 @@ export class World {
       case 'send':
       case 'fetch':
       case 'fetch-state':
+      case 'take-state':
         return assert(false, 'a single manager asks nobody');
       case 'halt':
         this.halted = effect.reason;

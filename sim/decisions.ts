@@ -1,0 +1,128 @@
+/**
+ * What was decided, in one place: the first manager that decides an entry settles it for all. Works the service out by
+ * itself, so that it knows the right result of every entry and the right state after it.
+ */
+import type { Vote } from '../src/core/event.ts';
+import { execute, type Kind, updateDigest } from '../src/core/testing/service.ts';
+import type { Line } from './order-engine.ts';
+import type { Recorded } from './store.ts';
+import { promise } from './violation.ts';
+
+interface Job {
+  readonly kind: Kind;
+  readonly time: number;
+  readonly tickFrom: number;
+  /** For a request with a key: its first entry. */
+  readonly first: number | null;
+}
+
+export type Digests = Pick<Vote, 'reply' | 'update'>;
+
+export interface Decision {
+  /** Null: it has no effect (a command, a skip, a key that was used before). */
+  readonly vote: Digests | null;
+  readonly state: string;
+}
+
+const UNCERTAIN: readonly Kind[] = ['random', 'split'];
+
+export class Decisions {
+  readonly #jobs: Job[] = [];
+  readonly #decisions: Decision[] = [];
+  readonly #keys = new Map<string, number>();
+
+  get decided(): number {
+    return this.#decisions.length - 1;
+  }
+
+  ordered(index: number, { entry, kind }: Line): void {
+    const before = this.#jobs.at(-1);
+    const time = Math.max(before?.time ?? 0, entry.time);
+    const tickFrom = before?.kind === 'tick' ? before.time : (before?.tickFrom ?? 0);
+    let first: number | null = null;
+    if (entry.type === 'request' && entry.key !== null) {
+      first = this.#keys.get(entry.key.key) ?? index;
+      this.#keys.set(entry.key.key, first);
+    }
+    this.#jobs.push({ kind, time, tickFrom, first });
+  }
+
+  /** The one host's log lost what comes after `last`. */
+  cut(last: number): void {
+    this.#jobs.length = Math.min(this.#jobs.length, last + 1);
+    this.#decisions.length = Math.min(this.#decisions.length, last + 1);
+    for (const [key, first] of this.#keys) if (first > last) this.#keys.delete(key);
+  }
+
+  /** Keys whose first entry came before `first`. */
+  keysBefore(first: number): { key: string; index: number }[] {
+    return [...this.#keys].flatMap(([key, index]) => (index < first ? [{ key, index }] : []));
+  }
+
+  executed(index: number): boolean {
+    const job = this.#jobs[index];
+    return job !== undefined && job.kind !== 'command' && (job.first === null || job.first === index);
+  }
+
+  kind(index: number): Kind {
+    return this.#jobs[index]?.kind ?? 'command';
+  }
+
+  state(index: number): string {
+    return index < 0 ? '' : (this.#decisions[index]?.state ?? 'undecided');
+  }
+
+  of(index: number): Decision | undefined {
+    return this.#decisions[index];
+  }
+
+  /** A manager decided the next entry, or one that another manager decided before. */
+  decide(by: string, index: number, vote: Digests | null, recorded: Recorded | null): void {
+    const known = this.#decisions[index];
+    const text = vote === null ? 'nothing' : `${vote.reply} ${vote.update}`;
+    if (known !== undefined) {
+      const before = known.vote === null ? 'nothing' : `${known.vote.reply} ${known.vote.update}`;
+      promise(
+        before === text,
+        'C',
+        () => `${by} decides entry ${index} as ${text}, another one as ${before}`,
+      );
+      return;
+    }
+    promise(index === this.#decisions.length, 'C', () => `${by} decides entry ${index} past ${this.decided}`);
+    const state = this.state(index - 1);
+    if (vote === null) return void this.#decisions.push({ vote, state });
+    promise(this.executed(index), 'P2', () => `entry ${index} is executed, though it should not`);
+    this.#decisions.push({ vote, state: this.#check(index, state, vote, recorded) });
+  }
+
+  /** That the decided result is what one correct server would give; the state after it. */
+  #check(index: number, state: string, vote: Digests, recorded: Recorded | null): string {
+    const job = this.#jobs[index];
+    if (job === undefined) return state;
+    if (UNCERTAIN.includes(job.kind)) {
+      const update = recorded?.update ?? null;
+      promise(update === null || update.from === state, 'P3', () => `entry ${index} rests on another state`);
+      return update?.to ?? state;
+    }
+    const right = execute(state, { index, ...job }, '');
+    const fits = vote.reply === right.reply && vote.update === updateDigest(right.update);
+    promise(fits, 'P1', () => `entry ${index} (${job.kind}) is decided wrongly`);
+    return right.state;
+  }
+
+  /**
+   * Nobody holds what was decided after `held` any more, in memory or on disk. What is a function of the order is found
+   * again; a result of chance is not: from the first such entry on, all is open.
+   */
+  lose(held: number): number | null {
+    for (let index = held + 1; index < this.#decisions.length; index++) {
+      const job = this.#jobs[index];
+      const { vote } = this.#decisions[index] ?? { vote: null };
+      if (job === undefined || vote === null || !UNCERTAIN.includes(job.kind)) continue;
+      this.#decisions.length = index;
+      return index;
+    }
+    return null;
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * Scenarios: how many managers, what clients ask, and which faults happen when. All from the seed; none of them knows what is
+ * checked.
+ */
+import type { Kind } from '../src/core/testing/service.ts';
+import type { Workload } from './clients.ts';
+import { type Fault, type Planned, FAILURES, LIES, TIMES, type Way } from './faults.ts';
+
+export interface Plan {
+  readonly managers: number;
+  readonly faults: number;
+  readonly workload: Workload;
+  readonly schedule: readonly Planned[];
+  /** Marks, refreshes and checkpoints so often, entries. */
+  readonly refreshEvery: number;
+  readonly appendMs: number;
+  readonly linkMs: number;
+}
+
+type Random = () => number;
+export type Scenario = (random: Random, base: Plan) => Partial<Plan>;
+
+/** When the group is up. */
+const BEGIN_MS = 400;
+const END_MS = 2000;
+
+function between(random: Random, least: number, most: number): number {
+  return Math.floor(least + random() * (most - least + 1));
+}
+
+function oneOf<T>(random: Random, list: readonly [T, ...T[]]): T {
+  return list[Math.floor(random() * list.length)] ?? list[0];
+}
+
+function plain(random: Random): Kind {
+  return random() < 0.7 ? 'write' : 'read';
+}
+
+/** Mostly plain requests, now and then such a one. */
+function seldom(share: number, kinds: readonly [Kind, ...Kind[]]): Workload['kind'] {
+  return (random) => (random() < share ? oneOf(random, kinds) : plain(random));
+}
+
+function times(random: Random, least: number, most: number, fault: () => Fault): Planned[] {
+  const count = between(random, least, most);
+  const planned = Array.from({ length: count }, () => ({
+    at: between(random, BEGIN_MS, END_MS),
+    fault: fault(),
+  }));
+  return planned.sort((a, b) => a.at - b.at);
+}
+
+function base(random: Random): Plan {
+  const managers = between(random, 1, 4);
+  return {
+    managers,
+    faults: random() < 0.7 ? 1 : between(random, 2, 3),
+    workload: {
+      clients: between(random, 3, 8),
+      calls: between(random, 90, 140),
+      thinkMs: 40,
+      kind: plain,
+      keyed: 0.3,
+    },
+    schedule: [],
+    refreshEvery: between(random, 15, 60),
+    appendMs: managers === 1 ? 0 : between(random, 1, 6),
+    linkMs: between(random, 1, 4),
+  };
+}
+
+function replicaFault(random: Random, ways: readonly [Way, ...Way[]] = [...LIES, ...FAILURES]): Fault {
+  return { type: 'replica', pick: random(), way: oneOf(random, ways), when: oneOf(random, [...TIMES]) };
+}
+
+function anyFault(random: Random): Fault {
+  const pick = random();
+  const ms = between(random, 100, 1500);
+  switch (
+    oneOf(random, [
+      'replica',
+      'replica',
+      'replica',
+      'host',
+      'host',
+      'all',
+      'partition',
+      'cut',
+      'order',
+      'noise',
+      'alarm',
+      'skew',
+      'disk',
+    ])
+  ) {
+    case 'host':
+      return { type: 'host-crash', pick, ms };
+    case 'all':
+      return { type: 'restart-all', ms };
+    case 'partition':
+      return { type: 'partition', pick, ms };
+    case 'cut':
+      return { type: 'order-cut', pick, ms };
+    case 'order':
+      return { type: 'order-down', ms };
+    case 'noise':
+      return { type: 'noise', ms, lose: random() * 0.3, double: random() * 0.3, delayMs: random() * 60 };
+    case 'alarm':
+      return { type: 'false-alarm', pick, about: random() };
+    case 'skew':
+      return { type: 'skew', pick, ms: between(random, -3000, 3000) };
+    case 'disk':
+      return { type: 'disk-full', pick, ms };
+    default:
+      return replicaFault(random);
+  }
+}
+
+const several = (random: Random): number => between(random, 2, 4);
+
+const NAMES = [
+  'fault-free',
+  'lie',
+  'silence',
+  'host-crash',
+  'partition',
+  'poison',
+  'nothing-agrees',
+  'restart-all',
+  'mixed',
+] as const;
+export type ScenarioName = (typeof NAMES)[number];
+
+export const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
+  'fault-free': () => ({}),
+  lie: (random) => ({
+    schedule: times(random, 1, 4, () => replicaFault(random, LIES)),
+  }),
+  silence: (random) => ({
+    schedule: times(random, 1, 4, () => replicaFault(random, FAILURES)),
+  }),
+  'host-crash': (random) => ({
+    managers: several(random),
+    schedule: times(random, 1, 3, () => ({
+      type: 'host-crash',
+      pick: random(),
+      ms: between(random, 50, 1500),
+    })),
+  }),
+  partition: (random) => ({
+    managers: several(random),
+    schedule: times(random, 1, 4, () => {
+      const [pick, ms] = [random(), between(random, 100, 1500)];
+      return random() < 0.5 ? { type: 'partition', pick, ms } : { type: 'order-cut', pick, ms };
+    }),
+  }),
+  poison: (_, plan) => ({
+    workload: { ...plan.workload, kind: seldom(0.02, ['poison', 'flood', 'hang']) },
+  }),
+  'nothing-agrees': (_, plan) => ({
+    workload: { ...plan.workload, kind: seldom(0.04, ['random', 'split']) },
+  }),
+  'restart-all': (random) => ({
+    schedule: times(random, 1, 3, () => ({ type: 'restart-all', ms: between(random, 10, 500) })),
+  }),
+  mixed: (random, plan) => ({
+    workload: {
+      ...plan.workload,
+      kind: random() < 0.5 ? plain : seldom(0.015, ['poison', 'flood', 'hang', 'random', 'split']),
+    },
+    schedule: times(random, 1, 8, () => anyFault(random)),
+  }),
+};
+
+export function isScenario(name: string): name is ScenarioName {
+  return Object.hasOwn(SCENARIOS, name);
+}
+
+export function planOf(name: ScenarioName, random: Random): Plan {
+  const plan = base(random);
+  const scenario: Scenario = SCENARIOS[name];
+  const changed = { ...plan, ...scenario(random, plan) };
+  return { ...changed, appendMs: changed.managers === 1 ? 0 : Math.max(1, changed.appendMs) };
+}
