@@ -24,7 +24,7 @@ export interface Decision {
   readonly state: string;
 }
 
-const UNCERTAIN: readonly Kind[] = ['random', 'split'];
+const UNCERTAIN: ReadonlySet<Kind> = new Set(['random', 'split']);
 
 export class Decisions {
   readonly #jobs: Job[] = [];
@@ -100,7 +100,7 @@ export class Decisions {
   #check(index: number, state: string, vote: Digests, recorded: Recorded | null): string {
     const job = this.#jobs[index];
     if (job === undefined) return state;
-    if (UNCERTAIN.includes(job.kind)) {
+    if (UNCERTAIN.has(job.kind)) {
       const update = recorded?.update ?? null;
       promise(update === null || update.from === state, 'P3', () => `entry ${index} rests on another state`);
       return update?.to ?? state;
@@ -119,7 +119,7 @@ export class Decisions {
     for (let index = held + 1; index < this.#decisions.length; index++) {
       const job = this.#jobs[index];
       const { vote } = this.#decisions[index] ?? { vote: null };
-      if (job === undefined || vote === null || !UNCERTAIN.includes(job.kind)) continue;
+      if (job === undefined || vote === null || !UNCERTAIN.has(job.kind)) continue;
       this.#decisions.length = index;
       return index;
     }

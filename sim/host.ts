@@ -15,7 +15,7 @@ import {
   type ReplicaId,
 } from '../src/core/ids.ts';
 import { Replica } from '../src/core/testing/replica.ts';
-import { updateDigest } from '../src/core/testing/service.ts';
+import { type Update, updateDigest } from '../src/core/testing/service.ts';
 import type { Line } from './order-engine.ts';
 import type { Simulation } from './simulation.ts';
 import { type Recorded, Store } from './store.ts';
@@ -49,6 +49,9 @@ export class Host {
   #eventsNow = { at: 0, count: 0 };
   /** Results of own replicas, and what was fetched, of entries in work. */
   #ballots = new Map<number, Recorded[]>();
+  /** Updates that some passive replica may still need. */
+  #recent = new Map<number, Update>();
+  #trimmed = -1;
   #staged = '';
   #scheduled = new Map<ReplicaId, number>();
 
@@ -86,6 +89,8 @@ export class Host {
     this.#next = first;
     this.#durableTold = -1;
     this.#recordedTold = this.store.decided;
+    this.#recent.clear();
+    this.#trimmed = this.store.decided;
     this.tell({
       type: 'recovered',
       decided: toIndex(this.store.decided),
@@ -245,8 +250,9 @@ export class Host {
         return this.store.truncateUpdates(effect.through);
       case 'truncate-order':
         return this.sim.order.truncate(effect);
-      case 'incident':
       case 'refreshed':
+        return this.#trim(effect.through);
+      case 'incident':
       case 'forget-key':
         return;
       case 'halt':
@@ -273,6 +279,18 @@ export class Host {
     const recorded = this.find(index, vote);
     assert(recorded !== null, 'a decided update is at hand');
     this.store.record(index, recorded);
+    if (recorded.update !== null) this.#recent.set(index, recorded.update);
+  }
+
+  #trim(through: number): void {
+    this.#trimmed = Math.max(this.#trimmed, through);
+    for (const at of this.#recent.keys()) if (at <= through) this.#recent.delete(at);
+  }
+
+  /** From memory as far as it goes back, older ones from the disk. */
+  #updates(from: number, through: number): Update[] {
+    if (from <= this.#trimmed) return this.store.updates(from, through);
+    return [...this.#recent].flatMap(([at, update]) => (at >= from && at <= through ? [update] : []));
   }
 
   /** Reply and update behind a vote, if they are here. */
@@ -334,7 +352,7 @@ export class Host {
         break;
       }
       case 'apply': {
-        const updates = this.store.updates(effect.from, effect.through);
+        const updates = this.#updates(effect.from, effect.through);
         replica.send(now, { type: 'apply', updates, through: effect.through });
         break;
       }
