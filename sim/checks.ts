@@ -90,7 +90,8 @@ export class Checks {
     const notes = this.#of(host);
     if (event.type === 'ordered') {
       if (event.index > notes.decided) notes.unreleased.add(event.index);
-      if (event.entry.type === 'command') this.#checkRoles(host, core, event.index);
+      const known = core.booted || !this.#sim.order.embedded;
+      if (event.entry.type === 'command' && known) this.#checkRoles(host, core, event.index);
     }
     for (const effect of effects) this.#effect(host, core, notes, effect);
   }
@@ -202,7 +203,7 @@ export class Checks {
   #execute(core: Core, notes: HostNotes, { replica, index }: Extract<Effect, { type: 'execute' }>): void {
     const at = notes.sent.get(replica) ?? -1;
     promise(index > at, 'P3', () => `${replica} executes ${index} after ${at}`);
-    promise(index > core.order.decided, 'P3', () => `${replica} executes ${index}, which is decided`);
+    promise(index > notes.decided, 'P3', () => `${replica} executes ${index}, which is decided`);
     for (let between = at + 1; between < index; between++) {
       const missed = this.decisions.executed(between) && core.order.slot(between as never)?.skipped === null;
       promise(!missed, 'P3', () => `${replica} misses entry ${between}`);

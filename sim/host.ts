@@ -249,7 +249,7 @@ export class Host {
       case 'truncate-updates':
         return this.store.truncateUpdates(effect.through);
       case 'truncate-order':
-        return this.sim.order.truncate(effect);
+        return this.store.afterFlush(() => this.sim.order.truncate(effect));
       case 'refreshed':
         return this.#trim(effect.through);
       case 'incident':

@@ -18,7 +18,7 @@ export interface Plan {
 }
 
 type Random = () => number;
-export type Scenario = (random: Random, base: Plan) => Partial<Plan>;
+type Scenario = (random: Random, base: Plan) => Partial<Plan>;
 
 /** When the group is up. */
 const BEGIN_MS = 400;
@@ -58,7 +58,7 @@ function base(random: Random): Plan {
     workload: {
       clients: between(random, 3, 8),
       calls: between(random, 90, 140),
-      thinkMs: 40,
+      thinkMs: between(random, 40, 90),
       kind: plain,
       keyed: 0.3,
     },
@@ -118,7 +118,7 @@ function anyFault(random: Random): Fault {
 
 const several = (random: Random): number => between(random, 2, 4);
 
-const NAMES = [
+export const SCENARIO_NAMES = [
   'fault-free',
   'lie',
   'silence',
@@ -129,9 +129,9 @@ const NAMES = [
   'restart-all',
   'mixed',
 ] as const;
-export type ScenarioName = (typeof NAMES)[number];
+export type ScenarioName = (typeof SCENARIO_NAMES)[number];
 
-export const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
+const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
   'fault-free': () => ({}),
   lie: (random) => ({
     schedule: times(random, 1, 4, () => replicaFault(random, LIES)),

@@ -69,6 +69,11 @@ export class Store {
     });
   }
 
+  /** Done once everything written so far is durable. */
+  afterFlush(run: () => void): void {
+    this.#pending.push(run);
+  }
+
   /** Makes durable what was written; false while the disk is full. */
   flush(): boolean {
     if (this.full) return false;

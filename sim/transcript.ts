@@ -79,6 +79,7 @@ function outcome(effect: Extract<Effect, { type: 'answer' }>): string {
 }
 
 function event(event: Event): string | null {
+  // oxlint-disable-next-line typescript/switch-exhaustiveness-check -- `rest` says the others
   switch (event.type) {
     case 'clock':
       return null;
@@ -102,6 +103,7 @@ function rest(what: Observed): string {
 }
 
 function effect(effect: Effect): string {
+  // oxlint-disable-next-line typescript/switch-exhaustiveness-check -- `rest` says the others
   switch (effect.type) {
     case 'append-command':
       return `append ${command(effect.command)}`;
@@ -138,7 +140,7 @@ const EVENTS: ReadonlySet<string> = new Set<Event['type']>([
   'clock',
 ]);
 
-function isEvent(what: Observed): what is Event {
+export function isEvent(what: Observed): what is Event {
   // `digest` and `exported` are told as events with a digest, and asked for as effects without one.
   return EVENTS.has(what.type) && (what.type !== 'digest' || 'digest' in what);
 }
