@@ -112,6 +112,7 @@ const FAULTS: Record<Exclude<Fault['type'], 'replica'>, true> = {
   'restart-all': true,
   partition: true,
   'order-cut': true,
+  'order-lag': true,
   'order-down': true,
   noise: true,
   'false-alarm': true,

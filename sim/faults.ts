@@ -24,6 +24,7 @@ export type Fault =
   | { readonly type: 'restart-all'; readonly ms: number }
   | { readonly type: 'partition'; readonly pick: number; readonly ms: number }
   | { readonly type: 'order-cut'; readonly pick: number; readonly ms: number }
+  | { readonly type: 'order-lag'; readonly pick: number; readonly ms: number; readonly lagMs: number }
   | { readonly type: 'order-down'; readonly ms: number }
   | {
       readonly type: 'noise';
@@ -157,6 +158,13 @@ export class Faults {
             host.cut = false;
             host.notify();
           },
+        );
+      case 'order-lag':
+        return this.#for(
+          order.embedded ? 0 : fault.ms,
+          pickFrom(hosts, fault.pick),
+          (host) => (host.lagMs = order.embedded ? 0 : fault.lagMs),
+          (host) => (host.lagMs = 0),
         );
       case 'order-down':
         if (order.embedded || order.down) return;

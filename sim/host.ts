@@ -36,6 +36,8 @@ export class Host {
   core: Core | null = null;
   /** Cut off from the order engine. */
   cut = false;
+  /** Sees the order so much later. */
+  lagMs = 0;
   /** Its wall clock is off by so much. */
   skewMs = 0;
   /** Counts crashes: what was planned in an earlier life does not happen. */
@@ -133,9 +135,14 @@ export class Host {
     const { order } = this.sim;
     if (!this.up || this.cut || (order.down && !order.embedded)) return;
     while (this.up && this.#next <= order.head) {
-      const index = this.#next++;
-      const line = order.lines[index];
+      const line = order.lines[this.#next];
       assert(line !== undefined, 'entries up to the head are there');
+      const seenAt = order.committedAt(this.#next) + this.lagMs;
+      if (seenAt > this.sim.timeline.now) {
+        this.sim.timeline.at(seenAt, () => this.notify());
+        break;
+      }
+      const index = this.#next++;
       this.tell({ type: 'ordered', index: toIndex(index), entry: line.entry });
     }
     this.#tellDurable();

@@ -35,6 +35,7 @@ export class OrderEngine {
   readonly #timeline: Timeline;
   readonly #noise: OrderNoise;
   readonly #subscribers: Subscriber[] = [];
+  readonly #committedAt: number[] = [];
   readonly #waiting: Line[] = [];
   /** Appends that are on their way take their turn. */
   #lastAppendAt = 0;
@@ -61,6 +62,10 @@ export class OrderEngine {
     return this.lines.length - 1;
   }
 
+  committedAt(index: number): number {
+    return this.#committedAt[index] ?? 0;
+  }
+
   append(line: Line): void {
     if (this.embedded) return this.#commit(line);
     const at = Math.max(this.#lastAppendAt, this.#timeline.now + this.#noise.appendMs());
@@ -73,6 +78,7 @@ export class OrderEngine {
 
   #commit(line: Line): void {
     this.lines.push(line);
+    this.#committedAt[this.head] = this.#timeline.now;
     const index = this.head;
     if (!this.embedded) this.durable = index;
     line.onIndex?.(index);

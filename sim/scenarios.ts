@@ -15,6 +15,8 @@ export interface Plan {
   readonly refreshEvery: number;
   readonly appendMs: number;
   readonly linkMs: number;
+  readonly lose: number;
+  readonly double: number;
 }
 
 type Random = () => number;
@@ -22,7 +24,7 @@ type Scenario = (random: Random, base: Plan) => Partial<Plan>;
 
 /** When the group is up. */
 const BEGIN_MS = 400;
-const END_MS = 2000;
+const END_MS = 2500;
 
 function between(random: Random, least: number, most: number): number {
   return Math.floor(least + random() * (most - least + 1));
@@ -50,22 +52,27 @@ function times(random: Random, least: number, most: number, fault: () => Fault):
   return planned.sort((a, b) => a.at - b.at);
 }
 
+/** Requests that come alone, or so many at once that the pipeline is never empty. */
+function workload(random: Random): Workload {
+  const calls = between(random, 90, 140);
+  const busy = random() < 0.5;
+  const clients = busy ? between(random, 10, 25) : between(random, 3, 8);
+  const thinkMs = busy ? 1500 / (calls / clients) : between(random, 40, 90);
+  return { clients, calls, thinkMs, kind: plain, keyed: 0.3 };
+}
+
 function base(random: Random): Plan {
   const managers = between(random, 1, 4);
   return {
     managers,
     faults: random() < 0.7 ? 1 : between(random, 2, 3),
-    workload: {
-      clients: between(random, 3, 8),
-      calls: between(random, 90, 140),
-      thinkMs: between(random, 40, 90),
-      kind: plain,
-      keyed: 0.3,
-    },
+    workload: workload(random),
     schedule: [],
     refreshEvery: between(random, 15, 60),
-    appendMs: managers === 1 ? 0 : between(random, 1, 6),
-    linkMs: between(random, 1, 4),
+    appendMs: oneOf(random, [2, 5, 40]),
+    linkMs: oneOf(random, [2, 5, 30, 120]),
+    lose: oneOf(random, [0, 0, 0.05, 0.3]),
+    double: oneOf(random, [0, 0, 0.3]),
   };
 }
 
@@ -105,6 +112,8 @@ function anyFault(random: Random): Fault {
       return { type: 'order-down', ms };
     case 'noise':
       return { type: 'noise', ms, lose: random() * 0.3, double: random() * 0.3, delayMs: random() * 60 };
+    case 'lag':
+      return { type: 'order-lag', pick, ms, lagMs: between(random, 20, 300) };
     case 'alarm':
       return { type: 'false-alarm', pick, about: random() };
     case 'skew':
@@ -114,6 +123,13 @@ function anyFault(random: Random): Fault {
     default:
       return replicaFault(random);
   }
+}
+
+function anyKind(random: Random): Workload['kind'] {
+  const dice = random();
+  if (dice < 0.4) return plain;
+  if (dice < 0.6) return seldom(0.02, ['poison', 'flood', 'hang', 'random', 'split']);
+  return seldom(0.2 * random(), ['split', 'split', 'split', 'random']);
 }
 
 const several = (random: Random): number => between(random, 2, 4);
@@ -158,17 +174,14 @@ const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
     workload: { ...plan.workload, kind: seldom(0.02, ['poison', 'flood', 'hang']) },
   }),
   'nothing-agrees': (_, plan) => ({
-    workload: { ...plan.workload, kind: seldom(0.04, ['random', 'split']) },
+    workload: { ...plan.workload, kind: seldom(0.15, ['random', 'split', 'split', 'split']) },
   }),
   'restart-all': (random) => ({
     schedule: times(random, 1, 3, () => ({ type: 'restart-all', ms: between(random, 10, 500) })),
   }),
   mixed: (random, plan) => ({
-    workload: {
-      ...plan.workload,
-      kind: random() < 0.5 ? plain : seldom(0.015, ['poison', 'flood', 'hang', 'random', 'split']),
-    },
-    schedule: times(random, 1, 8, () => anyFault(random)),
+    workload: { ...plan.workload, kind: anyKind(random) },
+    schedule: times(random, 2, 10, () => anyFault(random)),
   }),
 };
 
@@ -180,5 +193,5 @@ export function planOf(name: ScenarioName, random: Random): Plan {
   const plan = base(random);
   const scenario: Scenario = SCENARIOS[name];
   const changed = { ...plan, ...scenario(random, plan) };
-  return { ...changed, appendMs: changed.managers === 1 ? 0 : Math.max(1, changed.appendMs) };
+  return changed;
 }

@@ -59,7 +59,7 @@ export class Simulation {
     this.options = { faults: plan.faults, managers, core: coreOptions(plan), syncMs: () => 1 + random() * 6 };
     const noise = { appendMs: () => random() * plan.appendMs, deliverMs: () => random() * 3 };
     this.order = new OrderEngine(this.timeline, plan.managers === 1, noise);
-    const links = { delayMs: () => random() * plan.linkMs, lose: 0, double: 0 };
+    const links = { delayMs: () => random() * plan.linkMs, lose: plan.lose, double: plan.double };
     this.network = new Network(this.timeline, stream(2), links);
     this.checks = new Checks(this);
     this.faults = new Faults(this, stream(3));
@@ -120,6 +120,7 @@ export class Simulation {
     for (const host of this.hosts) {
       while (this.network.isCut(host.number)) this.network.mend(host.number);
       host.cut = false;
+      host.lagMs = 0;
       host.store.full = false;
       if (!host.up) host.start();
     }
