@@ -143,6 +143,7 @@ export const SCENARIO_NAMES = [
   'poison',
   'nothing-agrees',
   'restart-all',
+  'chance',
   'mixed',
 ] as const;
 export type ScenarioName = (typeof SCENARIO_NAMES)[number];
@@ -178,6 +179,23 @@ const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
   }),
   'restart-all': (random) => ({
     schedule: times(random, 1, 3, () => ({ type: 'restart-all', ms: between(random, 10, 500) })),
+  }),
+  // Results that are decided by chance cannot be found again: what is known of them must not be lost or contradicted.
+  chance: (random, plan) => ({
+    workload: { ...plan.workload, kind: seldom(0.1 + 0.4 * random(), ['split', 'split', 'split', 'random']) },
+    schedule: times(random, 2, 8, () => {
+      const [pick, ms] = [random(), between(random, 10, 800)];
+      const type = oneOf(random, [
+        'host-crash',
+        'host-crash',
+        'alarm',
+        'partition',
+        'order-cut',
+        'restart-all',
+      ] as const);
+      if (type === 'restart-all') return { type, ms };
+      return type === 'alarm' ? { type: 'false-alarm', pick, about: random() } : { type, pick, ms };
+    }),
   }),
   mixed: (random, plan) => ({
     workload: { ...plan.workload, kind: anyKind(random) },

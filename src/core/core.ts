@@ -211,14 +211,16 @@ export class Core {
 
   /** The entry gets no effect; whoever executes goes back to the verified state, and on without it. */
   #skip(now: number, at: Index, index: Index, reason: SkipReason): void {
-    if (!this.alone && !this.agreement.skip(index)) return;
     const slot = this.order.slot(index);
-    if (slot === undefined || index <= this.order.decided || slot.skipped !== null) return;
+    const open = slot !== undefined && index > this.order.decided && slot.skipped === null;
+    if (this.alone ? !open : !this.agreement.skip(index)) return;
+    this.deciding.restsOn(at);
+    // Also where it is long known that the entry was skipped: after a restart, votes must be void from the same place on.
+    for (const later of this.order.undecided()) if (this.#voided(later, index)) this.#void(later, at);
+    if (!open) return;
     assert(index > this.order.chosen, 'A2: what is skipped was not chosen');
     slot.skipped = reason;
-    this.deciding.restsOn(at);
     if (slot.entry.type === 'mark') this.refreshing.cancel();
-    for (const later of this.order.undecided()) if (this.#voided(later, index)) this.#void(later, at);
     this.replicas.restore(now, slot);
   }
 

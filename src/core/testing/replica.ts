@@ -131,7 +131,8 @@ export class Replica {
     if (job.kind === 'hang') this.behaviour.hung = true;
     if (this.behaviour.hung) return [];
     const { lie } = this.behaviour;
-    const salt = job.kind === 'random' || lie === 'update' ? this.id : job.kind === 'split' ? this.side : '';
+    const salt =
+      job.kind === 'random' || lie === 'update' ? this.id : job.kind === 'split' ? this.#side(job.index) : '';
     const { state } = execute(this.state, job, lie === 'collude' ? 'colluding' : salt);
     // A wrong update with the right reply: the reply of an honest execution.
     const honest = execute(this.state, job, lie === 'update' ? '' : salt);
@@ -160,7 +161,7 @@ export class Replica {
   }
 
   /** What a service that differs at random entries does here: one of two things. */
-  get side(): string {
-    return `${Number(this.id.slice(this.id.lastIndexOf('r') + 1)) % 2}`;
+  #side(index: number): string {
+    return hash(`${this.id} ${index}`).charCodeAt(0) % 2 === 0 ? 'heads' : 'tails';
   }
 }
