@@ -80,6 +80,14 @@ export class Deciding {
     this.advance(now);
   }
 
+  /** Something was heard of a replica of another manager; false when it is out of date. */
+  heardOf(now: number, replica: ReplicaId, turn: number, good: Index): boolean {
+    const { remotes, order } = this.#core;
+    const news = remotes.heard(now, replica, turn, good);
+    if (news === 'new turn') for (const slot of order.undecided()) slot.votes.delete(replica);
+    return news !== 'old turn';
+  }
+
   /** A result of a replica of another manager. */
   heard(now: number, replica: ReplicaId, { index, epoch, vote }: CastVote): void {
     const slot = this.#core.order.slot(index);

@@ -17,6 +17,8 @@ export type Part =
   | {
       readonly type: 'votes';
       readonly replica: ReplicaId;
+      /** How often it was put back to a verified state while it executed: what it said before that is void. */
+      readonly turn: number;
       readonly good: Index;
       readonly votes: readonly CastVote[];
     }

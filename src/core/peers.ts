@@ -85,8 +85,9 @@ export class Peers {
 
   voted(local: Local, { index, epoch }: Slot, vote: Vote): void {
     if (this.#others.length === 0) return;
+    const { id: replica, turn } = local;
     const good = this.#core.replicas.good(local);
-    this.toAll({ type: 'votes', replica: local.id, good, votes: [{ index, epoch, vote }] });
+    this.toAll({ type: 'votes', replica, turn, good, votes: [{ index, epoch, vote }] });
   }
 
   progressed(): void {
@@ -154,7 +155,7 @@ export class Peers {
     switch (part.type) {
       case 'votes':
         if (core.group.get(part.replica)?.manager !== from) return;
-        core.remotes.heard(now, part.replica, part.good);
+        if (!core.deciding.heardOf(now, part.replica, part.turn, part.good)) return;
         for (const vote of part.votes) core.deciding.heard(now, part.replica, vote);
         return;
       case 'progress':

@@ -8,6 +8,8 @@
 import { index as toIndex, type Index, type ReplicaId } from './ids.ts';
 
 interface Remote {
+  /** How often it was put back to a verified state. */
+  turn: number;
   /** As its manager says. */
   claimed: Index;
   /** As its votes show; open again with what was chosen and not decided. */
@@ -21,7 +23,7 @@ export class Remotes {
   #of(replica: ReplicaId): Remote {
     let remote = this.#remotes.get(replica);
     if (remote === undefined) {
-      remote = { claimed: toIndex(-1), seen: toIndex(-1), heardAt: 0 };
+      remote = { turn: 0, claimed: toIndex(-1), seen: toIndex(-1), heardAt: 0 };
       this.#remotes.set(replica, remote);
     }
     return remote;
@@ -36,10 +38,19 @@ export class Remotes {
     return this.#remotes.get(replica)?.heardAt ?? 0;
   }
 
-  heard(now: number, replica: ReplicaId, claimed: Index): void {
+  heard(
+    now: number,
+    replica: ReplicaId,
+    turn: number,
+    claimed: Index,
+  ): 'same turn' | 'new turn' | 'old turn' {
     const remote = this.#of(replica);
     remote.heardAt = now;
+    if (turn < remote.turn) return 'old turn';
+    const news = turn > remote.turn ? 'new turn' : 'same turn';
+    remote.turn = turn;
     if (claimed > remote.claimed) remote.claimed = claimed;
+    return news;
   }
 
   /** Its vote for `index` is the decided one; `before` is the entry before it that was voted on. */

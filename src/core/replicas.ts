@@ -89,7 +89,8 @@ export class Replicas {
     for (const local of this.#locals.values()) {
       local.stale = true;
       if (local.phase === 'executing' && !local.faulty) {
-        voidResults(local);
+        this.#void(local);
+        for (const slot of this.#core.order.undecided()) slot.votes.delete(local.id);
         this.#execute(now, local);
       }
     }
@@ -116,6 +117,7 @@ export class Replicas {
       heardAt: now,
       applied: toIndex(-1),
       owed: [{ type: 'result', index: toIndex(0), void: decided }],
+      turn: 0,
       stale: false,
       woken: false,
       faulty: false,
@@ -198,6 +200,12 @@ export class Replicas {
     local.applied = through;
   }
 
+  /** What it was told to execute, and said about it, has no meaning any more. */
+  #void(local: Local): void {
+    local.turn++;
+    for (const owed of local.owed) if (owed.type === 'result') owed.void = true;
+  }
+
   #import(local: Local, through: Index): void {
     local.stale = false;
     local.applied = through;
@@ -224,7 +232,7 @@ export class Replicas {
         this.#core.fault(now, local, 'late', skipped.index);
         continue;
       }
-      voidResults(local);
+      this.#void(local);
       this.#import(local, decided);
       this.#execute(now, local);
     }
@@ -304,9 +312,10 @@ export class Replicas {
         cast.set(replica, list);
       }
     }
-    return [...cast].map(([replica, votes]) => {
+    return [...cast].flatMap(([replica, votes]) => {
       const local = this.#locals.get(replica);
-      return { type: 'votes', replica, good: local === undefined ? toIndex(-1) : this.good(local), votes };
+      if (local === undefined) return [];
+      return { type: 'votes', replica, turn: local.turn, good: this.good(local), votes };
     });
   }
 
@@ -353,8 +362,4 @@ export class Replicas {
     for (const local of this.#locals.values()) if (!local.faulty && stateOf(local) === state) count++;
     return count;
   }
-}
-
-function voidResults(local: Local): void {
-  for (const owed of local.owed) if (owed.type === 'result') owed.void = true;
 }
