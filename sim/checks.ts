@@ -21,6 +21,8 @@ interface HostNotes {
   /** The entry that a replica's state is after, once it did all that it was sent. */
   readonly sent: Map<ReplicaId, number>;
   readonly unreleased: Set<number>;
+  /** It was out of the view: what it holds is compared once it takes part again. */
+  doubtful: boolean;
 }
 
 const SLOTS_MAX = 5000;
@@ -32,8 +34,12 @@ export class Checks {
   /** Who ever cast which vote. */
   readonly #votes = new Map<number, Map<string, Set<ReplicaId>>>();
   readonly #roles = new Map<number, string>();
+  /** How far each manager decided in each of its lives. */
+  readonly #reached = new Map<string, number>();
   readonly #told: Call[] = [];
   readonly #startedEver = new Set<ReplicaId>();
+  /** Entries that one manager alone had decided, and the others decided otherwise without it. */
+  superseded = 0;
   /** Entries whose decision was lost with all that knew it. */
   lost = 0;
 
@@ -49,6 +55,7 @@ export class Checks {
       records: new Map(),
       sent: new Map(),
       unreleased: new Set(),
+      doubtful: decided >= 0,
     });
   }
 
@@ -60,7 +67,11 @@ export class Checks {
     const from = this.decisions.lose(held);
     if (from === null) return;
     this.lost++;
-    // What was told of them, all that knew it are gone with.
+    this.#forget(from);
+  }
+
+  /** What was told of entries from here on, all that knew it are gone with. */
+  #forget(from: number): void {
     const kept = this.#told.filter(({ to }) => to === null || to < from);
     this.#told.splice(0, this.#told.length, ...kept);
   }
@@ -99,26 +110,62 @@ export class Checks {
   /** After its effects are carried out. */
   settled(host: Host, core: Core): void {
     const notes = this.#of(host);
+    if (notes.doubtful && core.booted && this.#sim.takesPart(host)) this.#rejoined(host, notes);
     if (core.order.decided > notes.decided) this.#decided(host, core, notes);
     if (notes.unreleased.size > SLOTS_MAX) promise(false, 'P7', () => `${host.id} keeps too many entries`);
   }
 
   #decided(host: Host, core: Core, notes: HostNotes): void {
-    const jumped = this.#jump;
-    for (let index = notes.decided + 1; index <= core.order.decided; index++) {
-      if (jumped !== null && index <= jumped) continue;
+    // Who is out of the view and does not know it yet decides nothing that counts; it is compared when it is back.
+    if (!this.#sim.takesPart(host)) notes.doubtful = true;
+    const jumped = this.#jump ?? -1;
+    this.#jump = null;
+    for (
+      let index = Math.max(notes.decided, jumped) + 1;
+      index <= core.order.decided && !notes.doubtful;
+      index++
+    ) {
       const vote = notes.records.get(index) ?? null;
       const recorded = vote === null ? null : (host.store.recordOf(index) ?? null);
+      if (this.decisions.differs(index, vote)) this.#supersede(core, index);
       this.decisions.decide(host.id, index, vote, recorded);
     }
     notes.records.clear();
     notes.decided = core.order.decided;
-    if (jumped === null) return;
-    this.#jump = null;
-    const state = host.store.state(jumped);
-    promise(state === this.decisions.state(jumped), 'P4', () => `${host.id} took a wrong state at ${jumped}`);
+    this.#reached.set(`${host.id} ${core.managers.bootOf(host.id)}`, notes.decided);
+    if (jumped >= 0) this.#compare(host, jumped);
   }
 
+  /** It takes part (again): what it holds must be what was decided. */
+  #rejoined(host: Host, notes: HostNotes): void {
+    notes.doubtful = false;
+    if (this.#jump === null) this.#compare(host, notes.decided);
+  }
+
+  #compare(host: Host, at: number): void {
+    promise(at <= this.decisions.decided, 'C', () => `${host.id} has decided ${at}, which nobody has`);
+    const fits = host.store.state(at) === this.decisions.state(at);
+    promise(fits, 'C', () => `${host.id} has another state at ${at}`);
+  }
+
+  /** Decided otherwise before: right only if all that knew it are out of the view, and nobody was told. */
+  #supersede(core: Core, index: number): void {
+    for (const host of this.#sim.hosts) {
+      const held = host.core?.order.decided ?? host.store.decided;
+      if (host.core !== core && held >= index && core.managers.has(host.id) && this.#sim.takesPart(host))
+        return;
+    }
+    // Enough managers knew it when it was answered (`#known`), so more than f of them failed since. What is a function of
+    // the order comes out the same again; only a result of chance may then be another one.
+    const answered = this.#told.some(({ to }) => to !== null && to >= index);
+    const chance = this.decisions.uncertain(index);
+    promise(chance || !answered, 'P2', () => `entry ${index} was answered, and is decided anew`);
+    this.#forget(index);
+    this.decisions.supersede(index);
+    this.superseded++;
+  }
+
+  /** A whole state that was taken in the step that is being checked. */
   #jump: number | null = null;
 
   /** Every manager has the same roles at the same index, and f+1 are active while nothing is suspected. */
@@ -152,7 +199,7 @@ export class Checks {
         );
         promise(effect.index <= core.order.decided, 'P1', () => `${effect.index} is answered undecided`);
         notes.answered = effect.index;
-        return;
+        return this.#known(core, effect.index);
       case 'release':
         promise(
           notes.unreleased.delete(effect.index),
@@ -193,6 +240,17 @@ export class Checks {
     }
   }
 
+  /** D3: f+1 managers, or all of the view, had decided it in their present lives. */
+  #known(core: Core, index: number): void {
+    let known = 0;
+    for (const id of core.managers.ids()) {
+      if ((this.#reached.get(`${id} ${core.managers.bootOf(id)}`) ?? -1) >= index) known++;
+    }
+    // The one that answers has decided it in this very step.
+    const needed = Math.min(this.#sim.options.faults + 1, core.managers.size) - 1;
+    promise(known >= needed, 'P2', () => `entry ${index} is answered, and ${known} managers know it`);
+  }
+
   #record(host: Host, notes: HostNotes, { index, vote }: Extract<Effect, { type: 'record' }>): void {
     promise(index > notes.decided, 'P2', () => `${host.id} records ${index} again`);
     notes.records.set(index, vote);
@@ -216,7 +274,8 @@ export class Checks {
   /** A replica did something: is what it holds the verified state, as long as it never executed? */
   worked(host: Host, replica: Replica): void {
     const { core } = host;
-    if (core === null || replica.executes || replica.spoilt || replica.at < 0) return;
+    if (core === null || !this.#sim.takesPart(host) || replica.executes || replica.spoilt || replica.at < 0)
+      return;
     promise(replica.at <= Math.max(0, core.order.decided), 'P4', () => `${replica.id} is ahead`);
     if (this.decisions.decided < replica.at || core.group.get(replica.id) === undefined) return;
     const right = this.decisions.state(replica.at);

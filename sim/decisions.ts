@@ -76,12 +76,28 @@ export class Decisions {
     return this.#decisions[index];
   }
 
+  /** Whether another decision is known. */
+  differs(index: number, vote: Digests | null): boolean {
+    const known = this.#decisions[index];
+    return known !== undefined && textOf(known.vote) !== textOf(vote);
+  }
+
+  /** Whether chance has a part in its result. */
+  uncertain(index: number): boolean {
+    return UNCERTAIN.has(this.kind(index));
+  }
+
+  /** What was decided from here on holds no more. */
+  supersede(index: number): void {
+    this.#decisions.length = index;
+  }
+
   /** A manager decided the next entry, or one that another manager decided before. */
   decide(by: string, index: number, vote: Digests | null, recorded: Recorded | null): void {
     const known = this.#decisions[index];
-    const text = vote === null ? 'nothing' : `${vote.reply} ${vote.update}`;
+    const text = textOf(vote);
     if (known !== undefined) {
-      const before = known.vote === null ? 'nothing' : `${known.vote.reply} ${known.vote.update}`;
+      const before = textOf(known.vote);
       promise(
         before === text,
         'C',
@@ -125,4 +141,8 @@ export class Decisions {
     }
     return null;
   }
+}
+
+function textOf(vote: Digests | null): string {
+  return vote === null ? 'nothing' : `${vote.reply} ${vote.update}`;
 }

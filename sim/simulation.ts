@@ -2,6 +2,7 @@
  * One run: hosts, order engine, network, clients and faults on one timeline, all from one seed. Safety is checked at every
  * step; liveness at the end, when messages flow again: every call has ended, and the group is whole.
  */
+import type { Core } from '../src/core/core.ts';
 import type { CoreOptions } from '../src/core/options.ts';
 import type { Effect } from '../src/core/effect.ts';
 import type { Event } from '../src/core/event.ts';
@@ -164,6 +165,16 @@ export class Simulation {
         }),
       );
     });
+  }
+
+  /** Whether a manager's present life belongs to the view, as whoever has seen most of the order knows it. */
+  takesPart(host: Host): boolean {
+    let most: Core | null = null;
+    for (const { core } of this.hosts)
+      if (core !== null && core.order.head > (most?.order.head ?? -2)) most = core;
+    const { core } = host;
+    if (core === null || most === null || this.order.embedded) return core !== null;
+    return core.booted && core.managers.bootOf(host.id) === most.managers.bootOf(host.id);
   }
 
   /** f+1 active and f+1 passive replicas, as every manager sees it, and none else. */

@@ -11,7 +11,8 @@
  * The service's own start, entry 0, is always decided by the order: every founding replica votes on it.
  *
  * A1. Only managers of the view are waited for, each in its present life; a change of the view begins a new round.
- * A2. An ordered decision stays, whatever rounds come after it.
+ * A2. An ordered decision stays as long as what it rests on does: a later round with a lower floor opens entries again, and
+ *     with them what was decided on top of them. A skip rests on nothing.
  */
 import type { Vote } from './event.ts';
 import { index as toIndex, type Index, type ManagerId } from './ids.ts';
@@ -24,13 +25,19 @@ interface Decision {
   readonly vote: Vote;
 }
 
+interface Ordered {
+  /** Null: skipped. */
+  readonly vote: Vote | null;
+  /** The floor that it rests on. */
+  readonly floor: Index;
+}
+
 export interface AgreementState {
   readonly mode: Mode;
   readonly round: Index;
   readonly floor: Index;
   readonly reports: readonly (readonly [ManagerId, Index])[];
-  /** Null: skipped. */
-  readonly decisions: readonly (readonly [Index, Vote | null])[];
+  readonly decisions: readonly (readonly [Index, Ordered])[];
 }
 
 export class Agreement {
@@ -38,7 +45,7 @@ export class Agreement {
   #round = toIndex(-1);
   #floor = toIndex(-1);
   #reports = new Map<ManagerId, Index>();
-  #decisions = new Map<Index, Vote | null>();
+  #decisions = new Map<Index, Ordered>();
 
   get mode(): Mode {
     return this.#mode;
@@ -75,6 +82,9 @@ export class Agreement {
     }
     this.#floor = floor;
     this.#mode = 'ordered';
+    for (const [index, ordered] of this.#decisions) {
+      if (ordered.vote !== null && ordered.floor > floor) this.#decisions.delete(index);
+    }
   }
 
   /** Whether the order may decide it now. */
@@ -89,19 +99,24 @@ export class Agreement {
     for (const decision of votes) {
       const { index, vote } = decision;
       if (this.open(index)) {
-        this.#decisions.set(index, vote);
+        this.#decisions.set(index, { vote, floor: this.#floor });
         taken.push(decision);
         continue;
       }
-      const known = this.#decisions.get(index) ?? null;
+      const known = this.#decisions.get(index)?.vote ?? null;
       if (known === null || !sameVote(known, vote)) break;
     }
     return taken;
   }
 
+  /** Whether the order has decided it. */
+  has(index: Index): boolean {
+    return this.#decisions.has(index);
+  }
+
   skip(index: Index): boolean {
     if (index === 0 || !this.open(index)) return false;
-    this.#decisions.set(index, null);
+    this.#decisions.set(index, { vote: null, floor: this.#floor });
     return true;
   }
 

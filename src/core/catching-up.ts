@@ -135,17 +135,17 @@ export class CatchingUp {
 
   /** The order has come further: perhaps up to a state that waits. */
   ordered(now: number): void {
-    const { order, replicas, deciding } = this.#core;
+    const { order, replicas, deciding, presence } = this.#core;
     const at = this.#arrived;
     if (at === null || order.head < at) return;
     this.#arrived = null;
     this.#core.emit({ type: 'take-state', index: at });
     if (this.#wanted !== null && at >= this.#wanted) this.#wanted = null;
-    if (at > order.decided) {
-      order.jump(at);
-      deciding.jumped(at);
-      replicas.jumped(now);
-    }
+    if (presence.away) order.doubt(deciding.answered);
+    const further = at > order.decided;
+    if (further) order.jump(at);
+    if (further || presence.away) deciding.jumped(at);
+    if (further) replicas.jumped(now);
     this.#core.presence.stateTaken();
     deciding.advance(now);
   }

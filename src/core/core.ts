@@ -175,6 +175,7 @@ export class Core {
     const change = this.membership.apply(at, command);
     if (command.type === 'skip') this.#skip(now, at, command.index, command.reason);
     if (command.type === 'decide') this.#decide(at, command, own);
+    if (command.type === 'report') this.#reopen();
     this.#newRound();
     this.presence.commanded(now, at, command, own);
     // Before the boot, commands only tell what happened to replicas that are gone.
@@ -198,6 +199,15 @@ export class Core {
     this.#round = round;
     this.order.unchoose();
     this.remotes.unchoose();
+  }
+
+  /** What rested on an entry that is open again is open, too (A2 in `agreement.ts`). */
+  #reopen(): void {
+    for (const slot of this.order.undecided()) {
+      if (slot.ordered === null || this.agreement.has(slot.index)) continue;
+      slot.ordered = null;
+      this.order.unchoose();
+    }
   }
 
   #decide(at: Index, { votes }: Extract<Command, { type: 'decide' }>, own: boolean): void {

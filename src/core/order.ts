@@ -146,6 +146,11 @@ export class Order {
     this.#decided = slot.index;
   }
 
+  /** What was decided after `answered` may have been decided otherwise. */
+  doubt(answered: Index): void {
+    for (const slot of this.after(answered)) if (slot.index <= this.#decided) slot.unknown = true;
+  }
+
   /** Everything up to `through` is decided, within a state that was fetched as a whole. */
   jump(through: Index): void {
     assert(through >= this.#decided && through <= this.#head, 'O2: decisions stay');

@@ -40,6 +40,11 @@ export class Presence {
     return this.#calmSince;
   }
 
+  /** It was taken for dead, and is not back yet. */
+  get away(): boolean {
+    return this.#away !== null;
+  }
+
   /** A manager that belongs to the founders has not booted yet. */
   get expecting(): boolean {
     const { alone, managers, options } = this.#core;
@@ -69,7 +74,7 @@ export class Presence {
     if (!this.#ready || this.#booted || this.#booting || catchingUp.wanting) return;
     if (this.#away !== null) {
       if (agreement.mode === 'reporting') return;
-      if (this.#away.decided > this.#away.floor) return catchingUp.want(this.#away.decided);
+      if (this.#doubtful) return catchingUp.want(this.#away.decided);
     }
     this.#booting = true;
     this.#core.propose(replicas.bootCommand());
@@ -83,20 +88,33 @@ export class Presence {
 
   commanded(now: number, at: Index, command: Command, own: boolean): void {
     const { manager } = this.#core.options;
-    if (own && command.type === 'boot') {
-      this.#booting = false;
-      this.#booted = true;
-      this.#bootedAt = now;
-    }
+    if (own && command.type === 'boot') this.#arrived(now, at);
+    else if (command.type === 'boot' && command.manager === manager) this.#away = null;
     if (command.type !== 'report' && command.type !== 'decide') this.#calmSince = now;
     if (this.#core.alone) return;
-    if (command.type === 'boot' && command.manager === manager) this.#away = null;
     if (command.type === 'dismiss' && command.manager === manager && !this.#core.managers.has(manager)) {
       this.#dismissed(at);
     }
     this.#report();
     this.#noteFloor();
     this.boot();
+  }
+
+  /** Its own boot is ordered; when it was dismissed while that was on its way, W2 may not allow it any more. */
+  #arrived(now: number, at: Index): void {
+    this.#booting = false;
+    if (this.#doubtful) {
+      const { manager } = this.#core.options;
+      return this.#core.propose({ type: 'dismiss', manager, boot: at, by: manager });
+    }
+    this.#away = null;
+    this.#booted = true;
+    this.#bootedAt = now;
+  }
+
+  /** The others may have decided otherwise what it had decided. */
+  get #doubtful(): boolean {
+    return this.#away !== null && this.#away.decided > this.#away.floor;
   }
 
   #dismissed(at: Index): void {
