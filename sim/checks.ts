@@ -8,7 +8,7 @@ import type { Event, Vote } from '../src/core/event.ts';
 import type { ReplicaId } from '../src/core/ids.ts';
 import type { Replica } from '../src/core/testing/replica.ts';
 import type { Call } from './clients.ts';
-import { Decisions, type Digests } from './decisions.ts';
+import { Decisions, digestsOf } from './decisions.ts';
 import type { Host } from './host.ts';
 import type { Simulation } from './simulation.ts';
 import { promise } from './violation.ts';
@@ -16,13 +16,14 @@ import { promise } from './violation.ts';
 interface HostNotes {
   decided: number;
   answered: number;
-  /** Records of the step that is being checked. */
-  readonly records: Map<number, Digests>;
   /** The entry that a replica's state is after, once it did all that it was sent. */
   readonly sent: Map<ReplicaId, number>;
   readonly unreleased: Set<number>;
   /** It was out of the view: what it holds is compared once it takes part again. */
   doubtful: boolean;
+  /** What is noted of its present life. */
+  boot: number;
+  reached: number;
 }
 
 const SLOTS_MAX = 5000;
@@ -52,10 +53,11 @@ export class Checks {
     this.#notes.set(host, {
       decided,
       answered: decided,
-      records: new Map(),
       sent: new Map(),
       unreleased: new Set(),
       doubtful: decided >= 0,
+      boot: -1,
+      reached: -1,
     });
   }
 
@@ -112,6 +114,12 @@ export class Checks {
     const notes = this.#of(host);
     if (notes.doubtful && core.booted && this.#sim.takesPart(host)) this.#rejoined(host, notes);
     if (core.order.decided > notes.decided) this.#decided(host, core, notes);
+    const boot = core.managers.bootOf(host.id);
+    if (core.booted && (notes.reached !== core.order.decided || notes.boot !== boot)) {
+      notes.boot = boot;
+      notes.reached = core.order.decided;
+      this.#reached.set(`${host.id} ${boot}`, notes.reached);
+    }
     if (notes.unreleased.size > SLOTS_MAX) promise(false, 'P7', () => `${host.id} keeps too many entries`);
   }
 
@@ -125,21 +133,22 @@ export class Checks {
       index <= core.order.decided && !notes.doubtful;
       index++
     ) {
-      const vote = notes.records.get(index) ?? null;
-      const recorded = vote === null ? null : (host.store.recordOf(index) ?? null);
+      const recorded = host.store.recordOf(index) ?? null;
+      const vote = recorded === null ? null : digestsOf(recorded);
       if (this.decisions.differs(index, vote)) this.#supersede(core, index);
       this.decisions.decide(host.id, index, vote, recorded);
     }
-    notes.records.clear();
     notes.decided = core.order.decided;
-    this.#reached.set(`${host.id} ${core.managers.bootOf(host.id)}`, notes.decided);
     if (jumped >= 0) this.#compare(host, jumped);
   }
 
   /** It takes part (again): what it holds must be what was decided. */
   #rejoined(host: Host, notes: HostNotes): void {
     notes.doubtful = false;
-    if (this.#jump === null) this.#compare(host, notes.decided);
+    if (this.#jump !== null) return;
+    // What it alone knows comes out below, entry by entry.
+    notes.decided = Math.min(notes.decided, this.decisions.decided);
+    this.#compare(host, notes.decided);
   }
 
   #compare(host: Host, at: number): void {
@@ -253,7 +262,6 @@ export class Checks {
 
   #record(host: Host, notes: HostNotes, { index, vote }: Extract<Effect, { type: 'record' }>): void {
     promise(index > notes.decided, 'P2', () => `${host.id} records ${index} again`);
-    notes.records.set(index, vote);
     const voters = this.#votes.get(index)?.get(`${vote.reply} ${vote.update}`)?.size ?? 0;
     promise(voters > this.#sim.options.faults, 'P1', () => `entry ${index} is decided by ${voters} votes`);
   }

@@ -3,6 +3,7 @@
  * itself, so that it knows the right result of every entry and the right state after it.
  */
 import type { Vote } from '../src/core/event.ts';
+import { digest } from '../src/core/ids.ts';
 import { execute, type Kind, updateDigest } from '../src/core/testing/service.ts';
 import type { Line } from './order-engine.ts';
 import type { Recorded } from './store.ts';
@@ -145,4 +146,8 @@ export class Decisions {
 
 function textOf(vote: Digests | null): string {
   return vote === null ? 'nothing' : `${vote.reply} ${vote.update}`;
+}
+
+export function digestsOf({ reply, update }: Recorded): Digests {
+  return { reply: digest(reply), update: updateDigest(update) };
 }
