@@ -196,6 +196,8 @@ export class Checks {
     switch (effect.type) {
       case 'record':
         return this.#record(host, notes, effect);
+      case 'incident':
+        return this.#blamed(effect);
       case 'take-state':
         if (effect.index > notes.decided) this.#jump = effect.index;
         return;
@@ -247,6 +249,17 @@ export class Checks {
         );
       default:
     }
+  }
+
+  /** No sound replica is taken for a liar, as long as the service itself leaves nothing to chance. */
+  #blamed({ fault: { replica, kind } }: Extract<Effect, { type: 'incident' }>): void {
+    const lied = kind === 'reply' || kind === 'update' || kind === 'state';
+    if (!lied || !this.decisions.certain || (kind === 'state' && this.#sim.faults.exportsLie)) return;
+    promise(
+      this.#sim.faults.isBroken(replica),
+      'P6',
+      () => `${replica} is sound, and blamed for its ${kind}`,
+    );
   }
 
   /** D3: f+1 managers, or all of the view, had decided it in their present lives. */
@@ -307,6 +320,9 @@ export class Checks {
     const of = outcome?.startsWith('reply of ') === true ? Number(outcome.split(' ')[2]) : to;
     const decision = of === null ? undefined : this.decisions.of(of);
     promise(decision !== undefined, 'P2', () => `entry ${of} was answered ${outcome}, and is not decided`);
+    const used = to === null ? null : this.decisions.used(to);
+    const right = used === null || outcome === (used === 'reused' ? 'key-reused' : `reply of ${used} `);
+    promise(right, 'P2', () => `entry ${to} carries a used key, and is answered ${outcome}`);
     const said = outcome?.split(' ')[3] ?? '';
     if (outcome?.startsWith('skipped') === true) {
       promise(decision.vote === null, 'P2', () => `entry ${of} was answered ${outcome}, and has an effect`);

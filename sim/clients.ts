@@ -60,10 +60,9 @@ export class Clients {
   }
 
   #call(): void {
-    const keyed = this.#random() < this.#workload.keyed;
     const call: Call = {
       kind: this.#workload.kind(this.#random),
-      key: keyed ? { key: `k${this.calls.length}`, fingerprint: 'same' } : null,
+      key: this.#random() < this.#workload.keyed ? this.#key() : null,
       from: this.#sim.timeline.now,
       indices: [],
       to: null,
@@ -73,6 +72,14 @@ export class Clients {
     };
     this.calls.push(call);
     this.#send(call);
+  }
+
+  /** Mostly a new one; now and then one that was used, for the same request or, wrongly, for another one. */
+  #key(): Key {
+    const dice = this.#random();
+    const used = this.calls[Math.floor(this.#random() * this.calls.length)]?.key ?? null;
+    if (used === null || dice < 0.8) return { key: `k${this.calls.length}`, fingerprint: 'same' };
+    return { key: used.key, fingerprint: dice < 0.9 ? 'same' : 'other' };
   }
 
   #send(call: Call): void {

@@ -15,6 +15,7 @@ interface Job {
   readonly tickFrom: number;
   /** For a request with a key: its first entry. */
   readonly first: number | null;
+  readonly fingerprint: string;
 }
 
 export type Digests = Pick<Vote, 'reply' | 'update'>;
@@ -40,12 +41,13 @@ export class Decisions {
     const before = this.#jobs.at(-1);
     const time = Math.max(before?.time ?? 0, entry.time);
     const tickFrom = before?.kind === 'tick' ? before.time : (before?.tickFrom ?? 0);
-    let first: number | null = null;
+    let [first, fingerprint]: [number | null, string] = [null, ''];
     if (entry.type === 'request' && entry.key !== null) {
       first = this.#keys.get(entry.key.key) ?? index;
       this.#keys.set(entry.key.key, first);
+      fingerprint = entry.key.fingerprint;
     }
-    this.#jobs.push({ kind, time, tickFrom, first });
+    this.#jobs.push({ kind, time, tickFrom, first, fingerprint });
   }
 
   /** The one host's log lost what comes after `last`. */
@@ -56,13 +58,23 @@ export class Decisions {
   }
 
   /** Keys whose first entry came before `first`. */
-  keysBefore(first: number): { key: string; index: number }[] {
-    return [...this.#keys].flatMap(([key, index]) => (index < first ? [{ key, index }] : []));
+  keysBefore(first: number): { key: string; fingerprint: string; index: number }[] {
+    return [...this.#keys].flatMap(([key, index]) => {
+      const fingerprint = this.#jobs[index]?.fingerprint ?? '';
+      return index < first ? [{ key, fingerprint, index }] : [];
+    });
   }
 
   executed(index: number): boolean {
     const job = this.#jobs[index];
     return job !== undefined && job.kind !== 'command' && (job.first === null || job.first === index);
+  }
+
+  /** What a client must be told where its key was used before: the first entry with it, or `reused`. */
+  used(index: number): number | 'reused' | null {
+    const { first = null, fingerprint = '' } = this.#jobs[index] ?? {};
+    if (first === null || first === index) return null;
+    return this.#jobs[first]?.fingerprint === fingerprint ? first : 'reused';
   }
 
   kind(index: number): Kind {
@@ -81,6 +93,11 @@ export class Decisions {
   differs(index: number, vote: Digests | null): boolean {
     const known = this.#decisions[index];
     return known !== undefined && textOf(known.vote) !== textOf(vote);
+  }
+
+  /** No result so far was left to chance. */
+  get certain(): boolean {
+    return !this.#jobs.some(({ kind }) => UNCERTAIN.has(kind));
   }
 
   /** Whether chance has a part in its result. */

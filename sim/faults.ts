@@ -58,6 +58,7 @@ export class Faults {
   readonly #broken = new Map<ReplicaId, Broken>();
   /** Went with their host. */
   readonly #down = new Set<ReplicaId>();
+  readonly #everBroken = new Map<ReplicaId, Way>();
   readonly #gone = new Set<ReplicaId>();
   /** Faults on their way to be undone. */
   pending = 0;
@@ -82,6 +83,16 @@ export class Faults {
     const startMs = 20 + this.#random() * 100;
     const workMs = this.#random() < 0.5 ? 0 : this.#random() * 4;
     return { startMs, workMs, failsToStart: false, failsToFill: false, hung: false, lie: null };
+  }
+
+  /** Whether something was done to it, ever. */
+  isBroken(id: ReplicaId): boolean {
+    return this.#everBroken.has(id);
+  }
+
+  /** Some replica exported a wrong state: which one of several it was, nobody can tell. */
+  get exportsLie(): boolean {
+    return [...this.#everBroken.values()].includes('export');
   }
 
   gone(id: ReplicaId): void {
@@ -245,6 +256,7 @@ export class Faults {
     );
     if (place === undefined || this.#left() < 1 || this.#broken.size >= options.faults) return;
     const { host, replica } = place;
+    this.#everBroken.set(replica.id, way);
     this.#broken.set(replica.id, { way, when, lies: 0 });
     if (way === 'crash') host.crashReplica(replica);
     else if (way === 'hang') replica.behaviour.hung = true;

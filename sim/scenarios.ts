@@ -95,6 +95,7 @@ function anyFault(random: Random): Fault {
       'cut',
       'order',
       'noise',
+      'lag',
       'alarm',
       'skew',
       'disk',

@@ -137,7 +137,7 @@ export class Simulation {
 
   keysBefore(first: number): { key: string; fingerprint: string; index: Index }[] {
     const keys = this.checks.decisions.keysBefore(first);
-    return keys.map(({ key, index }) => ({ key, fingerprint: 'same', index: toIndex(index) }));
+    return keys.map(({ key, fingerprint, index }) => ({ key, fingerprint, index: toIndex(index) }));
   }
 
   #host(id: ManagerId): Host {
