@@ -26,6 +26,8 @@ export class Replicas {
   readonly #starts: Starts;
   #nextNumber: number;
   #halted = false;
+  /** The state that was last fetched as a whole. */
+  #jumpedTo = toIndex(-1);
 
   constructor(core: Core) {
     this.#core = core;
@@ -86,6 +88,7 @@ export class Replicas {
 
   /** A state was fetched as a whole: what was executed before it is of no use. */
   jumped(now: number): void {
+    this.#jumpedTo = this.#core.order.decided;
     for (const local of this.#locals.values()) {
       local.stale = true;
       if (local.phase === 'executing' && !local.faulty) {
@@ -193,7 +196,7 @@ export class Replicas {
   }
 
   #catchUp(local: Local, through: Index): void {
-    if (local.stale) return this.#import(local, this.#core.order.decided);
+    if (local.stale) return this.#import(local, through);
     if (local.applied >= through) return;
     const from = toIndex(local.applied + 1);
     this.#core.emit({ type: 'apply', replica: local.id, from, through });
@@ -252,6 +255,7 @@ export class Replicas {
   refreshNext(now: number, round: { mark: Index; digest: Digest; exporting: boolean }): boolean {
     for (const local of this.#locals.values()) {
       if (local.phase !== 'suspended' || local.faulty || local.applied >= round.mark) continue;
+      if (local.stale && round.mark < this.#jumpedTo) continue;
       local.phase = 'refreshing';
       local.since = now;
       this.#core.emit({ type: 'resume', replica: local.id });
