@@ -258,7 +258,7 @@ export class Faults {
     const { host, replica } = place;
     this.#everBroken.set(replica.id, way);
     this.#broken.set(replica.id, { way, when, lies: 0 });
-    if (way === 'crash') host.crashReplica(replica);
+    if (way === 'crash') host.pool.crash(replica);
     else if (way === 'hang') replica.behaviour.hung = true;
     else if (way === 'slow') replica.behaviour.workMs = 300;
     else if (way === 'lag') replica.behaviour.workMs = 40;

@@ -14,9 +14,10 @@ import {
   type ManagerId,
   type ReplicaId,
 } from '../src/core/ids.ts';
-import { Replica } from '../src/core/testing/replica.ts';
-import { type Update, updateDigest } from '../src/core/testing/service.ts';
+import type { Replica } from '../src/core/testing/replica.ts';
+import { updateDigest } from '../src/core/testing/service.ts';
 import type { Line } from './order-engine.ts';
+import { Pool } from './pool.ts';
 import type { Simulation } from './simulation.ts';
 import { type Recorded, Store } from './store.ts';
 
@@ -32,7 +33,7 @@ export class Host {
   readonly number: number;
   readonly id: ManagerId;
   readonly store: Store = new Store();
-  readonly replicas: Map<ReplicaId, Replica> = new Map();
+  readonly pool: Pool;
   core: Core | null = null;
   /** Cut off from the order engine. */
   cut = false;
@@ -51,16 +52,17 @@ export class Host {
   #eventsNow = { at: 0, count: 0 };
   /** Results of own replicas, and what was fetched, of entries in work. */
   #ballots = new Map<number, Recorded[]>();
-  /** Updates that some passive replica may still need. */
-  #recent = new Map<number, Update>();
-  #trimmed = -1;
   #staged = '';
-  #scheduled = new Map<ReplicaId, number>();
 
   constructor(sim: Simulation, number: number, id: ManagerId) {
     this.sim = sim;
+    this.pool = new Pool(this);
     this.number = number;
     this.id = id;
+  }
+
+  get replicas(): Map<ReplicaId, Replica> {
+    return this.pool.replicas;
   }
 
   get up(): boolean {
@@ -91,8 +93,7 @@ export class Host {
     this.#next = first;
     this.#durableTold = -1;
     this.#recordedTold = this.store.decided;
-    this.#recent.clear();
-    this.#trimmed = this.store.decided;
+    this.pool.started();
     this.tell({
       type: 'recovered',
       decided: toIndex(this.store.decided),
@@ -113,9 +114,8 @@ export class Host {
     this.core = null;
     this.life++;
     this.store.crash();
-    this.replicas.clear();
+    this.pool.clear();
     this.#ballots.clear();
-    this.#scheduled.clear();
     this.#events = [];
     this.#handling = false;
     this.sim.checks.crashed(this);
@@ -258,7 +258,7 @@ export class Host {
       case 'truncate-order':
         return this.store.afterFlush(() => this.sim.order.truncate(effect));
       case 'refreshed':
-        return this.#trim(effect.through);
+        return this.pool.trim(effect.through);
       case 'incident':
       case 'forget-key':
         return;
@@ -274,7 +274,7 @@ export class Host {
       case 'import':
       case 'digest':
       case 'export':
-        return this.#drive(effect);
+        return this.pool.drive(effect);
     }
   }
 
@@ -286,18 +286,7 @@ export class Host {
     const recorded = this.find(index, vote);
     assert(recorded !== null, 'a decided update is at hand');
     this.store.record(index, recorded);
-    if (recorded.update !== null) this.#recent.set(index, recorded.update);
-  }
-
-  #trim(through: number): void {
-    this.#trimmed = Math.max(this.#trimmed, through);
-    for (const at of this.#recent.keys()) if (at <= through) this.#recent.delete(at);
-  }
-
-  /** From memory as far as it goes back, older ones from the disk. */
-  #updates(from: number, through: number): Update[] {
-    if (from <= this.#trimmed) return this.store.updates(from, through);
-    return [...this.#recent].flatMap(([at, update]) => (at >= from && at <= through ? [update] : []));
+    this.pool.recorded(index, recorded.update);
   }
 
   /** Reply and update behind a vote, if they are here. */
@@ -309,114 +298,28 @@ export class Host {
     return this.#ballots.get(at)?.find(fits) ?? null;
   }
 
-  #keep(at: number, recorded: Recorded): void {
+  /** A result whose bytes are here from now on. */
+  keep(at: number, recorded: Recorded): void {
     const ballot = this.#ballots.get(at) ?? [];
     ballot.push(recorded);
     this.#ballots.set(at, ballot);
   }
 
   #fetched(index: Index, vote: Vote, found: Recorded | null): void {
-    if (found !== null) this.#keep(index, found);
+    if (found !== null) this.keep(index, found);
     this.tell({ type: 'fetched', index, vote, found: found !== null });
   }
 
   #fetchState({ from, atLeast }: Of<'fetch-state'>): void {
     this.sim.ask(this, from, (other, back) => {
-      const at = other.store.decided;
-      // The shell keeps no updates of an earlier state: a whole one takes their place.
-      const state = at >= atLeast ? other.store.state(other.core?.order.decided ?? at) : null;
-      const index = other.core?.order.decided ?? at;
+      // Only who takes part gives a state: it may be in doubt elsewhere.
+      const index = other.core?.booted === true ? other.core.order.decided : -1;
+      const state = index >= atLeast ? other.store.state(index) : null;
       back(() => {
         if (state === null) return this.tell({ type: 'state-fetched', index: null });
         this.#staged = state;
         this.tell({ type: 'state-fetched', index: toIndex(index) });
       });
     });
-  }
-
-  // Replicas.
-
-  #drive(effect: Extract<Effect, { replica: ReplicaId }>): void {
-    if (effect.type === 'start') this.#startReplica(effect.replica, effect.variant);
-    const replica = this.replicas.get(effect.replica);
-    if (replica === undefined) return;
-    const { now } = this.sim.timeline;
-    switch (effect.type) {
-      case 'start':
-        break;
-      case 'stop':
-        this.replicas.delete(replica.id);
-        this.sim.faults.gone(replica.id);
-        return;
-      case 'suspend':
-      case 'resume':
-        replica.suspended = effect.type === 'suspend';
-        break;
-      case 'execute': {
-        const { index, time, tickFrom } = effect;
-        const kind = this.sim.order.lines[index]?.kind ?? 'command';
-        replica.send(now, { type: 'execute', job: { index, kind, time, tickFrom } });
-        break;
-      }
-      case 'apply': {
-        const updates = this.#updates(effect.from, effect.through);
-        replica.send(now, { type: 'apply', updates, through: effect.through });
-        break;
-      }
-      case 'import': {
-        const state = this.store.state(effect.through);
-        replica.send(now, { type: 'import', state, through: effect.through });
-        break;
-      }
-      case 'digest':
-        replica.send(now, { type: 'digest' });
-        break;
-      case 'export':
-        replica.send(now, { type: 'export' });
-        break;
-    }
-    this.schedule(replica);
-  }
-
-  #startReplica(id: ReplicaId, variant: number): void {
-    const replica = new Replica(id, variant, this.sim.faults.behaviour(id));
-    this.replicas.set(id, replica);
-    const time = this.sim.order.lines[0]?.entry.time ?? 0;
-    replica.send(this.sim.timeline.now, {
-      type: 'start',
-      job: { index: 0, kind: 'start', time, tickFrom: 0 },
-    });
-  }
-
-  /** Plans the next work of a replica. */
-  schedule(replica: Replica): void {
-    const { dueAt } = replica;
-    if (dueAt === null || this.#scheduled.get(replica.id) === dueAt) return;
-    this.#scheduled.set(replica.id, dueAt);
-    const { life } = this;
-    this.sim.timeline.at(dueAt, () => {
-      if (this.life !== life || this.replicas.get(replica.id) !== replica) return;
-      if (this.#scheduled.get(replica.id) === dueAt) this.#scheduled.delete(replica.id);
-      this.#work(replica);
-      this.schedule(replica);
-    });
-  }
-
-  #work(replica: Replica): void {
-    this.sim.faults.beforeWork(this, replica);
-    const events = replica.work(this.sim.timeline.now);
-    if (events === null) return;
-    for (const event of events) {
-      if (event.type === 'vote') {
-        this.#keep(event.index, replica.produced);
-        this.sim.checks.cast(event.replica, event.index, event.vote);
-      }
-      this.tell(event);
-    }
-    this.sim.checks.worked(this, replica);
-  }
-
-  crashReplica(replica: Replica): void {
-    for (const event of replica.crash()) this.tell(event);
   }
 }

@@ -14,6 +14,7 @@ import { type Local, settleOwed } from './local.ts';
 import type { CastVote } from './message.ts';
 import { agreed, conflicting, sameVote, type Votes } from './quorum.ts';
 import { executable, isAtHand, outcomeOf, type Slot } from './slot.ts';
+import { oldestOwedHere } from './standing.ts';
 import { supervise } from './suspicion.ts';
 
 /** Entries that are answered here and kept for managers that have not decided them yet. */
@@ -207,7 +208,7 @@ export class Deciding {
   }
 
   #release(): void {
-    const owed = this.#core.replicas.oldestOwed();
+    const owed = oldestOwedHere(this.#core);
     const needed = Math.max(this.#core.peers.decidedByAll(), this.#answered - KEPT_FOR_PEERS);
     const through = Math.min(this.#answered, needed, owed === null ? this.#answered : owed - 1);
     for (const index of this.#core.order.release(toIndex(through))) {

@@ -11,10 +11,11 @@ import { index as toIndex, type Index, type ManagerId, type ReplicaId } from './
 import type { Local } from './local.ts';
 import type { Message, Part } from './message.ts';
 import type { Slot } from './slot.ts';
+import { rightThrough, votesFrom } from './standing.ts';
 
 const HELD_MAX = 64;
 /** Entries that one answer to a question covers. */
-export const ANSWER_ENTRIES = 64;
+const ANSWER_ENTRIES = 64;
 
 interface Peer {
   /** Its life that all of this is about. */
@@ -86,7 +87,7 @@ export class Peers {
   voted(local: Local, { index, epoch }: Slot, vote: Vote): void {
     if (this.#others.length === 0) return;
     const { id: replica, turn } = local;
-    const good = this.#core.replicas.good(local);
+    const good = rightThrough(this.#core, local);
     this.toAll({ type: 'votes', replica, turn, good, votes: [{ index, epoch, vote }] });
   }
 
@@ -191,7 +192,7 @@ export class Peers {
     if (from <= core.deciding.forgotten && from <= decided) this.toOne(to, { type: 'too-old' });
     const decisions = core.deciding.decisions(from, ANSWER_ENTRIES);
     if (decisions.length > 0) this.toOne(to, { type: 'decisions', decisions });
-    for (const part of core.replicas.votesFrom(from, ANSWER_ENTRIES)) this.toOne(to, part);
+    for (const part of votesFrom(core, from, ANSWER_ENTRIES)) this.toOne(to, part);
     for (const part of core.refreshing.exportsHere()) this.toOne(to, part);
     for (const part of core.said.again()) this.toOne(to, part);
   }

@@ -12,6 +12,7 @@ import type { OrderedState } from './membership.ts';
 import type { Part } from './message.ts';
 import { Refresh, type RoundEnd } from './refresh.ts';
 import type { Slot } from './slot.ts';
+import { appliedByAll } from './standing.ts';
 
 interface Mark {
   readonly index: Index;
@@ -115,7 +116,7 @@ export class Refreshing {
     if (round === null || core.replicas.refreshing()) return;
     if (core.group.suspicion === null && core.replicas.refreshNext(now, round)) return;
     const ended = this.#refresh.end(core.quorum, this.#oldestFirst());
-    core.emit({ type: 'refreshed', through: core.replicas.appliedByAll() });
+    core.emit({ type: 'refreshed', through: appliedByAll(core) });
     this.#concluded(now, ended);
   }
 

@@ -9,8 +9,7 @@ import type { Command, Member } from './entry.ts';
 import type { Core } from './core.ts';
 import type { Change } from './group.ts';
 import { index as toIndex, replicaId, type Digest, type Index, type ReplicaId } from './ids.ts';
-import { executingNow, type Local, oldestOwed } from './local.ts';
-import type { CastVote, Part } from './message.ts';
+import { executingNow, type Local } from './local.ts';
 import { bootShare, missingHere } from './placement.ts';
 import { sameVote } from './quorum.ts';
 import { executable, type Slot } from './slot.ts';
@@ -273,54 +272,6 @@ export class Replicas {
   /** Back to sleep, when all that was asked of it is answered. */
   refreshed(local: Local): void {
     if (local.phase === 'refreshing' && local.owed.length === 0) this.#suspend(local);
-  }
-
-  /** The last entry whose update no replica here will ask for again; `decided` when none is waiting for updates. */
-  appliedByAll(): Index {
-    let least = this.#core.order.decided;
-    for (const local of this.#locals.values()) {
-      const waiting =
-        local.phase === 'suspended' || local.phase === 'refreshing' || local.phase === 'joining';
-      if (waiting && local.applied < least) least = local.applied;
-    }
-    return least;
-  }
-
-  /** The first entry that a replica still works on. A start is not waited for: it may take long, and is not voted on. */
-  oldestOwed(): Index | null {
-    let oldest: Index | null = null;
-    for (const local of this.#locals.values()) {
-      if (local.phase === 'starting') continue;
-      const owed = oldestOwed(local);
-      if (owed !== null && (oldest === null || owed < oldest)) oldest = owed;
-    }
-    return oldest;
-  }
-
-  /** The last entry that a replica's state is known to be right through. */
-  good(local: Local): Index {
-    const { decided } = this.#core.order;
-    const owed = oldestOwed(local);
-    const executed = owed === null || owed > decided ? decided : toIndex(owed - 1);
-    return local.phase === 'executing' && executed > local.applied ? executed : local.applied;
-  }
-
-  /** Votes given here for entries from `from` on, at most so many of each replica. */
-  votesFrom(from: Index, most: number): Part[] {
-    const cast = new Map<ReplicaId, CastVote[]>();
-    for (const { index, epoch, votes } of this.#core.order.after(toIndex(from - 1))) {
-      for (const [replica, vote] of votes) {
-        if (!this.#locals.has(replica)) continue;
-        const list = cast.get(replica) ?? [];
-        if (list.length < most) list.push({ index, epoch, vote });
-        cast.set(replica, list);
-      }
-    }
-    return [...cast].flatMap(([replica, votes]) => {
-      const local = this.#locals.get(replica);
-      if (local === undefined) return [];
-      return { type: 'votes', replica, turn: local.turn, good: this.good(local), votes };
-    });
   }
 
   remove(local: Local): void {
