@@ -227,11 +227,12 @@ export class Core {
     this.deciding.restsOn(at);
     // Also where it is long known that the entry was skipped: after a restart, votes must be void from the same place on.
     for (const later of this.order.undecided()) if (this.#voided(later, index)) this.#void(later, at);
-    if (!open) return;
-    assert(index > this.order.chosen, 'A2: what is skipped was not chosen');
-    slot.skipped = reason;
-    if (slot.entry.type === 'mark') this.refreshing.cancel();
-    this.replicas.restore(now, slot);
+    if (open) {
+      assert(index > this.order.chosen, 'A2: what is skipped was not chosen');
+      slot.skipped = reason;
+      if (slot.entry.type === 'mark') this.refreshing.cancel();
+    }
+    this.replicas.restore(now, index, reason);
   }
 
   #voided(slot: Slot, skipped: Index): boolean {
@@ -247,7 +248,9 @@ export class Core {
   #down(now: number, replica: ReplicaId, kind: 'crash' | 'protocol'): void {
     const local = this.replicas.get(replica);
     if (local === undefined) return;
-    this.fault(now, local, kind, executingNow(local) ?? this.order.decided);
+    const at = executingNow(local);
+    // When it was busy with nothing, no entry is to blame.
+    this.fault(now, local, kind, at ?? this.order.decided, null, at ?? toIndex(-1));
   }
 
   /** Writes up a fault and removes its replica; once. */
@@ -257,6 +260,7 @@ export class Core {
     kind: FaultKind,
     index: Index,
     votes: { readonly cast: Vote; readonly decided: Vote } | null = null,
+    blamed: Index = index,
   ): void {
     if (local.faulty) return;
     local.faulty = true;
@@ -264,7 +268,7 @@ export class Core {
     for (const slot of this.order.undecided()) slot.votes.delete(local.id);
     this.replicas.failed(now, local);
     if (this.group.get(local.id) === undefined) this.replicas.remove(local);
-    else this.propose({ type: 'expel', replica: local.id, kind, index });
+    else this.propose({ type: 'expel', replica: local.id, kind, index: blamed });
   }
 
   #clock(now: number): void {

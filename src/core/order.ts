@@ -132,12 +132,12 @@ export class Order {
     if (slot.decision !== null) this.#voted = slot.index;
   }
 
-  /** What is chosen and not decided is open again. */
+  /** What is chosen and not decided is open again, whatever others said of it: they may be gone. */
   unchoose(): void {
     const first = this.next;
     if (first !== undefined && first.index <= this.#chosen) this.#voted = first.before;
     this.#chosen = this.#decided;
-    for (const slot of this.undecided()) slot.decision = null;
+    for (const slot of this.undecided()) slot.told = slot.decision = null;
   }
 
   decide(slot: Slot): void {

@@ -25,7 +25,6 @@ export class Presence {
   /** When the group last changed. */
   #calmSince = 0;
   #away: Away | null = null;
-  #floorOf = toIndex(-1);
 
   constructor(core: Core) {
     this.#core = core;
@@ -70,10 +69,11 @@ export class Presence {
 
   /** Asks for its boot, as soon as W2 allows it. */
   boot(): void {
-    const { replicas, catchingUp, agreement } = this.#core;
+    const { replicas, catchingUp, agreement, managers } = this.#core;
     if (!this.#ready || this.#booted || this.#booting || catchingUp.wanting) return;
     if (this.#away !== null) {
-      if (agreement.mode === 'reporting') return;
+      // While others still say how far they are; where nobody is left, nobody goes on without it.
+      if (agreement.mode === 'reporting' && managers.size > 0) return;
       if (this.#doubtful) return catchingUp.want(this.#away.decided);
     }
     this.#booting = true;
@@ -96,7 +96,7 @@ export class Presence {
       this.#dismissed(at);
     }
     this.#report();
-    this.#noteFloor();
+    this.#noteFloor(command);
     this.boot();
   }
 
@@ -126,12 +126,12 @@ export class Presence {
     replicas.removeAll();
   }
 
-  /** Others may go on from there without this manager. */
-  #noteFloor(): void {
-    const { agreement } = this.#core;
-    if (agreement.mode !== 'ordered' || agreement.round === this.#floorOf) return;
-    this.#floorOf = agreement.round;
-    if (this.#away !== null && agreement.floor < this.#away.floor) this.#away.floor = agreement.floor;
+  /** Others go on from the floor without this manager, as soon as they decide anything after it. */
+  #noteFloor({ type }: Command): void {
+    const { mode, floor } = this.#core.agreement;
+    if (this.#away === null || floor >= this.#away.floor) return;
+    const decides = type === 'decide' || type === 'skip';
+    if (type === 'settle' || (mode === 'ordered' && decides)) this.#away.floor = floor;
   }
 
   /** Says by the order how far it had decided when the round began; from then on it decides nothing by itself. */

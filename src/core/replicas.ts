@@ -5,7 +5,7 @@
  *     between its state and the first undecided entry it gets as decided updates.
  * R2. A replica that left the group is destroyed.
  */
-import type { Command, Member } from './entry.ts';
+import type { Command, Member, SkipReason } from './entry.ts';
 import type { Core } from './core.ts';
 import type { Change } from './group.ts';
 import { index as toIndex, replicaId, type Digest, type Index, type ReplicaId } from './ids.ts';
@@ -226,12 +226,12 @@ export class Replicas {
   }
 
   /** After a skip: back to the verified state, then on with what is undecided and not skipped. */
-  restore(now: number, skipped: Slot): void {
+  restore(now: number, skipped: Index, reason: SkipReason): void {
     const { decided } = this.#core.order;
     for (const local of this.#locals.values()) {
       if (local.phase !== 'executing' || local.faulty) continue;
-      if (skipped.skipped === 'timeout' && executingNow(local) === skipped.index) {
-        this.#core.fault(now, local, 'late', skipped.index);
+      if (reason === 'timeout' && executingNow(local) === skipped) {
+        this.#core.fault(now, local, 'late', skipped);
         continue;
       }
       this.#void(local);
