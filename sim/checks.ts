@@ -185,6 +185,8 @@ export class Checks {
     const known = this.#roles.get(index);
     if (known === undefined) this.#roles.set(index, text);
     else promise(known === text, 'C', () => `${host.id} has other roles at ${index}: ${text}, not ${known}`);
+    const calm = this.#sim.options.calm && group.suspicion !== null;
+    promise(!calm, 'P5', () => `a suspicion at ${index}, and nothing went wrong`);
     const active = group.active().length;
     const most = this.#sim.options.faults + 1;
     promise(group.suspicion !== null || active <= most, 'C', () => `${active} are active at ${index}`);
@@ -253,6 +255,7 @@ export class Checks {
 
   /** No sound replica is taken for a liar, as long as the service itself leaves nothing to chance. */
   #blamed({ fault: { replica, kind } }: Extract<Effect, { type: 'incident' }>): void {
+    promise(!this.#sim.options.calm, 'P6', () => `${replica} is blamed (${kind}), and nothing went wrong`);
     const lied = kind === 'reply' || kind === 'update' || kind === 'state';
     if (!lied || !this.decisions.certain || (kind === 'state' && this.#sim.faults.exportsLie)) return;
     promise(

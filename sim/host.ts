@@ -310,10 +310,11 @@ export class Host {
     this.tell({ type: 'fetched', index, vote, found: found !== null });
   }
 
-  #fetchState({ from, atLeast }: Of<'fetch-state'>): void {
+  #fetchState({ from, atLeast, which }: Of<'fetch-state'>): void {
     this.sim.ask(this, from, (other, back) => {
       // Only who takes part gives a state: it may be in doubt elsewhere.
-      const index = other.core?.booted === true ? other.core.order.decided : -1;
+      const latest = other.core?.booted === true ? other.core.order.decided : -1;
+      const index = which === 'latest' ? latest : Math.min(latest, other.store.checkpoint.index);
       const state = index >= atLeast ? other.store.state(index) : null;
       back(() => {
         if (state === null) return this.tell({ type: 'state-fetched', index: null });

@@ -30,6 +30,7 @@ export interface SimulationOptions {
   readonly managers: readonly ManagerId[];
   readonly core: Pick<CoreOptions, 'deadline' | 'refresh' | 'requestTimeoutMs' | 'startTimeoutMs'>;
   readonly syncMs: () => number;
+  readonly calm: boolean;
 }
 
 export type Observed = Event | Effect | Fault;
@@ -57,7 +58,13 @@ export class Simulation {
     const random = stream(1);
     this.random = random;
     const managers = Array.from({ length: plan.managers }, (_, i) => managerId(`m${i}`));
-    this.options = { faults: plan.faults, managers, core: coreOptions(plan), syncMs: () => 1 + random() * 6 };
+    this.options = {
+      faults: plan.faults,
+      managers,
+      core: coreOptions(plan),
+      syncMs: () => 1 + random() * 6,
+      calm: plan.calm,
+    };
     const noise = { appendMs: () => random() * plan.appendMs, deliverMs: () => random() * 3 };
     this.order = new OrderEngine(this.timeline, plan.managers === 1, noise);
     const links = { delayMs: () => random() * plan.linkMs, lose: plan.lose, double: plan.double };

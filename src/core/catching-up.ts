@@ -23,6 +23,7 @@ export class CatchingUp {
   #quietSince = 0;
   /** A state at this entry or later is needed. */
   #wanted: Index | null = null;
+  #which: 'checkpoint' | 'latest' = 'latest';
   #wantedAt = 0;
   /** Such a state is durable here, and waits for the order to come so far. */
   #arrived: Index | null = null;
@@ -113,18 +114,31 @@ export class CatchingUp {
   // Whole states.
 
   want(atLeast: Index): void {
-    if (this.#wanted !== null && this.#wanted >= atLeast) return;
+    this.#ask(atLeast, 'latest');
+  }
+
+  /** A checkpoint of another manager, where no replica here exports one. */
+  wantCheckpoint(atLeast: Index): void {
+    if (this.#wanted === null) this.#ask(atLeast, 'checkpoint');
+  }
+
+  #ask(atLeast: Index, which: 'checkpoint' | 'latest'): void {
+    if (this.#wanted !== null && this.#wanted >= atLeast && this.#which === which) return;
     this.#wanted = atLeast;
+    this.#which = which;
     this.#wantedAt = -STATE_AGAIN_MS;
   }
 
   #state(now: number): void {
     if (this.#wanted === null || this.#arrived !== null || now - this.#wantedAt < STATE_AGAIN_MS) return;
-    for (const [from, { decided }] of this.#core.peers.view()) {
-      if (decided < this.#wanted) continue;
+    for (const [from, { decided, checkpoint }] of this.#core.peers.view()) {
+      if ((this.#which === 'latest' ? decided : checkpoint) < this.#wanted) continue;
       this.#wantedAt = now;
-      return this.#core.emit({ type: 'fetch-state', from, atLeast: this.#wanted });
+      const [atLeast, which] = [this.#wanted, this.#which];
+      return this.#core.emit({ type: 'fetch-state', from, atLeast, which });
     }
+    // Whoever had that checkpoint is gone.
+    if (this.#which === 'checkpoint') this.#wanted = null;
   }
 
   stateFetched(now: number, at: Index | null): void {

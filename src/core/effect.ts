@@ -74,8 +74,16 @@ export type Effect =
   | { readonly type: 'send'; readonly to: ManagerId; readonly message: Message }
   /** Get reply and update of a decided entry, which no replica here produced. */
   | { readonly type: 'fetch'; readonly index: Index; readonly vote: Vote; readonly from: ManagerId }
-  /** Get a whole verified state, not older than `atLeast`, and keep it until it is taken. */
-  | { readonly type: 'fetch-state'; readonly from: ManagerId; readonly atLeast: Index }
+  /**
+   * Get a whole verified state, not older than `atLeast`, and keep it until it is taken: the other's checkpoint, or, to
+   * catch up, the latest that it has.
+   */
+  | {
+      readonly type: 'fetch-state';
+      readonly from: ManagerId;
+      readonly atLeast: Index;
+      readonly which: 'checkpoint' | 'latest';
+    }
   /** The state that was fetched is this manager's checkpoint from here on; `checkpointed` once it is durable. */
   | { readonly type: 'take-state'; readonly index: Index }
   /** `votes`: its vote and the decided one, where the two differ. */

@@ -201,7 +201,8 @@ export class Refreshing {
     const { peers, replicas, order, catchingUp } = this.#core;
     if (catchingUp.wanting || replicas.count('suspended') > 0) return;
     for (const [, { checkpoint }] of peers.view()) {
-      if (checkpoint > this.#checkpoint && checkpoint <= order.decided) return catchingUp.want(checkpoint);
+      if (checkpoint > this.#checkpoint && checkpoint <= order.decided)
+        return catchingUp.wantCheckpoint(checkpoint);
     }
   }
 }
