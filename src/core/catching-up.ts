@@ -155,12 +155,13 @@ export class CatchingUp {
     this.#arrived = null;
     this.#core.emit({ type: 'take-state', index: at });
     if (this.#wanted !== null && at >= this.#wanted) this.#wanted = null;
-    if (presence.away) order.doubt(deciding.answered);
+    const replaces = presence.doubts(at);
+    if (replaces) order.doubt(deciding.answered);
     const further = at > order.decided;
     if (further) order.jump(at);
-    if (further || presence.away) deciding.jumped(at);
+    if (further || replaces) deciding.jumped();
     if (further) replicas.jumped(now);
-    this.#core.presence.stateTaken();
+    presence.stateTaken(at);
     deciding.advance(now);
   }
 }

@@ -227,9 +227,9 @@ export class Deciding {
   }
 
   /** A state was fetched as a whole: what was decided within it is not known. */
-  jumped(at: Index): void {
+  jumped(): void {
     this.#decisions.clear();
-    this.#forgotten = at;
+    this.#forgotten = this.#core.order.decided;
     this.#core.peers.progressed();
   }
 

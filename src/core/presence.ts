@@ -39,9 +39,9 @@ export class Presence {
     return this.#calmSince;
   }
 
-  /** It was taken for dead, and is not back yet. */
-  get away(): boolean {
-    return this.#away !== null;
+  /** Whether a state of the others at this entry takes the place of one that is in doubt. */
+  doubts(at: Index): boolean {
+    return this.#away !== null && at >= this.#away.decided;
   }
 
   /** A manager that belongs to the founders has not booted yet. */
@@ -81,8 +81,8 @@ export class Presence {
   }
 
   /** A state of the others is here. */
-  stateTaken(): void {
-    this.#away = null;
+  stateTaken(at: Index): void {
+    if (this.doubts(at)) this.#away = null;
     this.boot();
   }
 
