@@ -26,7 +26,10 @@ export function readyToStay(core: Core, now: number): ReplicaId[] | null {
   return stay;
 }
 
-export function settle(core: Core, here: ReplicaId[] | null): void {
+/** So long f+1 that lie on fewer hosts than they could are not taken: replicas of others may be about to catch up. */
+const SPREAD_WAIT_MS = 100;
+
+export function settle(core: Core, now: number, here: ReplicaId[] | null): void {
   const { suspicion } = core.group;
   if (suspicion === null) return;
   if (here !== null) core.said.caughtUp(suspicion, here);
@@ -34,7 +37,19 @@ export function settle(core: Core, here: ReplicaId[] | null): void {
   if (!core.alone && core.agreement.mode !== 'ordered') return;
   const ready = new Set([...here, ...core.peers.caughtUp(suspicion)]);
   const stay = spread(core, ready);
-  if (stay.length === core.quorum) core.propose({ type: 'settle', active: stay });
+  if (stay.length < core.quorum) return;
+  const possible = Math.min(core.quorum, hosts(core, null));
+  if (hosts(core, stay) < possible && now - core.presence.calmSince < SPREAD_WAIT_MS) return;
+  core.propose({ type: 'settle', active: stay });
+}
+
+/** On how many hosts these active replicas lie, or all. */
+function hosts(core: Core, among: readonly ReplicaId[] | null): number {
+  const managers = new Set<ManagerId>();
+  for (const { replica, manager } of core.group.active()) {
+    if (among === null || among.includes(replica)) managers.add(manager);
+  }
+  return managers.size;
 }
 
 /** f+1 of them, on as many hosts as possible, in the group's order. */

@@ -26,7 +26,7 @@ export function supervise(core: Core, now: number): void {
   if (next !== undefined && executable(next)) watchEntry(core, now, next);
   watchSilent(core, now);
   watchPhases(core, now);
-  settle(core, readyToStay(core, now));
+  settle(core, now, readyToStay(core, now));
   core.replicas.replenish(now);
 }
 
