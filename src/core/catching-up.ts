@@ -117,6 +117,11 @@ export class CatchingUp {
     this.#ask(atLeast, 'latest');
   }
 
+  /** The doubt is gone; what the order does not have any more is still needed. */
+  unwant(): void {
+    if (this.#wanted !== null && this.#wanted <= this.#core.order.decided) this.#wanted = null;
+  }
+
   /** A checkpoint of another manager, where no replica here exports one. */
   wantCheckpoint(atLeast: Index): void {
     if (this.#wanted === null) this.#ask(atLeast, 'checkpoint');

@@ -89,7 +89,11 @@ export class Presence {
   commanded(now: number, at: Index, command: Command, own: boolean): void {
     const { manager } = this.#core.options;
     if (own && command.type === 'boot') this.#arrived(now, at);
-    else if (command.type === 'boot' && command.manager === manager) this.#away = null;
+    else if (command.type === 'boot' && command.manager === manager) {
+      // An earlier life of it came back after what made it doubt.
+      this.#away = null;
+      this.#core.catchingUp.unwant();
+    }
     if (command.type !== 'report' && command.type !== 'decide') this.#calmSince = now;
     if (this.#core.alone) return;
     if (command.type === 'dismiss' && command.manager === manager && !this.#core.managers.has(manager)) {
