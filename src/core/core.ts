@@ -3,67 +3,101 @@
  * with each event. One manager and many, production and simulator, run this code.
  *
  * This file is the table of what happens at which event; each concept has a file of its own: the order's window
- * (`order.ts`), the group (`group.ts`), this manager's replicas (`replicas.ts`), suspicion (`suspicion.ts`), refresh
- * (`refresh.ts`), votes (`quorum.ts`).
+ * (`order.ts`), ordered state (`membership.ts`: view, group, who decides), from votes to answers (`deciding.ts`), this
+ * manager's replicas (`replicas.ts`), suspicion (`suspicion.ts`, `settling.ts`), refresh (`refreshing.ts`), the other
+ * managers (`peers.ts`, `catching-up.ts`), a manager's own coming and going (`presence.ts`).
  *
  * C1. An entry is decided by f+1 equal votes of different members, or by an ordered `skip`; in order.
- * C2. It is answered once it is decided and durable, and so is every `skip` that its result rests on; once.
+ * C2. It is answered once it is decided and durable, and so is all that its result rests on; once.
  * C3. Roles change only at ordered commands.
  */
-import type { Command, SkipReason } from './entry.ts';
+import type { Agreement } from './agreement.ts';
+import { CatchingUp } from './catching-up.ts';
+import { Deadline } from './deadline.ts';
+import { Deciding } from './deciding.ts';
 import type { Effect } from './effect.ts';
+import type { Command, SkipReason } from './entry.ts';
 import type { Event, Vote } from './event.ts';
 import type { FaultKind } from './fault.ts';
-import { Group } from './group.ts';
-import { index as toIndex, type Digest, type Index, type ReplicaId } from './ids.ts';
-import { executingNow, type Local, settleOwed } from './local.ts';
-import { Order } from './order.ts';
-import { agreed, conflicting, sameVote } from './quorum.ts';
+import type { Group } from './group.ts';
+import { assert, index as toIndex, type Index, type ReplicaId } from './ids.ts';
+import { executingNow, type Local } from './local.ts';
+import type { Managers } from './managers.ts';
+import { Membership } from './membership.ts';
 import type { CoreOptions } from './options.ts';
-import { Refresh } from './refresh.ts';
+import { Order } from './order.ts';
+import { Peers } from './peers.ts';
+import { Presence } from './presence.ts';
+import { Refreshing } from './refreshing.ts';
+import { Remotes } from './remotes.ts';
 import { Replicas } from './replicas.ts';
-import { executable, outcomeOf, type Slot } from './slot.ts';
-import { Deadline } from './deadline.ts';
+import { Said } from './said.ts';
+import { executable, type Slot } from './slot.ts';
 import { skipPoison, supervise } from './suspicion.ts';
 import { type CoreView, replicaView } from './view.ts';
 
 export class Core {
   readonly options: CoreOptions;
+  /** There is only one manager. */
+  readonly alone: boolean;
   readonly order: Order = new Order();
-  readonly group: Group;
+  readonly membership: Membership;
   readonly replicas: Replicas;
+  readonly remotes: Remotes = new Remotes();
   readonly deadline: Deadline;
-  readonly #refresh: Refresh;
+  readonly deciding: Deciding;
+  readonly refreshing: Refreshing;
+  readonly peers: Peers;
+  readonly catchingUp: CatchingUp;
+  readonly presence: Presence;
+  readonly said: Said;
   readonly #proposed = new Set<string>();
-  #durable = toIndex(-1);
-  #answered = toIndex(-1);
-  /** The last `skip` that took effect: what was executed after it rests on it. */
-  #lastSkip = toIndex(-1);
-  #decidedAt = 0;
-  /** This run's own boot is ordered: there are replicas to take care of. */
-  #booted = false;
+  #round = toIndex(-1);
   #effects: Effect[] = [];
 
   constructor(options: CoreOptions) {
     this.options = options;
-    this.group = new Group(options.faults);
+    this.alone = options.managers.length === 1;
+    this.membership = new Membership(options.faults, this.alone);
     this.deadline = new Deadline(options.deadline);
-    this.#refresh = new Refresh(options.refresh);
+    this.deciding = new Deciding(this);
+    this.refreshing = new Refreshing(this);
     this.replicas = new Replicas(this);
+    this.peers = new Peers(this);
+    this.catchingUp = new CatchingUp(this);
+    this.presence = new Presence(this);
+    this.said = new Said(this);
   }
 
   get quorum(): number {
     return this.options.faults + 1;
   }
 
-  /** When the last entry was decided, milliseconds. */
-  get decidedAt(): number {
-    return this.#decidedAt;
+  get group(): Group {
+    return this.membership.group;
+  }
+
+  get managers(): Managers {
+    return this.membership.managers;
+  }
+
+  get agreement(): Agreement {
+    return this.membership.agreement;
+  }
+
+  get booted(): boolean {
+    return this.presence.booted;
+  }
+
+  /** Decisions are the order's now. */
+  get orders(): boolean {
+    return !this.alone && (this.agreement.mode === 'ordered' || this.order.decided < 0);
   }
 
   step(now: number, event: Event): Effect[] {
     this.#effects = [];
     this.#handle(now, event);
+    this.peers.flush();
     return this.#effects;
   }
 
@@ -82,188 +116,141 @@ export class Core {
   #handle(now: number, event: Event): void {
     switch (event.type) {
       case 'recovered':
-        this.order.recover(event.first, event.decided, event.time, event.tick);
-        this.#answered = event.decided;
-        for (const { key, fingerprint, index } of event.keys)
-          this.order.remember({ key, fingerprint }, index);
-        return;
+        return this.#recovered(event);
       case 'boot':
-        return this.propose(this.replicas.bootCommand());
+        return this.presence.start();
       case 'ordered':
         return this.#ordered(now, this.order.append(event.index, event.entry, now));
       case 'durable':
-        this.#durable = event.index;
-        return this.#answer();
+        return this.deciding.durable(event.index);
+      case 'recorded':
+        return this.refreshing.recorded(event.index);
       case 'vote':
-        return this.#voted(now, event.replica, event.index, event.vote);
+        return this.deciding.voted(now, event.replica, event.index, event.vote);
       case 'digest':
-        return this.#digested(now, event.replica, event.digest);
+        return this.refreshing.digested(now, event.replica, event.digest);
       case 'exported':
-        return this.#exported(now, event.replica, event.digest);
+        return this.refreshing.exported(now, event.replica, event.digest);
       case 'checkpointed':
-        return this.emit({ type: 'truncate-updates', through: event.index });
+        return this.refreshing.checkpointed(event.index);
       case 'down':
         return this.#down(now, event.replica, event.kind);
+      case 'peer':
+        return this.peers.receive(now, event.from, event.message);
+      case 'peer-down':
+        return this.presence.dismiss(event.manager);
+      case 'fetched':
+        return this.catchingUp.fetched(now, event.index, event.vote, event.found);
+      case 'state-fetched':
+        return this.catchingUp.stateFetched(now, event.index);
       case 'clock':
         return this.#clock(now);
     }
   }
 
+  #recovered(event: Extract<Event, { type: 'recovered' }>): void {
+    this.order.recover(event.first, event.decided, event.time, event.tick);
+    this.deciding.recover(event.decided);
+    for (const { key, fingerprint, index } of event.keys) this.order.remember({ key, fingerprint }, index);
+    if (event.state !== null) this.membership.restore(event.state);
+    this.#round = this.agreement.round;
+    this.refreshing.recover(event.decided);
+    this.presence.recovered(event.first, event.decided, event.state !== null);
+  }
+
   #ordered(now: number, slot: Slot): void {
     const forgotten = slot.use?.type === 'first' ? slot.use.forgotten : null;
     if (forgotten !== null) this.emit({ type: 'forget-key', index: forgotten });
+    if (slot.entry.type === 'mark') this.refreshing.marked(slot);
     if (slot.entry.type === 'command') this.#command(now, slot.index, slot.entry.command);
     else if (slot.index > this.order.decided && executable(slot)) this.replicas.feed(slot);
-    this.#advance(now);
+    this.catchingUp.ordered(now);
+    this.peers.release(now);
+    this.deciding.advance(now);
   }
 
   #command(now: number, at: Index, command: Command): void {
     const own = this.#proposed.delete(JSON.stringify(command));
-    if (own && command.type === 'boot') this.#booted = true;
-    if (command.type === 'expel' && (command.kind === 'crash' || command.kind === 'protocol')) {
-      const slot = this.order.slot(command.index);
-      if (slot !== undefined) slot.crashes++;
-    }
+    if (command.type === 'expel') this.#countCrash(command);
+    const change = this.membership.apply(at, command);
     if (command.type === 'skip') this.#skip(now, at, command.index, command.reason);
-    const change = this.group.apply(at, command);
+    if (command.type === 'decide') this.#decide(at, command, own);
+    if (command.type === 'report') this.#reopen();
+    this.#newRound();
+    this.presence.commanded(now, at, command, own);
     // Before the boot, commands only tell what happened to replicas that are gone.
-    if (!this.#booted) return;
+    if (!this.booted) return;
     this.replicas.changed(now, change, command.type);
-    if (command.type === 'expel' || command.type === 'boot') skipPoison(this);
+    if (command.type === 'join') this.replicas.refused(command.member.replica);
+    if (command.type === 'expel' || command.type === 'boot' || command.type === 'report') skipPoison(this);
     supervise(this, now);
+  }
+
+  #countCrash({ replica, kind, index }: Extract<Command, { type: 'expel' }>): void {
+    if (kind !== 'crash' && kind !== 'protocol') return;
+    const slot = this.order.slot(index);
+    if (slot !== undefined && (this.alone || this.group.get(replica) !== undefined)) slot.crashes++;
+  }
+
+  /** The view or the way of deciding changed: what is not decided is open again. */
+  #newRound(): void {
+    const { round, mode } = this.agreement;
+    if (round === this.#round || mode !== 'reporting') return;
+    this.#round = round;
+    this.order.unchoose();
+    this.remotes.unchoose();
+  }
+
+  /** What rested on an entry that is open again is open, too (A2 in `agreement.ts`). */
+  #reopen(): void {
+    for (const slot of this.order.undecided()) {
+      if (slot.ordered === null || this.agreement.has(slot.index)) continue;
+      slot.ordered = null;
+      this.order.unchoose();
+    }
+  }
+
+  #decide(at: Index, { votes }: Extract<Command, { type: 'decide' }>, own: boolean): void {
+    if (own) this.said.deciding = false;
+    for (const { index, vote } of this.agreement.decide(votes)) {
+      this.deciding.restsOn(at);
+      const slot = this.order.slot(index);
+      if (slot !== undefined && index > this.order.decided) slot.ordered = vote;
+    }
   }
 
   /** The entry gets no effect; whoever executes goes back to the verified state, and on without it. */
   #skip(now: number, at: Index, index: Index, reason: SkipReason): void {
     const slot = this.order.slot(index);
-    if (slot === undefined || index <= this.order.decided || slot.skipped !== null) return;
-    slot.skipped = reason;
-    this.#lastSkip = at;
-    if (slot.entry.type === 'mark') this.#refresh.cancel();
-    for (const later of this.order.undecided()) if (later.index >= index) later.votes.clear();
-    this.replicas.restore(now, slot);
-  }
-
-  #voted(now: number, replica: ReplicaId, index: Index, vote: Vote): void {
-    const slot = this.order.slot(index);
-    const local = this.replicas.get(replica);
-    if (local === undefined) return;
-    const owed = settleOwed(now, local, 'result');
-    if (owed === null || owed.index !== index) return this.fault(now, local, 'protocol', this.order.decided);
-    if (local.faulty) return;
-    if (local.phase === 'starting') this.replicas.started(now, local);
-    if (!owed.void && slot !== undefined && this.group.get(replica) !== undefined) {
-      if (slot.votes.size === 0) slot.firstVoteAt = now;
-      slot.votes.set(replica, vote);
-      if (slot.decision !== null) this.#compare(now, slot, local, vote, slot.decision);
+    const open = slot !== undefined && index > this.order.decided && slot.skipped === null;
+    if (this.alone ? !open : !this.agreement.skip(index)) return;
+    this.deciding.restsOn(at);
+    // Also where it is long known that the entry was skipped: after a restart, votes must be void from the same place on.
+    for (const later of this.order.undecided()) if (this.#voided(later, index)) this.#void(later, at);
+    if (open) {
+      assert(index > this.order.chosen, 'A2: what is skipped was not chosen');
+      slot.skipped = reason;
+      if (slot.entry.type === 'mark') this.refreshing.cancel();
     }
-    this.#advance(now);
+    this.replicas.restore(now, index, reason);
   }
 
-  #compare(now: number, slot: Slot, local: Local, vote: Vote, decision: Vote): void {
-    if (sameVote(vote, decision)) return;
-    const kind = vote.reply === decision.reply ? 'update' : slot.entry.type === 'mark' ? 'state' : 'reply';
-    this.fault(now, local, kind, slot.index, { cast: vote, decided: decision });
+  #voided(slot: Slot, skipped: Index): boolean {
+    if (this.alone) return slot.index >= skipped;
+    return slot.index > this.agreement.floor && slot.ordered === null;
   }
 
-  /** Decides, answers and releases whatever can be. */
-  #advance(now: number): void {
-    for (let slot = this.order.next; slot !== undefined; slot = this.order.next) {
-      if (executable(slot)) {
-        slot.decision = agreed(slot.votes, this.quorum);
-        if (slot.decision === null) break;
-        this.#decide(now, slot, slot.decision);
-      } else {
-        this.order.decide(slot);
-        this.#refresh.decided(0, now);
-        this.#decidedAt = now;
-      }
-    }
-    const stuck = this.order.next;
-    if (this.#booted && stuck !== undefined && conflicting(stuck.votes)) supervise(this, now);
-    this.#answer();
-  }
-
-  #decide(now: number, slot: Slot, decision: Vote): void {
-    this.order.decide(slot);
-    const since = Math.max(slot.firstVoteAt, this.#decidedAt);
-    this.#decidedAt = now;
-    if (slot.index > 0 && this.group.suspicion === null) this.deadline.observe(now - since);
-    this.#refresh.decided(decision.updateBytes, now);
-    this.emit({ type: 'record', index: slot.index, vote: decision, keyed: slot.use !== null });
-    for (const [replica, vote] of slot.votes) {
-      const local = this.replicas.get(replica);
-      if (local !== undefined) this.#compare(now, slot, local, vote, decision);
-    }
-    if (slot.entry.type === 'mark') this.#beginRefresh(now, slot, decision.reply);
-    if (slot.index === 0) this.replicas.startDecided(now, slot);
-    if (this.group.suspicion !== null) supervise(this, now);
-  }
-
-  #answer(): void {
-    const answerable = this.#durable < this.#lastSkip ? -1 : Math.min(this.order.decided, this.#durable);
-    while (this.#answered < answerable) {
-      this.#answered = toIndex(this.#answered + 1);
-      const slot = this.order.slot(this.#answered);
-      if (slot?.entry.type === 'request') {
-        this.emit({ type: 'answer', index: slot.index, outcome: outcomeOf(slot) });
-      }
-    }
-    const owed = this.replicas.oldestOwed();
-    const through = Math.min(this.#answered, owed === null ? this.#answered : owed - 1);
-    for (const index of this.order.release(toIndex(through))) this.emit({ type: 'release', index });
-  }
-
-  #beginRefresh(now: number, { index, time, tickFrom }: Slot, digest: Digest): void {
-    this.#refresh.begin(index, digest);
-    // The time at the mark: entries behind it are ordered already, and must get the same time after a restart.
-    this.emit({ type: 'truncate-order', through: index, time, tick: tickFrom });
-    this.#continueRefresh(now);
-  }
-
-  /** The next passive replica's turn; the round ends with the last one, or when a suspicion woke them all. */
-  #continueRefresh(now: number): void {
-    const { round } = this.#refresh;
-    if (round === null || this.replicas.refreshing()) return;
-    if (this.group.suspicion === null && this.replicas.refreshNext(now, round)) return;
-    const ended = this.#refresh.end(this.quorum);
-    if (ended === null) return;
-    this.emit({ type: 'refreshed', through: this.replicas.appliedByAll() });
-    if (ended.checkpoint !== null) {
-      this.emit({ type: 'checkpoint', index: ended.mark, digest: ended.checkpoint });
-    }
-    const disputed = ended.disputed === null ? undefined : this.replicas.get(ended.disputed);
-    if (disputed !== undefined) this.fault(now, disputed, 'state', ended.mark);
-  }
-
-  #digested(now: number, replica: ReplicaId, digest: Digest): void {
-    const local = this.replicas.get(replica);
-    if (local === undefined) return;
-    const owed = settleOwed(now, local, 'digest');
-    if (owed === null) return this.fault(now, local, 'protocol', this.order.decided);
-    if (local.faulty) return;
-    if (owed.expected !== null && owed.expected !== digest)
-      return this.fault(now, local, 'state', owed.index);
-    if (local.phase === 'joining') this.replicas.confirmed(now, local);
-    this.replicas.refreshed(local);
-    this.#continueRefresh(now);
-  }
-
-  #exported(now: number, replica: ReplicaId, digest: Digest): void {
-    const local = this.replicas.get(replica);
-    if (local === undefined) return;
-    const owed = settleOwed(now, local, 'export');
-    if (owed === null) return this.fault(now, local, 'protocol', this.order.decided);
-    if (local.faulty) return;
-    this.#refresh.exported(replica, owed.index, digest);
-    this.replicas.refreshed(local);
-    this.#continueRefresh(now);
+  #void(slot: Slot, at: Index): void {
+    slot.votes.clear();
+    slot.epoch = at;
   }
 
   #down(now: number, replica: ReplicaId, kind: 'crash' | 'protocol'): void {
     const local = this.replicas.get(replica);
     if (local === undefined) return;
-    this.fault(now, local, kind, executingNow(local) ?? this.order.decided);
+    const at = executingNow(local);
+    // When it was busy with nothing, no entry is to blame.
+    this.fault(now, local, kind, at ?? this.order.decided, null, at ?? toIndex(-1));
   }
 
   /** Writes up a fault and removes its replica; once. */
@@ -273,6 +260,7 @@ export class Core {
     kind: FaultKind,
     index: Index,
     votes: { readonly cast: Vote; readonly decided: Vote } | null = null,
+    blamed: Index = index,
   ): void {
     if (local.faulty) return;
     local.faulty = true;
@@ -280,14 +268,15 @@ export class Core {
     for (const slot of this.order.undecided()) slot.votes.delete(local.id);
     this.replicas.failed(now, local);
     if (this.group.get(local.id) === undefined) this.replicas.remove(local);
-    else this.propose({ type: 'expel', replica: local.id, kind, index });
+    else this.propose({ type: 'expel', replica: local.id, kind, index: blamed });
   }
 
   #clock(now: number): void {
-    if (!this.#booted) return;
+    this.presence.clock(now);
+    this.catchingUp.clock(now);
+    if (!this.booted) return;
     supervise(this, now);
-    this.#continueRefresh(now);
-    if (this.group.suspicion === null && this.#refresh.due(now)) this.emit({ type: 'append-mark' });
+    this.refreshing.clock(now);
   }
 
   view(): CoreView {
@@ -295,7 +284,7 @@ export class Core {
       ordered: this.order.head,
       decided: this.order.decided,
       suspicion: this.group.suspicion !== null,
-      updateLog: { entries: this.#refresh.entries, bytes: this.#refresh.bytes },
+      updateLog: { entries: this.refreshing.entries, bytes: this.refreshing.bytes },
       replicas: [...this.replicas.all()].map((local) => replicaView(this, local)),
     };
   }

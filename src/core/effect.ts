@@ -12,12 +12,16 @@
 import type { Command, SkipReason } from './entry.ts';
 import type { Vote } from './event.ts';
 import type { Fault } from './fault.ts';
-import type { Digest, Index, ReplicaId } from './ids.ts';
+import type { Digest, Index, ManagerId, ReplicaId } from './ids.ts';
+import type { OrderedState } from './membership.ts';
+import type { Message } from './message.ts';
 
 export type Outcome =
   /** The reply with this digest, of entry `of` (the entry itself, or the first one with the same key). */
   | { readonly type: 'reply'; readonly of: Index; readonly digest: Digest | null }
   | { readonly type: 'skipped'; readonly reason: SkipReason }
+  /** Decided by others while this manager was away; what they decided is not known here. */
+  | { readonly type: 'unknown' }
   /** The key was used before, for another request. */
   | { readonly type: 'key-reused' };
 
@@ -58,8 +62,30 @@ export type Effect =
   | { readonly type: 'checkpoint'; readonly index: Index; readonly digest: Digest }
   /** All passive replicas have the updates up to here. */
   | { readonly type: 'refreshed'; readonly through: Index }
-  | { readonly type: 'truncate-order'; readonly through: Index; readonly time: number; readonly tick: number }
+  /** No manager of the view needs the order up to here; the rest is what `recovered` is told of it. */
+  | {
+      readonly type: 'truncate-order';
+      readonly through: Index;
+      readonly time: number;
+      readonly tick: number;
+      readonly state: OrderedState;
+    }
   | { readonly type: 'truncate-updates'; readonly through: Index }
+  | { readonly type: 'send'; readonly to: ManagerId; readonly message: Message }
+  /** Get reply and update of a decided entry, which no replica here produced. */
+  | { readonly type: 'fetch'; readonly index: Index; readonly vote: Vote; readonly from: ManagerId }
+  /**
+   * Get a whole verified state, not older than `atLeast`, and keep it until it is taken: the other's checkpoint, or, to
+   * catch up, the latest that it has.
+   */
+  | {
+      readonly type: 'fetch-state';
+      readonly from: ManagerId;
+      readonly atLeast: Index;
+      readonly which: 'checkpoint' | 'latest';
+    }
+  /** The state that was fetched is this manager's checkpoint from here on; `checkpointed` once it is durable. */
+  | { readonly type: 'take-state'; readonly index: Index }
   /** `votes`: its vote and the decided one, where the two differ. */
   | {
       readonly type: 'incident';

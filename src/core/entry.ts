@@ -2,6 +2,7 @@
  * The entries of the order, as far as the core must know them. Every manager sees the same entries at the same
  * indices; decisions about roles are commands among them, so that they take effect at one index everywhere.
  */
+import type { Vote } from './event.ts';
 import type { FaultKind } from './fault.ts';
 import type { Index, ManagerId, ReplicaId } from './ids.ts';
 
@@ -17,7 +18,7 @@ export interface Key {
 
 export type Role = 'active' | 'passive';
 
-export interface Membership {
+export interface Member {
   readonly replica: ReplicaId;
   readonly manager: ManagerId;
   readonly variant: number;
@@ -34,9 +35,25 @@ export type SkipReason =
 
 export type Command =
   /** A manager has (re)started: its earlier replicas are gone, these take their place. */
-  | { readonly type: 'boot'; readonly manager: ManagerId; readonly members: readonly Membership[] }
+  | { readonly type: 'boot'; readonly manager: ManagerId; readonly members: readonly Member[] }
+  /** That life of a manager is over (-1: it never booted), and so are its replicas; `by` found that. */
+  | {
+      readonly type: 'dismiss';
+      readonly manager: ManagerId;
+      readonly boot: Index;
+      readonly by: ManagerId;
+    }
+  /** How far a manager had decided by itself when it came to the entry `round`. */
+  | {
+      readonly type: 'report';
+      readonly manager: ManagerId;
+      readonly round: Index;
+      readonly decided: Index;
+    }
+  /** f+1 replicas voted so for each of these, which follow one another; holds up to the first that is decided otherwise. */
+  | { readonly type: 'decide'; readonly votes: readonly { readonly index: Index; readonly vote: Vote }[] }
   /** A clean replica is ready for the passive role. */
-  | { readonly type: 'join'; readonly member: Membership }
+  | { readonly type: 'join'; readonly member: Member }
   /** Votes for `index` differ, or one lags: all passive replicas execute from here on. */
   | { readonly type: 'suspect'; readonly index: Index }
   /** A faulty replica leaves; when active ones are missing then, passive ones execute from here on. */

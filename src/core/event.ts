@@ -1,6 +1,8 @@
 /** What the core is told. Each event comes with `now`, the manager's own clock in milliseconds, never going back. */
 import type { Entry } from './entry.ts';
-import type { Digest, Index, ReplicaId } from './ids.ts';
+import type { Digest, Index, ManagerId, ReplicaId } from './ids.ts';
+import type { OrderedState } from './membership.ts';
+import type { Message } from './message.ts';
 
 export interface Vote {
   readonly reply: Digest;
@@ -22,11 +24,15 @@ export type Event =
       /** The last tick and the time at `first`. */
       readonly tick: number;
       readonly time: number;
+      /** What commands before `first` left; null when nothing of it is to be known (one manager, or a first start). */
+      readonly state: OrderedState | null;
     }
   /** The next entry of the order. */
   | { readonly type: 'ordered'; readonly index: Index; readonly entry: Entry }
   /** All entries up to here are on disk. */
   | { readonly type: 'durable'; readonly index: Index }
+  /** Everything recorded for entries up to here is on disk. Needed only where there are several managers. */
+  | { readonly type: 'recorded'; readonly index: Index }
   /** A replica executed an entry (of this manager: checked at the gateway in form, here in order). */
   | { readonly type: 'vote'; readonly replica: ReplicaId; readonly index: Index; readonly vote: Vote }
   /** A replica reported the digest of its state, as asked. */
@@ -37,6 +43,14 @@ export type Event =
   | { readonly type: 'checkpointed'; readonly index: Index }
   /** A replica's domain ended (`crash`), or it broke the channel's rules (`protocol`). */
   | { readonly type: 'down'; readonly replica: ReplicaId; readonly kind: 'crash' | 'protocol' }
+  /** Another manager says something. Messages may be lost, doubled, late, and in any order. */
+  | { readonly type: 'peer'; readonly from: ManagerId; readonly message: Message }
+  /** Another manager seems to be dead. */
+  | { readonly type: 'peer-down'; readonly manager: ManagerId }
+  /** The bytes of a decided entry are at hand, or the peer that was asked does not have them (any more). */
+  | { readonly type: 'fetched'; readonly index: Index; readonly vote: Vote; readonly found: boolean }
+  /** The whole state of a peer is here, the one at `index`; null when it could not be had. */
+  | { readonly type: 'state-fetched'; readonly index: Index | null }
   /** The manager is ready to run replicas: everything that its store holds was told. */
   | { readonly type: 'boot' }
   /** Time passed. */

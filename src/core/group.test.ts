@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import type { Command, Membership } from './entry.ts';
+import type { Command, Member } from './entry.ts';
 import { Group } from './group.ts';
 import { index, managerId, replicaId, type ReplicaId } from './ids.ts';
 
@@ -35,7 +35,7 @@ class Script {
     this.#faults = faults;
   }
 
-  #new(role: Membership['role']): Membership {
+  #new(role: Member['role']): Member {
     const replica = replicaId(`r${this.seen.length}`);
     this.seen.push(replica);
     return { replica, manager: MANAGER, variant: 0, role };

@@ -35,6 +35,10 @@ export interface Local {
   heardAt: number;
   applied: Index;
   readonly owed: Owed[];
+  /** How often it was put back to a verified state while it executed. */
+  turn: number;
+  /** Its state is from before one that was fetched as a whole: updates do not lead from it to the present. */
+  stale: boolean;
   /** Began to execute because of the present suspicion; being slow then is no fault. */
   woken: boolean;
   /** A fault was noticed: its votes do not count, and it is on its way out. */

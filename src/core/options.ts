@@ -7,6 +7,8 @@ export interface CoreOptions {
   /** f: how many replicas may fail at once. */
   readonly faults: number;
   readonly manager: ManagerId;
+  /** All managers, this one among them, in the same order everywhere. */
+  readonly managers: readonly ManagerId[];
   readonly variants: number;
   /** Number of the first replica to be started; no earlier run used it. */
   readonly firstReplica: number;

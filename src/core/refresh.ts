@@ -5,7 +5,7 @@
  * another applies the updates up to it and reports its own digest. When much was written since the last
  * checkpoint, it also exports its state; f+1 equal exports are a checkpoint.
  */
-import type { Digest, Index, ReplicaId } from './ids.ts';
+import { index, type Digest, type Index, type ReplicaId } from './ids.ts';
 
 export interface RefreshLimits {
   /** Updates in the log. */
@@ -20,16 +20,21 @@ export interface RefreshLimits {
   readonly checkpointBytes: number;
 }
 
+/** `here`: by a replica of this manager. */
+type Exports = Map<ReplicaId, { readonly digest: Digest; readonly here: boolean }>;
+
 interface Round {
   readonly mark: Index;
   readonly digest: Digest;
   readonly exporting: boolean;
-  readonly exports: Map<ReplicaId, Digest>;
+  readonly exports: Exports;
 }
 
 export interface RoundEnd {
   readonly mark: Index;
   readonly checkpoint: Digest | null;
+  /** A replica of this manager exported it. */
+  readonly here: boolean;
   readonly disputed: ReplicaId | null;
 }
 
@@ -42,6 +47,11 @@ export class Refresh {
   #sinceCheckpoint = 0;
   #wanted = false;
   #round: Round | null = null;
+  /** Its own replicas are through; those of other managers may not be. */
+  #collecting: Round | null = null;
+  /** Exports of other managers for a mark that is not decided here yet. */
+  #early: { readonly mark: Index; readonly exports: Exports } = { mark: index(-1), exports: new Map() };
+  #lastMark = index(-1);
 
   constructor(limits: RefreshLimits) {
     this.#limits = limits;
@@ -49,6 +59,10 @@ export class Refresh {
 
   get round(): Round | null {
     return this.#round;
+  }
+
+  get collecting(): boolean {
+    return this.#collecting !== null;
   }
 
   get entries(): number {
@@ -89,32 +103,73 @@ export class Refresh {
     this.#bytes = 0;
     this.#ordered = 0;
     const exporting = this.#sinceCheckpoint >= this.#limits.checkpointBytes;
-    this.#round = { mark, digest, exporting, exports: new Map() };
+    this.#lastMark = mark;
+    this.#collecting = null;
+    const exports = this.#early.mark === mark ? this.#early.exports : new Map();
+    this.#round = { mark, digest, exporting, exports };
   }
 
-  /** What a replica exported at `mark`; without meaning once that round is over. */
-  exported(replica: ReplicaId, mark: Index, digest: Digest): void {
-    if (this.#round?.mark === mark) this.#round.exports.set(replica, digest);
+  /** What a replica exported at `mark`; without meaning once that round is concluded. True when it is new. */
+  exported(replica: ReplicaId, mark: Index, digest: Digest, here: boolean = true): boolean {
+    const round = this.#round?.mark === mark ? this.#round : this.#collecting;
+    if (round?.mark === mark) {
+      if (round.exports.get(replica)?.digest === digest) return false;
+      round.exports.set(replica, { digest, here });
+      return true;
+    }
+    if (here || mark < this.#early.mark || mark <= this.#lastMark) return false;
+    if (mark > this.#early.mark) this.#early = { mark, exports: new Map() };
+    this.#early.exports.set(replica, { digest, here });
+    return true;
   }
 
-  /**
-   * Ends the round; `checkpoint` is what f+1 exports agree on. When f+1 came and do not agree, one of them is wrong,
-   * and nobody can tell which: `disputed` is the one of the oldest replica. Its successor will be younger than the
-   * others, so that the wrong one is found in at most f+1 rounds.
-   */
-  end(quorum: number): RoundEnd | null {
+  /** What replicas of this manager exported in a round that is not concluded. */
+  exportsHere(): { replica: ReplicaId; mark: Index; digest: Digest }[] {
+    const round = this.#round ?? this.#collecting;
+    if (round === null) return [];
+    const here = [...round.exports].filter(([, exported]) => exported.here);
+    return here.map(([replica, { digest }]) => ({ replica, mark: round.mark, digest }));
+  }
+
+  /** No replica of this manager is refreshed any more in this round. */
+  end(quorum: number, oldestFirst?: Iterable<ReplicaId>): RoundEnd | null {
     const round = this.#round;
     if (round === null) return null;
     this.#round = null;
+    this.#collecting = round.exporting || round.exports.size > 0 ? round : null;
+    return (
+      this.conclude(quorum, oldestFirst) ?? {
+        mark: round.mark,
+        checkpoint: null,
+        here: false,
+        disputed: null,
+      }
+    );
+  }
+
+  /**
+   * `checkpoint` is what f+1 exports agree on. When f+1 came and do not agree, one of them is wrong, and nobody can tell
+   * which: `disputed` is the one of the oldest replica. Its successor will be younger than the others, so that the wrong
+   * one is found in at most f+1 rounds.
+   */
+  conclude(quorum: number, oldestFirst?: Iterable<ReplicaId>): RoundEnd | null {
+    const round = this.#collecting;
+    if (round === null) return null;
+    const { mark, exports } = round;
     const counts = new Map<Digest, number>();
-    for (const digest of round.exports.values()) counts.set(digest, (counts.get(digest) ?? 0) + 1);
-    for (const [digest, count] of counts) {
+    for (const { digest } of exports.values()) counts.set(digest, (counts.get(digest) ?? 0) + 1);
+    for (const [checkpoint, count] of counts) {
       if (count < quorum) continue;
+      this.#collecting = null;
       this.#sinceCheckpoint = 0;
-      return { mark: round.mark, checkpoint: digest, disputed: null };
+      const here = [...exports.values()].some((exported) => exported.here && exported.digest === checkpoint);
+      return { mark, checkpoint, here, disputed: null };
     }
-    const [oldest] = round.exports.keys();
-    const disputed = round.exports.size >= quorum ? (oldest ?? null) : null;
-    return { mark: round.mark, checkpoint: null, disputed };
+    if (exports.size < quorum) return null;
+    this.#collecting = null;
+    for (const disputed of oldestFirst ?? exports.keys()) {
+      if (exports.has(disputed)) return { mark, checkpoint: null, here: false, disputed };
+    }
+    return null;
   }
 }

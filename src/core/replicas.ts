@@ -5,11 +5,12 @@
  *     between its state and the first undecided entry it gets as decided updates.
  * R2. A replica that left the group is destroyed.
  */
-import type { Command, Membership } from './entry.ts';
+import type { Command, Member, SkipReason } from './entry.ts';
 import type { Core } from './core.ts';
 import type { Change } from './group.ts';
 import { index as toIndex, replicaId, type Digest, type Index, type ReplicaId } from './ids.ts';
-import { executingNow, type Local, oldestOwed } from './local.ts';
+import { executingNow, type Local } from './local.ts';
+import { bootShare, missingHere } from './placement.ts';
 import { sameVote } from './quorum.ts';
 import { executable, type Slot } from './slot.ts';
 import { Starts } from './starts.ts';
@@ -24,6 +25,8 @@ export class Replicas {
   readonly #starts: Starts;
   #nextNumber: number;
   #halted = false;
+  /** The state that was last fetched as a whole. */
+  #jumpedTo = toIndex(-1);
 
   constructor(core: Core) {
     this.#core = core;
@@ -39,24 +42,21 @@ export class Replicas {
     return this.#locals.values();
   }
 
+  /** Unlike any other's, of any manager. */
   #newId(): ReplicaId {
-    return replicaId(`r${this.#nextNumber++}`);
+    const { alone, options } = this.#core;
+    return replicaId(`${alone ? '' : `${options.manager}.`}r${this.#nextNumber++}`);
   }
 
-  /** f+1 active and f+1 passive ones; replica i runs variant i mod n. */
   bootCommand(): Command {
-    const { quorum, options } = this.#core;
-    const members: Membership[] = [];
-    for (let i = 0; i < 2 * quorum; i++) {
-      const role = i < quorum ? 'active' : 'passive';
-      members.push({ replica: this.#newId(), manager: options.manager, variant: i % options.variants, role });
-    }
-    return { type: 'boot', manager: options.manager, members };
+    const { manager } = this.#core.options;
+    return { type: 'boot', manager, members: bootShare(this.#core.options, () => this.#newId()) };
   }
 
   /** What a change of the group, by a command, means for the replicas here. */
   changed(now: number, change: Change, by: Command['type']): void {
     for (const { replica } of change.left) {
+      this.#core.remotes.forget(replica);
       const local = this.#locals.get(replica);
       if (local !== undefined) this.remove(local);
     }
@@ -71,6 +71,30 @@ export class Replicas {
       if (local !== undefined) this.#joined(now, local);
       else if (by === 'boot') this.#start(now, member.replica, member.variant);
       else this.#expelLost(member.replica);
+    }
+  }
+
+  /** The group was full when its join was ordered. */
+  refused(replica: ReplicaId): void {
+    const local = this.#locals.get(replica);
+    if (local !== undefined && this.#core.group.get(replica) === undefined) this.remove(local);
+  }
+
+  /** This manager was taken for dead: none of its replicas belongs to the group any more. */
+  removeAll(): void {
+    for (const local of this.#locals.values()) this.remove(local);
+  }
+
+  /** A state was fetched as a whole: what was executed before it is of no use. */
+  jumped(now: number): void {
+    this.#jumpedTo = this.#core.order.decided;
+    for (const local of this.#locals.values()) {
+      local.stale = true;
+      if (local.phase === 'executing' && !local.faulty) {
+        this.#void(local);
+        for (const slot of this.#core.order.undecided()) slot.votes.delete(local.id);
+        this.#execute(now, local);
+      }
     }
   }
 
@@ -95,6 +119,8 @@ export class Replicas {
       heardAt: now,
       applied: toIndex(-1),
       owed: [{ type: 'result', index: toIndex(0), void: decided }],
+      turn: 0,
+      stale: false,
       woken: false,
       faulty: false,
     });
@@ -122,8 +148,7 @@ export class Replicas {
   }
 
   #fill(now: number, local: Local): void {
-    local.applied = this.#core.order.decided;
-    this.#core.emit({ type: 'import', replica: local.id, through: local.applied });
+    this.#import(local, this.#core.order.decided);
     this.#ready(now, local);
   }
 
@@ -139,7 +164,7 @@ export class Replicas {
   confirmed(now: number, local: Local): void {
     if (this.#core.group.get(local.id) !== undefined) return this.#place(now, local);
     const { manager } = this.#core.options;
-    const member: Membership = { replica: local.id, manager, variant: local.variant, role: 'passive' };
+    const member: Member = { replica: local.id, manager, variant: local.variant, role: 'passive' };
     this.#core.propose({ type: 'join', member });
   }
 
@@ -170,10 +195,23 @@ export class Replicas {
   }
 
   #catchUp(local: Local, through: Index): void {
+    if (local.stale) return this.#import(local, through);
     if (local.applied >= through) return;
     const from = toIndex(local.applied + 1);
     this.#core.emit({ type: 'apply', replica: local.id, from, through });
     local.applied = through;
+  }
+
+  /** What it was told to execute, and said about it, has no meaning any more. */
+  #void(local: Local): void {
+    local.turn++;
+    for (const owed of local.owed) if (owed.type === 'result') owed.void = true;
+  }
+
+  #import(local: Local, through: Index): void {
+    local.stale = false;
+    local.applied = through;
+    this.#core.emit({ type: 'import', replica: local.id, through });
   }
 
   feed(slot: Slot): void {
@@ -188,17 +226,16 @@ export class Replicas {
   }
 
   /** After a skip: back to the verified state, then on with what is undecided and not skipped. */
-  restore(now: number, skipped: Slot): void {
+  restore(now: number, skipped: Index, reason: SkipReason): void {
     const { decided } = this.#core.order;
     for (const local of this.#locals.values()) {
       if (local.phase !== 'executing' || local.faulty) continue;
-      if (skipped.skipped === 'timeout' && executingNow(local) === skipped.index) {
-        this.#core.fault(now, local, 'late', skipped.index);
+      if (reason === 'timeout' && executingNow(local) === skipped) {
+        this.#core.fault(now, local, 'late', skipped);
         continue;
       }
-      voidResults(local);
-      local.applied = decided;
-      this.#core.emit({ type: 'import', replica: local.id, through: decided });
+      this.#void(local);
+      this.#import(local, decided);
       this.#execute(now, local);
     }
   }
@@ -217,6 +254,7 @@ export class Replicas {
   refreshNext(now: number, round: { mark: Index; digest: Digest; exporting: boolean }): boolean {
     for (const local of this.#locals.values()) {
       if (local.phase !== 'suspended' || local.faulty || local.applied >= round.mark) continue;
+      if (local.stale && round.mark < this.#jumpedTo) continue;
       local.phase = 'refreshing';
       local.since = now;
       this.#core.emit({ type: 'resume', replica: local.id });
@@ -234,28 +272,6 @@ export class Replicas {
   /** Back to sleep, when all that was asked of it is answered. */
   refreshed(local: Local): void {
     if (local.phase === 'refreshing' && local.owed.length === 0) this.#suspend(local);
-  }
-
-  /** The last entry whose update no replica here will ask for again; `decided` when none is waiting for updates. */
-  appliedByAll(): Index {
-    let least = this.#core.order.decided;
-    for (const local of this.#locals.values()) {
-      const waiting =
-        local.phase === 'suspended' || local.phase === 'refreshing' || local.phase === 'joining';
-      if (waiting && local.applied < least) least = local.applied;
-    }
-    return least;
-  }
-
-  /** The first entry that a replica still works on. A start is not waited for: it may take long, and is not voted on. */
-  oldestOwed(): Index | null {
-    let oldest: Index | null = null;
-    for (const local of this.#locals.values()) {
-      if (local.phase === 'starting') continue;
-      const owed = oldestOwed(local);
-      if (owed !== null && (oldest === null || owed < oldest)) oldest = owed;
-    }
-    return oldest;
   }
 
   remove(local: Local): void {
@@ -280,15 +296,16 @@ export class Replicas {
     if (this.#halted || !this.#starts.allowed(now)) return;
     let present = 0;
     for (const local of this.#locals.values()) if (!local.faulty) present++;
-    const alone = present < quorum;
+    const wanted = missingHere(this.#core);
+    const alone = this.#core.alone ? present < quorum : group.size < quorum;
     if (
       group.suspicion !== null &&
       !alone &&
-      now - this.#core.decidedAt < REPLACE_DURING_SUSPICION_AFTER_MS
+      now - this.#core.deciding.decidedAt < REPLACE_DURING_SUSPICION_AFTER_MS
     ) {
       return;
     }
-    for (; present < 2 * quorum; present++) {
+    for (; present < wanted; present++) {
       const variant = this.#starts.variant([...this.#locals.values()].map((local) => local.variant));
       this.#start(now, this.#newId(), variant);
     }
@@ -300,8 +317,4 @@ export class Replicas {
     for (const local of this.#locals.values()) if (!local.faulty && stateOf(local) === state) count++;
     return count;
   }
-}
-
-function voidResults(local: Local): void {
-  for (const owed of local.owed) if (owed.type === 'result') owed.void = true;
 }

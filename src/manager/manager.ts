@@ -33,7 +33,7 @@ const BALLOT_BYTES_MAX = 256 * 1024 ** 2;
 /** What a client is told: the encoded reply, or why there is none. */
 export type Verdict =
   | { readonly type: 'reply'; readonly bytes: Buffer; readonly timeMs: number }
-  | Exclude<Outcome, { type: 'reply' }>
+  | Exclude<Outcome, { type: 'reply' | 'unknown' }>
   | { readonly type: 'forgotten' };
 
 export class Manager {
@@ -86,6 +86,7 @@ export class Manager {
     this.#core = new Core({
       faults: options.faults,
       manager: managerId('m0'),
+      managers: [managerId('m0')],
       variants: options.variants.length,
       firstReplica: recovery.nextReplica,
       deadline: options.deadline,
@@ -110,6 +111,7 @@ export class Manager {
       keys,
       tick: tickMs,
       time: timeMs,
+      state: null,
     });
     for (const { index, bytes } of opened.entries) {
       if (index === 0) this.#remember(bytes);
@@ -241,6 +243,11 @@ export class Manager {
         return this.#store.write(RECORD.truncateUpdates, effect.through);
       case 'forget-key':
         return this.#store.write(RECORD.forgetReply, effect.index);
+      case 'send':
+      case 'fetch':
+      case 'fetch-state':
+      case 'take-state':
+        return assert(false, 'the only manager asks nobody');
       case 'halt':
         return this.#cannotStart(effect.reason);
     }
@@ -266,6 +273,7 @@ export class Manager {
     const client = this.#clients.get(index);
     if (client === undefined) return;
     this.#clients.delete(index);
+    if (outcome.type === 'unknown') return client({ type: 'forgotten' });
     if (outcome.type !== 'reply') return client(outcome);
     const timeMs = this.#times.get(index) ?? Date.now();
     const bytes = outcome.digest === null ? null : this.#ballots.reply(outcome.of, outcome.digest);

@@ -16,8 +16,14 @@ export interface Behaviour {
   /** Answers nothing any more. */
   hung: boolean;
   /** What it says wrong. A lie in `update` is also wrong in its own state. */
-  lie: 'reply' | 'update' | 'digest' | 'export' | null;
+  lie: Lie | null;
 }
+
+/**
+ * `collude`: the same wrong result as every other that colludes; `stale`: the reply of the entry before; `future`: a vote
+ * for an entry that it was not asked for; `flood`: each vote twice.
+ */
+export type Lie = 'reply' | 'update' | 'digest' | 'export' | 'collude' | 'stale' | 'future' | 'flood';
 
 export type Order =
   | { readonly type: 'start'; readonly job: Job }
@@ -37,6 +43,11 @@ export class Replica {
   state = '';
   /** The entry that `state` is the state after; -1 before the start. */
   at = -1;
+  /** Its last result: the bytes behind the digests. */
+  produced: { readonly reply: string; readonly update: Update | null } = { reply: '', update: null };
+  #before = '';
+  /** Its state may be wrong by its own fault. */
+  spoilt = false;
   /** It was told to execute: never passive again. */
   executes = false;
   ended = false;
@@ -56,14 +67,23 @@ export class Replica {
     this.#queue.push({ order, at: now });
   }
 
+  /** When it has something to do next; null when it has nothing to do, or does nothing. */
+  get dueAt(): number | null {
+    const [next] = this.#queue;
+    if (next === undefined || this.suspended || this.behaviour.hung || this.ended) return null;
+    return Math.max(next.at, this.#freeAt) + this.#cost(next.order);
+  }
+
+  #cost(order: Order): number {
+    if (order.type === 'start') return this.behaviour.startMs;
+    return order.type === 'execute' ? this.behaviour.workMs : 0;
+  }
+
   /** Ends one order that is due by now; what it says then, or null when nothing is due. */
   work(now: number): Event[] | null {
     const [next] = this.#queue;
-    if (next === undefined || this.suspended || this.behaviour.hung || this.ended) return null;
-    const { startMs, workMs } = this.behaviour;
-    const cost = next.order.type === 'start' ? startMs : next.order.type === 'execute' ? workMs : 0;
-    const doneAt = Math.max(next.at, this.#freeAt) + cost;
-    if (doneAt > now) return null;
+    const doneAt = this.dueAt;
+    if (next === undefined || doneAt === null || doneAt > now) return null;
     this.#freeAt = doneAt;
     this.#queue.shift();
     return this.#carryOut(next.order);
@@ -111,18 +131,37 @@ export class Replica {
     if (job.kind === 'hang') this.behaviour.hung = true;
     if (this.behaviour.hung) return [];
     const { lie } = this.behaviour;
-    const salt = job.kind === 'random' || lie === 'update' ? this.id : '';
-    const { state } = execute(this.state, job, salt);
+    const salt =
+      job.kind === 'random' || lie === 'update' ? this.id : job.kind === 'split' ? this.#side(job.index) : '';
+    const { state } = execute(this.state, job, lie === 'collude' ? 'colluding' : salt);
     // A wrong update with the right reply: the reply of an honest execution.
-    const honest = execute(this.state, job, job.kind === 'random' ? this.id : '');
+    const honest = execute(this.state, job, lie === 'update' ? '' : salt);
     const update = honest.update === null ? null : { from: this.state, to: state };
     if (update !== null) this.state = state;
     this.at = job.index;
-    const vote = {
-      reply: lie === 'reply' ? digest(`wrong of ${this.id}`) : honest.reply,
-      update: updateDigest(update),
-      updateBytes: update === null ? 0 : UPDATE_BYTES,
-    };
-    return [{ type: 'vote', replica: this.id, index: toIndex(job.index), vote }];
+    if (lie === 'update' || lie === 'collude') this.spoilt = true;
+    this.produced = { reply: this.#reply(lie, job, honest.reply), update };
+    this.#before = honest.reply;
+    return this.#votes(lie, job.index);
+  }
+
+  #reply(lie: Lie | null, job: Job, honest: string): string {
+    if (lie === 'reply') return `wrong of ${this.id}`;
+    if (lie === 'collude') return `wrong ${job.index}`;
+    return lie === 'stale' ? this.#before : honest;
+  }
+
+  #votes(lie: Lie | null, at: number): Event[] {
+    const { reply, update } = this.produced;
+    const updateBytes = update === null ? 0 : UPDATE_BYTES;
+    const vote = { reply: digest(reply), update: updateDigest(update), updateBytes };
+    const cast: Event = { type: 'vote', replica: this.id, index: toIndex(at), vote };
+    if (lie === 'future') return [{ ...cast, index: toIndex(at + 3) }];
+    return lie === 'flood' ? [cast, cast] : [cast];
+  }
+
+  /** What a service that differs at random entries does here: one of two things. */
+  #side(index: number): string {
+    return hash(`${this.id} ${index}`).charCodeAt(0) % 2 === 0 ? 'heads' : 'tails';
   }
 }

@@ -8,7 +8,7 @@ import { digest, type Digest } from '../ids.ts';
 
 /**
  * `read` changes nothing; `poison` kills whoever executes it, `flood` makes it send too much, `hang` stops it; `random`
- * differs on each replica.
+ * differs on each replica, `split` has two results only.
  */
 export type Kind =
   | 'write'
@@ -17,6 +17,7 @@ export type Kind =
   | 'flood'
   | 'hang'
   | 'random'
+  | 'split'
   | 'start'
   | 'tick'
   | 'mark'
@@ -74,6 +75,7 @@ export function execute(state: string, { index, kind, time, tickFrom }: Job, sal
     case 'flood':
     case 'hang':
     case 'random':
+    case 'split':
     case 'command':
       return { reply: digest(hash(changed)), update: { from: state, to: changed }, state: changed };
   }

@@ -85,6 +85,7 @@ export class World {
     return new Core({
       faults: this.options.faults,
       manager: managerId('m0'),
+      managers: [managerId('m0')],
       variants: 2 * this.options.faults + 2,
       firstReplica: this.disk.nextReplica,
       deadline: { floorMs: 50, ceilingMs: 200, factor: 20 },
@@ -115,7 +116,15 @@ export class World {
     const { first, decided, time, tick } = this.disk;
     const known = [...this.disk.keys].filter(([at]) => at < first);
     const keys = known.map(([at, { key, fingerprint }]) => ({ key, fingerprint, index: toIndex(at) }));
-    this.tell({ type: 'recovered', decided: toIndex(decided), first: toIndex(first), keys, tick, time });
+    this.tell({
+      type: 'recovered',
+      decided: toIndex(decided),
+      first: toIndex(first),
+      keys,
+      tick,
+      time,
+      state: null,
+    });
     for (const [at, { entry }] of this.disk.entries)
       if (at >= first) this.tell({ type: 'ordered', index: toIndex(at), entry });
     this.tell({ type: 'durable', index: toIndex(this.disk.last) });
@@ -202,6 +211,11 @@ export class World {
         return this.disk.write(effect);
       case 'incident':
         return void this.incidents.push(effect.fault);
+      case 'send':
+      case 'fetch':
+      case 'fetch-state':
+      case 'take-state':
+        return assert(false, 'a single manager asks nobody');
       case 'halt':
         this.halted = effect.reason;
         return;

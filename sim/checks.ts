@@ -1,0 +1,364 @@
+/**
+ * What must hold after every step, whatever happens; knows nothing of scenarios. Each finding carries the id of the promise
+ * in `docs/PROMISES.md` that is broken (`C`: the managers' own agreement, on which all of them rest).
+ */
+import type { Core } from '../src/core/core.ts';
+import type { Effect } from '../src/core/effect.ts';
+import type { Event, Vote } from '../src/core/event.ts';
+import type { ReplicaId } from '../src/core/ids.ts';
+import type { Replica } from '../src/core/testing/replica.ts';
+import type { Call } from './clients.ts';
+import { Decisions, digestsOf } from './decisions.ts';
+import type { Host } from './host.ts';
+import type { Simulation } from './simulation.ts';
+import { promise } from './violation.ts';
+
+interface HostNotes {
+  decided: number;
+  answered: number;
+  /** The entry that a replica's state is after, once it did all that it was sent. */
+  readonly sent: Map<ReplicaId, number>;
+  readonly unreleased: Set<number>;
+  /** It was out of the view: what it holds is compared once it takes part again. */
+  doubtful: boolean;
+  /** What is noted of its present life. */
+  boot: number;
+  reached: number;
+}
+
+const SLOTS_MAX = 5000;
+
+export class Checks {
+  readonly decisions: Decisions = new Decisions();
+  readonly #sim: Simulation;
+  readonly #notes = new Map<Host, HostNotes>();
+  /** Who ever cast which vote. */
+  readonly #votes = new Map<number, Map<string, Set<ReplicaId>>>();
+  readonly #roles = new Map<number, string>();
+  /** How far each manager decided in each of its lives. */
+  readonly #reached = new Map<string, number>();
+  readonly #told: Call[] = [];
+  readonly #startedEver = new Set<ReplicaId>();
+  /** Entries that one manager alone had decided, and the others decided otherwise without it. */
+  superseded = 0;
+  /** Entries whose decision was lost with all that knew it. */
+  lost = 0;
+
+  constructor(sim: Simulation) {
+    this.#sim = sim;
+  }
+
+  started(host: Host): void {
+    const { decided } = host.store;
+    this.#notes.set(host, {
+      decided,
+      answered: decided,
+      sent: new Map(),
+      unreleased: new Set(),
+      doubtful: decided >= 0,
+      boot: -1,
+      reached: -1,
+    });
+  }
+
+  crashed(host: Host): void {
+    this.#notes.delete(host);
+    let held = -1;
+    for (const other of this.#sim.hosts)
+      held = Math.max(held, other.store.decided, other.core?.order.decided ?? -1);
+    const from = this.decisions.lose(held);
+    if (from === null) return;
+    this.lost++;
+    this.#forget(from);
+  }
+
+  /** What was told of entries from here on, all that knew it are gone with. */
+  #forget(from: number): void {
+    const kept = this.#told.filter(({ to }) => to === null || to < from);
+    this.#told.splice(0, this.#told.length, ...kept);
+  }
+
+  cut(last: number): void {
+    this.decisions.cut(last);
+    for (const index of this.#votes.keys()) if (index > last) this.#votes.delete(index);
+    for (const index of this.#roles.keys()) if (index > last) this.#roles.delete(index);
+  }
+
+  cast(replica: ReplicaId, index: number, { reply, update }: Vote): void {
+    const votes = this.#votes.get(index) ?? new Map<string, Set<ReplicaId>>();
+    const text = `${reply} ${update}`;
+    votes.set(text, (votes.get(text) ?? new Set()).add(replica));
+    this.#votes.set(index, votes);
+  }
+
+  #of(host: Host): HostNotes {
+    const notes = this.#notes.get(host);
+    if (notes === undefined) throw new Error('a host that is up has notes');
+    return notes;
+  }
+
+  // One step of one manager.
+
+  stepped(host: Host, core: Core, event: Event, effects: readonly Effect[]): void {
+    const notes = this.#of(host);
+    if (event.type === 'ordered') {
+      if (event.index > notes.decided) notes.unreleased.add(event.index);
+      const known = core.booted || !this.#sim.order.embedded;
+      if (event.entry.type === 'command' && known) this.#checkRoles(host, core, event.index);
+    }
+    for (const effect of effects) this.#effect(host, core, notes, effect);
+  }
+
+  /** After its effects are carried out. */
+  settled(host: Host, core: Core): void {
+    const notes = this.#of(host);
+    if (notes.doubtful && core.booted && this.#sim.takesPart(host)) this.#rejoined(host, notes);
+    if (core.order.decided > notes.decided) this.#decided(host, core, notes);
+    const boot = core.managers.bootOf(host.id);
+    if (core.booted && (notes.reached !== core.order.decided || notes.boot !== boot)) {
+      notes.boot = boot;
+      notes.reached = core.order.decided;
+      this.#reached.set(`${host.id} ${boot}`, notes.reached);
+    }
+    if (notes.unreleased.size > SLOTS_MAX) promise(false, 'P7', () => `${host.id} keeps too many entries`);
+  }
+
+  #decided(host: Host, core: Core, notes: HostNotes): void {
+    // Who is out of the view and does not know it yet decides nothing that counts; it is compared when it is back.
+    if (!this.#sim.takesPart(host)) notes.doubtful = true;
+    const jumped = this.#jump ?? -1;
+    this.#jump = null;
+    for (
+      let index = Math.max(notes.decided, jumped) + 1;
+      index <= core.order.decided && !notes.doubtful;
+      index++
+    ) {
+      const recorded = host.store.recordOf(index) ?? null;
+      const vote = recorded === null ? null : digestsOf(recorded);
+      if (this.decisions.differs(index, vote)) this.#supersede(core, index);
+      this.decisions.decide(host.id, index, vote, recorded);
+    }
+    notes.decided = core.order.decided;
+    if (jumped >= 0) this.#compare(host, jumped);
+  }
+
+  /** It takes part (again): what it holds must be what was decided. */
+  #rejoined(host: Host, notes: HostNotes): void {
+    notes.doubtful = false;
+    if (this.#jump !== null) return;
+    // What it alone knows comes out below, entry by entry.
+    notes.decided = Math.min(notes.decided, this.decisions.decided);
+    this.#compare(host, notes.decided);
+  }
+
+  #compare(host: Host, at: number): void {
+    promise(at <= this.decisions.decided, 'C', () => `${host.id} has decided ${at}, which nobody has`);
+    const fits = host.store.state(at) === this.decisions.state(at);
+    promise(fits, 'C', () => `${host.id} has another state at ${at}`);
+  }
+
+  /** Decided otherwise before: right only if all that knew it are out of the view, and nobody was told. */
+  #supersede(core: Core, index: number): void {
+    for (const host of this.#sim.hosts) {
+      const held = host.core?.order.decided ?? host.store.decided;
+      if (host.core !== core && held >= index && core.managers.has(host.id) && this.#sim.takesPart(host))
+        return;
+    }
+    // Enough managers knew it when it was answered (`#known`), so more than f of them failed since. What is a function of
+    // the order comes out the same again; only a result of chance may then be another one.
+    const answered = this.#told.some(({ to }) => to !== null && to >= index);
+    const chance = this.decisions.uncertain(index);
+    promise(chance || !answered, 'P2', () => `entry ${index} was answered, and is decided anew`);
+    this.#forget(index);
+    this.decisions.supersede(index);
+    this.superseded++;
+  }
+
+  /** A whole state that was taken in the step that is being checked. */
+  #jump: number | null = null;
+
+  /** Every manager has the same roles at the same index, and f+1 are active while nothing is suspected. */
+  #checkRoles(host: Host, core: Core, index: number): void {
+    const { group, agreement } = core;
+    const roles = [...group.members()].map(({ replica, role }) => `${replica} ${role}`).join(',');
+    const text = `${roles} ${group.suspicion} ${agreement.mode} ${agreement.floor} ${agreement.round}`;
+    const known = this.#roles.get(index);
+    if (known === undefined) this.#roles.set(index, text);
+    else promise(known === text, 'C', () => `${host.id} has other roles at ${index}: ${text}, not ${known}`);
+    const calm = this.#sim.options.calm && group.suspicion !== null;
+    promise(!calm, 'P5', () => `a suspicion at ${index}, and nothing went wrong`);
+    const active = group.active().length;
+    const most = this.#sim.options.faults + 1;
+    promise(group.suspicion !== null || active <= most, 'C', () => `${active} are active at ${index}`);
+    promise(group.size <= 2 * most, 'C', () => `${group.size} members at ${index}`);
+  }
+
+  #effect(host: Host, core: Core, notes: HostNotes, effect: Effect): void {
+    // oxlint-disable-next-line typescript/switch-exhaustiveness-check -- only some promise something
+    switch (effect.type) {
+      case 'record':
+        return this.#record(host, notes, effect);
+      case 'incident':
+        return this.#blamed(effect);
+      case 'take-state':
+        if (effect.index > notes.decided) this.#jump = effect.index;
+        return;
+      case 'answer':
+        promise(effect.index > notes.answered, 'P2', () => `${host.id} answers ${effect.index} again`);
+        promise(
+          effect.index <= host.durableTold,
+          'P2',
+          () => `${effect.index} is answered before it is durable`,
+        );
+        promise(effect.index <= core.order.decided, 'P1', () => `${effect.index} is answered undecided`);
+        notes.answered = effect.index;
+        return this.#known(core, effect.index);
+      case 'release':
+        promise(
+          notes.unreleased.delete(effect.index),
+          'P7',
+          () => `${host.id} releases ${effect.index} again`,
+        );
+        return;
+      case 'start':
+        promise(!this.#startedEver.has(effect.replica), 'P6', () => `${effect.replica} is started twice`);
+        this.#startedEver.add(effect.replica);
+        return void notes.sent.set(effect.replica, 0);
+      case 'suspend': {
+        const executed = host.replicas.get(effect.replica)?.executes === true;
+        return promise(!executed, 'P4', () => `${effect.replica} executed, and is to be passive`);
+      }
+      case 'apply': {
+        const at = notes.sent.get(effect.replica) ?? -1;
+        promise(effect.from === at + 1, 'P4', () => `${effect.replica} misses updates after ${at}`);
+        promise(effect.through <= core.order.decided, 'P4', () => `${effect.replica} gets undecided updates`);
+        return void notes.sent.set(effect.replica, effect.through);
+      }
+      case 'import':
+        promise(
+          effect.through <= core.order.decided,
+          'P4',
+          () => `${effect.replica} gets an undecided state`,
+        );
+        return void notes.sent.set(effect.replica, effect.through);
+      case 'execute':
+        return this.#execute(core, notes, effect);
+      case 'checkpoint':
+        return promise(
+          effect.digest === this.decisions.state(effect.index),
+          'P4',
+          () => `the checkpoint at ${effect.index} is wrong`,
+        );
+      default:
+    }
+  }
+
+  /** No sound replica is taken for a liar, as long as the service itself leaves nothing to chance. */
+  #blamed({ fault: { replica, kind } }: Extract<Effect, { type: 'incident' }>): void {
+    promise(!this.#sim.options.calm, 'P6', () => `${replica} is blamed (${kind}), and nothing went wrong`);
+    const lied = kind === 'reply' || kind === 'update' || kind === 'state';
+    if (!lied || !this.decisions.certain || (kind === 'state' && this.#sim.faults.exportsLie)) return;
+    promise(
+      this.#sim.faults.isBroken(replica),
+      'P6',
+      () => `${replica} is sound, and blamed for its ${kind}`,
+    );
+  }
+
+  /** D3: f+1 managers, or all of the view, had decided it in their present lives. */
+  #known(core: Core, index: number): void {
+    let known = 0;
+    for (const id of core.managers.ids()) {
+      if ((this.#reached.get(`${id} ${core.managers.bootOf(id)}`) ?? -1) >= index) known++;
+    }
+    // The one that answers has decided it in this very step.
+    const needed = Math.min(this.#sim.options.faults + 1, core.managers.size) - 1;
+    promise(known >= needed, 'P2', () => `entry ${index} is answered, and ${known} managers know it`);
+  }
+
+  #record(host: Host, notes: HostNotes, { index, vote }: Extract<Effect, { type: 'record' }>): void {
+    promise(index > notes.decided, 'P2', () => `${host.id} records ${index} again`);
+    const voters = this.#votes.get(index)?.get(`${vote.reply} ${vote.update}`)?.size ?? 0;
+    promise(voters > this.#sim.options.faults, 'P1', () => `entry ${index} is decided by ${voters} votes`);
+  }
+
+  #execute(core: Core, notes: HostNotes, { replica, index }: Extract<Effect, { type: 'execute' }>): void {
+    const at = notes.sent.get(replica) ?? -1;
+    promise(index > at, 'P3', () => `${replica} executes ${index} after ${at}`);
+    promise(index > notes.decided, 'P3', () => `${replica} executes ${index}, which is decided`);
+    for (let between = at + 1; between < index; between++) {
+      const missed = this.decisions.executed(between) && core.order.slot(between as never)?.skipped === null;
+      promise(!missed, 'P3', () => `${replica} misses entry ${between}`);
+    }
+    notes.sent.set(replica, index);
+  }
+
+  // Replicas.
+
+  /** A replica did something: is what it holds the verified state, as long as it never executed? */
+  worked(host: Host, replica: Replica): void {
+    const { core } = host;
+    if (core === null || !this.#sim.takesPart(host) || replica.executes || replica.spoilt || replica.at < 0)
+      return;
+    promise(replica.at <= Math.max(0, core.order.decided), 'P4', () => `${replica.id} is ahead`);
+    if (this.decisions.decided < replica.at || core.group.get(replica.id) === undefined) return;
+    const right = this.decisions.state(replica.at);
+    promise(replica.state === right, 'P4', () => `${replica.id} holds another state at ${replica.at}`);
+  }
+
+  // Clients.
+
+  told(call: Call): void {
+    if (call.outcome !== 'lost' && call.outcome !== 'unknown') this.#told.push(call);
+  }
+
+  /** Once all is quiet. */
+  finished(): void {
+    for (const call of this.#told) this.#checkAnswer(call);
+    this.#checkRealTime();
+  }
+
+  /** What a client was told is what was decided, then and for ever. */
+  #checkAnswer({ to, outcome }: Call): void {
+    const of = outcome?.startsWith('reply of ') === true ? Number(outcome.split(' ')[2]) : to;
+    const decision = of === null ? undefined : this.decisions.of(of);
+    promise(decision !== undefined, 'P2', () => `entry ${of} was answered ${outcome}, and is not decided`);
+    const used = to === null ? null : this.decisions.used(to);
+    const right = used === null || outcome === (used === 'reused' ? 'key-reused' : `reply of ${used} `);
+    promise(right, 'P2', () => `entry ${to} carries a used key, and is answered ${outcome}`);
+    const said = outcome?.split(' ')[3] ?? '';
+    if (outcome?.startsWith('skipped') === true) {
+      promise(decision.vote === null, 'P2', () => `entry ${of} was answered ${outcome}, and has an effect`);
+    } else if (said !== '') {
+      promise(
+        decision.vote?.reply === said,
+        'P2',
+        () => `entry ${of} was answered ${said}, and is decided otherwise`,
+      );
+    }
+  }
+
+  /** Linearizability: the order is that of the replies; so no call may come before one that ended before it began. */
+  #checkRealTime(): void {
+    const calls = this.#told.flatMap((call) => (call.to === null ? [] : [call]));
+    calls.sort((a, b) => (b.to ?? 0) - (a.to ?? 0));
+    let earliest = Infinity;
+    for (const { to, from, at } of calls) {
+      promise(
+        earliest >= from,
+        'P3',
+        () => `entry ${to} comes before one that was answered before it was asked`,
+      );
+      earliest = Math.min(earliest, at ?? Infinity);
+    }
+  }
+
+  /** What is still held though all is quiet. */
+  leftovers(): string[] {
+    const left: string[] = [];
+    for (const [host, { unreleased }] of this.#notes) {
+      if (unreleased.size > 0) left.push(`${host.id} keeps ${[...unreleased].slice(0, 5).join()}`);
+    }
+    return left;
+  }
+}

@@ -1,0 +1,270 @@
+/**
+ * Faults as data: a schedule made from the seed before the run begins, so that one can be left out and the rest still
+ * happens. What a fault hits is picked when it happens, from what is there then.
+ *
+ * F1. At most f replicas lie at a time, and as many as a decision takes stay sound: what is broken or down counts until the
+ *     group is whole again without it.
+ */
+import type { ReplicaId } from '../src/core/ids.ts';
+import type { Behaviour, Lie, Replica } from '../src/core/testing/replica.ts';
+import type { Host } from './host.ts';
+import type { Simulation } from './simulation.ts';
+
+export const LIES = ['reply', 'update', 'digest', 'export', 'collude', 'stale', 'future', 'flood'] as const;
+export const FAILURES = ['crash', 'hang', 'slow', 'lag'] as const;
+export type Way = (typeof LIES | typeof FAILURES)[number];
+
+export const TIMES = ['always', 'once', 'woken', 'other-down'] as const;
+export type When = (typeof TIMES)[number];
+
+/** `pick` in [0, 1): which one of those there are. */
+export type Fault =
+  | { readonly type: 'replica'; readonly pick: number; readonly way: Way; readonly when: When }
+  | { readonly type: 'host-crash'; readonly pick: number; readonly ms: number }
+  | { readonly type: 'restart-all'; readonly ms: number }
+  | { readonly type: 'partition'; readonly pick: number; readonly ms: number }
+  | { readonly type: 'order-cut'; readonly pick: number; readonly ms: number }
+  | { readonly type: 'order-lag'; readonly pick: number; readonly ms: number; readonly lagMs: number }
+  | { readonly type: 'order-down'; readonly ms: number }
+  | {
+      readonly type: 'noise';
+      readonly ms: number;
+      readonly lose: number;
+      readonly double: number;
+      readonly delayMs: number;
+    }
+  | { readonly type: 'false-alarm'; readonly pick: number; readonly about: number }
+  | { readonly type: 'skew'; readonly pick: number; readonly ms: number }
+  | { readonly type: 'disk-full'; readonly pick: number; readonly ms: number };
+
+export interface Planned {
+  readonly at: number;
+  readonly fault: Fault;
+}
+
+export function pickFrom<T>(list: readonly T[], pick: number): T | undefined {
+  return list[Math.floor(pick * list.length)];
+}
+
+interface Broken {
+  readonly way: Way;
+  readonly when: When;
+  lies: number;
+}
+
+export class Faults {
+  readonly #sim: Simulation;
+  readonly #random: () => number;
+  readonly #broken = new Map<ReplicaId, Broken>();
+  /** Went with their host. */
+  readonly #down = new Set<ReplicaId>();
+  readonly #everBroken = new Map<ReplicaId, Way>();
+  readonly #gone = new Set<ReplicaId>();
+  /** Faults on their way to be undone. */
+  pending = 0;
+
+  constructor(sim: Simulation, random: () => number) {
+    this.#sim = sim;
+    this.#random = random;
+  }
+
+  plan(schedule: readonly Planned[]): void {
+    for (const { at, fault } of schedule) {
+      this.pending++;
+      this.#sim.timeline.at(at, () => {
+        this.pending--;
+        this.#strike(fault);
+      });
+    }
+  }
+
+  /** A sound replica, each a little different. */
+  behaviour(_id: ReplicaId): Behaviour {
+    const startMs = 20 + this.#random() * 100;
+    const workMs = this.#random() < 0.5 ? 0 : this.#random() * 4;
+    return { startMs, workMs, failsToStart: false, failsToFill: false, hung: false, lie: null };
+  }
+
+  /** Whether something was done to it, ever. */
+  isBroken(id: ReplicaId): boolean {
+    return this.#everBroken.has(id);
+  }
+
+  /** Some replica exported a wrong state: which one of several it was, nobody can tell. */
+  get exportsLie(): boolean {
+    return [...this.#everBroken.values()].includes('export');
+  }
+
+  gone(id: ReplicaId): void {
+    this.#gone.add(id);
+  }
+
+  /** Once the group is whole again, what is gone is repaired. */
+  #repaired(): void {
+    if ((this.#broken.size === 0 && this.#down.size === 0) || !this.#sim.whole) return;
+    for (const id of this.#broken.keys()) if (this.#gone.has(id)) this.#broken.delete(id);
+    this.#down.clear();
+  }
+
+  /** How many more may fail so that f+1 sound ones stay. */
+  #left(): number {
+    this.#repaired();
+    return this.#sim.options.faults + 1 - this.#broken.size - this.#down.size;
+  }
+
+  beforeWork(host: Host, replica: Replica): void {
+    const broken = this.#broken.get(replica.id);
+    if (broken === undefined || !isLie(broken.way)) return;
+    const { behaviour } = replica;
+    const before = behaviour.lie !== null;
+    behaviour.lie = this.#lies(host, replica, broken) ? broken.way : null;
+    if (behaviour.lie !== null && !before) broken.lies++;
+  }
+
+  #lies({ core }: Host, { id, executes }: Replica, { when, lies }: Broken): boolean {
+    switch (when) {
+      case 'always':
+        return true;
+      case 'once':
+        return lies === 0 && executes;
+      case 'woken':
+        return core?.replicas.get(id)?.woken === true;
+      case 'other-down':
+        return this.#broken.size + this.#down.size > 1 || this.#gone.size > 0;
+    }
+  }
+
+  #strike(fault: Fault): void {
+    const { hosts, network, order } = this.#sim;
+    this.#sim.observe(null, fault);
+    switch (fault.type) {
+      case 'replica':
+        return this.#breakReplica(fault.pick, fault.way, fault.when);
+      case 'host-crash': {
+        const host = pickFrom(
+          hosts.filter(({ up }) => up),
+          fault.pick,
+        );
+        if (host === undefined || host.replicas.size > this.#left()) return;
+        return this.#crash([host], fault.ms);
+      }
+      case 'restart-all':
+        return this.#crash(
+          hosts.filter(({ up }) => up),
+          fault.ms,
+        );
+      case 'partition':
+        return this.#for(
+          fault.ms,
+          pickFrom(hosts, fault.pick),
+          (host) => network.cut(host.number),
+          (host) => network.mend(host.number),
+        );
+      case 'order-cut':
+        return this.#for(
+          order.embedded ? 0 : fault.ms,
+          pickFrom(hosts, fault.pick),
+          (host) => (host.cut = !order.embedded),
+          (host) => {
+            host.cut = false;
+            host.notify();
+          },
+        );
+      case 'order-lag':
+        return this.#for(
+          order.embedded ? 0 : fault.ms,
+          pickFrom(hosts, fault.pick),
+          (host) => (host.lagMs = order.embedded ? 0 : fault.lagMs),
+          (host) => (host.lagMs = 0),
+        );
+      case 'order-down':
+        if (order.embedded || order.down) return;
+        return this.#for(
+          fault.ms,
+          hosts[0],
+          () => (order.down = true),
+          () => order.up(),
+        );
+      case 'noise': {
+        const { lose, double, delayMs } = fault;
+        const before = { ...network.noise };
+        const noise = { lose, double, delayMs: (): number => this.#random() * delayMs };
+        return this.#for(
+          fault.ms,
+          hosts[0],
+          () => Object.assign(network.noise, noise),
+          () => Object.assign(network.noise, before),
+        );
+      }
+      case 'false-alarm': {
+        const host = pickFrom(
+          hosts.filter(({ up }) => up),
+          fault.pick,
+        );
+        const about = pickFrom(hosts, fault.about);
+        if (about === undefined || about === host || about.replicas.size > this.#left()) return;
+        for (const id of about.replicas.keys()) this.#down.add(id);
+        return host?.tell({ type: 'peer-down', manager: about.id });
+      }
+      case 'skew': {
+        const host = pickFrom(hosts, fault.pick);
+        if (host !== undefined) host.skewMs = fault.ms;
+        return;
+      }
+      case 'disk-full':
+        return this.#for(
+          fault.ms,
+          pickFrom(hosts, fault.pick),
+          (host) => (host.store.full = true),
+          (host) => (host.store.full = false),
+        );
+    }
+  }
+
+  #for(ms: number, host: Host | undefined, begin: (host: Host) => void, end: (host: Host) => void): void {
+    if (host === undefined) return;
+    begin(host);
+    this.pending++;
+    this.#sim.timeline.in(ms, () => {
+      this.pending--;
+      end(host);
+    });
+  }
+
+  #crash(hosts: readonly Host[], ms: number): void {
+    for (const host of hosts) {
+      for (const id of host.replicas.keys()) {
+        this.#down.add(id);
+        this.#broken.delete(id);
+      }
+      this.#sim.crash(host);
+    }
+    this.pending++;
+    this.#sim.timeline.in(ms, () => {
+      this.pending--;
+      for (const host of hosts)
+        if (!host.up) this.#sim.timeline.in(this.#random() * 100, () => host.up || host.start());
+    });
+  }
+
+  #breakReplica(pick: number, way: Way, when: When): void {
+    const { hosts, options } = this.#sim;
+    const places = hosts.flatMap((host) => [...host.replicas.values()].map((replica) => ({ host, replica })));
+    const place = pickFrom(
+      places.filter(({ replica: { id, ended } }) => !ended && !this.#broken.has(id) && !this.#down.has(id)),
+      pick,
+    );
+    if (place === undefined || this.#left() < 1 || this.#broken.size >= options.faults) return;
+    const { host, replica } = place;
+    this.#everBroken.set(replica.id, way);
+    this.#broken.set(replica.id, { way, when, lies: 0 });
+    if (way === 'crash') host.pool.crash(replica);
+    else if (way === 'hang') replica.behaviour.hung = true;
+    else if (way === 'slow') replica.behaviour.workMs = 300;
+    else if (way === 'lag') replica.behaviour.workMs = 40;
+  }
+}
+
+function isLie(way: Way): way is Lie & Way {
+  return (LIES as readonly string[]).includes(way);
+}

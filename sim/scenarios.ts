@@ -1,0 +1,219 @@
+/**
+ * Scenarios: how many managers, what clients ask, and which faults happen when. All from the seed; none of them knows what is
+ * checked.
+ */
+import type { Kind } from '../src/core/testing/service.ts';
+import type { Workload } from './clients.ts';
+import { type Fault, type Planned, FAILURES, LIES, TIMES, type Way } from './faults.ts';
+
+export interface Plan {
+  readonly managers: number;
+  readonly faults: number;
+  readonly workload: Workload;
+  readonly schedule: readonly Planned[];
+  /** Marks, refreshes and checkpoints so often, entries. */
+  readonly refreshEvery: number;
+  readonly appendMs: number;
+  readonly linkMs: number;
+  readonly lose: number;
+  readonly double: number;
+  /** Nothing goes wrong: nobody may be blamed, and nobody woken. */
+  readonly calm: boolean;
+}
+
+type Random = () => number;
+type Scenario = (random: Random, base: Plan) => Partial<Plan>;
+
+/** When the group is up. */
+const BEGIN_MS = 400;
+const END_MS = 2500;
+
+function between(random: Random, least: number, most: number): number {
+  return Math.floor(least + random() * (most - least + 1));
+}
+
+function oneOf<T>(random: Random, list: readonly [T, ...T[]]): T {
+  return list[Math.floor(random() * list.length)] ?? list[0];
+}
+
+function plain(random: Random): Kind {
+  return random() < 0.7 ? 'write' : 'read';
+}
+
+/** Mostly plain requests, now and then such a one. */
+function seldom(share: number, kinds: readonly [Kind, ...Kind[]]): Workload['kind'] {
+  return (random) => (random() < share ? oneOf(random, kinds) : plain(random));
+}
+
+function times(random: Random, least: number, most: number, fault: () => Fault): Planned[] {
+  const count = between(random, least, most);
+  const planned = Array.from({ length: count }, () => ({
+    at: between(random, BEGIN_MS, END_MS),
+    fault: fault(),
+  }));
+  return planned.sort((a, b) => a.at - b.at);
+}
+
+/** Requests that come alone, or so many at once that the pipeline is never empty. */
+function workload(random: Random): Workload {
+  const calls = between(random, 90, 140);
+  const busy = random() < 0.5;
+  const clients = busy ? between(random, 10, 25) : between(random, 3, 8);
+  const thinkMs = busy ? 1500 / (calls / clients) : between(random, 40, 90);
+  return { clients, calls, thinkMs, kind: plain, keyed: 0.3 };
+}
+
+function base(random: Random): Plan {
+  const managers = between(random, 1, 4);
+  return {
+    managers,
+    faults: random() < 0.7 ? 1 : between(random, 2, 3),
+    workload: workload(random),
+    schedule: [],
+    refreshEvery: between(random, 15, 60),
+    appendMs: oneOf(random, [2, 5, 40]),
+    linkMs: oneOf(random, [2, 5, 30, 120]),
+    lose: oneOf(random, [0, 0, 0.05, 0.3]),
+    double: oneOf(random, [0, 0, 0.3]),
+    calm: false,
+  };
+}
+
+function replicaFault(random: Random, ways: readonly [Way, ...Way[]] = [...LIES, ...FAILURES]): Fault {
+  return { type: 'replica', pick: random(), way: oneOf(random, ways), when: oneOf(random, [...TIMES]) };
+}
+
+function anyFault(random: Random): Fault {
+  const pick = random();
+  const ms = between(random, 100, 1500);
+  switch (
+    oneOf(random, [
+      'replica',
+      'replica',
+      'replica',
+      'host',
+      'host',
+      'all',
+      'partition',
+      'cut',
+      'order',
+      'noise',
+      'lag',
+      'alarm',
+      'skew',
+      'disk',
+    ])
+  ) {
+    case 'host':
+      return { type: 'host-crash', pick, ms };
+    case 'all':
+      return { type: 'restart-all', ms };
+    case 'partition':
+      return { type: 'partition', pick, ms };
+    case 'cut':
+      return { type: 'order-cut', pick, ms };
+    case 'order':
+      return { type: 'order-down', ms };
+    case 'noise':
+      return { type: 'noise', ms, lose: random() * 0.3, double: random() * 0.3, delayMs: random() * 60 };
+    case 'lag':
+      return { type: 'order-lag', pick, ms, lagMs: between(random, 20, 300) };
+    case 'alarm':
+      return { type: 'false-alarm', pick, about: random() };
+    case 'skew':
+      return { type: 'skew', pick, ms: between(random, -3000, 3000) };
+    case 'disk':
+      return { type: 'disk-full', pick, ms };
+    default:
+      return replicaFault(random);
+  }
+}
+
+function anyKind(random: Random): Workload['kind'] {
+  const dice = random();
+  if (dice < 0.4) return plain;
+  if (dice < 0.6) return seldom(0.02, ['poison', 'flood', 'hang', 'random', 'split']);
+  return seldom(0.2 * random(), ['split', 'split', 'split', 'random']);
+}
+
+const several = (random: Random): number => between(random, 2, 4);
+
+export const SCENARIO_NAMES = [
+  'fault-free',
+  'lie',
+  'silence',
+  'host-crash',
+  'partition',
+  'poison',
+  'nothing-agrees',
+  'restart-all',
+  'chance',
+  'mixed',
+] as const;
+export type ScenarioName = (typeof SCENARIO_NAMES)[number];
+
+const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
+  'fault-free': (_, plan) => ({ calm: true, lose: 0, double: 0, linkMs: Math.min(plan.linkMs, 5) }),
+  lie: (random) => ({
+    schedule: times(random, 1, 4, () => replicaFault(random, LIES)),
+  }),
+  silence: (random) => ({
+    schedule: times(random, 1, 4, () => replicaFault(random, FAILURES)),
+  }),
+  'host-crash': (random) => ({
+    managers: several(random),
+    schedule: times(random, 1, 3, () => ({
+      type: 'host-crash',
+      pick: random(),
+      ms: between(random, 50, 1500),
+    })),
+  }),
+  partition: (random) => ({
+    managers: several(random),
+    schedule: times(random, 1, 4, () => {
+      const [pick, ms] = [random(), between(random, 100, 1500)];
+      return random() < 0.5 ? { type: 'partition', pick, ms } : { type: 'order-cut', pick, ms };
+    }),
+  }),
+  poison: (_, plan) => ({
+    workload: { ...plan.workload, kind: seldom(0.02, ['poison', 'flood', 'hang']) },
+  }),
+  'nothing-agrees': (_, plan) => ({
+    workload: { ...plan.workload, kind: seldom(0.15, ['random', 'split', 'split', 'split']) },
+  }),
+  'restart-all': (random) => ({
+    schedule: times(random, 1, 3, () => ({ type: 'restart-all', ms: between(random, 10, 500) })),
+  }),
+  // Results that are decided by chance cannot be found again: what is known of them must not be lost or contradicted.
+  chance: (random, plan) => ({
+    workload: { ...plan.workload, kind: seldom(0.1 + 0.4 * random(), ['split', 'split', 'split', 'random']) },
+    schedule: times(random, 2, 8, () => {
+      const [pick, ms] = [random(), between(random, 10, 800)];
+      const type = oneOf(random, [
+        'host-crash',
+        'host-crash',
+        'alarm',
+        'partition',
+        'order-cut',
+        'restart-all',
+      ] as const);
+      if (type === 'restart-all') return { type, ms };
+      return type === 'alarm' ? { type: 'false-alarm', pick, about: random() } : { type, pick, ms };
+    }),
+  }),
+  mixed: (random, plan) => ({
+    workload: { ...plan.workload, kind: anyKind(random) },
+    schedule: times(random, 2, 10, () => anyFault(random)),
+  }),
+};
+
+export function isScenario(name: string): name is ScenarioName {
+  return Object.hasOwn(SCENARIOS, name);
+}
+
+export function planOf(name: ScenarioName, random: Random): Plan {
+  const plan = base(random);
+  const scenario: Scenario = SCENARIOS[name];
+  const changed = { ...plan, ...scenario(random, plan) };
+  return changed;
+}

@@ -1,0 +1,88 @@
+/** Can two managers that see the same commands come to different decisions, or can one rest on what is open again? */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { Agreement } from './agreement.ts';
+import type { Vote } from './event.ts';
+import { digest, index, managerId } from './ids.ts';
+
+const VIEW = ['m0', 'm1', 'm2'].map(managerId);
+
+function vote(text: string): Vote {
+  return { reply: digest(text), update: digest(text), updateBytes: 1 };
+}
+
+function decision(at: number, text: string): { index: ReturnType<typeof index>; vote: Vote } {
+  return { index: index(at), vote: vote(text) };
+}
+
+/** All managers report so. */
+function round(agreement: Agreement, at: number, reports: readonly number[]): void {
+  agreement.begin(index(at));
+  for (const [i, manager] of VIEW.entries()) {
+    agreement.report(manager, index(at), index(reports[i] ?? -1), VIEW);
+  }
+}
+
+void test('P1 A1: the order decides once all of the view have reported in this round, and only after the highest report', () => {
+  const agreement = new Agreement();
+  assert.deepEqual(agreement.decide([decision(5, 'a')]), []);
+  agreement.begin(index(10));
+  for (const manager of VIEW.slice(0, 2)) agreement.report(manager, index(10), index(4), VIEW);
+  agreement.report(VIEW[2] ?? managerId(''), index(9), index(3), VIEW);
+  assert.equal(agreement.mode, 'reporting');
+  agreement.report(VIEW[2] ?? managerId(''), index(10), index(6), VIEW);
+  assert.deepEqual([agreement.mode, agreement.floor], ['ordered', 6]);
+  assert.deepEqual(agreement.decide([decision(6, 'a')]), []);
+  assert.equal(agreement.skip(index(6)), false);
+  assert.deepEqual(agreement.decide([decision(7, 'a')]), [decision(7, 'a')]);
+});
+
+void test('P1: the first of decide and skip counts, and nothing of a chain after the first that was decided otherwise', () => {
+  const agreement = new Agreement();
+  round(agreement, 10, [4, 4, 4]);
+  agreement.decide([decision(5, 'a'), decision(6, 'a')]);
+  assert.equal(agreement.skip(index(6)), false);
+  assert.equal(agreement.skip(index(7)), true);
+  assert.deepEqual(agreement.decide([decision(6, 'b'), decision(8, 'b')]), []);
+  assert.deepEqual(agreement.decide([decision(7, 'a'), decision(8, 'b')]), []);
+  assert.deepEqual(agreement.decide([decision(6, 'a'), decision(8, 'a')]), [decision(8, 'a')]);
+});
+
+void test('P1 A2: what rests on a floor that a later round does not reach is open again; skips and the rest stay', () => {
+  const agreement = new Agreement();
+  round(agreement, 10, [4, 6, 4]);
+  agreement.decide([decision(7, 'a')]);
+  agreement.skip(index(8));
+  round(agreement, 11, [6, 7, 7]);
+  assert.ok(agreement.has(index(7)));
+  round(agreement, 12, [5, 5, 5]);
+  assert.ok(!agreement.has(index(7)) && agreement.has(index(8)));
+});
+
+void test('P2: a state written down and taken up again decides the same', () => {
+  const step = fc.oneof(
+    fc.record({ type: fc.constant('decide' as const), at: fc.nat(12), text: fc.constantFrom('a', 'b') }),
+    fc.record({ type: fc.constant('skip' as const), at: fc.nat(12), text: fc.constant('') }),
+    fc.record({ type: fc.constant('round' as const), at: fc.nat(8), text: fc.constant('') }),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 30 }), fc.nat(30), (steps, cut) => {
+      let again = new Agreement();
+      const whole = new Agreement();
+      for (const [turn, { type, at, text }] of steps.entries()) {
+        if (turn === cut) {
+          const state = again.state();
+          again = new Agreement();
+          again.restore(state);
+        }
+        for (const agreement of [whole, again]) {
+          if (type === 'decide') agreement.decide([decision(at, text), decision(at + 1, text)]);
+          else if (type === 'skip') agreement.skip(index(at));
+          else round(agreement, 100 + turn, [at, at, 0]);
+        }
+        assert.deepEqual(again.state(), whole.state());
+      }
+    }),
+  );
+});

@@ -1,0 +1,208 @@
+/**
+ * The refresh of this manager's passive replicas, the checkpoint that comes of it, and what may be let go of then.
+ *
+ * T1. One passive replica of a manager after another; a suspicion ends the round.
+ * T2. A checkpoint is what f+1 replicas of any managers exported equally.
+ * T3. The order is truncated up to a mark that every manager of the view has decided, and recorded durably.
+ */
+import type { Core } from './core.ts';
+import { index as toIndex, type Digest, type Index, type ReplicaId } from './ids.ts';
+import { settleOwed } from './local.ts';
+import type { OrderedState } from './membership.ts';
+import type { Part } from './message.ts';
+import { Refresh, type RoundEnd } from './refresh.ts';
+import type { Slot } from './slot.ts';
+import { appliedByAll } from './standing.ts';
+
+interface Mark {
+  readonly index: Index;
+  readonly time: number;
+  readonly tick: number;
+  readonly state: OrderedState;
+}
+
+export class Refreshing {
+  readonly #core: Core;
+  readonly #refresh: Refresh;
+  /** Marks that were ordered, and that some manager may still need the order from. */
+  #marks: Mark[] = [];
+  #lastMark = toIndex(-1);
+  #recorded = toIndex(-1);
+  #checkpoint = toIndex(-1);
+
+  constructor(core: Core) {
+    this.#core = core;
+    this.#refresh = new Refresh(core.options.refresh);
+  }
+
+  get entries(): number {
+    return this.#refresh.entries;
+  }
+
+  get bytes(): number {
+    return this.#refresh.bytes;
+  }
+
+  /** The last mark that is decided, and durable with everything before it. */
+  get lastMark(): Index {
+    return this.#lastMark;
+  }
+
+  get checkpoint(): Index {
+    return this.#checkpoint;
+  }
+
+  /** Waits for exports of other managers. */
+  get collecting(): boolean {
+    return this.#refresh.collecting;
+  }
+
+  decided(updateBytes: number, now: number): void {
+    this.#refresh.decided(updateBytes, now);
+  }
+
+  cancel(): void {
+    this.#refresh.cancel();
+  }
+
+  /** A mark is ordered: what is ordered state now is what a restart from it begins with. */
+  marked({ index, time, tickFrom }: Slot): void {
+    if (this.#core.alone && index <= this.#core.order.decided) return;
+    this.#marks.push({ index, time, tick: tickFrom, state: this.#core.membership.state() });
+    if (index <= this.#recorded) this.recorded(this.#recorded);
+  }
+
+  recover(decided: Index): void {
+    this.#recorded = decided;
+  }
+
+  begin(now: number, { index }: Slot, digest: Digest): void {
+    this.#refresh.begin(index, digest);
+    if (this.#core.alone) this.recorded(index);
+    this.continue(now);
+  }
+
+  /** Everything that was recorded up to here is durable. */
+  recorded(through: Index): void {
+    this.#recorded = through;
+    for (const { index } of this.#marks) {
+      const known = index <= through && index <= this.#core.order.decided && index > this.#lastMark;
+      if (!known) continue;
+      this.#lastMark = index;
+      this.#core.peers.progressed();
+    }
+    this.truncate();
+  }
+
+  /** Lets go of the order before the last mark that all managers of the view have. */
+  truncate(): void {
+    const { peers, deciding, membership } = this.#core;
+    if (this.#marks.length === 0) return;
+    const through = peers.markOfAll(this.#lastMark);
+    const mark = this.#marks.findLast(({ index }) => index <= through);
+    if (mark === undefined) return;
+    this.#marks = this.#marks.filter(({ index }) => index > mark.index);
+    deciding.forget(mark.index);
+    membership.agreement.forget(mark.index);
+    // The time at the mark: entries behind it are ordered already, and must get the same time after a restart.
+    const { index, time, tick, state } = mark;
+    this.#core.emit({ type: 'truncate-order', through: index, time, tick, state });
+  }
+
+  /** The next passive replica's turn; the round ends with the last one, or when a suspicion woke them all. */
+  continue(now: number): void {
+    const core = this.#core;
+    const { round } = this.#refresh;
+    if (round === null || core.replicas.refreshing()) return;
+    if (core.group.suspicion === null && core.replicas.refreshNext(now, round)) return;
+    const ended = this.#refresh.end(core.quorum, this.#oldestFirst());
+    core.emit({ type: 'refreshed', through: appliedByAll(core) });
+    this.#concluded(now, ended);
+  }
+
+  *#oldestFirst(): Iterable<ReplicaId> {
+    for (const { replica } of this.#core.group.members()) yield replica;
+  }
+
+  /** Looks whether the exports so far make a checkpoint, or show that one of them is wrong. */
+  #conclude(now: number): void {
+    this.#concluded(now, this.#refresh.conclude(this.#core.quorum, this.#oldestFirst()));
+  }
+
+  #concluded(now: number, ended: RoundEnd | null): void {
+    const core = this.#core;
+    if (ended === null) return;
+    if (ended.checkpoint !== null && ended.here) {
+      core.emit({ type: 'checkpoint', index: ended.mark, digest: ended.checkpoint });
+    }
+    const disputed = ended.disputed === null ? undefined : core.replicas.get(ended.disputed);
+    if (disputed !== undefined) core.fault(now, disputed, 'state', ended.mark);
+  }
+
+  digested(now: number, replica: ReplicaId, digest: Digest): void {
+    const core = this.#core;
+    const local = core.replicas.get(replica);
+    if (local === undefined) return;
+    const owed = settleOwed(now, local, 'digest');
+    if (owed === null) return core.fault(now, local, 'protocol', core.order.decided);
+    if (local.faulty) return;
+    if (owed.expected !== null && owed.expected !== digest)
+      return core.fault(now, local, 'state', owed.index);
+    if (local.phase === 'joining') core.replicas.confirmed(now, local);
+    core.replicas.refreshed(local);
+    this.continue(now);
+  }
+
+  exported(now: number, replica: ReplicaId, digest: Digest): void {
+    const core = this.#core;
+    const local = core.replicas.get(replica);
+    if (local === undefined) return;
+    const owed = settleOwed(now, local, 'export');
+    if (owed === null) return core.fault(now, local, 'protocol', core.order.decided);
+    if (local.faulty) return;
+    if (this.#refresh.exported(replica, owed.index, digest, true)) {
+      core.peers.toAll({ type: 'exported', replica, mark: owed.index, digest });
+    }
+    core.replicas.refreshed(local);
+    this.continue(now);
+    this.#conclude(now);
+  }
+
+  exportedElsewhere(now: number, replica: ReplicaId, mark: Index, digest: Digest): void {
+    this.#refresh.exported(replica, mark, digest, false);
+    this.#conclude(now);
+  }
+
+  /** What replicas of this manager exported in the present round. */
+  exportsHere(): Part[] {
+    return this.#refresh
+      .exportsHere()
+      .map(({ replica, mark, digest }) => ({ type: 'exported', replica, mark, digest }));
+  }
+
+  /** The state at `index` is durable here as a whole. */
+  checkpointed(index: Index): void {
+    if (index > this.#checkpoint) this.#checkpoint = index;
+    this.#core.emit({ type: 'truncate-updates', through: index });
+    this.#core.peers.progressed();
+  }
+
+  clock(now: number): void {
+    const core = this.#core;
+    this.continue(now);
+    if (core.alone || core.managers.first === core.options.manager) {
+      if (core.group.suspicion === null && this.#refresh.due(now)) core.emit({ type: 'append-mark' });
+    }
+    this.#followCheckpoint();
+  }
+
+  /** Where no replica here exports, a checkpoint of another manager is taken. */
+  #followCheckpoint(): void {
+    const { peers, replicas, order, catchingUp } = this.#core;
+    if (catchingUp.wanting || replicas.count('suspended') > 0) return;
+    for (const [, { checkpoint }] of peers.view()) {
+      if (checkpoint > this.#checkpoint && checkpoint <= order.decided)
+        return catchingUp.wantCheckpoint(checkpoint);
+    }
+  }
+}
