@@ -15,7 +15,7 @@ import { promisify } from 'node:util';
 import type { Domain, DomainLimits, DomainUsage } from '../domain.ts';
 import { Accounting } from './accounting.ts';
 import { type Exit, killGroup, type Running } from './launch.ts';
-import { goAlong, goBehind } from './priority.ts';
+import { BEHIND_MS_MAX, goAlong, goBehind } from './priority.ts';
 import { isAlive, readStat } from './tree.ts';
 
 const WATCH_MS = 250;
@@ -69,6 +69,7 @@ export class ProcessDomain implements Domain {
     this.#directory = directory;
     this.#accounting = new Accounting(running.init?.pid);
     goBehind(running.agent);
+    setTimeout(() => this.prioritize(), BEHIND_MS_MAX).unref();
     this.#watchdog = setInterval(() => {
       if (!this.#suspended) this.#sample();
     }, WATCH_MS).unref();
