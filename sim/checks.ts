@@ -1,6 +1,7 @@
 /**
  * What must hold after every step, whatever happens; knows nothing of scenarios. Each finding carries the id of the promise
- * in `docs/PROMISES.md` that is broken (`C`: the managers' own agreement, on which all of them rest).
+ * in `docs/PROMISES.md` that is broken (`C`: the managers' own agreement, on which all of them rest;
+ * `X`: the tables of `transitions.ts`).
  */
 import type { Core } from '../src/core/core.ts';
 import type { Effect } from '../src/core/effect.ts';
@@ -10,6 +11,7 @@ import type { Replica } from '../src/core/testing/replica.ts';
 import type { Call } from './clients.ts';
 import { Decisions, digestsOf } from './decisions.ts';
 import type { Host } from './host.ts';
+import { Movements } from './movements.ts';
 import type { Simulation } from './simulation.ts';
 import { promise } from './violation.ts';
 
@@ -30,6 +32,7 @@ const SLOTS_MAX = 5000;
 
 export class Checks {
   readonly decisions: Decisions = new Decisions();
+  readonly movements: Movements = new Movements();
   readonly #sim: Simulation;
   readonly #notes = new Map<Host, HostNotes>();
   /** Who ever cast which vote. */
@@ -107,6 +110,7 @@ export class Checks {
       if (event.entry.type === 'command' && known) this.#checkRoles(host, core, event.index);
     }
     for (const effect of effects) this.#effect(host, core, notes, effect);
+    this.movements.stepped(host, core, event, effects);
   }
 
   /** After its effects are carried out. */

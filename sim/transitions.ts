@@ -1,0 +1,236 @@
+/**
+ * What may follow on what: the states of a replica as its manager sees it, and who decides, each at each event. The compiler
+ * keeps both tables total; `movements.ts` compares every step of every run with them, and counts which cells were reached.
+ *
+ * X1. What is not in a cell does not happen.
+ * X2. What is in a cell happens, given enough seeds.
+ */
+import type { Mode } from '../src/core/agreement.ts';
+import type { Command } from '../src/core/entry.ts';
+import type { Phase } from '../src/core/local.ts';
+
+/** `none`: its manager does not have it (yet, or any more). */
+export type ReplicaState = Phase | 'none';
+
+export type ReplicaEvent =
+  /** Its manager starts it. */
+  | 'start'
+  /** It says something: the result of an entry, the digest of its state, its state as a whole. */
+  | 'result'
+  | 'digest'
+  | 'export'
+  /** Its domain ended, or its channel broke. */
+  | 'down'
+  /** Commands of the order: it becomes a member, an active one, none any more; an entry is skipped. */
+  | 'join'
+  | 'wake'
+  | 'leave'
+  | 'skip'
+  /** Its manager took over a whole state of another one. */
+  | 'state'
+  /** Its manager decided an entry. */
+  | 'decided'
+  | 'clock'
+  /** Any other event at its manager. */
+  | 'other';
+
+export type ModeEvent = Command['type'] | 'other';
+
+/** `round`: a new round of reports begins. */
+export type ModeChange = 'stay' | 'local' | 'ordered' | 'round';
+
+type Cell<To extends string> = readonly (To | 'stay')[];
+
+/** Cannot come in this state. */
+const NEVER = [] as const;
+const STAYS = ['stay'] as const;
+const LEAVES = ['none'] as const;
+/** What is no member is let go of at once when it fails; a member stays until its `expel` is ordered. */
+const MAY_FAIL = ['stay', 'none'] as const;
+
+export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent, Cell<ReplicaState>>>>> = {
+  none: {
+    start: ['starting'],
+    result: NEVER,
+    digest: NEVER,
+    export: NEVER,
+    down: NEVER,
+    join: NEVER,
+    wake: NEVER,
+    leave: NEVER,
+    skip: NEVER,
+    state: NEVER,
+    decided: NEVER,
+    clock: NEVER,
+    other: NEVER,
+  },
+  starting: {
+    start: NEVER,
+    // The result of the start. Straight on where entry 0 is decided.
+    result: ['started', 'joining', 'executing', 'stay', 'none'],
+    digest: NEVER,
+    export: NEVER,
+    down: MAY_FAIL,
+    join: NEVER,
+    wake: STAYS,
+    leave: LEAVES,
+    skip: STAYS,
+    state: STAYS,
+    decided: STAYS,
+    clock: MAY_FAIL,
+    other: STAYS,
+  },
+  started: {
+    start: NEVER,
+    result: STAYS,
+    digest: NEVER,
+    export: NEVER,
+    down: STAYS,
+    join: NEVER,
+    wake: STAYS,
+    leave: LEAVES,
+    skip: STAYS,
+    state: STAYS,
+    // Entry 0.
+    decided: ['joining', 'executing', 'stay'],
+    clock: STAYS,
+    other: STAYS,
+  },
+  joining: {
+    start: NEVER,
+    result: MAY_FAIL,
+    // It confirms the verified state: a member takes its place, another one asks to join.
+    digest: ['suspended', 'executing', 'stay'],
+    export: NEVER,
+    down: MAY_FAIL,
+    join: ['suspended', 'executing', 'none'],
+    wake: STAYS,
+    leave: LEAVES,
+    skip: STAYS,
+    state: STAYS,
+    decided: STAYS,
+    clock: MAY_FAIL,
+    other: STAYS,
+  },
+  suspended: {
+    start: NEVER,
+    result: NEVER,
+    digest: NEVER,
+    export: NEVER,
+    down: STAYS,
+    join: NEVER,
+    wake: ['executing'],
+    leave: LEAVES,
+    skip: STAYS,
+    state: STAYS,
+    // A mark; and, below, its turn comes.
+    decided: ['refreshing', 'stay'],
+    clock: ['refreshing', 'stay'],
+    other: ['refreshing', 'stay'],
+  },
+  refreshing: {
+    start: NEVER,
+    result: NEVER,
+    digest: ['suspended', 'stay'],
+    export: ['suspended', 'stay'],
+    down: STAYS,
+    join: NEVER,
+    wake: ['executing'],
+    leave: LEAVES,
+    skip: STAYS,
+    state: STAYS,
+    decided: STAYS,
+    clock: STAYS,
+    other: STAYS,
+  },
+  executing: {
+    start: NEVER,
+    result: STAYS,
+    // Asked of it before it was woken.
+    digest: STAYS,
+    export: STAYS,
+    down: STAYS,
+    join: NEVER,
+    wake: NEVER,
+    // Never back to `suspended` (G1).
+    leave: LEAVES,
+    skip: STAYS,
+    state: STAYS,
+    decided: STAYS,
+    clock: STAYS,
+    other: STAYS,
+  },
+};
+
+/** Of several managers; where there is one only, it is `local` for ever. */
+export const AGREEMENT: Readonly<Record<Mode, Readonly<Record<ModeEvent, Cell<ModeChange>>>>> = {
+  local: {
+    boot: ['round', 'stay'],
+    dismiss: ['round', 'stay'],
+    report: STAYS,
+    decide: STAYS,
+    join: STAYS,
+    suspect: ['round'],
+    // Of an active replica, or of a passive one.
+    expel: ['round', 'stay'],
+    settle: STAYS,
+    skip: STAYS,
+    other: STAYS,
+  },
+  reporting: {
+    boot: ['round'],
+    dismiss: ['round', 'stay'],
+    report: ['ordered', 'stay'],
+    decide: STAYS,
+    join: STAYS,
+    suspect: STAYS,
+    expel: STAYS,
+    settle: STAYS,
+    skip: STAYS,
+    other: STAYS,
+  },
+  ordered: {
+    boot: ['round'],
+    dismiss: ['round', 'stay'],
+    report: STAYS,
+    decide: STAYS,
+    join: STAYS,
+    suspect: STAYS,
+    expel: STAYS,
+    settle: ['local', 'stay'],
+    skip: STAYS,
+    other: STAYS,
+  },
+};
+
+type Table = Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;
+
+/** Each way through a table, as `state`, `event next`. */
+export function ways(table: Table): [string, string[]][] {
+  return Object.entries(table).map(([state, row]) => [
+    state,
+    Object.entries(row).flatMap(([event, cell]) => cell.map((next) => `${event} ${next}`)),
+  ]);
+}
+
+/** As it stands in `docs/PROTOCOL.md`: a line for each event, a column for each state. */
+export function markdown(table: Table): string {
+  const states = Object.keys(table);
+  const events = Object.keys(Object.values(table)[0] ?? {});
+  const cell = (next: readonly string[] = []): string =>
+    next.length === 0 ? '–' : next.map((to) => (to === 'stay' ? '·' : `**${to}**`)).join(' ');
+  const line = (head: string, cells: readonly string[]): string => `| ${[head, ...cells].join(' | ')} |`;
+  return [
+    line('', states),
+    line(
+      '---',
+      states.map(() => '---'),
+    ),
+    ...events.map((event) =>
+      line(
+        event,
+        states.map((state) => cell(table[state]?.[event])),
+      ),
+    ),
+  ].join('\n');
+}
