@@ -45,10 +45,16 @@ function seldom(share: number, kinds: readonly [Kind, ...Kind[]]): Workload['kin
   return (random) => (random() < share ? oneOf(random, kinds) : plain(random));
 }
 
-function times(random: Random, least: number, most: number, fault: () => Fault): Planned[] {
+function times(
+  random: Random,
+  least: number,
+  most: number,
+  fault: () => Fault,
+  [from, to]: readonly [number, number] = [BEGIN_MS, END_MS],
+): Planned[] {
   const count = between(random, least, most);
   const planned = Array.from({ length: count }, () => ({
-    at: between(random, BEGIN_MS, END_MS),
+    at: between(random, from, to),
     fault: fault(),
   }));
   return planned.sort((a, b) => a.at - b.at);
@@ -140,6 +146,7 @@ const several = (random: Random): number => between(random, 2, 4);
 
 export const SCENARIO_NAMES = [
   'fault-free',
+  'founding',
   'lie',
   'silence',
   'host-crash',
@@ -154,6 +161,10 @@ export type ScenarioName = (typeof SCENARIO_NAMES)[number];
 
 const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
   'fault-free': (_, plan) => ({ calm: true, lose: 0, double: 0, linkMs: Math.min(plan.linkMs, 5) }),
+  // The group is not up yet.
+  founding: (random) => ({
+    schedule: times(random, 1, 4, () => anyFault(random), [0, BEGIN_MS]),
+  }),
   lie: (random) => ({
     schedule: times(random, 1, 4, () => replicaFault(random, LIES)),
   }),

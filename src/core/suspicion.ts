@@ -110,9 +110,12 @@ export function lags(core: Core, now: number, local: Local, { firstVoteAt }: Slo
   return silent || now - Math.max(firstVoteAt, local.since) > core.options.requestTimeoutMs;
 }
 
-/** Entry 0: when all members have voted or failed and no f+1 agree, the service cannot be replicated. */
+/**
+ * Entry 0: when all members have voted or failed and no f+1 agree, the service cannot be replicated. Managers that are not
+ * there may still bring members.
+ */
 function watchStart(core: Core, slot: Slot, votes: Votes): void {
-  if (agreed(votes, core.quorum) !== null || core.presence.expecting) return;
+  if (agreed(votes, core.quorum) !== null || core.presence.missing) return;
   for (const { replica } of core.group.members()) {
     const local = core.replicas.get(replica);
     if (local?.faulty !== true && (local !== undefined || !core.alone) && !slot.votes.has(replica)) return;
