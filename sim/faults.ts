@@ -82,7 +82,8 @@ export class Faults {
   behaviour(_id: ReplicaId): Behaviour {
     const startMs = 20 + this.#random() * 100;
     const workMs = this.#random() < 0.5 ? 0 : this.#random() * 4;
-    return { startMs, workMs, failsToStart: false, failsToFill: false, hung: false, lie: null };
+    const { fillMs } = this.#sim.options;
+    return { startMs, workMs, fillMs, failsToStart: false, failsToFill: false, hung: false, lie: null };
   }
 
   /** Whether something was done to it, ever. */

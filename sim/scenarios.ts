@@ -13,6 +13,8 @@ export interface Plan {
   readonly schedule: readonly Planned[];
   /** Marks, refreshes and checkpoints so often, entries. */
   readonly refreshEvery: number;
+  /** What a replica takes to apply or give updates, states and digests. */
+  readonly fillMs: number;
   readonly appendMs: number;
   readonly linkMs: number;
   readonly lose: number;
@@ -77,6 +79,7 @@ function base(random: Random): Plan {
     workload: workload(random),
     schedule: [],
     refreshEvery: between(random, 15, 60),
+    fillMs: 0,
     appendMs: oneOf(random, [2, 5, 40]),
     linkMs: oneOf(random, [2, 5, 30, 120]),
     lose: oneOf(random, [0, 0, 0.05, 0.3]),
@@ -153,6 +156,7 @@ export const SCENARIO_NAMES = [
   'partition',
   'poison',
   'nothing-agrees',
+  'slow-refresh',
   'restart-all',
   'chance',
   'mixed',
@@ -163,6 +167,7 @@ const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
   'fault-free': (_, plan) => ({ calm: true, lose: 0, double: 0, linkMs: Math.min(plan.linkMs, 5) }),
   // The group is not up yet.
   founding: (random) => ({
+    fillMs: between(random, 0, 60),
     schedule: times(random, 1, 4, () => anyFault(random), [0, BEGIN_MS]),
   }),
   lie: (random) => ({
@@ -191,6 +196,13 @@ const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
   }),
   'nothing-agrees': (_, plan) => ({
     workload: { ...plan.workload, kind: seldom(0.15, ['random', 'split', 'split', 'split']) },
+  }),
+  // Passive replicas that are being filled or refreshed when something goes wrong.
+  'slow-refresh': (random, plan) => ({
+    workload: { ...plan.workload, kind: anyKind(random) },
+    refreshEvery: between(random, 5, 15),
+    fillMs: between(random, 1, 80),
+    schedule: times(random, 2, 10, () => anyFault(random)),
   }),
   'restart-all': (random) => ({
     schedule: times(random, 1, 3, () => ({ type: 'restart-all', ms: between(random, 10, 500) })),

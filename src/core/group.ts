@@ -142,6 +142,7 @@ export class Group {
     const member = this.#members.get(replica);
     if (member === undefined) return NOTHING;
     this.#members.delete(replica);
+    this.#founded ||= member.role === 'active';
     return { ...NOTHING, woken: this.#fillActive(at), left: [member] };
   }
 
