@@ -27,6 +27,7 @@ interface Step {
   readonly event: Event;
   readonly command: Command | null;
   readonly took: boolean;
+  readonly effects: readonly Effect[];
   readonly before: Seen;
   readonly after: Seen;
 }
@@ -51,7 +52,7 @@ export class Movements {
     if (event.type === 'recovered' || before === undefined) return;
     const command = event.type === 'ordered' && event.entry.type === 'command' ? event.entry.command : null;
     const took = effects.some(({ type }) => type === 'take-state');
-    const step: Step = { host, event, command, took, before, after };
+    const step: Step = { host, event, command, took, effects, before, after };
     if (!core.alone) this.#mode(step);
     for (const id of before.phases.keys()) this.#replica(step, id);
     for (const id of after.phases.keys()) if (!before.phases.has(id)) this.#replica(step, id);
@@ -89,7 +90,7 @@ export class Movements {
 
 /** What a step was for one replica: the nearest to it of all that it was. */
 function whatHappened(step: Step, id: ReplicaId): ReplicaEvent {
-  const { host, event, command, took, before, after } = step;
+  const { host, event, command, took, effects, before, after } = step;
   const own = 'replica' in event && event.replica === id ? ownWord(event) : null;
   if (own !== null) return own;
   if (command?.type === 'join' && command.member.replica === id) return 'join';
@@ -100,6 +101,7 @@ function whatHappened(step: Step, id: ReplicaId): ReplicaEvent {
     if (before.roles.get(id) === 'passive' && after.roles.get(id) === 'active') return 'wake';
     if (command.type === 'skip') return 'skip';
   }
+  if (effects.some((effect) => effect.type === 'incident' && effect.fault.replica === id)) return 'blamed';
   if (took) return 'state';
   if (after.decided > before.decided) return 'decided';
   return event.type === 'clock' ? 'clock' : 'other';

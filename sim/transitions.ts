@@ -21,6 +21,8 @@ export type ReplicaEvent =
   | 'export'
   /** Its domain ended, or its channel broke. */
   | 'down'
+  /** A fault of it was noticed, of which it said nothing itself: it is late, or others say otherwise. */
+  | 'blamed'
   /** Commands of the order: it becomes a member, an active one, none any more; an entry is skipped. */
   | 'join'
   | 'wake'
@@ -55,6 +57,7 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     digest: NEVER,
     export: NEVER,
     down: NEVER,
+    blamed: NEVER,
     join: NEVER,
     wake: NEVER,
     leave: NEVER,
@@ -71,13 +74,14 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     digest: NEVER,
     export: NEVER,
     down: MAY_FAIL,
+    blamed: MAY_FAIL,
     join: NEVER,
     wake: STAYS,
     leave: LEAVES,
     skip: STAYS,
     state: STAYS,
     decided: STAYS,
-    clock: MAY_FAIL,
+    clock: STAYS,
     other: STAYS,
   },
   started: {
@@ -86,6 +90,7 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     digest: NEVER,
     export: NEVER,
     down: STAYS,
+    blamed: STAYS,
     join: NEVER,
     wake: STAYS,
     leave: LEAVES,
@@ -103,13 +108,15 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     digest: ['suspended', 'executing', 'stay'],
     export: NEVER,
     down: MAY_FAIL,
-    join: ['suspended', 'executing', 'none'],
+    blamed: MAY_FAIL,
+    // Straight on where a mark is decided in the same step.
+    join: ['suspended', 'executing', 'refreshing', 'none'],
     wake: STAYS,
     leave: LEAVES,
     skip: STAYS,
     state: STAYS,
     decided: STAYS,
-    clock: MAY_FAIL,
+    clock: STAYS,
     other: STAYS,
   },
   suspended: {
@@ -118,12 +125,13 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     digest: NEVER,
     export: NEVER,
     down: STAYS,
+    blamed: STAYS,
     join: NEVER,
     wake: ['executing'],
     leave: LEAVES,
     skip: STAYS,
-    state: STAYS,
-    // A mark; and, below, its turn comes.
+    // A mark is decided; and, below, its turn comes.
+    state: ['refreshing', 'stay'],
     decided: ['refreshing', 'stay'],
     clock: ['refreshing', 'stay'],
     other: ['refreshing', 'stay'],
@@ -134,6 +142,7 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     digest: ['suspended', 'stay'],
     export: ['suspended', 'stay'],
     down: STAYS,
+    blamed: STAYS,
     join: NEVER,
     wake: ['executing'],
     leave: LEAVES,
@@ -150,6 +159,7 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     digest: STAYS,
     export: STAYS,
     down: STAYS,
+    blamed: STAYS,
     join: NEVER,
     wake: NEVER,
     // Never back to `suspended` (G1).
