@@ -26,6 +26,7 @@ const EVENTS: Record<Event['type'], true> = {
   down: true,
   peer: true,
   'peer-down': true,
+  rotate: true,
   fetched: true,
   'state-fetched': true,
   boot: true,
@@ -67,6 +68,9 @@ const COMMANDS: Record<Command['type'], true> = {
   expel: true,
   settle: true,
   skip: true,
+  rotate: true,
+  promote: true,
+  retire: true,
 };
 const ENTRIES: Record<Entry['type'], true> = {
   start: true,
@@ -110,6 +114,7 @@ const FAULTS: Record<Exclude<Fault['type'], 'replica'>, true> = {
   noise: true,
   'false-alarm': true,
   skew: true,
+  rotate: true,
   'disk-full': true,
 };
 

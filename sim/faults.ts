@@ -35,6 +35,8 @@ export type Fault =
     }
   | { readonly type: 'false-alarm'; readonly pick: number; readonly about: number }
   | { readonly type: 'skew'; readonly pick: number; readonly ms: number }
+  /** No fault, but what happens to any replica now and then. */
+  | { readonly type: 'rotate'; readonly pick: number }
   | { readonly type: 'disk-full'; readonly pick: number; readonly ms: number };
 
 export interface Planned {
@@ -211,6 +213,13 @@ export class Faults {
         const host = pickFrom(hosts, fault.pick);
         if (host !== undefined) host.skewMs = fault.ms;
         return;
+      }
+      case 'rotate': {
+        const places = hosts.flatMap((host) =>
+          [...host.replicas.keys()].map((replica) => ({ host, replica })),
+        );
+        const place = pickFrom(places, fault.pick);
+        return place?.host.tell({ type: 'rotate', replica: place.replica });
       }
       case 'disk-full':
         return this.#for(

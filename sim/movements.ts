@@ -94,6 +94,8 @@ function whatHappened(step: Step, id: ReplicaId): ReplicaEvent {
   const own = 'replica' in event && event.replica === id ? ownWord(event) : null;
   if (own !== null) return own;
   if (command?.type === 'join' && command.member.replica === id) return 'join';
+  if (command?.type === 'rotate' && (command.replica === id || command.by === id)) return 'rotate';
+  if (command?.type === 'promote' && (command.replica === id || command.replaces === id)) return 'promote';
   if (command !== null) {
     const left = before.roles.has(id) && !after.roles.has(id);
     const dismissed = command.type === 'dismiss' && command.manager === host.id && !after.phases.has(id);
@@ -107,7 +109,7 @@ function whatHappened(step: Step, id: ReplicaId): ReplicaEvent {
   return event.type === 'clock' ? 'clock' : 'other';
 }
 
-function ownWord(event: Extract<Event, { replica: ReplicaId }>): ReplicaEvent {
+function ownWord(event: Extract<Event, { replica: ReplicaId }>): ReplicaEvent | null {
   switch (event.type) {
     case 'vote':
       return 'result';
@@ -116,5 +118,7 @@ function ownWord(event: Extract<Event, { replica: ReplicaId }>): ReplicaEvent {
     case 'digest':
     case 'down':
       return event.type;
+    case 'rotate':
+      return null;
   }
 }

@@ -108,6 +108,8 @@ class Narrator {
         return `${event.replica}: its state as a whole`;
       case 'down':
         return `${event.replica}: down (${event.kind})`;
+      case 'rotate':
+        return `${event.replica} has been running for long enough`;
       case 'peer-down': {
         const known = this.#missed.has(`${host.id} ${event.manager}`);
         this.#missed.add(`${host.id} ${event.manager}`);
@@ -153,6 +155,14 @@ class Narrator {
         return `settle: ${command.active.join(' ')} stay active`;
       case 'skip':
         return `skip ${command.index}: ${command.reason}`;
+      case 'rotate':
+        return command.by === null
+          ? `rotate ${command.replica}: it is passive, and leaves`
+          : `rotate ${command.replica}: ${command.by} is to take over`;
+      case 'promote':
+        return `promote ${command.replica} in place of ${command.replaces}`;
+      case 'retire':
+        return `retire ${command.replica}`;
     }
   }
 

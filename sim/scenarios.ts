@@ -111,6 +111,8 @@ function anyFault(random: Random): Fault {
       'alarm',
       'skew',
       'disk',
+      'rotate',
+      'rotate',
     ])
   ) {
     case 'host':
@@ -131,6 +133,8 @@ function anyFault(random: Random): Fault {
       return { type: 'false-alarm', pick, about: random() };
     case 'skew':
       return { type: 'skew', pick, ms: between(random, -3000, 3000) };
+    case 'rotate':
+      return { type: 'rotate', pick };
     case 'disk':
       return { type: 'disk-full', pick, ms };
     default:
@@ -158,6 +162,7 @@ export const SCENARIO_NAMES = [
   'nothing-agrees',
   'slow-refresh',
   'restart-all',
+  'rotation',
   'chance',
   'mixed',
 ] as const;
@@ -206,6 +211,13 @@ const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
   }),
   'restart-all': (random) => ({
     schedule: times(random, 1, 3, () => ({ type: 'restart-all', ms: between(random, 10, 500) })),
+  }),
+  rotation: (random, plan) => ({
+    calm: random() < 0.5,
+    lose: 0,
+    double: 0,
+    linkMs: Math.min(plan.linkMs, 5),
+    schedule: times(random, 2, 8, () => ({ type: 'rotate', pick: random() })),
   }),
   // Results that are decided by chance cannot be found again: what is known of them must not be lost or contradicted.
   chance: (random, plan) => ({

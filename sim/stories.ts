@@ -173,6 +173,23 @@ export const SCRIPTS: readonly Script[] = [
     faults: [{ at: 300, fault: { type: 'replica', pick: 0, way: 'update', when: 'once' } }],
   },
   {
+    name: 'rotation',
+    about: [
+      'One manager, f = 1: an active replica has been running for long enough. How to read it: fault-free.txt.',
+      '',
+      '- `rotate` names the passive one that is to take over. It is resumed and gets the decided updates, while the old one still',
+      '  answers.',
+      "- At `promote` it takes over: what comes before is the old one's, what comes after is the new one's. Nothing is suspected.",
+      '- The old one is destroyed, `retire` ends the rotation, and a clean replica is started. It joins as a passive one.',
+    ],
+    managers: 1,
+    seed: 1,
+    from: 300,
+    requests: ['write', 'write', 'write'],
+    apartMs: 300,
+    faults: [{ at: 360, fault: { type: 'rotate', pick: 0 } }],
+  },
+  {
     name: 'host-crash',
     about: [
       'Three managers, f = 1: the host of m1 crashes and comes back. How to read it: fault-free.txt.',

@@ -28,6 +28,9 @@ export type ReplicaEvent =
   | 'wake'
   | 'leave'
   | 'skip'
+  /** A rotation names it: as the one that is to go, or that is to take over; and the moment when it does. */
+  | 'rotate'
+  | 'promote'
   /** Its manager took over a whole state of another one. */
   | 'state'
   /** Its manager decided an entry. */
@@ -50,6 +53,9 @@ const LEAVES = ['none'] as const;
 /** What is no member is let go of at once when it fails; a member stays until its `expel` is ordered. */
 const MAY_FAIL = ['stay', 'none'] as const;
 
+/** A replica that was replaced is let go of once all that it has to vote on is decided. */
+const MAY_LEAVE = ['stay', 'none'] as const;
+
 export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent, Cell<ReplicaState>>>>> = {
   none: {
     start: ['starting'],
@@ -62,6 +68,8 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     wake: NEVER,
     leave: NEVER,
     skip: NEVER,
+    rotate: NEVER,
+    promote: NEVER,
     state: NEVER,
     decided: NEVER,
     clock: NEVER,
@@ -79,6 +87,8 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     wake: STAYS,
     leave: LEAVES,
     skip: STAYS,
+    rotate: ['stay', 'none'],
+    promote: NEVER,
     state: STAYS,
     decided: STAYS,
     clock: STAYS,
@@ -95,6 +105,8 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     wake: STAYS,
     leave: LEAVES,
     skip: STAYS,
+    rotate: STAYS,
+    promote: NEVER,
     state: STAYS,
     // Entry 0.
     decided: ['joining', 'executing', 'stay'],
@@ -114,6 +126,8 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     wake: STAYS,
     leave: LEAVES,
     skip: STAYS,
+    rotate: ['stay', 'none'],
+    promote: NEVER,
     state: STAYS,
     decided: STAYS,
     clock: STAYS,
@@ -130,10 +144,13 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     wake: ['executing'],
     leave: LEAVES,
     skip: STAYS,
+    rotate: ['relieving', 'stay', 'none'],
+    promote: NEVER,
     // A mark is decided; and, below, its turn comes.
     state: ['refreshing', 'stay'],
     decided: ['refreshing', 'stay'],
-    clock: ['refreshing', 'stay'],
+    // It is to take over, and was not asleep when that was ordered.
+    clock: ['refreshing', 'relieving', 'stay'],
     other: ['refreshing', 'stay'],
   },
   refreshing: {
@@ -147,14 +164,34 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     wake: ['executing'],
     leave: LEAVES,
     skip: STAYS,
+    rotate: ['stay', 'none'],
+    promote: NEVER,
     state: STAYS,
     decided: STAYS,
     clock: STAYS,
     other: STAYS,
   },
+  relieving: {
+    start: NEVER,
+    result: NEVER,
+    digest: STAYS,
+    export: NEVER,
+    down: STAYS,
+    blamed: STAYS,
+    join: NEVER,
+    wake: ['executing'],
+    leave: LEAVES,
+    skip: STAYS,
+    rotate: STAYS,
+    promote: ['executing', 'stay'],
+    state: ['executing', 'stay'],
+    decided: ['executing', 'stay'],
+    clock: ['suspended', 'executing', 'stay'],
+    other: ['executing', 'stay'],
+  },
   executing: {
     start: NEVER,
-    result: STAYS,
+    result: MAY_LEAVE,
     // Asked of it before it was woken.
     digest: STAYS,
     export: STAYS,
@@ -165,10 +202,12 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     // Never back to `suspended` (G1).
     leave: LEAVES,
     skip: STAYS,
+    rotate: STAYS,
+    promote: ['none', 'stay'],
     state: STAYS,
-    decided: STAYS,
-    clock: STAYS,
-    other: STAYS,
+    decided: MAY_LEAVE,
+    clock: MAY_LEAVE,
+    other: MAY_LEAVE,
   },
 };
 
@@ -185,6 +224,9 @@ export const AGREEMENT: Readonly<Record<Mode, Readonly<Record<ModeEvent, Cell<Mo
     expel: ['round', 'stay'],
     settle: STAYS,
     skip: STAYS,
+    rotate: STAYS,
+    promote: STAYS,
+    retire: STAYS,
     other: STAYS,
   },
   reporting: {
@@ -197,6 +239,9 @@ export const AGREEMENT: Readonly<Record<Mode, Readonly<Record<ModeEvent, Cell<Mo
     expel: STAYS,
     settle: STAYS,
     skip: STAYS,
+    rotate: STAYS,
+    promote: STAYS,
+    retire: STAYS,
     other: STAYS,
   },
   ordered: {
@@ -209,6 +254,9 @@ export const AGREEMENT: Readonly<Record<Mode, Readonly<Record<ModeEvent, Cell<Mo
     expel: STAYS,
     settle: ['local', 'stay'],
     skip: STAYS,
+    rotate: STAYS,
+    promote: STAYS,
+    retire: STAYS,
     other: STAYS,
   },
 };

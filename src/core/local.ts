@@ -16,6 +16,8 @@ export type Phase =
   | 'joining'
   | 'suspended'
   | 'refreshing'
+  /** Woken to take over from an active one; gets decided updates until then. */
+  | 'relieving'
   | 'executing';
 
 export type Owed =
@@ -41,6 +43,8 @@ export interface Local {
   stale: boolean;
   /** Began to execute because of the present suspicion; being slow then is no fault. */
   woken: boolean;
+  /** Another one took over at this entry: it executes only what comes before. */
+  until: Index | null;
   /** A fault was noticed: its votes do not count, and it is on its way out. */
   faulty: boolean;
 }
