@@ -279,7 +279,7 @@ export function markdown(table: Table): string {
     next.length === 0 ? '–' : next.map((to) => (to === 'stay' ? '·' : `**${to}**`)).join(' ');
   const line = (head: string, cells: readonly string[]): string => `| ${[head, ...cells].join(' | ')} |`;
   return [
-    line('', states),
+    line('event', states),
     line(
       '---',
       states.map(() => '---'),

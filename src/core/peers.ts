@@ -1,9 +1,9 @@
 /**
  * The other managers: what they said, and what they are to be told.
  *
- * P-1. A message waits until this manager has seen the order as far as its sender had.
- * P-2. What a manager said in an earlier life does not count (V2 in `managers.ts`); any may ask.
- * P-3. Everything kept for a peer is bounded; what is dropped comes again when it is asked for.
+ * M1. A message waits until this manager has seen the order as far as its sender had.
+ * M2. What a manager said in an earlier life does not count (V2 in `managers.ts`); any may ask.
+ * M3. Everything kept for a peer is bounded; what is dropped comes again when it is asked for.
  */
 import type { Core } from './core.ts';
 import type { Vote } from './event.ts';

@@ -25,8 +25,8 @@ export class Replicas {
   readonly #starts: Starts;
   #nextNumber: number;
   #halted = false;
-  /** The state that was last fetched as a whole. */
-  #jumpedTo = toIndex(-1);
+  /** The state that was last taken over as a whole: none before it can be had any more. */
+  #taken = toIndex(-1);
 
   constructor(core: Core) {
     this.#core = core;
@@ -94,9 +94,13 @@ export class Replicas {
     for (const local of this.#locals.values()) this.remove(local);
   }
 
+  /** A state that was fetched is this manager's checkpoint. */
+  took(at: Index): void {
+    this.#taken = at;
+  }
+
   /** A state was fetched as a whole: what was executed before it is of no use. */
   jumped(now: number): void {
-    this.#jumpedTo = this.#core.order.decided;
     for (const local of this.#locals.values()) {
       local.stale = true;
       if (local.phase === 'executing' && !local.faulty) {
@@ -284,7 +288,7 @@ export class Replicas {
   refreshNext(now: number, round: { mark: Index; digest: Digest; exporting: boolean }): boolean {
     for (const local of this.#locals.values()) {
       if (local.phase !== 'suspended' || local.faulty || local.applied >= round.mark) continue;
-      if (local.stale && round.mark < this.#jumpedTo) continue;
+      if (local.stale && round.mark < this.#taken) continue;
       local.phase = 'refreshing';
       local.since = now;
       this.#core.emit({ type: 'resume', replica: local.id });
