@@ -63,7 +63,7 @@ class Narrator {
   observe(now: number, host: Host | null, what: Observed): void {
     if (host === null) {
       this.flush();
-      this.say(now, 'FAULT', faultText(what));
+      this.say(now, what.type === 'rotate' ? 'SHELL' : 'FAULT', faultText(what));
     } else if (isEvent(what)) {
       this.flush();
       this.#step = { now, host, effects: [] };
