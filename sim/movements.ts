@@ -8,13 +8,12 @@ import type { Effect } from '../src/core/effect.ts';
 import type { Command, Role } from '../src/core/entry.ts';
 import type { Event } from '../src/core/event.ts';
 import type { ReplicaId } from '../src/core/ids.ts';
-import type { Phase } from '../src/core/local.ts';
 import type { Host } from './host.ts';
 import { AGREEMENT, type ModeChange, REPLICA, type ReplicaEvent, type ReplicaState } from './transitions.ts';
 import { promise } from './violation.ts';
 
 interface Seen {
-  readonly phases: ReadonlyMap<ReplicaId, Phase>;
+  readonly replicas: ReadonlyMap<ReplicaId, ReplicaState>;
   readonly roles: ReadonlyMap<ReplicaId, Role>;
   readonly decided: number;
   readonly mode: Core['agreement']['mode'];
@@ -32,12 +31,12 @@ interface Step {
   readonly after: Seen;
 }
 
-function look({ replicas, group, order, agreement }: Core): Seen {
-  const phases = new Map<ReplicaId, Phase>();
+function look({ replicas: locals, group, order, agreement }: Core): Seen {
+  const replicas = new Map<ReplicaId, ReplicaState>();
   const roles = new Map<ReplicaId, Role>();
-  for (const { id, phase } of replicas.all()) phases.set(id, phase);
+  for (const { id, phase, faulty } of locals.all()) replicas.set(id, faulty ? 'faulty' : phase);
   for (const { replica, role } of group.members()) roles.set(replica, role);
-  return { phases, roles, decided: order.decided, mode: agreement.mode, round: agreement.round };
+  return { replicas, roles, decided: order.decided, mode: agreement.mode, round: agreement.round };
 }
 
 export class Movements {
@@ -54,8 +53,8 @@ export class Movements {
     const took = effects.some(({ type }) => type === 'take-state');
     const step: Step = { host, event, command, took, effects, before, after };
     if (!core.alone) this.#mode(step);
-    for (const id of before.phases.keys()) this.#replica(step, id);
-    for (const id of after.phases.keys()) if (!before.phases.has(id)) this.#replica(step, id);
+    for (const id of before.replicas.keys()) this.#replica(step, id);
+    for (const id of after.replicas.keys()) if (!before.replicas.has(id)) this.#replica(step, id);
   }
 
   #mode({ host, event, command, before, after }: Step): void {
@@ -74,8 +73,8 @@ export class Movements {
   }
 
   #replica(step: Step, id: ReplicaId): void {
-    const from: ReplicaState = step.before.phases.get(id) ?? 'none';
-    const now: ReplicaState = step.after.phases.get(id) ?? 'none';
+    const from: ReplicaState = step.before.replicas.get(id) ?? 'none';
+    const now: ReplicaState = step.after.replicas.get(id) ?? 'none';
     const to = now === from ? 'stay' : now;
     const what = from === 'none' ? 'start' : whatHappened(step, id);
     this.#count(`replica ${from}`, `${what} ${to}`);
@@ -98,12 +97,12 @@ function whatHappened(step: Step, id: ReplicaId): ReplicaEvent {
   if (command?.type === 'promote' && (command.replica === id || command.replaces === id)) return 'promote';
   if (command !== null) {
     const left = before.roles.has(id) && !after.roles.has(id);
-    const dismissed = command.type === 'dismiss' && command.manager === host.id && !after.phases.has(id);
+    const dismissed = command.type === 'dismiss' && command.manager === host.id && !after.replicas.has(id);
     if (left || dismissed) return 'leave';
     if (before.roles.get(id) === 'passive' && after.roles.get(id) === 'active') return 'wake';
-    if (command.type === 'skip') return 'skip';
   }
   if (effects.some((effect) => effect.type === 'incident' && effect.fault.replica === id)) return 'blamed';
+  if (command?.type === 'skip') return 'skip';
   if (took) return 'state';
   if (after.decided > before.decided) return 'decided';
   return event.type === 'clock' ? 'clock' : 'other';

@@ -171,9 +171,10 @@ export type ScenarioName = (typeof SCENARIO_NAMES)[number];
 const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
   'fault-free': (_, plan) => ({ calm: true, lose: 0, double: 0, linkMs: Math.min(plan.linkMs, 5) }),
   // The group is not up yet.
-  founding: (random) => ({
+  founding: (random, plan) => ({
+    workload: { ...plan.workload, kind: anyKind(random) },
     fillMs: between(random, 0, 60),
-    schedule: times(random, 1, 4, () => anyFault(random), [0, BEGIN_MS]),
+    schedule: times(random, 1, 8, () => anyFault(random), [0, BEGIN_MS]),
   }),
   lie: (random) => ({
     schedule: times(random, 1, 4, () => replicaFault(random, LIES)),

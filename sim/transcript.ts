@@ -142,6 +142,7 @@ const EVENTS: ReadonlySet<string> = new Set<Event['type']>([
   'down',
   'peer',
   'peer-down',
+  'rotate',
   'fetched',
   'state-fetched',
   'boot',

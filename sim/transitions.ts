@@ -9,8 +9,8 @@ import type { Mode } from '../src/core/agreement.ts';
 import type { Command } from '../src/core/entry.ts';
 import type { Phase } from '../src/core/local.ts';
 
-/** `none`: its manager does not have it (yet, or any more). */
-export type ReplicaState = Phase | 'none';
+/** `faulty`, in whatever phase: on its way out. `none`: its manager does not have it, yet or any more. */
+export type ReplicaState = Phase | 'faulty' | 'none';
 
 export type ReplicaEvent =
   /** Its manager starts it. */
@@ -50,8 +50,9 @@ type Cell<To extends string> = readonly (To | 'stay')[];
 const NEVER = [] as const;
 const STAYS = ['stay'] as const;
 const LEAVES = ['none'] as const;
-/** What is no member is let go of at once when it fails; a member stays until its `expel` is ordered. */
-const MAY_FAIL = ['stay', 'none'] as const;
+const FAILS = ['faulty'] as const;
+/** A member is faulty until its `expel` is ordered; any other is let go of at once. */
+const FAILS_OR_GOES = ['faulty', 'none'] as const;
 
 /** A replica that was replaced is let go of once all that it has to vote on is decided. */
 const MAY_LEAVE = ['stay', 'none'] as const;
@@ -78,16 +79,16 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
   starting: {
     start: NEVER,
     // The result of the start. Straight on where entry 0 is decided.
-    result: ['started', 'joining', 'executing', 'stay', 'none'],
+    result: ['started', 'joining', 'executing', 'faulty', 'none'],
     digest: NEVER,
     export: NEVER,
-    down: MAY_FAIL,
-    blamed: MAY_FAIL,
+    down: FAILS_OR_GOES,
+    blamed: FAILS_OR_GOES,
     join: NEVER,
     wake: STAYS,
     leave: LEAVES,
     skip: STAYS,
-    rotate: ['stay', 'none'],
+    rotate: STAYS,
     promote: NEVER,
     state: STAYS,
     decided: STAYS,
@@ -96,37 +97,39 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
   },
   started: {
     start: NEVER,
-    result: STAYS,
+    // A second one.
+    result: FAILS,
     digest: NEVER,
     export: NEVER,
-    down: STAYS,
-    blamed: STAYS,
+    down: FAILS,
+    blamed: FAILS,
     join: NEVER,
     wake: STAYS,
     leave: LEAVES,
     skip: STAYS,
-    rotate: STAYS,
+    rotate: NEVER,
     promote: NEVER,
-    state: STAYS,
+    // By then entry 0 is decided: the order has come as far as that state.
+    state: NEVER,
     // Entry 0.
-    decided: ['joining', 'executing', 'stay'],
+    decided: ['joining', 'executing'],
     clock: STAYS,
     other: STAYS,
   },
   joining: {
     start: NEVER,
-    result: MAY_FAIL,
+    result: FAILS_OR_GOES,
     // It confirms the verified state: a member takes its place, another one asks to join.
     digest: ['suspended', 'executing', 'stay'],
     export: NEVER,
-    down: MAY_FAIL,
-    blamed: MAY_FAIL,
-    // Straight on where a mark is decided in the same step.
+    down: FAILS_OR_GOES,
+    blamed: FAILS_OR_GOES,
+    // Straight on where a mark is decided in the same step. None: the group is full.
     join: ['suspended', 'executing', 'refreshing', 'none'],
     wake: STAYS,
     leave: LEAVES,
     skip: STAYS,
-    rotate: ['stay', 'none'],
+    rotate: STAYS,
     promote: NEVER,
     state: STAYS,
     decided: STAYS,
@@ -138,8 +141,9 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     result: NEVER,
     digest: NEVER,
     export: NEVER,
-    down: STAYS,
-    blamed: STAYS,
+    down: FAILS,
+    // Its export is in dispute.
+    blamed: FAILS,
     join: NEVER,
     wake: ['executing'],
     leave: LEAVES,
@@ -156,10 +160,11 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
   refreshing: {
     start: NEVER,
     result: NEVER,
-    digest: ['suspended', 'stay'],
-    export: ['suspended', 'stay'],
-    down: STAYS,
-    blamed: STAYS,
+    // `stay`: its export is still to come, or it is its turn again for a later mark.
+    digest: ['suspended', 'faulty', 'stay'],
+    export: ['suspended', 'faulty', 'stay'],
+    down: FAILS,
+    blamed: FAILS,
     join: NEVER,
     wake: ['executing'],
     leave: LEAVES,
@@ -176,8 +181,8 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     result: NEVER,
     digest: STAYS,
     export: NEVER,
-    down: STAYS,
-    blamed: STAYS,
+    down: FAILS,
+    blamed: FAILS,
     join: NEVER,
     wake: ['executing'],
     leave: LEAVES,
@@ -186,17 +191,18 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     promote: ['executing', 'stay'],
     state: ['executing', 'stay'],
     decided: ['executing', 'stay'],
-    clock: ['suspended', 'executing', 'stay'],
+    clock: STAYS,
     other: ['executing', 'stay'],
   },
   executing: {
     start: NEVER,
-    result: MAY_LEAVE,
+    // Replaced, and all that it has to vote on is decided.
+    result: ['faulty', 'none', 'stay'],
     // Asked of it before it was woken.
-    digest: STAYS,
-    export: STAYS,
-    down: STAYS,
-    blamed: STAYS,
+    digest: ['faulty', 'stay'],
+    export: ['faulty', 'stay'],
+    down: FAILS,
+    blamed: FAILS,
     join: NEVER,
     wake: NEVER,
     // Never back to `suspended` (G1).
@@ -206,7 +212,26 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     promote: ['none', 'stay'],
     state: STAYS,
     decided: MAY_LEAVE,
-    clock: MAY_LEAVE,
+    clock: STAYS,
+    other: MAY_LEAVE,
+  },
+  faulty: {
+    start: NEVER,
+    result: MAY_LEAVE,
+    digest: STAYS,
+    export: STAYS,
+    down: STAYS,
+    blamed: NEVER,
+    join: NEVER,
+    wake: STAYS,
+    // Its `expel`, or what comes before it.
+    leave: LEAVES,
+    skip: STAYS,
+    rotate: STAYS,
+    promote: ['none', 'stay'],
+    state: STAYS,
+    decided: MAY_LEAVE,
+    clock: STAYS,
     other: MAY_LEAVE,
   },
 };
