@@ -201,9 +201,10 @@ export class Peers {
 
   /** The last entry that f+1 managers, or all of the view, have decided, this one among them. */
   decidedByEnough(): Index {
-    const { order, managers, quorum, alone, options } = this.#core;
+    const { order, managers, quorum, alone, options, booted } = this.#core;
     if (alone) return order.decided;
-    if (!managers.has(options.manager)) return NONE;
+    // Its boot may be ordered and not count: what it decided in an earlier life is in doubt then (W2).
+    if (!managers.has(options.manager) || !booted) return NONE;
     const others = [...this.view()].map(([, peer]) => peer.decided).sort((a, b) => b - a);
     const needed = Math.min(quorum, managers.size) - 1;
     const least = needed === 0 ? order.decided : (others[needed - 1] ?? NONE);
