@@ -1,11 +1,11 @@
 /** Test support: the core of the first of three managers, all in the view from entry 0 on; no replica runs yet. */
 import { Core } from '../core.ts';
-import { index, managerId } from '../ids.ts';
+import { index, managerId, type ManagerId } from '../ids.ts';
 
 const NEVER = 1e9;
 
-export const ME = managerId('m0');
-export const OTHERS = [managerId('m1'), managerId('m2')] as const;
+export const ME: ManagerId = managerId('m0');
+export const OTHERS: readonly [ManagerId, ManagerId] = [managerId('m1'), managerId('m2')];
 
 export function oneOfThree(): Core {
   const managers = [ME, ...OTHERS];
