@@ -2,13 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { Core } from './core.ts';
 import type { Effect } from './effect.ts';
-import { index, managerId } from './ids.ts';
+import { index, type ManagerId } from './ids.ts';
 import { Refreshing } from './refreshing.ts';
-
-const [ME, ...OTHERS] = ['m0', 'm1', 'm2'].map(managerId);
-const NEVER = 1e9;
+import { ME, oneOfThree, OTHERS } from './testing/three.ts';
 
 const step = fc.oneof(
   fc.record({ type: fc.constant('mark' as const), after: fc.integer({ min: 1, max: 5 }) }),
@@ -18,34 +15,17 @@ const step = fc.oneof(
   fc.record({ type: fc.constant('dismiss' as const), which: fc.nat(1) }),
 );
 
-function core(): Core {
-  assert.ok(ME !== undefined);
-  const core = new Core({
-    faults: 1,
-    manager: ME,
-    managers: [ME, ...OTHERS],
-    variants: 1,
-    firstReplica: 0,
-    deadline: { floorMs: 1, ceilingMs: 1, factor: 1 },
-    refresh: { entries: NEVER, bytes: NEVER, ageMs: NEVER, ordered: NEVER, checkpointBytes: NEVER },
-    requestTimeoutMs: NEVER,
-    startTimeoutMs: NEVER,
-  });
-  for (const [at, manager] of [ME, ...OTHERS].entries()) core.managers.boot(index(at), manager);
-  return core;
-}
-
 void test('P2 T3: the order is let go of up to a mark that all of the view have recorded, and never twice', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
-      const real = core();
+      const real = oneOfThree();
       const effects: Extract<Effect, { type: 'truncate-order' }>[] = [];
       real.emit = (effect): void => {
         if (effect.type === 'truncate-order') effects.push(effect);
       };
       const refreshing = new Refreshing(real);
       const marks = new Map<number, number>();
-      const said = new Map(OTHERS.map((manager) => [manager, -1]));
+      const said = new Map<ManagerId, number>(OTHERS.map((manager) => [manager, -1]));
       let [recorded, through] = [-1, -1];
       for (const one of steps) {
         if (one.type === 'mark') {
