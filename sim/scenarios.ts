@@ -147,6 +147,7 @@ export const SCENARIO_NAMES = [
   'poison',
   'nothing-agrees',
   'restart-all',
+  'amnesia',
   'chance',
   'mixed',
 ] as const;
@@ -172,7 +173,8 @@ const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
     managers: several(random),
     schedule: times(random, 1, 4, () => {
       const [pick, ms] = [random(), between(random, 100, 1500)];
-      return random() < 0.5 ? { type: 'partition', pick, ms } : { type: 'order-cut', pick, ms };
+      const type = oneOf(random, ['partition', 'order-cut', 'order-lag'] as const);
+      return type === 'order-lag' ? { type, pick, ms, lagMs: between(random, 20, 1200) } : { type, pick, ms };
     }),
   }),
   poison: (_, plan) => ({
@@ -183,6 +185,20 @@ const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
   }),
   'restart-all': (random) => ({
     schedule: times(random, 1, 3, () => ({ type: 'restart-all', ms: between(random, 10, 500) })),
+  }),
+  // What was not on its disk is lost with a manager that is back before the others miss it.
+  amnesia: (random) => ({
+    managers: several(random),
+    schedule: Array.from({ length: between(random, 1, 4) }, () => {
+      const [pick, at] = [random(), between(random, BEGIN_MS, END_MS)];
+      return [
+        { at, fault: { type: 'disk-full', pick, ms: 400 } },
+        {
+          at: at + between(random, 10, 390),
+          fault: { type: 'host-crash', pick, ms: between(random, 1, 250) },
+        },
+      ] satisfies Planned[];
+    }).flat(),
   }),
   // Results that are decided by chance cannot be found again: what is known of them must not be lost or contradicted.
   chance: (random, plan) => ({

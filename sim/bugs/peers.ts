@@ -19,7 +19,7 @@ export const PEERS: readonly Bug[] = [
     name: 'held-messages-unbounded',
     what: 'messages that wait for the order are kept without a limit',
     breaks: 'P7',
-    scenario: 'mixed',
+    scenario: 'partition',
     edits: [
       {
         file: 'peers.ts',
@@ -32,7 +32,7 @@ export const PEERS: readonly Bug[] = [
     name: 'earlier-life-counts',
     what: 'what a manager said before it crashed counts after it (V2)',
     breaks: 'P2',
-    scenario: 'mixed',
+    scenario: 'amnesia',
     edits: [
       {
         file: 'peers.ts',
@@ -45,7 +45,7 @@ export const PEERS: readonly Bug[] = [
     name: 'progress-outlives-a-life',
     what: 'how far a manager was is remembered beyond its crash',
     breaks: 'P2',
-    scenario: 'mixed',
+    scenario: 'amnesia',
     edits: [
       {
         file: 'peers.ts',

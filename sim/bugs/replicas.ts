@@ -73,7 +73,7 @@ export const REPLICAS: readonly Bug[] = [
     name: 'order-truncated-early',
     what: 'the order is truncated before what it led to is recorded durably (T3)',
     breaks: 'P2',
-    scenario: 'mixed',
+    scenario: 'amnesia',
     edits: [
       {
         file: 'refreshing.ts',
