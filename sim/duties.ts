@@ -4,7 +4,9 @@
  */
 import type { Core } from '../src/core/core.ts';
 import type { Effect } from '../src/core/effect.ts';
+import type { Command } from '../src/core/entry.ts';
 import type { Event } from '../src/core/event.ts';
+import type { ManagerId } from '../src/core/ids.ts';
 import type { Kind } from '../src/core/testing/service.ts';
 import type { Host } from './host.ts';
 import type { Simulation } from './simulation.ts';
@@ -24,6 +26,8 @@ export class Duties {
   /** Commands that were asked for and are not ordered yet. */
   readonly #asked = new Set<string>();
   #released = -1;
+  /** The view as it was left by the last command: each manager's life. */
+  #lives = new Map<ManagerId, number>();
 
   constructor(sim: Simulation, host: Host) {
     this.#sim = sim;
@@ -33,9 +37,26 @@ export class Duties {
   told(core: Core, event: Event): void {
     if (event.type === 'ordered' && event.entry.type === 'command') {
       this.#asked.delete(JSON.stringify(event.entry.command));
+      this.#dismissed(core, event.entry.command);
+    }
+    if (event.type === 'ordered' || event.type === 'recovered') {
+      for (const { id } of this.#sim.hosts) this.#lives.set(id, core.managers.bootOf(id));
     }
     const most = HELD_MAX * (this.#sim.hosts.length - 1);
     promise(core.peers.held <= most, 'P7', () => `${this.#host.id} holds ${core.peers.held} messages`);
+  }
+
+  /** Only who takes part ends another's life, and only the one that it means. */
+  #dismissed({ managers, alone }: Core, command: Command): void {
+    if (command.type !== 'dismiss' || alone) return;
+    const { manager, boot, by } = command;
+    const before = this.#lives.get(manager) ?? -1;
+    const fits = (this.#lives.get(by) ?? -1) >= 0 && before === boot;
+    promise(
+      fits || managers.bootOf(manager) === before,
+      'C',
+      () => `${by} dismissed ${manager} of ${boot}, which is in its life of ${before}`,
+    );
   }
 
   asked({ command }: Of<'append-command'>): void {

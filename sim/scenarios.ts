@@ -138,6 +138,26 @@ function anyKind(random: Random): Workload['kind'] {
 
 const several = (random: Random): number => between(random, 2, 4);
 
+/** Results of chance cannot be found again: what is known of them must not be lost or contradicted. */
+function chance(random: Random, plan: Plan): Partial<Plan> {
+  return {
+    workload: { ...plan.workload, kind: seldom(0.1 + 0.4 * random(), ['split', 'split', 'split', 'random']) },
+    schedule: times(random, 2, 8, () => {
+      const [pick, ms] = [random(), between(random, 10, 800)];
+      const type = oneOf(random, [
+        'host-crash',
+        'host-crash',
+        'alarm',
+        'partition',
+        'order-cut',
+        'restart-all',
+      ] as const);
+      if (type === 'restart-all') return { type, ms };
+      return type === 'alarm' ? { type: 'false-alarm', pick, about: random() } : { type, pick, ms };
+    }),
+  };
+}
+
 export const SCENARIO_NAMES = [
   'fault-free',
   'lie',
@@ -149,6 +169,7 @@ export const SCENARIO_NAMES = [
   'restart-all',
   'amnesia',
   'chance',
+  'bad-links',
   'mixed',
 ] as const;
 export type ScenarioName = (typeof SCENARIO_NAMES)[number];
@@ -183,8 +204,12 @@ const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
   'nothing-agrees': (_, plan) => ({
     workload: { ...plan.workload, kind: seldom(0.15, ['random', 'split', 'split', 'split']) },
   }),
+  // With clocks that were set meanwhile.
   'restart-all': (random) => ({
-    schedule: times(random, 1, 3, () => ({ type: 'restart-all', ms: between(random, 10, 500) })),
+    schedule: [
+      { at: BEGIN_MS, fault: { type: 'skew', pick: random(), ms: between(random, -3000, 3000) } },
+      ...times(random, 1, 3, () => ({ type: 'restart-all', ms: between(random, 10, 500) })),
+    ],
   }),
   // What was not on its disk is lost with a manager that is back before the others miss it.
   amnesia: (random) => ({
@@ -200,22 +225,14 @@ const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
       ] satisfies Planned[];
     }).flat(),
   }),
-  // Results that are decided by chance cannot be found again: what is known of them must not be lost or contradicted.
-  chance: (random, plan) => ({
-    workload: { ...plan.workload, kind: seldom(0.1 + 0.4 * random(), ['split', 'split', 'split', 'random']) },
-    schedule: times(random, 2, 8, () => {
-      const [pick, ms] = [random(), between(random, 10, 800)];
-      const type = oneOf(random, [
-        'host-crash',
-        'host-crash',
-        'alarm',
-        'partition',
-        'order-cut',
-        'restart-all',
-      ] as const);
-      if (type === 'restart-all') return { type, ms };
-      return type === 'alarm' ? { type: 'false-alarm', pick, about: random() } : { type, pick, ms };
-    }),
+  chance,
+  // Managers that learn late, or only by asking, what others saw.
+  'bad-links': (random, plan) => ({
+    ...chance(random, plan),
+    managers: several(random),
+    linkMs: oneOf(random, [30, 120, 200]),
+    lose: 0.1 + 0.3 * random(),
+    double: 0.3 * random(),
   }),
   mixed: (random, plan) => ({
     workload: { ...plan.workload, kind: anyKind(random) },

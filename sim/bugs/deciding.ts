@@ -71,7 +71,7 @@ export const DECIDING: readonly Bug[] = [
     name: 'strangers-vote',
     what: 'votes of replicas that left the group count',
     breaks: 'C',
-    scenario: 'chance',
+    scenario: 'bad-links',
     edits: [
       {
         file: 'deciding.ts',
@@ -166,7 +166,7 @@ export const DECIDING: readonly Bug[] = [
     name: 'one-crash-is-poison',
     what: 'an entry is skipped when f replicas went down with it',
     breaks: 'P5',
-    scenario: 'mixed',
+    scenario: 'silence',
     edits: [
       {
         file: 'suspicion.ts',
@@ -226,7 +226,7 @@ export const DECIDING: readonly Bug[] = [
     name: 'chosen-outlives-a-round',
     what: 'what was chosen and not decided stays chosen when a round of reports begins',
     breaks: 'C',
-    scenario: 'chance',
+    scenario: 'bad-links',
     edits: [
       {
         file: 'core.ts',

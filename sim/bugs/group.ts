@@ -43,13 +43,6 @@ export const GROUP: readonly Bug[] = [
     ],
   },
   {
-    name: 'report-of-an-earlier-round',
-    what: 'a report counts in a round that began after it',
-    breaks: 'C',
-    scenario: 'chance',
-    edits: [{ file: 'agreement.ts', find: ' || round !== this.#round', replace: '' }],
-  },
-  {
     name: 'view-changes-without-round',
     what: 'no new reports when the view changes in a suspicion (A1)',
     breaks: 'C',
@@ -79,8 +72,8 @@ export const GROUP: readonly Bug[] = [
   {
     name: 'later-life-dismissed',
     what: 'a dismissal ends a later life of the manager than the one it is about',
-    breaks: 'P5',
-    scenario: 'chance',
+    breaks: 'C',
+    scenario: 'mixed',
     edits: [
       {
         file: 'membership.ts',
@@ -92,8 +85,8 @@ export const GROUP: readonly Bug[] = [
   {
     name: 'dismissed-by-the-dismissed',
     what: 'a manager out of the view dismisses others',
-    breaks: 'P5',
-    scenario: 'chance',
+    breaks: 'C',
+    scenario: 'mixed',
     edits: [
       {
         file: 'membership.ts',
@@ -205,24 +198,6 @@ export const GROUP: readonly Bug[] = [
         file: 'group.ts',
         find: 'woken: this.#fillActive(at), left: [member] };',
         replace: 'left: [member] };',
-      },
-    ],
-  },
-  {
-    name: 'settles-in-any-mode',
-    what: 'a suspicion ends while managers still report',
-    breaks: 'C',
-    scenario: 'chance',
-    edits: [
-      {
-        file: 'membership.ts',
-        find: "return this.#alone || this.agreement.mode === 'ordered';",
-        replace: 'return true;',
-      },
-      {
-        file: 'settling.ts',
-        find: "if (!core.alone && core.agreement.mode !== 'ordered') return;",
-        replace: '',
       },
     ],
   },

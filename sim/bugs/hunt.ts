@@ -9,8 +9,9 @@ import type { Report, Task } from '../worker.ts';
 import type { Bug } from './bug.ts';
 import { Planted } from './plant.ts';
 
-/** So many catches are enough. */
+/** So many catches are enough; where they are rare, the first. */
 const CATCHES = 3;
+const RARE_AFTER = 100;
 /** A run that takes longer never ends. */
 const RUN_MS_MAX = 20_000;
 
@@ -43,7 +44,7 @@ export async function hunt(bug: Bug, most: number, enough: number = CATCHES): Pr
     const [failed] = report?.failures ?? [];
     if (report === null) take(seed, 'endless', 'a run does not end');
     else if (failed !== undefined) take(seed, failed.failure.promise, failed.failure.what);
-    if (caught >= enough || report === null) break;
+    if (caught >= enough || report === null || (caught > 0 && seeds >= RARE_AFTER)) break;
   }
   await worker.terminate();
   return { bug, seeds, first, catches, what };

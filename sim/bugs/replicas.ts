@@ -231,9 +231,8 @@ export const REPLICAS: readonly Bug[] = [
     edits: [
       {
         file: 'settling.ts',
-        find: "if (stay.length === core.quorum) core.propose({ type: 'settle', active: stay });",
-        replace:
-          "if (ready.size > core.quorum && stay.length === core.quorum && core.group.suspicion === core.order.head) core.propose({ type: 'settle', active: stay });",
+        find: 'if (stay.length < core.quorum) return;',
+        replace: 'if (ready.size <= 2 * core.options.faults) return;',
       },
     ],
   },

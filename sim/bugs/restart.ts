@@ -19,7 +19,7 @@ export const RESTART: readonly Bug[] = [
     name: 'time-lost-at-restart',
     what: 'agreed time begins anew after a restart',
     breaks: 'P3',
-    scenario: 'mixed',
+    scenario: 'restart-all',
     edits: [{ file: 'order.ts', find: '    this.#time = time;\n', replace: '' }],
   },
   {
