@@ -168,6 +168,7 @@ export const SCENARIO_NAMES = [
   'nothing-agrees',
   'restart-all',
   'amnesia',
+  'late-commands',
   'chance',
   'bad-links',
   'mixed',
@@ -222,6 +223,19 @@ const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
           at: at + between(random, 10, 390),
           fault: { type: 'host-crash', pick, ms: between(random, 1, 250) },
         },
+      ] satisfies Planned[];
+    }).flat(),
+  }),
+  // Who is cut off finds others dead, and can say so only when it is long over.
+  'late-commands': (random) => ({
+    managers: several(random),
+    schedule: Array.from({ length: between(random, 1, 4) }, () => {
+      const [other, pick, at] = [random(), random(), between(random, BEGIN_MS, END_MS)];
+      const cutAt = at + between(random, 100, 300);
+      return [
+        { at, fault: { type: 'order-cut', pick: other, ms: between(random, 250, 600) } },
+        { at: cutAt, fault: { type: 'order-cut', pick, ms: between(random, 100, 600) } },
+        { at: cutAt + between(random, 0, 100), fault: { type: 'false-alarm', pick, about: other } },
       ] satisfies Planned[];
     }).flat(),
   }),

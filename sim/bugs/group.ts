@@ -73,7 +73,7 @@ export const GROUP: readonly Bug[] = [
     name: 'later-life-dismissed',
     what: 'a dismissal ends a later life of the manager than the one it is about',
     breaks: 'C',
-    scenario: 'mixed',
+    scenario: 'late-commands',
     edits: [
       {
         file: 'membership.ts',
@@ -86,7 +86,7 @@ export const GROUP: readonly Bug[] = [
     name: 'dismissed-by-the-dismissed',
     what: 'a manager out of the view dismisses others',
     breaks: 'C',
-    scenario: 'mixed',
+    scenario: 'late-commands',
     edits: [
       {
         file: 'membership.ts',

@@ -58,14 +58,14 @@ export const PEERS: readonly Bug[] = [
     name: 'earlier-turn-counts',
     what: 'votes from before a replica was put back to a verified state count',
     breaks: 'P1',
-    scenario: 'chance',
+    scenario: 'mixed',
     edits: [{ file: 'remotes.ts', find: "if (turn < remote.turn) return 'old turn';", replace: '' }],
   },
   {
     name: 'no-new-turn',
     what: 'a replica that is put back to a verified state does not begin a new turn',
     breaks: 'P1',
-    scenario: 'chance',
+    scenario: 'mixed',
     edits: [{ file: 'replicas.ts', find: 'local.turn++;', replace: '' }],
   },
   {

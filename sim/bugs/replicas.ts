@@ -211,19 +211,6 @@ export const REPLICAS: readonly Bug[] = [
   },
   // Suspicion and replacement.
   {
-    name: 'stays-though-behind',
-    what: 'replicas that have not caught up stay after a suspicion',
-    breaks: 'P5',
-    scenario: 'silence',
-    edits: [
-      {
-        file: 'settling.ts',
-        find: 'if (owed === null || (owed > suspicion && !restoring(local))) stay.push(replica);',
-        replace: 'if (owed === null || owed >= 0) stay.push(replica);',
-      },
-    ],
-  },
-  {
     name: 'never-settles',
     what: 'a suspicion is over only when all active replicas are ready',
     breaks: 'P5',
