@@ -50,6 +50,11 @@ export class Peers {
     this.#others = core.options.managers.filter((manager) => manager !== core.options.manager);
   }
 
+  /** Messages that wait for the order. */
+  get held(): number {
+    return this.#held.length;
+  }
+
   /** The other managers of the view. */
   *view(): Iterable<readonly [ManagerId, Peer]> {
     for (const manager of this.#core.managers.ids()) {
