@@ -304,6 +304,10 @@ export class Checks {
   }
 
   #execute(core: Core, notes: HostNotes, { replica, index }: Extract<Effect, { type: 'execute' }>): void {
+    const { takeover } = core.group;
+    const isOld = takeover?.out.replica === replica && index > takeover.at;
+    const isNew = takeover?.by === replica && index < takeover.at;
+    promise(!isOld && !isNew, 'C', () => `${replica} executes ${index}, which is not its own to execute`);
     const at = notes.sent.get(replica) ?? -1;
     promise(index > at, 'P3', () => `${replica} executes ${index} after ${at}`);
     promise(index > notes.decided, 'P3', () => `${replica} executes ${index}, which is decided`);
