@@ -1,6 +1,7 @@
 /**
  * What must hold after every step, whatever happens; knows nothing of scenarios. Each finding carries the id of the promise
- * in `docs/PROMISES.md` that is broken (`C`: the managers' own agreement, on which all of them rest).
+ * in `docs/PROMISES.md` that is broken (`C`: the managers' own agreement, on which all of them rest;
+ * `X`: the tables of `transitions.ts`).
  */
 import type { Core } from '../src/core/core.ts';
 import type { Effect } from '../src/core/effect.ts';
@@ -9,11 +10,14 @@ import type { ReplicaId } from '../src/core/ids.ts';
 import type { Replica } from '../src/core/testing/replica.ts';
 import type { Call } from './clients.ts';
 import { Decisions, digestsOf } from './decisions.ts';
+import { Duties } from './duties.ts';
 import type { Host } from './host.ts';
+import { Movements } from './movements.ts';
 import type { Simulation } from './simulation.ts';
 import { promise } from './violation.ts';
 
 interface HostNotes {
+  readonly duties: Duties;
   decided: number;
   answered: number;
   /** The entry that a replica's state is after, once it did all that it was sent. */
@@ -27,9 +31,12 @@ interface HostNotes {
 }
 
 const SLOTS_MAX = 5000;
+/** Entries that may be ordered between a mark being due and being ordered. */
+const IN_WORK_MAX = 50;
 
 export class Checks {
   readonly decisions: Decisions = new Decisions();
+  readonly movements: Movements = new Movements();
   readonly #sim: Simulation;
   readonly #notes = new Map<Host, HostNotes>();
   /** Who ever cast which vote. */
@@ -39,6 +46,8 @@ export class Checks {
   readonly #reached = new Map<string, number>();
   readonly #told: Call[] = [];
   readonly #startedEver = new Set<ReplicaId>();
+  /** Said a wrong digest of their state when they were refreshed. */
+  readonly #wrong = new Set<ReplicaId>();
   /** Entries that one manager alone had decided, and the others decided otherwise without it. */
   superseded = 0;
   /** Entries whose decision was lost with all that knew it. */
@@ -51,6 +60,7 @@ export class Checks {
   started(host: Host): void {
     const { decided } = host.store;
     this.#notes.set(host, {
+      duties: new Duties(this.#sim, host),
       decided,
       answered: decided,
       sent: new Map(),
@@ -84,7 +94,8 @@ export class Checks {
     for (const index of this.#roles.keys()) if (index > last) this.#roles.delete(index);
   }
 
-  cast(replica: ReplicaId, index: number, { reply, update }: Vote): void {
+  cast(host: Host, replica: ReplicaId, index: number, { reply, update }: Vote): void {
+    if (!this.#sim.faults.isBroken(replica)) this.#of(host).duties.voted(replica, index);
     const votes = this.#votes.get(index) ?? new Map<string, Set<ReplicaId>>();
     const text = `${reply} ${update}`;
     votes.set(text, (votes.get(text) ?? new Set()).add(replica));
@@ -101,12 +112,14 @@ export class Checks {
 
   stepped(host: Host, core: Core, event: Event, effects: readonly Effect[]): void {
     const notes = this.#of(host);
+    notes.duties.told(core, event);
     if (event.type === 'ordered') {
       if (event.index > notes.decided) notes.unreleased.add(event.index);
       const known = core.booted || !this.#sim.order.embedded;
       if (event.entry.type === 'command' && known) this.#checkRoles(host, core, event.index);
     }
     for (const effect of effects) this.#effect(host, core, notes, effect);
+    this.movements.stepped(host, core, event, effects);
   }
 
   /** After its effects are carried out. */
@@ -196,6 +209,12 @@ export class Checks {
   #effect(host: Host, core: Core, notes: HostNotes, effect: Effect): void {
     // oxlint-disable-next-line typescript/switch-exhaustiveness-check -- only some promise something
     switch (effect.type) {
+      case 'append-command':
+        return notes.duties.asked(effect);
+      case 'truncate-order':
+        return notes.duties.truncatesOrder(core, effect);
+      case 'truncate-updates':
+        return notes.duties.truncatesUpdates(effect);
       case 'record':
         return this.#record(host, notes, effect);
       case 'incident':
@@ -212,8 +231,10 @@ export class Checks {
         );
         promise(effect.index <= core.order.decided, 'P1', () => `${effect.index} is answered undecided`);
         notes.answered = effect.index;
+        notes.duties.answered(effect);
         return this.#known(core, effect.index);
       case 'release':
+        notes.duties.released(effect);
         promise(
           notes.unreleased.delete(effect.index),
           'P7',
@@ -283,6 +304,10 @@ export class Checks {
   }
 
   #execute(core: Core, notes: HostNotes, { replica, index }: Extract<Effect, { type: 'execute' }>): void {
+    const { takeover } = core.group;
+    const isOld = takeover?.out.replica === replica && index > takeover.at;
+    const isNew = takeover?.by === replica && index < takeover.at;
+    promise(!isOld && !isNew, 'C', () => `${replica} executes ${index}, which is not its own to execute`);
     const at = notes.sent.get(replica) ?? -1;
     promise(index > at, 'P3', () => `${replica} executes ${index} after ${at}`);
     promise(index > notes.decided, 'P3', () => `${replica} executes ${index}, which is decided`);
@@ -306,6 +331,10 @@ export class Checks {
     promise(replica.state === right, 'P4', () => `${replica.id} holds another state at ${replica.at}`);
   }
 
+  digested({ core }: Host, { id, behaviour }: Replica): void {
+    if (behaviour.lie === 'digest' && core?.replicas.get(id)?.phase === 'refreshing') this.#wrong.add(id);
+  }
+
   // Clients.
 
   told(call: Call): void {
@@ -316,6 +345,20 @@ export class Checks {
   finished(): void {
     for (const call of this.#told) this.#checkAnswer(call);
     this.#checkRealTime();
+    this.#checkMarks();
+    for (const { core } of this.#sim.hosts) {
+      for (const { id } of core?.replicas.all() ?? [])
+        promise(!this.#wrong.has(id), 'P6', () => `${id} said a wrong digest of its state, and stays`);
+    }
+  }
+
+  /** The order is marked in time, so that it can be truncated. */
+  #checkMarks(): void {
+    if (!this.#sim.options.calm) return;
+    const { order, options } = this.#sim;
+    const last = order.lines.findLastIndex(({ kind }) => kind === 'mark');
+    const most = options.core.refresh.ordered + IN_WORK_MAX;
+    promise(order.head - last <= most, 'P7', () => `no mark since ${last}`);
   }
 
   /** What a client was told is what was decided, then and for ever. */

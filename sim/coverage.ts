@@ -1,15 +1,17 @@
-/** What a run reached: every event, effect, command, message, phase, mode, outcome and fault, counted. */
-import type { Mode } from '../src/core/agreement.ts';
+/**
+ * What a run reached: every event, effect, command, message, outcome, fault, and transition of the protocol's tables,
+ * counted.
+ */
 import type { Effect, Outcome } from '../src/core/effect.ts';
 import type { Command, Entry, SkipReason } from '../src/core/entry.ts';
 import type { Event } from '../src/core/event.ts';
 import type { FaultKind } from '../src/core/fault.ts';
-import type { Phase } from '../src/core/local.ts';
 import type { Part } from '../src/core/message.ts';
 import { type Fault, FAILURES, LIES } from './faults.ts';
 import type { Host } from './host.ts';
 import type { Observed } from './simulation.ts';
 import { isEvent } from './transcript.ts';
+import { AGREEMENT, REPLICA, ways } from './transitions.ts';
 
 /** All there is to reach; the compiler keeps each list whole. */
 const EVENTS: Record<Event['type'], true> = {
@@ -24,6 +26,7 @@ const EVENTS: Record<Event['type'], true> = {
   down: true,
   peer: true,
   'peer-down': true,
+  rotate: true,
   fetched: true,
   'state-fetched': true,
   boot: true,
@@ -65,6 +68,9 @@ const COMMANDS: Record<Command['type'], true> = {
   expel: true,
   settle: true,
   skip: true,
+  rotate: true,
+  promote: true,
+  retire: true,
 };
 const ENTRIES: Record<Entry['type'], true> = {
   start: true,
@@ -83,15 +89,6 @@ const PARTS: Record<Part['type'], true> = {
   silent: true,
   exported: true,
 };
-const PHASES: Record<Phase, true> = {
-  starting: true,
-  started: true,
-  joining: true,
-  suspended: true,
-  refreshing: true,
-  executing: true,
-};
-const MODES: Record<Mode, true> = { local: true, reporting: true, ordered: true };
 const OUTCOMES: Record<Outcome['type'], true> = {
   reply: true,
   skipped: true,
@@ -117,6 +114,7 @@ const FAULTS: Record<Exclude<Fault['type'], 'replica'>, true> = {
   noise: true,
   'false-alarm': true,
   skew: true,
+  rotate: true,
   'disk-full': true,
 };
 
@@ -126,14 +124,23 @@ const ALL: Record<string, object> = {
   command: COMMANDS,
   entry: ENTRIES,
   part: PARTS,
-  phase: PHASES,
-  mode: MODES,
   outcome: OUTCOMES,
   skip: REASONS,
   blame: KINDS,
   fault: FAULTS,
-  broken: Object.fromEntries([...LIES, ...FAILURES].map((way) => [way, true])),
+  broken: record([...LIES, ...FAILURES]),
+  ...transitions('agreement', AGREEMENT),
+  ...transitions('replica', REPLICA),
 };
+
+function record(names: readonly string[]): Record<string, true> {
+  return Object.fromEntries(names.map((name) => [name, true] as const));
+}
+
+/** A group for each state of a table. */
+function transitions(table: string, cells: Parameters<typeof ways>[0]): Record<string, object> {
+  return Object.fromEntries(ways(cells).map(([state, all]) => [`${table} ${state}`, record(all)]));
+}
 
 export class Coverage {
   readonly counts: Map<string, number> = new Map();
@@ -145,19 +152,13 @@ export class Coverage {
   observe(host: Host | null, what: Observed): void {
     if (host === null) {
       this.#count(what.type === 'replica' ? `broken ${what.way}` : `fault ${what.type}`);
-    } else if (isEvent(what)) this.#event(host, what);
+    } else if (isEvent(what)) this.#event(what);
     else this.#effect(what as Effect);
   }
 
-  #event(host: Host, event: Event): void {
+  #event(event: Event): void {
     this.#count(`event ${event.type}`);
     if (event.type === 'peer') for (const { type } of event.message.parts) this.#count(`part ${type}`);
-    if (event.type === 'clock') {
-      const { core } = host;
-      if (core === null) return;
-      this.#count(`mode ${core.agreement.mode}`);
-      for (const { phase } of core.replicas.all()) this.#count(`phase ${phase}`);
-    }
     if (event.type !== 'ordered') return;
     this.#count(`entry ${event.entry.type}`);
     if (event.entry.type === 'command') this.#count(`command ${event.entry.command.type}`);
@@ -189,7 +190,7 @@ export class Coverage {
       const counts = Object.keys(members).map(
         (name) => `${name} ${this.counts.get(`${group} ${name}`) ?? 0}`,
       );
-      return `${group.padEnd(8)} ${counts.join(', ')}`;
+      return `${group.padEnd(19)} ${counts.join(', ')}`;
     });
   }
 }

@@ -35,6 +35,8 @@ export type Fault =
     }
   | { readonly type: 'false-alarm'; readonly pick: number; readonly about: number }
   | { readonly type: 'skew'; readonly pick: number; readonly ms: number }
+  /** No fault, but what happens to any replica now and then. */
+  | { readonly type: 'rotate'; readonly pick: number }
   | { readonly type: 'disk-full'; readonly pick: number; readonly ms: number };
 
 export interface Planned {
@@ -82,7 +84,8 @@ export class Faults {
   behaviour(_id: ReplicaId): Behaviour {
     const startMs = 20 + this.#random() * 100;
     const workMs = this.#random() < 0.5 ? 0 : this.#random() * 4;
-    return { startMs, workMs, failsToStart: false, failsToFill: false, hung: false, lie: null };
+    const { fillMs } = this.#sim.options;
+    return { startMs, workMs, fillMs, failsToStart: false, failsToFill: false, hung: false, lie: null };
   }
 
   /** Whether something was done to it, ever. */
@@ -210,6 +213,13 @@ export class Faults {
         const host = pickFrom(hosts, fault.pick);
         if (host !== undefined) host.skewMs = fault.ms;
         return;
+      }
+      case 'rotate': {
+        const places = hosts.flatMap((host) =>
+          [...host.replicas.keys()].map((replica) => ({ host, replica })),
+        );
+        const place = pickFrom(places, fault.pick);
+        return place?.host.tell({ type: 'rotate', replica: place.replica });
       }
       case 'disk-full':
         return this.#for(

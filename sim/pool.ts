@@ -116,8 +116,9 @@ export class Pool {
     for (const event of events) {
       if (event.type === 'vote') {
         this.#host.keep(event.index, replica.produced);
-        this.#host.sim.checks.cast(event.replica, event.index, event.vote);
+        this.#host.sim.checks.cast(this.#host, event.replica, event.index, event.vote);
       }
+      if (event.type === 'digest') this.#host.sim.checks.digested(this.#host, replica);
       this.#host.tell(event);
     }
     this.#host.sim.checks.worked(this.#host, replica);

@@ -47,6 +47,7 @@ export function run(which: Case, coverage: Coverage | null = null, transcript: O
     failure = failureOf(error, simulation.timeline.now);
   }
   const { order, timeline, checks } = simulation;
+  coverage?.add(checks.movements.counts);
   return { failure, entries: order.head + 1, simulatedMs: timeline.now, excused: checks.lost };
 }
 

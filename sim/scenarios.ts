@@ -13,6 +13,8 @@ export interface Plan {
   readonly schedule: readonly Planned[];
   /** Marks, refreshes and checkpoints so often, entries. */
   readonly refreshEvery: number;
+  /** What a replica takes to apply or give updates, states and digests. */
+  readonly fillMs: number;
   readonly appendMs: number;
   readonly linkMs: number;
   readonly lose: number;
@@ -45,10 +47,16 @@ function seldom(share: number, kinds: readonly [Kind, ...Kind[]]): Workload['kin
   return (random) => (random() < share ? oneOf(random, kinds) : plain(random));
 }
 
-function times(random: Random, least: number, most: number, fault: () => Fault): Planned[] {
+function times(
+  random: Random,
+  least: number,
+  most: number,
+  fault: () => Fault,
+  [from, to]: readonly [number, number] = [BEGIN_MS, END_MS],
+): Planned[] {
   const count = between(random, least, most);
   const planned = Array.from({ length: count }, () => ({
-    at: between(random, BEGIN_MS, END_MS),
+    at: between(random, from, to),
     fault: fault(),
   }));
   return planned.sort((a, b) => a.at - b.at);
@@ -71,6 +79,7 @@ function base(random: Random): Plan {
     workload: workload(random),
     schedule: [],
     refreshEvery: between(random, 15, 60),
+    fillMs: 0,
     appendMs: oneOf(random, [2, 5, 40]),
     linkMs: oneOf(random, [2, 5, 30, 120]),
     lose: oneOf(random, [0, 0, 0.05, 0.3]),
@@ -102,6 +111,8 @@ function anyFault(random: Random): Fault {
       'alarm',
       'skew',
       'disk',
+      'rotate',
+      'rotate',
     ])
   ) {
     case 'host':
@@ -122,6 +133,8 @@ function anyFault(random: Random): Fault {
       return { type: 'false-alarm', pick, about: random() };
     case 'skew':
       return { type: 'skew', pick, ms: between(random, -3000, 3000) };
+    case 'rotate':
+      return { type: 'rotate', pick };
     case 'disk':
       return { type: 'disk-full', pick, ms };
     default:
@@ -138,22 +151,54 @@ function anyKind(random: Random): Workload['kind'] {
 
 const several = (random: Random): number => between(random, 2, 4);
 
+/** Results of chance cannot be found again: what is known of them must not be lost or contradicted. */
+function chance(random: Random, plan: Plan): Partial<Plan> {
+  return {
+    workload: { ...plan.workload, kind: seldom(0.1 + 0.4 * random(), ['split', 'split', 'split', 'random']) },
+    schedule: times(random, 2, 8, () => {
+      const [pick, ms] = [random(), between(random, 10, 800)];
+      const type = oneOf(random, [
+        'host-crash',
+        'host-crash',
+        'alarm',
+        'partition',
+        'order-cut',
+        'restart-all',
+      ] as const);
+      if (type === 'restart-all') return { type, ms };
+      return type === 'alarm' ? { type: 'false-alarm', pick, about: random() } : { type, pick, ms };
+    }),
+  };
+}
+
 export const SCENARIO_NAMES = [
   'fault-free',
+  'founding',
   'lie',
   'silence',
   'host-crash',
   'partition',
   'poison',
   'nothing-agrees',
+  'slow-refresh',
   'restart-all',
+  'rotation',
+  'amnesia',
+  'late-commands',
   'chance',
+  'bad-links',
   'mixed',
 ] as const;
 export type ScenarioName = (typeof SCENARIO_NAMES)[number];
 
 const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
   'fault-free': (_, plan) => ({ calm: true, lose: 0, double: 0, linkMs: Math.min(plan.linkMs, 5) }),
+  // The group is not up yet.
+  founding: (random, plan) => ({
+    workload: { ...plan.workload, kind: anyKind(random) },
+    fillMs: between(random, 0, 60),
+    schedule: times(random, 1, 8, () => anyFault(random), [0, BEGIN_MS]),
+  }),
   lie: (random) => ({
     schedule: times(random, 1, 4, () => replicaFault(random, LIES)),
   }),
@@ -172,7 +217,8 @@ const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
     managers: several(random),
     schedule: times(random, 1, 4, () => {
       const [pick, ms] = [random(), between(random, 100, 1500)];
-      return random() < 0.5 ? { type: 'partition', pick, ms } : { type: 'order-cut', pick, ms };
+      const type = oneOf(random, ['partition', 'order-cut', 'order-lag'] as const);
+      return type === 'order-lag' ? { type, pick, ms, lagMs: between(random, 20, 1200) } : { type, pick, ms };
     }),
   }),
   poison: (_, plan) => ({
@@ -181,25 +227,62 @@ const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
   'nothing-agrees': (_, plan) => ({
     workload: { ...plan.workload, kind: seldom(0.15, ['random', 'split', 'split', 'split']) },
   }),
-  'restart-all': (random) => ({
-    schedule: times(random, 1, 3, () => ({ type: 'restart-all', ms: between(random, 10, 500) })),
+  // Passive replicas that are being filled or refreshed when something goes wrong.
+  'slow-refresh': (random, plan) => ({
+    workload: { ...plan.workload, kind: anyKind(random) },
+    refreshEvery: between(random, 5, 15),
+    fillMs: between(random, 1, 80),
+    schedule: times(random, 2, 10, () => anyFault(random)),
   }),
-  // Results that are decided by chance cannot be found again: what is known of them must not be lost or contradicted.
-  chance: (random, plan) => ({
-    workload: { ...plan.workload, kind: seldom(0.1 + 0.4 * random(), ['split', 'split', 'split', 'random']) },
-    schedule: times(random, 2, 8, () => {
-      const [pick, ms] = [random(), between(random, 10, 800)];
-      const type = oneOf(random, [
-        'host-crash',
-        'host-crash',
-        'alarm',
-        'partition',
-        'order-cut',
-        'restart-all',
-      ] as const);
-      if (type === 'restart-all') return { type, ms };
-      return type === 'alarm' ? { type: 'false-alarm', pick, about: random() } : { type, pick, ms };
-    }),
+  // With clocks that were set meanwhile.
+  'restart-all': (random) => ({
+    schedule: [
+      { at: BEGIN_MS, fault: { type: 'skew', pick: random(), ms: between(random, -3000, 3000) } },
+      ...times(random, 1, 3, () => ({ type: 'restart-all', ms: between(random, 10, 500) })),
+    ],
+  }),
+  rotation: (random, plan) => ({
+    calm: random() < 0.5,
+    lose: 0,
+    double: 0,
+    linkMs: Math.min(plan.linkMs, 5),
+    schedule: times(random, 2, 8, () => ({ type: 'rotate', pick: random() })),
+  }),
+  // What was not on its disk is lost with a manager that is back before the others miss it.
+  amnesia: (random) => ({
+    managers: several(random),
+    schedule: Array.from({ length: between(random, 1, 4) }, () => {
+      const [pick, at] = [random(), between(random, BEGIN_MS, END_MS)];
+      return [
+        { at, fault: { type: 'disk-full', pick, ms: 400 } },
+        {
+          at: at + between(random, 10, 390),
+          fault: { type: 'host-crash', pick, ms: between(random, 1, 250) },
+        },
+      ] satisfies Planned[];
+    }).flat(),
+  }),
+  // Who is cut off finds others dead, and can say so only when it is long over.
+  'late-commands': (random) => ({
+    managers: several(random),
+    schedule: Array.from({ length: between(random, 1, 4) }, () => {
+      const [other, pick, at] = [random(), random(), between(random, BEGIN_MS, END_MS)];
+      const cutAt = at + between(random, 100, 300);
+      return [
+        { at, fault: { type: 'order-cut', pick: other, ms: between(random, 250, 600) } },
+        { at: cutAt, fault: { type: 'order-cut', pick, ms: between(random, 100, 600) } },
+        { at: cutAt + between(random, 0, 100), fault: { type: 'false-alarm', pick, about: other } },
+      ] satisfies Planned[];
+    }).flat(),
+  }),
+  chance,
+  // Managers that learn late, or only by asking, what others saw.
+  'bad-links': (random, plan) => ({
+    ...chance(random, plan),
+    managers: several(random),
+    linkMs: oneOf(random, [30, 120, 200]),
+    lose: 0.1 + 0.3 * random(),
+    double: 0.3 * random(),
   }),
   mixed: (random, plan) => ({
     workload: { ...plan.workload, kind: anyKind(random) },

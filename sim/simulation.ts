@@ -30,6 +30,7 @@ export interface SimulationOptions {
   readonly managers: readonly ManagerId[];
   readonly core: Pick<CoreOptions, 'deadline' | 'refresh' | 'requestTimeoutMs' | 'startTimeoutMs'>;
   readonly syncMs: () => number;
+  readonly fillMs: number;
   readonly calm: boolean;
 }
 
@@ -63,6 +64,7 @@ export class Simulation {
       managers,
       core: coreOptions(plan),
       syncMs: () => 1 + random() * 6,
+      fillMs: plan.fillMs,
       calm: plan.calm,
     };
     const noise = { appendMs: () => random() * plan.appendMs, deliverMs: () => random() * 3 };

@@ -36,6 +36,10 @@ export class Store {
     return this.#durable.decided;
   }
 
+  get durableCheckpoint(): number {
+    return this.#durable.checkpoint.index;
+  }
+
   get checkpoint(): Content['checkpoint'] {
     return this.#now.checkpoint;
   }

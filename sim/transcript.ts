@@ -37,6 +37,14 @@ function command(command: Command): string {
       return `settle: ${command.active.join(', ')} stay`;
     case 'skip':
       return `skip ${command.index}: ${command.reason}`;
+    case 'rotate':
+      return command.by === null
+        ? `rotate ${command.replica}: it is passive, and leaves`
+        : `rotate ${command.replica}: ${command.by} is to take over`;
+    case 'promote':
+      return `promote ${command.replica} in place of ${command.replaces}`;
+    case 'retire':
+      return `retire ${command.replica}`;
   }
 }
 
@@ -134,6 +142,7 @@ const EVENTS: ReadonlySet<string> = new Set<Event['type']>([
   'down',
   'peer',
   'peer-down',
+  'rotate',
   'fetched',
   'state-fetched',
   'boot',

@@ -1,6 +1,6 @@
 /** What a checker finds: a promise of `docs/PROMISES.md` is broken. */
 
-export type Promised = 'P1' | 'P2' | 'P3' | 'P4' | 'P5' | 'P6' | 'P7' | 'C';
+export type Promised = 'P1' | 'P2' | 'P3' | 'P4' | 'P5' | 'P6' | 'P7' | 'C' | 'X';
 
 export class Violation extends Error {
   readonly promise: Promised;

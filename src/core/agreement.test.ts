@@ -16,6 +16,12 @@ function decision(at: number, text: string): { index: ReturnType<typeof index>; 
   return { index: index(at), vote: vote(text) };
 }
 
+const step = fc.oneof(
+  fc.record({ type: fc.constant('decide' as const), at: fc.nat(12), text: fc.constantFrom('a', 'b') }),
+  fc.record({ type: fc.constant('skip' as const), at: fc.nat(12), text: fc.constant('') }),
+  fc.record({ type: fc.constant('round' as const), at: fc.nat(8), text: fc.constant('') }),
+);
+
 /** All managers report so. */
 function round(agreement: Agreement, at: number, reports: readonly number[]): void {
   agreement.begin(index(at));
@@ -61,11 +67,6 @@ void test('P1 A2: what rests on a floor that a later round does not reach is ope
 });
 
 void test('P2: a state written down and taken up again decides the same', () => {
-  const step = fc.oneof(
-    fc.record({ type: fc.constant('decide' as const), at: fc.nat(12), text: fc.constantFrom('a', 'b') }),
-    fc.record({ type: fc.constant('skip' as const), at: fc.nat(12), text: fc.constant('') }),
-    fc.record({ type: fc.constant('round' as const), at: fc.nat(8), text: fc.constant('') }),
-  );
   fc.assert(
     fc.property(fc.array(step, { maxLength: 30 }), fc.nat(30), (steps, cut) => {
       let again = new Agreement();
@@ -82,6 +83,30 @@ void test('P2: a state written down and taken up again decides the same', () => 
           else round(agreement, 100 + turn, [at, at, 0]);
         }
         assert.deepEqual(again.state(), whole.state());
+      }
+    }),
+  );
+});
+
+void test('P1 A2: what counts of an entry changes only where a round with a lower floor opened it; a skip never', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const agreement = new Agreement();
+      let counts = new Map<number, string>();
+      for (const [turn, { type, at, text }] of steps.entries()) {
+        const before = agreement.floor;
+        if (type === 'decide') agreement.decide([decision(at, text), decision(at + 1, text)]);
+        else if (type === 'skip') agreement.skip(index(at));
+        else round(agreement, 100 + turn, [at, at, 0]);
+        const now = new Map<number, string>(
+          agreement.state().decisions.map(([at, { vote }]) => [at, vote?.reply ?? 'skipped']),
+        );
+        for (const [at, what] of counts) {
+          if (now.get(at) === what) continue;
+          assert.ok(!now.has(at) && what !== 'skipped' && type === 'round', `${at} changes`);
+          assert.ok(agreement.floor < before || agreement.floor < at, 'opened by a lower floor');
+        }
+        counts = now;
       }
     }),
   );

@@ -159,6 +159,7 @@ export class CatchingUp {
     if (at === null || order.head < at) return;
     this.#arrived = null;
     this.#core.emit({ type: 'take-state', index: at });
+    replicas.took(at);
     if (this.#wanted !== null && at >= this.#wanted) this.#wanted = null;
     const replaces = presence.doubts(at);
     if (replaces) order.doubt(deciding.answered);

@@ -31,6 +31,7 @@ import { Presence } from './presence.ts';
 import { Refreshing } from './refreshing.ts';
 import { Remotes } from './remotes.ts';
 import { Replicas } from './replicas.ts';
+import { handOver, rotate } from './rotating.ts';
 import { Said } from './said.ts';
 import { executable, type Slot } from './slot.ts';
 import { skipPoison, supervise } from './suspicion.ts';
@@ -135,6 +136,8 @@ export class Core {
         return this.refreshing.checkpointed(event.index);
       case 'down':
         return this.#down(now, event.replica, event.kind);
+      case 'rotate':
+        return rotate(this, event.replica);
       case 'peer':
         return this.peers.receive(now, event.from, event.message);
       case 'peer-down':
@@ -181,6 +184,7 @@ export class Core {
     // Before the boot, commands only tell what happened to replicas that are gone.
     if (!this.booted) return;
     this.replicas.changed(now, change, command.type);
+    if (command.type === 'promote') handOver(this, now);
     if (command.type === 'join') this.replicas.refused(command.member.replica);
     if (command.type === 'expel' || command.type === 'boot' || command.type === 'report') skipPoison(this);
     supervise(this, now);

@@ -14,6 +14,7 @@ import { type Local, settleOwed } from './local.ts';
 import type { CastVote } from './message.ts';
 import { agreed, conflicting, sameVote, type Votes } from './quorum.ts';
 import { executable, isAtHand, outcomeOf, type Slot } from './slot.ts';
+import { handOver } from './rotating.ts';
 import { oldestOwedHere } from './standing.ts';
 import { supervise } from './suspicion.ts';
 
@@ -114,9 +115,10 @@ export class Deciding {
     const { alone, group, order } = this.#core;
     if (alone) return slot.votes;
     const counting = new Map<ReplicaId, Vote>();
-    for (const [replica, vote] of slot.votes) {
-      const member = group.get(replica);
-      if (member === undefined || (member.role !== 'active' && slot.index > 0)) continue;
+    const voters = slot.index === 0 ? group.members() : group.voters(slot.index);
+    for (const { replica } of voters) {
+      const vote = slot.votes.get(replica);
+      if (vote === undefined) continue;
       if (slot.index === 0 || this.#right(replica, order.voted)) counting.set(replica, vote);
     }
     return counting;
@@ -149,6 +151,7 @@ export class Deciding {
       this.#decideNext(now);
     }
     this.#decideNext(now);
+    if (core.booted) handOver(core, now);
     core.catchingUp.fetch(now);
     const stuck = core.order.unchosen;
     if (core.booted && stuck !== undefined && (conflicting(stuck.votes) || core.orders)) supervise(core, now);

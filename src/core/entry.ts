@@ -58,6 +58,12 @@ export type Command =
   | { readonly type: 'suspect'; readonly index: Index }
   /** A faulty replica leaves; when active ones are missing then, passive ones execute from here on. */
   | { readonly type: 'expel'; readonly replica: ReplicaId; readonly kind: FaultKind; readonly index: Index }
+  /** A sound replica is to be replaced: `by` a passive one that catches up now; null: it is passive itself, and leaves. */
+  | { readonly type: 'rotate'; readonly replica: ReplicaId; readonly by: ReplicaId | null }
+  /** The passive replica has caught up, and is active for what comes from here on; the one it `replaces` only before. */
+  | { readonly type: 'promote'; readonly replica: ReplicaId; readonly replaces: ReplicaId }
+  /** All managers of the view have decided what the replaced replica has to vote on: the rotation is over. */
+  | { readonly type: 'retire'; readonly replica: ReplicaId }
   /** The suspicion is over: these stay active, all others that executed are retired. */
   | { readonly type: 'settle'; readonly active: readonly ReplicaId[] }
   /** Entry `index` has no effect; its client is told why. */

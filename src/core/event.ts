@@ -43,6 +43,8 @@ export type Event =
   | { readonly type: 'checkpointed'; readonly index: Index }
   /** A replica's domain ended (`crash`), or it broke the channel's rules (`protocol`). */
   | { readonly type: 'down'; readonly replica: ReplicaId; readonly kind: 'crash' | 'protocol' }
+  /** A replica has been running for long enough: a clean one is to take its place. Forgotten when that cannot be now. */
+  | { readonly type: 'rotate'; readonly replica: ReplicaId }
   /** Another manager says something. Messages may be lost, doubled, late, and in any order. */
   | { readonly type: 'peer'; readonly from: ManagerId; readonly message: Message }
   /** Another manager seems to be dead. */

@@ -4,7 +4,8 @@
  * G1. A replica that left never comes back, and one that was active never becomes passive.
  * G2. A suspicion makes every passive replica active; it lasts until `settle` names f+1 to stay.
  * G3. Outside a suspicion there are at most f+1 active replicas, and never more than 2f+2 members.
- * G4. The set of active replicas changes only by a suspicion, once there were f+1 of them.
+ * G4. Once there were f+1 active replicas, which of them vote on an entry changes only by a suspicion, or at the entry of a
+ *     `promote`: what comes before it is the old one's, what comes after it the new one's.
  */
 import type { Command, Member } from './entry.ts';
 import { assert, type Index, type ManagerId, type ReplicaId } from './ids.ts';
@@ -20,6 +21,21 @@ export interface GroupState {
   readonly members: readonly Member[];
   readonly suspicion: Index | null;
   readonly founded: boolean;
+  readonly rotation: Rotation | null;
+  readonly takeover: Takeover | null;
+}
+
+/** An active replica is to be replaced by a passive one, which catches up. */
+export interface Rotation {
+  readonly out: ReplicaId;
+  readonly by: ReplicaId;
+}
+
+/** A rotation whose `promote` is entry `at`; over once nobody waits any more for votes on what comes before. */
+export interface Takeover {
+  readonly out: Member;
+  readonly by: ReplicaId;
+  readonly at: Index;
 }
 
 const NOTHING: Change = { woken: [], joined: [], left: [] };
@@ -31,6 +47,10 @@ export class Group {
   #suspicion: Index | null = null;
   /** There were f+1 active replicas, or somebody that is waited for will not come. */
   #founded = false;
+  #rotation: Rotation | null = null;
+  #takeover: Takeover | null = null;
+  /** The one that was replaced is gone; nobody can tell from the order whether it had voted on all that it has to. */
+  #lost = false;
 
   constructor(faults: number) {
     this.#quorum = faults + 1;
@@ -48,8 +68,30 @@ export class Group {
     return this.#members.size;
   }
 
+  get rotation(): Rotation | null {
+    return this.#rotation;
+  }
+
+  get rotating(): boolean {
+    return this.#rotation !== null || this.#takeover !== null;
+  }
+
+  get takeover(): Takeover | null {
+    return this.#takeover;
+  }
+
+  /** A member, or one that was replaced and may still have to vote. */
   get(replica: ReplicaId): Member | undefined {
-    return this.#members.get(replica);
+    const out = this.#takeover?.out;
+    return this.#members.get(replica) ?? (out?.replica === replica ? out : undefined);
+  }
+
+  /** The active replicas whose votes an entry needs. */
+  voters(index: Index): Member[] {
+    const active = this.active();
+    if (this.#takeover === null || index > this.#takeover.at) return active;
+    const { by, out } = this.#takeover;
+    return [...active.filter(({ replica }) => replica !== by), out];
   }
 
   members(): Iterable<Member> {
@@ -74,6 +116,12 @@ export class Group {
         return this.#expel(at, command.replica);
       case 'settle':
         return this.#settle(command.active);
+      case 'rotate':
+        return this.#rotate(command.replica, command.by);
+      case 'promote':
+        return this.#promote(at, command.replica, command.replaces);
+      case 'retire':
+        return this.#retire(command.replica);
       case 'skip':
       case 'report':
       case 'decide':
@@ -83,14 +131,24 @@ export class Group {
 
   #remove(manager: ManagerId): Member[] {
     const left = [...this.#members.values()].filter((member) => member.manager === manager);
-    for (const member of left) this.#members.delete(member.replica);
+    for (const member of left) this.#forget(member.replica);
+    this.#lost = this.#takeover?.out.manager === manager;
     return left;
+  }
+
+  #forget(replica: ReplicaId): void {
+    this.#members.delete(replica);
+    if (this.#rotation?.out === replica || this.#rotation?.by === replica) this.#rotation = null;
   }
 
   #boot(at: Index, manager: ManagerId, members: readonly Member[]): Change {
     const left = this.#remove(manager);
     const empty = this.#members.size === 0;
-    if (empty) this.#suspicion = null;
+    if (empty) {
+      this.#suspicion = null;
+      this.#takeover = null;
+      this.#lost = false;
+    }
     const woken = empty ? [] : this.#fillActive(at);
     const joined: Member[] = [];
     for (const member of members) {
@@ -123,6 +181,10 @@ export class Group {
 
   #suspect(at: Index): Member[] {
     this.#suspicion = at;
+    // Whoever is active now votes on all that is undecided.
+    this.#rotation = null;
+    this.#takeover = null;
+    this.#lost = false;
     const woken: Member[] = [];
     for (const member of this.#members.values()) {
       if (member.role !== 'passive') continue;
@@ -134,15 +196,55 @@ export class Group {
   }
 
   #fillActive(at: Index): Member[] {
-    const enough = this.active().length >= this.#quorum && this.#suspicion === null;
+    const enough = this.active().length >= this.#quorum && this.#suspicion === null && !this.#lost;
     return enough || !this.#founded ? [] : this.#suspect(at);
   }
 
   #expel(at: Index, replica: ReplicaId): Change {
     const member = this.#members.get(replica);
-    if (member === undefined) return NOTHING;
-    this.#members.delete(replica);
+    if (member === undefined) return this.#expelReplaced(at, replica);
+    this.#forget(replica);
+    this.#founded ||= member.role === 'active';
     return { ...NOTHING, woken: this.#fillActive(at), left: [member] };
+  }
+
+  /** It failed before it had voted on all that it has to. */
+  #expelReplaced(at: Index, replica: ReplicaId): Change {
+    if (this.#takeover?.out.replica !== replica) return NOTHING;
+    const left = [this.#takeover.out];
+    return { ...NOTHING, woken: this.#suspect(at), left };
+  }
+
+  #rotate(replica: ReplicaId, by: ReplicaId | null): Change {
+    const member = this.#members.get(replica);
+    if (member === undefined || this.#suspicion !== null || this.rotating) return NOTHING;
+    if (by === null && member.role === 'passive') {
+      this.#forget(replica);
+      return { ...NOTHING, left: [member] };
+    }
+    if (by === null || member.role === 'passive' || this.#members.get(by)?.role !== 'passive') return NOTHING;
+    this.#rotation = { out: replica, by };
+    return NOTHING;
+  }
+
+  #promote(at: Index, by: ReplicaId, replaces: ReplicaId): Change {
+    const out = this.#members.get(replaces);
+    const member = this.#members.get(by);
+    const fits = this.#rotation?.out === replaces && this.#rotation.by === by;
+    if (!fits || out === undefined || member === undefined) return NOTHING;
+    this.#rotation = null;
+    this.#takeover = { out, by, at };
+    this.#members.delete(replaces);
+    this.#members.set(by, { ...member, role: 'active' });
+    assert(this.active().length === this.#quorum, 'G3: f+1 active replicas after a rotation');
+    return NOTHING;
+  }
+
+  #retire(replica: ReplicaId): Change {
+    if (this.#takeover?.out.replica !== replica) return NOTHING;
+    const left = [this.#takeover.out];
+    this.#takeover = null;
+    return { ...NOTHING, left };
   }
 
   /** Ignored when it no longer fits: a member that it names left meanwhile. */
@@ -157,13 +259,21 @@ export class Group {
   }
 
   state(): GroupState {
-    return { members: [...this.#members.values()], suspicion: this.#suspicion, founded: this.#founded };
+    return {
+      members: [...this.#members.values()],
+      suspicion: this.#suspicion,
+      founded: this.#founded,
+      rotation: this.#rotation,
+      takeover: this.#takeover,
+    };
   }
 
-  restore({ members, suspicion, founded }: GroupState): void {
+  restore({ members, suspicion, founded, rotation, takeover }: GroupState): void {
     this.#members.clear();
     for (const member of members) this.#members.set(member.replica, member);
     this.#suspicion = suspicion;
     this.#founded = founded;
+    this.#rotation = rotation;
+    this.#takeover = takeover;
   }
 }

@@ -16,6 +16,8 @@ export type Phase =
   | 'joining'
   | 'suspended'
   | 'refreshing'
+  /** Woken to take over from an active one; gets decided updates until then. */
+  | 'relieving'
   | 'executing';
 
 export type Owed =
@@ -41,6 +43,8 @@ export interface Local {
   stale: boolean;
   /** Began to execute because of the present suspicion; being slow then is no fault. */
   woken: boolean;
+  /** Another one took over at this entry: it executes only what comes before. */
+  until: Index | null;
   /** A fault was noticed: its votes do not count, and it is on its way out. */
   faulty: boolean;
 }
@@ -58,10 +62,18 @@ export function settleOwed<T extends Owed['type']>(
   return next as Extract<Owed, { type: T }>;
 }
 
-/** The first entry whose result is still to come. */
+/**
+ * The first entry whose result is still to come. Results that are void come before those that have a meaning, and may be of
+ * later entries: a restored replica executes some anew.
+ */
 export function oldestOwed(local: Local): Index | null {
-  for (const owed of local.owed) if (owed.type === 'result') return owed.index;
-  return null;
+  let oldest: Index | null = null;
+  for (const owed of local.owed) {
+    if (owed.type !== 'result') continue;
+    if (oldest === null || owed.index < oldest) oldest = owed.index;
+    if (!owed.void) break;
+  }
+  return oldest;
 }
 
 /** Whether it still works on what it was told before its state was restored. */

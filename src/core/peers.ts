@@ -1,9 +1,9 @@
 /**
  * The other managers: what they said, and what they are to be told.
  *
- * P-1. A message waits until this manager has seen the order as far as its sender had.
- * P-2. What a manager said in an earlier life does not count (V2 in `managers.ts`); any may ask.
- * P-3. Everything kept for a peer is bounded; what is dropped comes again when it is asked for.
+ * M1. A message waits until this manager has seen the order as far as its sender had.
+ * M2. What a manager said in an earlier life does not count (V2 in `managers.ts`); any may ask.
+ * M3. Everything kept for a peer is bounded; what is dropped comes again when it is asked for.
  */
 import type { Core } from './core.ts';
 import type { Vote } from './event.ts';
@@ -48,6 +48,11 @@ export class Peers {
   constructor(core: Core) {
     this.#core = core;
     this.#others = core.options.managers.filter((manager) => manager !== core.options.manager);
+  }
+
+  /** Messages that wait for the order. */
+  get held(): number {
+    return this.#held.length;
   }
 
   /** The other managers of the view. */
@@ -201,9 +206,10 @@ export class Peers {
 
   /** The last entry that f+1 managers, or all of the view, have decided, this one among them. */
   decidedByEnough(): Index {
-    const { order, managers, quorum, alone, options } = this.#core;
+    const { order, managers, quorum, alone, options, booted } = this.#core;
     if (alone) return order.decided;
-    if (!managers.has(options.manager)) return NONE;
+    // Its boot may be ordered and not count: what it decided in an earlier life is in doubt then (W2).
+    if (!managers.has(options.manager) || !booted) return NONE;
     const others = [...this.view()].map(([, peer]) => peer.decided).sort((a, b) => b - a);
     const needed = Math.min(quorum, managers.size) - 1;
     const least = needed === 0 ? order.decided : (others[needed - 1] ?? NONE);

@@ -44,10 +44,10 @@ export class Presence {
     return this.#away !== null && at >= this.#away.decided;
   }
 
-  /** A manager that belongs to the founders has not booted yet. */
-  get expecting(): boolean {
+  /** Some manager is not in the view: not booted yet, or taken for dead. */
+  get missing(): boolean {
     const { alone, managers, options } = this.#core;
-    return !alone && options.managers.some((manager) => !managers.seen(manager));
+    return !alone && options.managers.some((manager) => !managers.has(manager));
   }
 
   recovered(first: Index, decided: Index, known: boolean): void {

@@ -55,3 +55,20 @@ void test('U1: votes are in conflict exactly when two differ', () => {
     }),
   );
 });
+
+void test('P1 Q1: of 2f+1 replicas no two results are ever agreed, in whatever order votes come, and a second vote counts once', () => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.nat(6), vote), { maxLength: 20 }), quorum, (cast, quorum) => {
+      const votes = new Map<ReplicaId, Vote>();
+      let known: Vote | null = null;
+      for (const [replica, one] of cast) {
+        const id = replicaId(`r${replica % (2 * quorum - 1)}`);
+        // The first one stands, as the answers that a replica owes are settled one by one (L1).
+        if (!votes.has(id)) votes.set(id, one);
+        const now = agreed(votes, quorum);
+        if (known !== null) assert.ok(now !== null && sameVote(now, known));
+        known = now;
+      }
+    }),
+  );
+});

@@ -12,6 +12,7 @@ import type { OrderedState } from './membership.ts';
 import type { Part } from './message.ts';
 import { Refresh, type RoundEnd } from './refresh.ts';
 import type { Slot } from './slot.ts';
+import { caughtUp } from './rotating.ts';
 import { appliedByAll } from './standing.ts';
 
 interface Mark {
@@ -149,6 +150,7 @@ export class Refreshing {
     if (owed.expected !== null && owed.expected !== digest)
       return core.fault(now, local, 'state', owed.index);
     if (local.phase === 'joining') core.replicas.confirmed(now, local);
+    if (local.phase === 'relieving') caughtUp(core, local);
     core.replicas.refreshed(local);
     this.continue(now);
   }

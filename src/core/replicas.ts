@@ -25,8 +25,8 @@ export class Replicas {
   readonly #starts: Starts;
   #nextNumber: number;
   #halted = false;
-  /** The state that was last fetched as a whole. */
-  #jumpedTo = toIndex(-1);
+  /** The state that was last taken over as a whole: none before it can be had any more. */
+  #taken = toIndex(-1);
 
   constructor(core: Core) {
     this.#core = core;
@@ -65,12 +65,21 @@ export class Replicas {
       if (local !== undefined) this.#wake(now, local);
     }
     if (this.#core.group.suspicion === null) for (const local of this.#locals.values()) local.woken = false;
+    else this.#overtaken(now);
     for (const member of change.joined) {
       if (member.manager !== this.#core.options.manager) continue;
       const local = this.#locals.get(member.replica);
       if (local !== undefined) this.#joined(now, local);
       else if (by === 'boot') this.#start(now, member.replica, member.variant);
       else this.#expelLost(member.replica);
+    }
+  }
+
+  /** A suspicion came in between: whoever was replaced is not needed any more, and who was to take over executes now. */
+  #overtaken(now: number): void {
+    for (const local of this.#locals.values()) {
+      if (local.until !== null) this.remove(local);
+      else if (local.phase === 'relieving') this.#wake(now, local);
     }
   }
 
@@ -85,9 +94,13 @@ export class Replicas {
     for (const local of this.#locals.values()) this.remove(local);
   }
 
+  /** A state that was fetched is this manager's checkpoint. */
+  took(at: Index): void {
+    this.#taken = at;
+  }
+
   /** A state was fetched as a whole: what was executed before it is of no use. */
   jumped(now: number): void {
-    this.#jumpedTo = this.#core.order.decided;
     for (const local of this.#locals.values()) {
       local.stale = true;
       if (local.phase === 'executing' && !local.faulty) {
@@ -122,6 +135,7 @@ export class Replicas {
       turn: 0,
       stale: false,
       woken: false,
+      until: null,
       faulty: false,
     });
     this.#core.emit({ type: 'start', replica: id, variant });
@@ -183,7 +197,26 @@ export class Replicas {
   #wake(now: number, local: Local): void {
     if (local.phase === 'suspended') this.#core.emit({ type: 'resume', replica: local.id });
     local.woken = true;
-    if (local.phase === 'suspended' || local.phase === 'refreshing') this.#execute(now, local);
+    const ready = local.phase === 'suspended' || local.phase === 'refreshing' || local.phase === 'relieving';
+    if (ready) this.#execute(now, local);
+  }
+
+  /** It is to take over from another one, and catches up meanwhile. */
+  relieve(now: number, local: Local): void {
+    local.phase = 'relieving';
+    local.since = now;
+    this.#core.emit({ type: 'resume', replica: local.id });
+    this.#catchUp(local, this.#core.order.decided);
+    this.#askDigest(local, local.applied, null);
+  }
+
+  /** Nothing came of that. */
+  backToSleep(local: Local): void {
+    if (local.owed.length === 0) this.#suspend(local);
+  }
+
+  takeOver(now: number, local: Local): void {
+    this.#execute(now, local);
   }
 
   #execute(now: number, local: Local): void {
@@ -191,7 +224,7 @@ export class Replicas {
     local.since = now;
     local.heardAt = now;
     this.#catchUp(local, this.#core.order.decided);
-    for (const slot of this.#core.order.undecided()) if (executable(slot)) this.#feedOne(local, slot);
+    for (const slot of this.#core.order.undecided()) if (executes(local, slot)) this.#feedOne(local, slot);
   }
 
   #catchUp(local: Local, through: Index): void {
@@ -216,7 +249,8 @@ export class Replicas {
 
   feed(slot: Slot): void {
     if (slot.index === 0) return;
-    for (const local of this.#locals.values()) if (local.phase === 'executing') this.#feedOne(local, slot);
+    for (const local of this.#locals.values())
+      if (local.phase === 'executing' && executes(local, slot)) this.#feedOne(local, slot);
   }
 
   #feedOne(local: Local, slot: Slot): void {
@@ -254,7 +288,7 @@ export class Replicas {
   refreshNext(now: number, round: { mark: Index; digest: Digest; exporting: boolean }): boolean {
     for (const local of this.#locals.values()) {
       if (local.phase !== 'suspended' || local.faulty || local.applied >= round.mark) continue;
-      if (local.stale && round.mark < this.#jumpedTo) continue;
+      if (local.stale && round.mark < this.#taken) continue;
       local.phase = 'refreshing';
       local.since = now;
       this.#core.emit({ type: 'resume', replica: local.id });
@@ -295,7 +329,7 @@ export class Replicas {
     const { group, quorum } = this.#core;
     if (this.#halted || !this.#starts.allowed(now)) return;
     let present = 0;
-    for (const local of this.#locals.values()) if (!local.faulty) present++;
+    for (const local of this.#locals.values()) if (!local.faulty && local.until === null) present++;
     const wanted = missingHere(this.#core);
     const alone = this.#core.alone ? present < quorum : group.size < quorum;
     if (
@@ -317,4 +351,8 @@ export class Replicas {
     for (const local of this.#locals.values()) if (!local.faulty && stateOf(local) === state) count++;
     return count;
   }
+}
+
+function executes(local: Local, slot: Slot): boolean {
+  return executable(slot) && (local.until === null || slot.index < local.until);
 }

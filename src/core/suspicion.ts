@@ -18,6 +18,7 @@ import type { Index, ReplicaId } from './ids.ts';
 import { executingNow, type Local } from './local.ts';
 import { proposeDecisions } from './ordering.ts';
 import { agreed, conflicting, type Votes } from './quorum.ts';
+import { superviseRotation } from './rotating.ts';
 import { readyToStay, settle } from './settling.ts';
 import { executable, type Slot } from './slot.ts';
 
@@ -27,6 +28,7 @@ export function supervise(core: Core, now: number): void {
   watchSilent(core, now);
   watchPhases(core, now);
   settle(core, now, readyToStay(core, now));
+  superviseRotation(core, now);
   core.replicas.replenish(now);
 }
 
@@ -84,7 +86,7 @@ function watchSilent(core: Core, now: number): void {
 
 function anyLags(core: Core, now: number, slot: Slot): boolean {
   if (slot.votes.size === 0) return false;
-  for (const { replica } of core.group.active()) {
+  for (const { replica } of core.group.voters(slot.index)) {
     if (slot.votes.has(replica)) continue;
     const local = core.replicas.get(replica);
     if (
@@ -110,9 +112,12 @@ export function lags(core: Core, now: number, local: Local, { firstVoteAt }: Slo
   return silent || now - Math.max(firstVoteAt, local.since) > core.options.requestTimeoutMs;
 }
 
-/** Entry 0: when all members have voted or failed and no f+1 agree, the service cannot be replicated. */
+/**
+ * Entry 0: when all members have voted or failed and no f+1 agree, the service cannot be replicated. Managers that are not
+ * there may still bring members.
+ */
 function watchStart(core: Core, slot: Slot, votes: Votes): void {
-  if (agreed(votes, core.quorum) !== null || core.presence.expecting) return;
+  if (agreed(votes, core.quorum) !== null || core.presence.missing) return;
   for (const { replica } of core.group.members()) {
     const local = core.replicas.get(replica);
     if (local?.faulty !== true && (local !== undefined || !core.alone) && !slot.votes.has(replica)) return;
@@ -120,13 +125,16 @@ function watchStart(core: Core, slot: Slot, votes: Votes): void {
   core.replicas.halt(conflicting(slot.votes) ? 'start-differs' : 'start-failed');
 }
 
+/** Passive, and awake for a moment only. */
+const AWAKE: ReadonlySet<Local['phase']> = new Set(['refreshing', 'relieving']);
+
 function watchPhases(core: Core, now: number): void {
   const { startTimeoutMs, requestTimeoutMs } = core.options;
   for (const local of core.replicas.all()) {
     const starting = local.phase === 'starting' || local.phase === 'joining';
     const overdue =
       (starting && now - local.since > startTimeoutMs) ||
-      (local.phase === 'refreshing' && now - local.since > requestTimeoutMs);
+      (AWAKE.has(local.phase) && now - local.since > requestTimeoutMs);
     if (overdue) core.fault(now, local, 'late', core.order.decided);
   }
 }

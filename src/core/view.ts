@@ -28,6 +28,7 @@ const STATE_OF = {
   joining: 'starting',
   suspended: 'suspended',
   refreshing: 'running',
+  relieving: 'running',
   executing: 'running',
 } as const satisfies Record<Local['phase'], ReplicaState>;
 

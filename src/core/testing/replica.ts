@@ -10,6 +10,8 @@ export interface Behaviour {
   startMs: number;
   /** For one entry. */
   workMs: number;
+  /** For anything else: updates, states, digests. */
+  fillMs: number;
   failsToStart: boolean;
   /** Crashes when it gets a whole state. */
   failsToFill: boolean;
@@ -76,7 +78,7 @@ export class Replica {
 
   #cost(order: Order): number {
     if (order.type === 'start') return this.behaviour.startMs;
-    return order.type === 'execute' ? this.behaviour.workMs : 0;
+    return order.type === 'execute' ? this.behaviour.workMs : this.behaviour.fillMs;
   }
 
   /** Ends one order that is due by now; what it says then, or null when nothing is due. */

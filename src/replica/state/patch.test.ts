@@ -100,3 +100,18 @@ void test('arbitrary bytes never decode to something outside of page and file', 
     { numRuns: 500 },
   );
 });
+
+void test('updates coalesce: patches of one page, applied one after another, leave its last image', () => {
+  fc.assert(
+    fc.property(image, fc.array(edits, { maxLength: 8 }), (first, entries) => {
+      const applied = Uint8Array.from(first);
+      let last: Uint8Array = first;
+      for (const changes of entries) {
+        const next = edited(last, changes);
+        for (const page of decode(encode(last, next)).pages) applyPage(page, applied);
+        last = next;
+      }
+      assert.deepEqual(applied, Uint8Array.from(last));
+    }),
+  );
+});

@@ -1,0 +1,62 @@
+/** Planted in rotation: who votes on what, and when the one gives way to the other. */
+import type { Bug } from './bug.ts';
+
+export const ROTATING: readonly Bug[] = [
+  {
+    name: 'new-one-votes-on-all',
+    what: 'who took over votes on entries from before it did',
+    breaks: 'P5',
+    scenario: 'rotation',
+    edits: [
+      {
+        file: 'group.ts',
+        find: 'if (this.#takeover === null || index > this.#takeover.at) return active;',
+        replace: 'if (index > -2) return active;',
+      },
+    ],
+  },
+  {
+    name: 'takes-over-too-early',
+    what: 'who takes over executes before all that comes before is decided',
+    breaks: 'P3',
+    scenario: 'rotation',
+    edits: [{ file: 'rotating.ts', find: 'if (order.decided < takeover.at - 1) return;', replace: '' }],
+  },
+  {
+    name: 'old-one-goes-on',
+    what: 'who was replaced executes what comes after, too',
+    breaks: 'P3',
+    scenario: 'rotation',
+    edits: [
+      {
+        file: 'replicas.ts',
+        find: 'return executable(slot) && (local.until === null || slot.index < local.until);',
+        replace: 'return executable(slot);',
+      },
+      { file: 'rotating.ts', find: 'if (old !== undefined) replicas.remove(old);', replace: '' },
+    ],
+  },
+  {
+    name: 'old-one-stays',
+    what: 'who was replaced is not destroyed before the rotation is over, and nobody ends it',
+    breaks: 'P5',
+    scenario: 'rotation',
+    edits: [
+      { file: 'rotating.ts', find: 'if (old !== undefined) replicas.remove(old);', replace: '' },
+      { file: 'rotating.ts', find: 'if (own && ', replace: 'if (own === null && ' },
+    ],
+  },
+  {
+    name: 'rotation-outlives-a-suspicion',
+    what: 'a suspicion does not end a rotation: who was replaced is still waited for',
+    breaks: 'P5',
+    scenario: 'mixed',
+    edits: [
+      {
+        file: 'group.ts',
+        find: '    this.#rotation = null;\n    this.#takeover = null;\n    this.#lost = false;',
+        replace: '    this.#lost = false;',
+      },
+    ],
+  },
+];

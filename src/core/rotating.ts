@@ -1,0 +1,65 @@
+/**
+ * Proactive recovery of one replica: a clean one takes its place, and clients notice nothing.
+ *
+ * An ordered `rotate` names a passive replica, which is woken and gets all that is decided while the old one still serves.
+ * Once it has that, `promote` is ordered. What comes before it the old one executes, what comes after it the new one, as
+ * soon as everything before is decided. Then the old one is destroyed, and what is missing to 2f+2 is started. `retire`
+ * ends the rotation once all managers of the view are that far.
+ *
+ * N1. One rotation at a time, and none during a suspicion; a suspicion ends it.
+ * N2. The new one executes nothing before `promote`, and the old one nothing after it.
+ */
+import type { Core } from './core.ts';
+import type { ReplicaId } from './ids.ts';
+import type { Local } from './local.ts';
+
+/** Asks for the rotation of a replica of this manager, if it can be now. */
+export function rotate(core: Core, replica: ReplicaId): void {
+  const { group } = core;
+  const member = group.get(replica);
+  const phase = core.replicas.get(replica)?.phase;
+  if (!core.booted || member === undefined || group.suspicion !== null || group.rotating) return;
+  if (phase === 'suspended') return core.propose({ type: 'rotate', replica, by: null });
+  if (phase !== 'executing') return;
+  const passive = [...group.members()].filter(({ role }) => role === 'passive');
+  const by = passive.find(({ manager }) => manager === member.manager) ?? passive[0];
+  if (by !== undefined) core.propose({ type: 'rotate', replica, by: by.replica });
+}
+
+/** What a rotation asks of the replicas here, at this moment. */
+export function superviseRotation(core: Core, now: number): void {
+  const { group, replicas } = core;
+  if (group.suspicion !== null) return;
+  for (const local of replicas.all()) {
+    const named = group.rotation?.by === local.id;
+    if (named && local.phase === 'suspended' && !local.faulty) replicas.relieve(now, local);
+    else if (local.phase === 'relieving' && !named && group.get(local.id)?.role === 'passive') {
+      replicas.backToSleep(local);
+    }
+  }
+  handOver(core, now);
+}
+
+/** It has all that was decided when it was woken. */
+export function caughtUp(core: Core, local: Local): void {
+  const { rotation } = core.group;
+  if (rotation?.by !== local.id) return;
+  core.propose({ type: 'promote', replica: local.id, replaces: rotation.out });
+}
+
+/** From the old one to the new one, once everything before the `promote` is decided. */
+export function handOver(core: Core, now: number): void {
+  const { group, order, replicas } = core;
+  const { takeover } = group;
+  if (takeover === null) return;
+  const old = replicas.get(takeover.out.replica);
+  if (old !== undefined) old.until = takeover.at;
+  if (order.decided < takeover.at - 1) return;
+  if (old !== undefined) replicas.remove(old);
+  const next = replicas.get(takeover.by);
+  if (next?.phase === 'relieving' && !next.faulty) replicas.takeOver(now, next);
+  const own = core.group.get(takeover.by)?.manager === core.options.manager;
+  if (own && core.peers.decidedByAll() >= takeover.at - 1) {
+    core.propose({ type: 'retire', replica: takeover.out.replica });
+  }
+}
