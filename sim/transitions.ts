@@ -97,8 +97,8 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     wake: STAYS,
     leave: LEAVES,
     skip: STAYS,
-    // By then entry 0 is decided: the order has come as far as that state.
-    state: NEVER,
+    // Entry 0 is decided with it.
+    state: ['joining', 'executing'],
     // Entry 0.
     decided: ['joining', 'executing'],
     clock: STAYS,
