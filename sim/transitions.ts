@@ -109,8 +109,8 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     skip: STAYS,
     rotate: NEVER,
     promote: NEVER,
-    // By then entry 0 is decided: the order has come as far as that state.
-    state: NEVER,
+    // Entry 0 is decided with it.
+    state: ['joining', 'executing'],
     // Entry 0.
     decided: ['joining', 'executing'],
     clock: STAYS,
@@ -227,7 +227,7 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     // Its `expel`, or what comes before it.
     leave: LEAVES,
     skip: STAYS,
-    rotate: STAYS,
+    rotate: MAY_LEAVE,
     promote: ['none', 'stay'],
     state: STAYS,
     decided: MAY_LEAVE,

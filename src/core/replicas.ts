@@ -103,7 +103,9 @@ export class Replicas {
   jumped(now: number): void {
     for (const local of this.#locals.values()) {
       local.stale = true;
-      if (local.phase === 'executing' && !local.faulty) {
+      if (local.faulty) continue;
+      if (local.phase === 'started') this.#fill(now, local);
+      else if (local.phase === 'executing') {
         this.#void(local);
         for (const slot of this.#core.order.undecided()) slot.votes.delete(local.id);
         this.#execute(now, local);
