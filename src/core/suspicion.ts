@@ -4,8 +4,8 @@
  *
  * U1. Differing votes for the first undecided entry raise a suspicion, and so does a vote that lags; every passive
  *     replica executes then.
- * U2. A replica is late, and expelled, only when f+1 others decided an entry and its own vote still lags: a first
- *     vote alone says nothing about the others, for it can be a quick lie.
+ * U2. A replica is late, and expelled, only when f+1 others decided an entry and its own vote still lags, or answered it and
+ *     it has been silent for as long as a request may take: a first vote alone says nothing, for it can be a quick lie.
  * U3. An entry is skipped when 2f+1 replicas voted without f+1 agreeing, when f+1 replicas went down while they
  *     executed it, or when f+1 replicas took longer for it than a request may take. Several managers skip only where the
  *     order decides (`agreement.ts`).
