@@ -148,7 +148,7 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     wake: ['executing'],
     leave: LEAVES,
     skip: STAYS,
-    rotate: ['relieving', 'stay', 'none'],
+    rotate: ['relieving', 'faulty', 'stay', 'none'],
     promote: NEVER,
     // A mark is decided; and, below, its turn comes.
     state: ['refreshing', 'stay'],
@@ -186,7 +186,7 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     join: NEVER,
     wake: ['executing'],
     leave: LEAVES,
-    skip: STAYS,
+    skip: ['executing', 'stay'],
     rotate: STAYS,
     promote: ['executing', 'stay'],
     state: ['executing', 'stay'],
@@ -202,7 +202,7 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     digest: ['faulty', 'stay'],
     export: ['faulty', 'stay'],
     down: FAILS,
-    blamed: FAILS,
+    blamed: FAILS_OR_GOES,
     join: NEVER,
     wake: NEVER,
     // Never back to `suspended` (G1).

@@ -221,19 +221,6 @@ export const DECIDING: readonly Bug[] = [
       },
     ],
   },
-  {
-    name: 'chosen-outlives-a-round',
-    what: 'what was chosen and not decided stays chosen when a round of reports begins',
-    breaks: 'C',
-    scenario: 'bad-links',
-    edits: [
-      {
-        file: 'core.ts',
-        find: 'this.order.unchoose();\n    this.remotes.unchoose();',
-        replace: '',
-      },
-    ],
-  },
   // Keys and time.
   {
     name: 'used-key-executes',

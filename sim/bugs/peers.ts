@@ -55,20 +55,6 @@ export const PEERS: readonly Bug[] = [
     ],
   },
   {
-    name: 'earlier-turn-counts',
-    what: 'votes from before a replica was put back to a verified state count',
-    breaks: 'P1',
-    scenario: 'mixed',
-    edits: [{ file: 'remotes.ts', find: "if (turn < remote.turn) return 'old turn';", replace: '' }],
-  },
-  {
-    name: 'no-new-turn',
-    what: 'a replica that is put back to a verified state does not begin a new turn',
-    breaks: 'P1',
-    scenario: 'mixed',
-    edits: [{ file: 'replicas.ts', find: 'local.turn++;', replace: '' }],
-  },
-  {
     name: 'nobody-asks',
     what: 'a lost message is not asked for again',
     breaks: 'P5',

@@ -26,8 +26,9 @@ export function document(outcomes: readonly Outcome[]): string {
   return `# Planted bugs
 
 Checkers that never fail prove nothing. Each line is a small wrong edit of \`src/core\`, planted in a copy and run under the
-simulator, seed after seed, until checkers caught it a few times. All but those marked are caught: half of them after
-at most ${median} seeds, the last one after ${firsts.at(-1) ?? 0}.
+simulator, seed after seed from 0, until checkers caught it three times, or once where that takes more than 100 seeds.
+
+${firsts.length} of ${outcomes.length} are caught: half of them within ${median} seeds, the last one after ${firsts.at(-1) ?? 0}.
 
 Written by \`npm run sim:bugs -- --write\`; the edits are in \`sim/bugs/\`. \`npm run sim:bugs -- --only NAME\` hunts for one.
 The promises are those of \`PROMISES.md\`; \`C\` is the managers' own agreement, \`assert\` an assertion of the core itself.

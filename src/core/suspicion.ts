@@ -4,8 +4,8 @@
  *
  * U1. Differing votes for the first undecided entry raise a suspicion, and so does a vote that lags; every passive
  *     replica executes then.
- * U2. A replica is late, and expelled, only when f+1 others decided an entry and its own vote still lags: a first
- *     vote alone says nothing about the others, for it can be a quick lie.
+ * U2. A replica is late, and expelled, only when f+1 others decided an entry and its own vote still lags, or answered it and
+ *     it has been silent for as long as a request may take: a first vote alone says nothing, for it can be a quick lie.
  * U3. An entry is skipped when 2f+1 replicas voted without f+1 agreeing, when f+1 replicas went down while they
  *     executed it, or when f+1 replicas took longer for it than a request may take. Several managers skip only where the
  *     order decides (`agreement.ts`).
@@ -58,7 +58,8 @@ export function skipPoison(core: Core): void {
 
 /**
  * Who has been silent for longer than a request may take, while it had something to answer. When f+1 of them are at
- * the same undecided entry, the entry is at fault; who is at something else is late.
+ * the same undecided entry, the entry is at fault; who is at something else is late, and so is who is at one that f+1 others
+ * have answered.
  */
 function watchSilent(core: Core, now: number): void {
   const silent: { replica: ReplicaId; index: Index }[] = [];
@@ -68,8 +69,10 @@ function watchSilent(core: Core, now: number): void {
     const orderedAt = core.order.slot(front.index)?.orderedAt ?? 0;
     if (now - Math.max(orderedAt, local.heardAt) <= core.options.requestTimeoutMs) continue;
     const at = executingNow(local);
-    if (at === null || at <= core.order.decided) core.fault(now, local, 'late', front.index);
-    else silent.push({ replica: local.id, index: at });
+    const answered = at === null ? 0 : (core.order.slot(at)?.votes.size ?? 0);
+    if (at === null || at <= core.order.decided || answered >= core.quorum) {
+      core.fault(now, local, 'late', front.index);
+    } else silent.push({ replica: local.id, index: at });
   }
   core.said.silent(silent);
   const counts = new Map<Index, number>();
