@@ -155,7 +155,7 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     decided: ['refreshing', 'stay'],
     // It is to take over, and was not asleep when that was ordered.
     clock: ['refreshing', 'relieving', 'stay'],
-    other: ['refreshing', 'stay'],
+    other: ['refreshing', 'relieving', 'stay'],
   },
   refreshing: {
     start: NEVER,

@@ -94,19 +94,6 @@ export const PEERS: readonly Bug[] = [
     ],
   },
   {
-    name: 'doubt-is-answered',
-    what: 'a manager answers with what it had decided alone, though the others decided otherwise',
-    breaks: 'P2',
-    scenario: 'chance',
-    edits: [
-      {
-        file: 'catching-up.ts',
-        find: 'if (replaces) order.doubt(deciding.answered);',
-        replace: '',
-      },
-    ],
-  },
-  {
     name: 'executes-on-after-jump',
     what: 'replicas go on from their old state when a whole state was fetched',
     breaks: 'P3',
