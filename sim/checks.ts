@@ -48,6 +48,8 @@ export class Checks {
   readonly #startedEver = new Set<ReplicaId>();
   /** Said a wrong digest of their state when they were refreshed. */
   readonly #wrong = new Set<ReplicaId>();
+  /** What was decided from here on was decided anew. */
+  #reopened = Infinity;
   /** Entries that one manager alone had decided, and the others decided otherwise without it. */
   superseded = 0;
   /** Entries whose decision was lost with all that knew it. */
@@ -84,7 +86,8 @@ export class Checks {
 
   /** What was told of entries from here on, all that knew it are gone with. */
   #forget(from: number): void {
-    const kept = this.#told.filter(({ to }) => to === null || to < from);
+    this.#reopened = Math.min(this.#reopened, from);
+    const kept = this.#told.filter((call) => (call.to ?? -1) < from && (answeredOf(call) ?? -1) < from);
     this.#told.splice(0, this.#told.length, ...kept);
   }
 
@@ -337,8 +340,11 @@ export class Checks {
 
   // Clients.
 
-  told(call: Call): void {
-    if (call.outcome !== 'lost' && call.outcome !== 'unknown') this.#told.push(call);
+  told(call: Call, host: Host): void {
+    if (call.outcome === 'unknown') return;
+    // Enough managers knew it, more than f of them were taken for dead since, and this one has not seen that yet.
+    if (!this.#sim.takesPart(host) && (answeredOf(call) ?? -1) >= this.#reopened) return;
+    this.#told.push(call);
   }
 
   /** Once all is quiet. */
@@ -362,8 +368,9 @@ export class Checks {
   }
 
   /** What a client was told is what was decided, then and for ever. */
-  #checkAnswer({ to, outcome }: Call): void {
-    const of = outcome?.startsWith('reply of ') === true ? Number(outcome.split(' ')[2]) : to;
+  #checkAnswer(call: Call): void {
+    const { to, outcome } = call;
+    const of = answeredOf(call);
     const decision = of === null ? undefined : this.decisions.of(of);
     promise(decision !== undefined, 'P2', () => `entry ${of} was answered ${outcome}, and is not decided`);
     const used = to === null ? null : this.decisions.used(to);
@@ -404,4 +411,9 @@ export class Checks {
     }
     return left;
   }
+}
+
+/** The entry whose result a client was told: where its key was used before, that of the first one. */
+function answeredOf({ to, outcome }: Call): number | null {
+  return outcome?.startsWith('reply of ') === true ? Number(outcome.split(' ')[2]) : to;
 }

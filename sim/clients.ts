@@ -114,13 +114,13 @@ export class Clients {
     if (outcome.type === 'reply') text = `reply of ${outcome.of} ${outcome.digest ?? ''}`;
     call.to = index;
     this.#end(call, text);
+    this.#sim.checks.told(call, host);
   }
 
   #end(call: Call, outcome: string): void {
     call.outcome = outcome;
     call.at = this.#sim.timeline.now;
     this.#ended++;
-    this.#sim.checks.told(call);
     this.#next();
   }
 }
