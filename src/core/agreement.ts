@@ -13,6 +13,8 @@
  * A1. Only managers of the view are waited for, each in its present life; a change of the view begins a new round.
  * A2. An ordered decision stays as long as what it rests on does: a later round with a lower floor opens entries again, and
  *     with them what was decided on top of them. A skip rests on nothing.
+ * A3. What is let go of follows from the order alone: the oldest decisions, once there are many. Whoever forgot one sooner
+ *     would take a second `decide` or `skip` of the same entry for the first.
  */
 import type { Vote } from './event.ts';
 import { index as toIndex, type Index, type ManagerId } from './ids.ts';
