@@ -111,3 +111,18 @@ void test('P1 A2: what counts of an entry changes only where a round with a lowe
     }),
   );
 });
+
+void test('P2 A3: what was decided long ago is let go of, and is never decided again', () => {
+  const agreement = new Agreement();
+  round(agreement, 1, [0, 0, 0]);
+  const many = Array.from({ length: 5000 }, (_, i) => decision(i + 1, 'a'));
+  for (const each of many) assert.equal(agreement.decide([each]).length, 1);
+  assert.ok(agreement.state().decisions.length < many.length, 'bounded');
+  for (const { index: at } of [many[0], many[100], many.at(-1)].filter((each) => each !== undefined)) {
+    assert.equal(agreement.skip(at), false);
+    assert.deepEqual(agreement.decide([{ index: at, vote: vote('b') }]), []);
+  }
+  const copy = new Agreement();
+  copy.restore(agreement.state());
+  assert.equal(copy.skip(index(1)), false);
+});

@@ -13,10 +13,15 @@
  * A1. Only managers of the view are waited for, each in its present life; a change of the view begins a new round.
  * A2. An ordered decision stays as long as what it rests on does: a later round with a lower floor opens entries again, and
  *     with them what was decided on top of them. A skip rests on nothing.
+ * A3. What is let go of follows from the order alone: the oldest decisions, once there are many. Whoever forgot one sooner
+ *     would take a second `decide` or `skip` of the same entry for the first.
  */
 import type { Vote } from './event.ts';
 import { index as toIndex, type Index, type ManagerId } from './ids.ts';
 import { sameVote } from './quorum.ts';
+
+/** Ordered decisions that are remembered. */
+const DECISIONS_MAX = 4096;
 
 export type Mode = 'local' | 'reporting' | 'ordered';
 
@@ -38,6 +43,7 @@ export interface AgreementState {
   readonly floor: Index;
   readonly reports: readonly (readonly [ManagerId, Index])[];
   readonly decisions: readonly (readonly [Index, Ordered])[];
+  readonly closed: Index;
 }
 
 export class Agreement {
@@ -46,6 +52,8 @@ export class Agreement {
   #floor = toIndex(-1);
   #reports = new Map<ManagerId, Index>();
   #decisions = new Map<Index, Ordered>();
+  /** Of what was decided up to here, nothing more is known. */
+  #closed = toIndex(-1);
 
   get mode(): Mode {
     return this.#mode;
@@ -89,7 +97,7 @@ export class Agreement {
 
   /** Whether the order may decide it now. */
   open(index: Index): boolean {
-    if (this.#decisions.has(index)) return false;
+    if (this.#decisions.has(index) || (index > 0 && index <= this.#closed)) return false;
     return index === 0 ? this.#floor < 0 : this.#mode === 'ordered' && index > this.#floor;
   }
 
@@ -99,7 +107,7 @@ export class Agreement {
     for (const decision of votes) {
       const { index, vote } = decision;
       if (this.open(index)) {
-        this.#decisions.set(index, { vote, floor: this.#floor });
+        this.#keep(index, { vote, floor: this.#floor });
         taken.push(decision);
         continue;
       }
@@ -116,14 +124,19 @@ export class Agreement {
 
   skip(index: Index): boolean {
     if (index === 0 || !this.open(index)) return false;
-    this.#decisions.set(index, { vote: null, floor: this.#floor });
+    this.#keep(index, { vote: null, floor: this.#floor });
     return true;
   }
 
-  /** Every manager has recorded what is up to here. */
-  forget(through: Index): void {
-    for (const index of this.#decisions.keys())
-      if (index > 0 && index <= through) this.#decisions.delete(index);
+  #keep(index: Index, ordered: Ordered): void {
+    this.#decisions.set(index, ordered);
+    if (this.#decisions.size <= DECISIONS_MAX) return;
+    for (const oldest of this.#decisions.keys()) {
+      if (oldest === 0) continue;
+      this.#decisions.delete(oldest);
+      if (oldest > this.#closed) this.#closed = oldest;
+      return;
+    }
   }
 
   settle(): void {
@@ -137,14 +150,16 @@ export class Agreement {
       floor: this.#floor,
       reports: [...this.#reports],
       decisions: [...this.#decisions],
+      closed: this.#closed,
     };
   }
 
-  restore({ mode, round, floor, reports, decisions }: AgreementState): void {
+  restore({ mode, round, floor, reports, decisions, closed }: AgreementState): void {
     this.#mode = mode;
     this.#round = round;
     this.#floor = floor;
     this.#reports = new Map(reports);
     this.#decisions = new Map(decisions);
+    this.#closed = closed;
   }
 }

@@ -97,14 +97,13 @@ export class Refreshing {
 
   /** Lets go of the order before the last mark that all managers of the view have. */
   truncate(): void {
-    const { peers, deciding, membership } = this.#core;
+    const { peers, deciding } = this.#core;
     if (this.#marks.length === 0) return;
     const through = peers.markOfAll(this.#lastMark);
     const mark = this.#marks.findLast(({ index }) => index <= through);
     if (mark === undefined) return;
     this.#marks = this.#marks.filter(({ index }) => index > mark.index);
     deciding.forget(mark.index);
-    membership.agreement.forget(mark.index);
     // The time at the mark: entries behind it are ordered already, and must get the same time after a restart.
     const { index, time, tick, state } = mark;
     this.#core.emit({ type: 'truncate-order', through: index, time, tick, state });
