@@ -217,7 +217,7 @@ export class Group {
 
   #rotate(replica: ReplicaId, by: ReplicaId | null): Change {
     const member = this.#members.get(replica);
-    if (member === undefined || this.#suspicion !== null || this.rotating) return NOTHING;
+    if (member === undefined || this.#suspicion !== null || this.rotating || !this.#founded) return NOTHING;
     if (by === null && member.role === 'passive') {
       this.#forget(replica);
       return { ...NOTHING, left: [member] };
