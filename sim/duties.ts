@@ -49,9 +49,9 @@ export class Duties {
   /** Only who takes part ends another's life, and only the one that it means. */
   #dismissed({ managers, alone }: Core, command: Command): void {
     if (command.type !== 'dismiss' || alone) return;
-    const { manager, boot, by } = command;
+    const { manager, boot, by, byBoot } = command;
     const before = this.#lives.get(manager) ?? -1;
-    const fits = (this.#lives.get(by) ?? -1) >= 0 && before === boot;
+    const fits = byBoot >= 0 && this.#lives.get(by) === byBoot && before === boot;
     promise(
       fits || managers.bootOf(manager) === before,
       'C',

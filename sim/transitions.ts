@@ -255,7 +255,8 @@ export const AGREEMENT: Readonly<Record<Mode, Readonly<Record<ModeEvent, Cell<Mo
     other: STAYS,
   },
   reporting: {
-    boot: ['round'],
+    // Stays: it came too late.
+    boot: ['round', 'stay'],
     dismiss: ['round', 'stay'],
     report: ['ordered', 'stay'],
     decide: STAYS,
@@ -270,7 +271,7 @@ export const AGREEMENT: Readonly<Record<Mode, Readonly<Record<ModeEvent, Cell<Mo
     other: STAYS,
   },
   ordered: {
-    boot: ['round'],
+    boot: ['round', 'stay'],
     dismiss: ['round', 'stay'],
     report: STAYS,
     decide: STAYS,

@@ -164,7 +164,10 @@ export class Core {
   #ordered(now: number, slot: Slot): void {
     const forgotten = slot.use?.type === 'first' ? slot.use.forgotten : null;
     if (forgotten !== null) this.emit({ type: 'forget-key', index: forgotten });
-    if (slot.entry.type === 'mark') this.refreshing.marked(slot);
+    if (slot.entry.type === 'mark') {
+      this.membership.marked(slot.index);
+      this.refreshing.marked(slot);
+    }
     if (slot.entry.type === 'command') this.#command(now, slot.index, slot.entry.command);
     else if (slot.index > this.order.decided && executable(slot)) this.replicas.feed(slot);
     this.catchingUp.ordered(now);

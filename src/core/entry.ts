@@ -34,14 +34,20 @@ export type SkipReason =
   | 'timeout';
 
 export type Command =
-  /** A manager has (re)started: its earlier replicas are gone, these take their place. */
-  | { readonly type: 'boot'; readonly manager: ManagerId; readonly members: readonly Member[] }
-  /** That life of a manager is over (-1: it never booted), and so are its replicas; `by` found that. */
+  /** A manager that has `seen` the order so far has (re)started: its earlier replicas are gone, these take their place. */
+  | {
+      readonly type: 'boot';
+      readonly manager: ManagerId;
+      readonly members: readonly Member[];
+      readonly seen: Index;
+    }
+  /** That life of a manager is over (-1: it never booted), and so are its replicas; `by`, in that life, found that. */
   | {
       readonly type: 'dismiss';
       readonly manager: ManagerId;
       readonly boot: Index;
       readonly by: ManagerId;
+      readonly byBoot: Index;
     }
   /** How far a manager had decided by itself when it came to the entry `round`. */
   | {

@@ -52,7 +52,7 @@ class Script {
         const members = Array.from({ length: 2 * quorum }, (_, i) =>
           this.#new(i < quorum ? 'active' : 'passive'),
         );
-        return { type: 'boot', manager: MANAGER, members };
+        return { type: 'boot', manager: MANAGER, members, seen: index(-1) };
       }
       case 'join':
         return { type: 'join', member: this.#new('passive') };

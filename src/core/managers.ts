@@ -44,6 +44,11 @@ export class Managers {
     return this.#boots.get(manager) ?? toIndex(-1);
   }
 
+  /** Whether this life of it is the present one (V2). */
+  lives(manager: ManagerId, boot: Index): boolean {
+    return this.#boots.get(manager) === boot;
+  }
+
   boot(at: Index, manager: ManagerId): void {
     this.#seen.add(manager);
     this.#boots.delete(manager);

@@ -4,6 +4,8 @@
  * W1. Who was dismissed has no replicas and decides nothing, until it boots again.
  * W2. It boots again only when nothing that it had decided can have been decided otherwise without it: the others had
  *     reported at least as much, or it took over a state of theirs (H2 in `catching-up.ts`).
+ * W3. It boots again only with all that is before the last mark on its disk: the others may let go of the order so far, and
+ *     whoever is in the view can go on with what it has itself.
  */
 import type { Core } from './core.ts';
 import type { Command } from './entry.ts';
@@ -72,6 +74,7 @@ export class Presence {
     const { replicas, catchingUp, agreement, managers } = this.#core;
     if (!this.#ready || this.#booted || this.#booting || catchingUp.wanting) return;
     if (this.#away !== null) {
+      if (this.#core.refreshing.behind) return;
       // While others still say how far they are; where nobody is left, nobody goes on without it.
       if (agreement.mode === 'reporting' && managers.size > 0) return;
       if (this.#doubtful) return catchingUp.want(this.#away.decided);
@@ -82,35 +85,34 @@ export class Presence {
 
   /** A state of the others is here. */
   stateTaken(at: Index): void {
-    if (this.doubts(at)) this.#away = null;
+    if (this.doubts(at)) this.#away = { decided: at, floor: at };
     this.boot();
   }
 
   commanded(now: number, at: Index, command: Command, own: boolean): void {
-    const { manager } = this.#core.options;
+    const { managers, options } = this.#core;
+    const { manager } = options;
     if (own && command.type === 'boot') this.#arrived(now, at);
-    else if (command.type === 'boot' && command.manager === manager) {
+    else if (command.type === 'boot' && managers.bootOf(manager) === at) {
       // An earlier life of it came back after what made it doubt.
       this.#away = null;
       this.#core.catchingUp.unwant();
     }
     if (command.type !== 'report' && command.type !== 'decide') this.#calmSince = now;
     if (this.#core.alone) return;
-    if (command.type === 'dismiss' && command.manager === manager && !this.#core.managers.has(manager)) {
-      this.#dismissed(at);
+    if (command.type === 'dismiss' && command.manager === manager && !managers.has(manager)) {
+      this.#dismissed();
     }
     this.#report();
     this.#noteFloor(command);
     this.boot();
   }
 
-  /** Its own boot is ordered; when it was dismissed while that was on its way, W2 may not allow it any more. */
+  /** Its own boot is ordered; it counts if nothing came in between (B1 in `membership.ts`). */
   #arrived(now: number, at: Index): void {
+    const { managers, options } = this.#core;
     this.#booting = false;
-    if (this.#doubtful) {
-      const { manager } = this.#core.options;
-      return this.#core.propose({ type: 'dismiss', manager, boot: at, by: manager });
-    }
+    if (managers.bootOf(options.manager) !== at) return;
     this.#away = null;
     this.#booted = true;
     this.#bootedAt = now;
@@ -121,11 +123,9 @@ export class Presence {
     return this.#away !== null && this.#away.decided > this.#away.floor;
   }
 
-  #dismissed(at: Index): void {
-    const { order, replicas, agreement } = this.#core;
-    // Without a new round the same replicas go on deciding, and nobody decides otherwise.
-    const otherwise = agreement.round === at;
-    this.#leave(order.decided, toIndex(otherwise ? Infinity : order.decided));
+  #dismissed(): void {
+    const { order, replicas } = this.#core;
+    this.#leave(order.decided, order.decided);
     this.#booted = false;
     replicas.removeAll();
   }
@@ -149,9 +149,15 @@ export class Presence {
 
   /** Another manager seems to be dead. */
   dismiss(manager: ManagerId): void {
+    const { managers } = this.#core;
+    if (this.#booted && managers.has(manager)) this.#dismiss(manager);
+  }
+
+  #dismiss(manager: ManagerId): void {
     const { managers, options } = this.#core;
-    if (!this.#booted || !managers.has(manager)) return;
-    this.#core.propose({ type: 'dismiss', manager, boot: managers.bootOf(manager), by: options.manager });
+    const by = options.manager;
+    const [boot, byBoot] = [managers.bootOf(manager), managers.bootOf(by)];
+    this.#core.propose({ type: 'dismiss', manager, boot, by, byBoot });
   }
 
   clock(now: number): void {
@@ -159,9 +165,6 @@ export class Presence {
     this.boot();
     const { managers, options } = this.#core;
     if (!this.#booted || now - this.#bootedAt <= options.startTimeoutMs) return;
-    for (const manager of options.managers) {
-      if (managers.seen(manager)) continue;
-      this.#core.propose({ type: 'dismiss', manager, boot: toIndex(-1), by: options.manager });
-    }
+    for (const manager of options.managers) if (!managers.seen(manager)) this.#dismiss(manager);
   }
 }

@@ -58,6 +58,11 @@ export class Refreshing {
     return this.#refresh.collecting;
   }
 
+  /** A mark is ordered that is not recorded here yet. */
+  get behind(): boolean {
+    return this.#marks.some(({ index }) => index > this.#recorded);
+  }
+
   decided(updateBytes: number, now: number): void {
     this.#refresh.decided(updateBytes, now);
   }

@@ -49,8 +49,9 @@ export class Replicas {
   }
 
   bootCommand(): Command {
-    const { manager } = this.#core.options;
-    return { type: 'boot', manager, members: bootShare(this.#core.options, () => this.#newId()) };
+    const { options, order } = this.#core;
+    const members = bootShare(options, () => this.#newId());
+    return { type: 'boot', manager: options.manager, members, seen: order.head };
   }
 
   /** What a change of the group, by a command, means for the replicas here. */
