@@ -19,7 +19,14 @@ export type When = (typeof TIMES)[number];
 
 /** `pick` in [0, 1): which one of those there are. */
 export type Fault =
-  | { readonly type: 'replica'; readonly pick: number; readonly way: Way; readonly when: When }
+  /** `young`: one that was just started, if there is any. */
+  | {
+      readonly type: 'replica';
+      readonly pick: number;
+      readonly way: Way;
+      readonly when: When;
+      readonly young: boolean;
+    }
   | { readonly type: 'host-crash'; readonly pick: number; readonly ms: number }
   | { readonly type: 'restart-all'; readonly ms: number }
   | { readonly type: 'partition'; readonly pick: number; readonly ms: number }
@@ -142,7 +149,7 @@ export class Faults {
     this.#sim.observe(null, fault);
     switch (fault.type) {
       case 'replica':
-        return this.#breakReplica(fault.pick, fault.way, fault.when);
+        return this.#breakReplica(fault);
       case 'host-crash': {
         const host = pickFrom(
           hosts.filter(({ up }) => up),
@@ -257,22 +264,27 @@ export class Faults {
     });
   }
 
-  #breakReplica(pick: number, way: Way, when: When): void {
+  #breakReplica({ pick, way, when, young }: Extract<Fault, { type: 'replica' }>): void {
     const { hosts, options } = this.#sim;
-    const places = hosts.flatMap((host) => [...host.replicas.values()].map((replica) => ({ host, replica })));
-    const place = pickFrom(
-      places.filter(({ replica: { id, ended } }) => !ended && !this.#broken.has(id) && !this.#down.has(id)),
-      pick,
-    );
+    const places = hosts
+      .flatMap((host) => [...host.replicas.values()].map((replica) => ({ host, replica })))
+      .filter(({ replica: { id, ended } }) => !ended && !this.#broken.has(id) && !this.#down.has(id));
+    const starting = young ? places.filter(({ replica }) => isStarting(replica)) : [];
+    const place = pickFrom(starting.length > 0 ? starting : places, pick);
     if (place === undefined || this.#left() < 1 || this.#broken.size >= options.faults) return;
     const { host, replica } = place;
     this.#everBroken.set(replica.id, way);
     this.#broken.set(replica.id, { way, when, lies: 0 });
     if (way === 'crash') host.pool.crash(replica);
     else if (way === 'hang') replica.behaviour.hung = true;
-    else if (way === 'slow') replica.behaviour.workMs = 300;
+    else if (way === 'slow') Object.assign(replica.behaviour, { workMs: 300, fillMs: 900 + 300 * pick });
     else if (way === 'lag') replica.behaviour.workMs = 40;
   }
+}
+
+/** It has not been of use yet. */
+function isStarting({ executes, suspended }: Replica): boolean {
+  return !executes && !suspended;
 }
 
 function isLie(way: Way): way is Lie & Way {

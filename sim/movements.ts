@@ -92,6 +92,7 @@ function whatHappened(step: Step, id: ReplicaId): ReplicaEvent {
   const { host, event, command, took, effects, before, after } = step;
   const own = 'replica' in event && event.replica === id ? ownWord(event) : null;
   if (own !== null) return own;
+  if (effects.some((effect) => effect.type === 'incident' && effect.fault.replica === id)) return 'blamed';
   if (command?.type === 'join' && command.member.replica === id) return 'join';
   if (command?.type === 'rotate' && (command.replica === id || command.by === id)) return 'rotate';
   if (command?.type === 'promote' && (command.replica === id || command.replaces === id)) return 'promote';
@@ -101,7 +102,6 @@ function whatHappened(step: Step, id: ReplicaId): ReplicaEvent {
     if (left || dismissed) return 'leave';
     if (before.roles.get(id) === 'passive' && after.roles.get(id) === 'active') return 'wake';
   }
-  if (effects.some((effect) => effect.type === 'incident' && effect.fault.replica === id)) return 'blamed';
   if (command?.type === 'skip') return 'skip';
   if (took) return 'state';
   if (after.decided > before.decided) return 'decided';

@@ -89,7 +89,8 @@ function base(random: Random): Plan {
 }
 
 function replicaFault(random: Random, ways: readonly [Way, ...Way[]] = [...LIES, ...FAILURES]): Fault {
-  return { type: 'replica', pick: random(), way: oneOf(random, ways), when: oneOf(random, [...TIMES]) };
+  const [pick, way, when] = [random(), oneOf(random, ways), oneOf(random, [...TIMES])];
+  return { type: 'replica', pick, way, when, young: false };
 }
 
 function anyFault(random: Random): Fault {
@@ -168,6 +169,20 @@ function chance(random: Random, plan: Plan): Partial<Plan> {
       if (type === 'restart-all') return { type, ms };
       return type === 'alarm' ? { type: 'false-alarm', pick, about: random() } : { type, pick, ms };
     }),
+  };
+}
+
+/** All that takes replicas through states where they are seldom: rotated, refreshed or just started when something happens. */
+function wider(random: Random): Partial<Plan> {
+  const span = [random() < 0.3 ? 0 : BEGIN_MS, END_MS] as const;
+  const young = (): Fault => ({ ...replicaFault(random), young: random() < 0.7 }) as Fault;
+  return {
+    refreshEvery: between(random, 5, 25),
+    fillMs: between(random, 0, 60),
+    schedule: [
+      ...times(random, 0, 8, () => ({ type: 'rotate', pick: random() }), span),
+      ...times(random, 0, 3, young, span),
+    ],
   };
 }
 
@@ -284,10 +299,12 @@ const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
     lose: 0.1 + 0.3 * random(),
     double: 0.3 * random(),
   }),
-  mixed: (random, plan) => ({
-    workload: { ...plan.workload, kind: anyKind(random) },
-    schedule: times(random, 2, 10, () => anyFault(random)),
-  }),
+  mixed: (random, plan) => {
+    const workload = { ...plan.workload, kind: anyKind(random) };
+    const schedule = times(random, 2, 10, () => anyFault(random));
+    const wide = random() < 0.5 ? wider(random) : {};
+    return { workload, ...wide, schedule: [...schedule, ...(wide.schedule ?? [])] };
+  },
 };
 
 export function isScenario(name: string): name is ScenarioName {

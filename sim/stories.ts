@@ -96,7 +96,7 @@ export const SCRIPTS: readonly Script[] = [
     from: 250,
     requests: ['write', 'write', 'write'],
     apartMs: 500,
-    faults: [{ at: 250, fault: { type: 'replica', pick: 0, way: 'reply', when: 'once' } }],
+    faults: [{ at: 250, fault: { type: 'replica', pick: 0, way: 'reply', when: 'once', young: false } }],
   },
   {
     name: 'silence',
@@ -113,7 +113,7 @@ export const SCRIPTS: readonly Script[] = [
     from: 250,
     requests: ['write', 'write', 'write'],
     apartMs: 500,
-    faults: [{ at: 250, fault: { type: 'replica', pick: 0, way: 'hang', when: 'always' } }],
+    faults: [{ at: 250, fault: { type: 'replica', pick: 0, way: 'hang', when: 'always', young: false } }],
   },
   {
     name: 'poison',
@@ -170,7 +170,7 @@ export const SCRIPTS: readonly Script[] = [
     from: 300,
     requests: ['write', 'write', 'write'],
     apartMs: 600,
-    faults: [{ at: 300, fault: { type: 'replica', pick: 0, way: 'update', when: 'once' } }],
+    faults: [{ at: 300, fault: { type: 'replica', pick: 0, way: 'update', when: 'once', young: false } }],
   },
   {
     name: 'rotation',

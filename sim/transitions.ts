@@ -148,12 +148,12 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     wake: ['executing'],
     leave: LEAVES,
     skip: STAYS,
-    rotate: ['relieving', 'faulty', 'stay', 'none'],
+    rotate: ['relieving', 'stay', 'none'],
     promote: NEVER,
     // A mark is decided; and, below, its turn comes.
     state: ['refreshing', 'stay'],
-    decided: ['refreshing', 'stay'],
     // It is to take over, and was not asleep when that was ordered.
+    decided: ['refreshing', 'relieving', 'stay'],
     clock: ['refreshing', 'relieving', 'stay'],
     other: ['refreshing', 'relieving', 'stay'],
   },
@@ -217,7 +217,7 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
   },
   faulty: {
     start: NEVER,
-    result: MAY_LEAVE,
+    result: STAYS,
     digest: STAYS,
     export: STAYS,
     down: STAYS,

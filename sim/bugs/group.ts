@@ -77,8 +77,8 @@ export const GROUP: readonly Bug[] = [
     edits: [
       {
         file: 'membership.ts',
-        find: 'return managers.has(command.by) && managers.bootOf(command.manager) === command.boot;',
-        replace: 'return managers.has(command.by);',
+        find: 'return managers.lives(command.by, command.byBoot) && managers.bootOf(command.manager) === command.boot;',
+        replace: 'return managers.lives(command.by, command.byBoot);',
       },
     ],
   },
@@ -90,8 +90,60 @@ export const GROUP: readonly Bug[] = [
     edits: [
       {
         file: 'membership.ts',
-        find: 'return managers.has(command.by) && managers.bootOf(command.manager) === command.boot;',
+        find: 'return managers.lives(command.by, command.byBoot) && managers.bootOf(command.manager) === command.boot;',
         replace: 'return managers.bootOf(command.manager) === command.boot;',
+      },
+    ],
+  },
+  {
+    name: 'dismissed-by-an-earlier-life',
+    what: 'a manager that came back is believed whom it wanted to dismiss before (V2)',
+    breaks: 'C',
+    scenario: 'late-commands',
+    edits: [
+      {
+        file: 'membership.ts',
+        find: 'managers.lives(command.by, command.byBoot)',
+        replace: 'managers.has(command.by)',
+      },
+    ],
+  },
+  {
+    name: 'late-boot-counts',
+    what: 'a boot counts whatever was decided since it was asked for (V3)',
+    breaks: 'C',
+    scenario: 'bad-links',
+    edits: [
+      {
+        file: 'membership.ts',
+        find: 'return this.#alone || managers.has(command.manager) || command.seen >= this.#milestone;',
+        replace: 'return true;',
+      },
+    ],
+  },
+  {
+    name: 'comes-back-behind',
+    what: 'a manager takes part again without what the others let go of (W3)',
+    breaks: 'P5',
+    scenario: 'mixed',
+    edits: [
+      {
+        file: 'presence.ts',
+        find: 'if (this.#core.refreshing.behind) return;',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'hopeless-though-decided',
+    what: 'the start is hopeless for who lacks the bytes of entry 0',
+    breaks: 'P5',
+    scenario: 'mixed',
+    edits: [
+      {
+        file: 'suspicion.ts',
+        find: 'slot.ordered !== null || agreed',
+        replace: 'agreed',
       },
     ],
   },

@@ -2,7 +2,7 @@
  * All ordered state but the entries themselves: the view of managers, the group of replicas, and who decides. Every
  * manager has the same at the same index.
  *
- * B1. A manager out of the view comes back only if it had seen all that could keep it from that (W2, W3 in `presence.ts`)
+ * V3. A manager out of the view comes back only if it had seen all that could keep it from that (W2, W3 in `presence.ts`)
  *     when it asked for its boot.
  */
 import { Agreement, type AgreementState } from './agreement.ts';
@@ -65,7 +65,9 @@ export class Membership {
       case 'boot':
         return this.#alone || managers.has(command.manager) || command.seen >= this.#milestone;
       case 'dismiss':
-        return managers.lives(command.by, command.byBoot) && managers.bootOf(command.manager) === command.boot;
+        return (
+          managers.lives(command.by, command.byBoot) && managers.bootOf(command.manager) === command.boot
+        );
       case 'join':
         return this.#alone || managers.has(command.member.manager);
       case 'report':

@@ -71,12 +71,12 @@ export class Presence {
 
   /** Asks for its boot, as soon as W2 allows it. */
   boot(): void {
-    const { replicas, catchingUp, agreement, managers } = this.#core;
+    const { replicas, catchingUp, agreement } = this.#core;
     if (!this.#ready || this.#booted || this.#booting || catchingUp.wanting) return;
     if (this.#away !== null) {
       if (this.#core.refreshing.behind) return;
-      // While others still say how far they are; where nobody is left, nobody goes on without it.
-      if (agreement.mode === 'reporting' && managers.size > 0) return;
+      // While others still say how far they are.
+      if (agreement.mode === 'reporting') return;
       if (this.#doubtful) return catchingUp.want(this.#away.decided);
     }
     this.#booting = true;
@@ -108,7 +108,7 @@ export class Presence {
     this.boot();
   }
 
-  /** Its own boot is ordered; it counts if nothing came in between (B1 in `membership.ts`). */
+  /** Its own boot is ordered; it counts if nothing came in between (V3 in `membership.ts`). */
   #arrived(now: number, at: Index): void {
     const { managers, options } = this.#core;
     this.#booting = false;

@@ -120,7 +120,8 @@ export function lags(core: Core, now: number, local: Local, { firstVoteAt }: Slo
  * there may still bring members.
  */
 function watchStart(core: Core, slot: Slot, votes: Votes): void {
-  if (agreed(votes, core.quorum) !== null || core.presence.missing) return;
+  // Decided by the order, perhaps, and only its bytes are still to come.
+  if (slot.ordered !== null || agreed(votes, core.quorum) !== null || core.presence.missing) return;
   for (const { replica } of core.group.members()) {
     const local = core.replicas.get(replica);
     if (local?.faulty !== true && (local !== undefined || !core.alone) && !slot.votes.has(replica)) return;
