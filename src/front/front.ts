@@ -10,7 +10,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Key } from '../core/index.ts';
-import type { Verdict } from '../manager/manager.ts';
+import type { Verdict } from '../manager/in-work.ts';
 import { MalformedError } from '../wire/bytes.ts';
 import { decodeReply, encodeRequest, type HttpReply, namesLength } from '../wire/http.ts';
 import { Admission, type AdmissionLimits, type Ticket } from './admission.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Verdict } from '../manager/manager.ts';
+import type { Verdict } from '../manager/in-work.ts';
 import { HEADERS_MAX } from '../wire/http.ts';
 import { bodyOf, exchange, replyVerdict, startFront, statusOf, TIME_MS, valuesOf, Wire } from './testing.ts';
 

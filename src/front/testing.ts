@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Key } from '../core/index.ts';
-import type { Verdict } from '../manager/manager.ts';
+import type { Verdict } from '../manager/in-work.ts';
 import { decodeRequest, encodeReply, type HttpReply, type HttpRequest } from '../wire/http.ts';
 import { createFront, type FrontOptions } from './front.ts';
 

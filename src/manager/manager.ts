@@ -1,60 +1,45 @@
 /**
- * The trusted shell: the one loop that feeds the core and carries out its effects. It decides nothing.
+ * The trusted shell: the one loop that feeds the core with what happens, and has its effects carried out (`effects.ts`).
+ * It decides nothing.
  *
  * M1. Events are handled one at a time, each to its end; effects in the order given.
  * M2. Bytes of replicas enter through links only; the core sees their digests.
  */
-import { join } from 'node:path';
-import { assert, Core, index as toIndex, managerId, replicaId } from '../core/index.ts';
-import type { CoreView, Effect, Event, Key, Outcome, ReplicaId } from '../core/index.ts';
+import { Core, index as toIndex, managerId, replicaId } from '../core/index.ts';
+import type { CoreView, Event, Key, ReplicaId } from '../core/index.ts';
 import type { Domain, Driver } from '../domains/domain.ts';
-import { SpareError } from '../errors.ts';
-import { Incidents } from '../evidence/incidents.ts';
+import type { SpareError } from '../errors.ts';
+import type { Incidents } from '../evidence/incidents.ts';
 import type { Orderer } from '../ordering/orderer.ts';
 import type { Opened, Store } from '../ordering/store.ts';
-import { RECORD } from '../ordering/store-protocol.ts';
 import type { Answer } from '../wire/channel.ts';
-import { digestFrames, executeFrames, exportFrames } from '../wire/channel.ts';
-import { coreEntry, decodeEntry, encodeBare, encodeCommand, encodeRequestEntry } from '../wire/entry.ts';
-import { Ballots, digestOf } from './ballots.ts';
-import { Fleet, type StartEntry } from './fleet.ts';
+import { coreEntry, decodeEntry, encodeBare, encodeRequestEntry } from '../wire/entry.ts';
+import { digestOf } from './ballots.ts';
+import { Effects } from './effects.ts';
+import { Fleet } from './fleet.ts';
+import { type Client, InWork } from './in-work.ts';
 import type { ManagerOptions } from './options.ts';
 import { Seeds } from './seeds.ts';
 import { Snapshots } from './snapshots.ts';
 import { UpdateLog } from './updates.ts';
-import { whatHappened } from './what-happened.ts';
 
 const CLOCK_MS = 10;
 const TICK_MS = 1000;
 const REPORT_MS = 5000;
-/** Bytes of undecided votes that one replica may have the manager keep. */
-const BALLOT_BYTES_MAX = 256 * 1024 ** 2;
-
-/** What a client is told: the encoded reply, or why there is none. */
-export type Verdict =
-  | { readonly type: 'reply'; readonly bytes: Buffer; readonly timeMs: number }
-  | Exclude<Outcome, { type: 'reply' | 'unknown' }>
-  | { readonly type: 'forgotten' };
-
 export class Manager {
   readonly #options: ManagerOptions;
   readonly #store: Store;
   readonly #orderer: Orderer;
   readonly #core: Core;
   readonly #snapshots: Snapshots;
-  readonly #updates: UpdateLog;
-  readonly #ballots = new Ballots(BALLOT_BYTES_MAX);
   readonly #seeds = new Seeds();
   readonly #fleet: Fleet;
-  readonly #entries = new Map<number, Buffer>();
-  readonly #times = new Map<number, number>();
-  readonly #clients = new Map<number, (verdict: Verdict) => void>();
-  readonly #pendingTags = new Map<number, (verdict: Verdict) => void>();
-  readonly incidents: Incidents;
+  readonly #work: InWork;
+  readonly #effects: Effects;
+  readonly #pendingTags = new Map<number, Client>();
   #events: Event[] = [];
   #handling = false;
   #nextTag = 0;
-  #startEntry: StartEntry | null = null;
   #timers: NodeJS.Timeout[] = [];
   #tickUndecided = false;
   #lastTick = -1;
@@ -71,18 +56,30 @@ export class Manager {
     options: ManagerOptions,
     parts: { driver: Driver; store: Store; orderer: Orderer; opened: Opened },
   ) {
+    const { driver, store, orderer } = parts;
     const { recovery } = parts.opened;
     this.#options = options;
     this.#recovered = recovery.decided;
-    this.#store = parts.store;
-    this.#orderer = parts.orderer;
+    this.#store = store;
+    this.#orderer = orderer;
     this.#snapshots = new Snapshots(options.dataFolder, options.stateBytesMax, recovery.checkpoint);
-    this.#fleet = new Fleet(options, parts.driver, this.#snapshots, {
+    this.#fleet = new Fleet(options, driver, this.#snapshots, {
       onAnswer: (id, answer) => this.#answered(replicaId(id), answer),
       onDown: (id, kind) => this.#tell({ type: 'down', replica: replicaId(id), kind }),
     });
-    this.#updates = new UpdateLog(parts.store, recovery.decided);
-    this.incidents = new Incidents(join(options.dataFolder, 'incidents.jsonl'));
+    this.#work = new InWork(store);
+    const updates = new UpdateLog(store, recovery.decided);
+    const [fleet, snapshots, work, seeds] = [this.#fleet, this.#snapshots, this.#work, this.#seeds];
+    this.#effects = new Effects(
+      options,
+      { store, orderer, fleet, snapshots, updates, work, seeds },
+      {
+        tell: (event) => this.#tell(event),
+        onIncident: () => (this.#brokenAt ??= performance.now()),
+        onReleased: (index) => this.#released(index),
+        onHalt: (error) => this.#halt(error),
+      },
+    );
     this.#core = new Core({
       faults: options.faults,
       manager: managerId('m0'),
@@ -95,9 +92,9 @@ export class Manager {
       // The agent's own report of a start that takes too long says more, so it gets the time to come.
       startTimeoutMs: options.startTimeoutMs + REPORT_MS,
     });
-    this.#orderer.onOrdered = (index, entry, tag) => this.#ordered(index, entry, tag);
-    this.#orderer.onDurable = (index) => this.#tell({ type: 'durable', index: toIndex(index) });
-    this.#store.onFailure = (error) => this.#halt(error);
+    orderer.onOrdered = (index, entry, tag) => this.#ordered(index, entry, tag);
+    orderer.onDurable = (index) => this.#tell({ type: 'durable', index: toIndex(index) });
+    store.onFailure = (error) => this.#halt(error);
   }
 
   /** Takes up what the store holds, and starts the group. */
@@ -126,7 +123,7 @@ export class Manager {
   }
 
   /** Orders a request, as `encodeRequest` gives it; `done` is called once. */
-  submit(key: Key | null, request: Uint8Array, done: (verdict: Verdict) => void): void {
+  submit(key: Key | null, request: Uint8Array, done: Client): void {
     const tag = this.#nextTag++;
     this.#pendingTags.set(tag, done);
     this.#orderer.append(encodeRequestEntry(key, request, Date.now(), this.#seeds.next()), tag);
@@ -168,9 +165,13 @@ export class Manager {
     this.#orderer.append(encodeBare('tick', Date.now(), this.#seeds.next()), null);
   }
 
+  #released(index: number): void {
+    if (index === this.#lastTick) this.#tickUndecided = false;
+  }
+
   #remember(entry: Buffer): void {
     const { timeMs, seed } = decodeEntry(entry);
-    this.#startEntry = { timeMs, seed: Buffer.from(seed) };
+    this.#effects.startWith({ timeMs, seed: Buffer.from(seed) });
   }
 
   #ordered(index: number, bytes: Buffer, tag: number | null): void {
@@ -178,9 +179,9 @@ export class Manager {
     if (tag !== null) {
       const client = this.#pendingTags.get(tag);
       this.#pendingTags.delete(tag);
-      if (client !== undefined) this.#clients.set(index, client);
+      if (client !== undefined) this.#work.waits(index, client);
     }
-    if (index > this.#recovered) this.#entries.set(index, bytes);
+    if (index > this.#recovered) this.#work.take(index, bytes);
     const decoded = decodeEntry(bytes);
     if (decoded.kind === 'tick') this.#lastTick = index;
     this.#tell({ type: 'ordered', index: toIndex(index), entry: coreEntry(decoded) });
@@ -192,125 +193,9 @@ export class Manager {
     if (this.#handling) return;
     this.#handling = true;
     for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
-      for (const effect of this.#core.step(performance.now(), next)) this.#carryOut(effect);
+      for (const effect of this.#core.step(performance.now(), next)) this.#effects.carryOut(effect);
     }
     this.#handling = false;
-  }
-
-  #carryOut(effect: Effect): void {
-    switch (effect.type) {
-      case 'append-command':
-        return this.#orderer.append(encodeCommand(effect.command, Date.now(), this.#seeds.next()), null);
-      case 'append-mark':
-        return this.#orderer.append(encodeBare('mark', Date.now(), this.#seeds.next()), null);
-      case 'execute':
-        return this.#execute(effect);
-      case 'record':
-        return this.#record(effect);
-      case 'answer':
-        return this.#answer(effect.index, effect.outcome);
-      case 'release':
-        return this.#release(effect.index);
-      case 'apply':
-        return this.#apply(effect.replica, effect.from, effect.through);
-      case 'import':
-        return this.#import(effect.replica, effect.through);
-      case 'digest':
-        return this.#fleet.link(effect.replica)?.send(digestFrames());
-      case 'export':
-        this.#snapshots.expect(effect.replica, effect.index);
-        return this.#fleet.link(effect.replica)?.send(exportFrames());
-      case 'suspend':
-        return this.#fleet.link(effect.replica)?.suspend();
-      case 'resume':
-        return this.#fleet.link(effect.replica)?.resume();
-      case 'start':
-        return this.#start(effect.replica, effect.variant);
-      case 'stop':
-        this.#snapshots.discard(effect.replica);
-        return this.#fleet.stop(effect.replica);
-      case 'incident':
-        return this.#incident(effect);
-      case 'checkpoint':
-        return void this.#checkpoint(effect);
-      case 'refreshed':
-        return this.#updates.trim(effect.through);
-      case 'truncate-order': {
-        const order = { first: effect.through + 1, timeMs: effect.time, tickMs: effect.tick };
-        return this.#store.write(RECORD.truncateOrder, effect.through, Buffer.from(JSON.stringify(order)));
-      }
-      case 'truncate-updates':
-        return this.#store.write(RECORD.truncateUpdates, effect.through);
-      case 'forget-key':
-        return this.#store.write(RECORD.forgetReply, effect.index);
-      case 'send':
-      case 'fetch':
-      case 'fetch-state':
-      case 'take-state':
-        return assert(false, 'the only manager asks nobody');
-      case 'halt':
-        return this.#cannotStart(effect.reason);
-    }
-  }
-
-  #execute({ replica, index, time, tickFrom }: Extract<Effect, { type: 'execute' }>): void {
-    const entry = this.#entries.get(index);
-    assert(entry !== undefined, 'an entry that is not released is at hand');
-    this.#fleet.link(replica)?.send(executeFrames(index, time, tickFrom, entry));
-    this.#times.set(index, time);
-  }
-
-  #record({ index, vote, keyed }: Extract<Effect, { type: 'record' }>): void {
-    const update = this.#ballots.update(index, vote.update);
-    assert(update !== null, 'a decided update is at hand');
-    const reply = keyed ? this.#ballots.reply(index, vote.reply) : null;
-    // Before the entry is written as decided, which may write a batch: after a crash it is not executed again.
-    if (reply !== null) this.#store.write(RECORD.reply, index, reply);
-    this.#updates.record(index, update);
-  }
-
-  #answer(index: number, outcome: Outcome): void {
-    const client = this.#clients.get(index);
-    if (client === undefined) return;
-    this.#clients.delete(index);
-    if (outcome.type === 'unknown') return client({ type: 'forgotten' });
-    if (outcome.type !== 'reply') return client(outcome);
-    const timeMs = this.#times.get(index) ?? Date.now();
-    const bytes = outcome.digest === null ? null : this.#ballots.reply(outcome.of, outcome.digest);
-    if (bytes !== null) return client({ type: 'reply', bytes, timeMs });
-    void this.#store.reply(outcome.of).then((kept) => {
-      client(kept === null ? { type: 'forgotten' } : { type: 'reply', bytes: kept, timeMs });
-    });
-  }
-
-  #release(index: number): void {
-    if (index === this.#lastTick) this.#tickUndecided = false;
-    this.#entries.delete(index);
-    this.#times.delete(index);
-    this.#ballots.release(index);
-  }
-
-  #apply(replica: ReplicaId, from: number, through: number): void {
-    const link = this.#fleet.link(replica);
-    const frames = this.#updates.inMemory(from, through);
-    if (frames !== null) link?.send(frames);
-    else link?.stream(async (write) => write(await this.#updates.onDisk(from, through)));
-  }
-
-  #import(replica: ReplicaId, through: number): void {
-    this.#fleet.link(replica)?.stream(async (write) => {
-      const after = this.#snapshots.index;
-      const frames = this.#snapshots.frames();
-      const updates = await this.#updates.onDisk(after + 1, through);
-      for await (const chunk of frames) await write(chunk);
-      await write(updates);
-    });
-  }
-
-  #start(id: ReplicaId, variant: number): void {
-    assert(this.#startEntry !== null, 'entry 0 is ordered before any replica starts');
-    this.#store.write(RECORD.nextReplica, Number(id.slice(1)) + 1);
-    this.#fleet.start(id, variant, this.#startEntry);
   }
 
   #answered(replica: ReplicaId, answer: Answer): void {
@@ -334,55 +219,17 @@ export class Manager {
   }
 
   #voted(replica: ReplicaId, { index, reply, update }: Extract<Answer, { type: 'result' }>): void {
-    // Only of entries in work are bytes kept; the core knows whether this one was to be answered at all.
-    const vote = this.#entries.has(index)
-      ? this.#ballots.cast(replica, index, reply, update)
-      : { reply: digestOf(reply), update: digestOf(update), updateBytes: update.length };
+    const vote = this.#work.cast(replica, index, reply, update);
     if (vote === null) this.#tell({ type: 'down', replica, kind: 'protocol' });
     else this.#tell({ type: 'vote', replica, index: toIndex(index), vote });
   }
 
-  #incident(effect: Extract<Effect, { type: 'incident' }>): void {
-    const { replica, kind, index } = effect.fault;
-    const what = whatHappened(effect, this.#ballots, this.#fleet.why(replica));
-    this.incidents.add({
-      index,
-      replica,
-      variant: effect.variant,
-      kind,
-      at: new Date().toISOString(),
-      what,
-      console: this.#fleet.console(replica),
-      done: 'expelled and destroyed; a clean replica takes its place',
-    });
-    this.#brokenAt ??= performance.now();
-    this.#options.log(`incident   replica ${replica}, entry ${index}: ${kind}: ${what}`);
-  }
-
-  async #checkpoint({ index, digest }: Extract<Effect, { type: 'checkpoint' }>): Promise<void> {
-    const file = this.#snapshots.commit(index, digest);
-    if (file === null) return;
-    this.#store.write(RECORD.checkpoint, index, Buffer.from(JSON.stringify({ index, file })));
-    await this.#store.updates(index, index);
-    this.#snapshots.inForce(index);
-    this.#tell({ type: 'checkpointed', index: toIndex(index) });
-  }
-
-  #cannotStart(reason: 'start-failed' | 'start-differs'): void {
-    if (reason === 'start-differs') {
-      const message = 'The replicas of the service start with different states, so it cannot be replicated.';
-      const hint = 'Its start writes something that is not a function of the agreed time and randomness.';
-      return this.#halt(new SpareError('service-not-deterministic', message, { hint }));
-    }
-    const { what = 'The service did not start.', console = '' } = this.incidents.latest().at(-1) ?? {};
-    const output = console === '' ? '' : `\nIts last output:\n${console.replace(/^/gm, '  ')}`;
-    const hint =
-      'Try the command by itself; it must listen for HTTP on $PORT and keep its state in the --state files.';
-    this.#halt(new SpareError('service-start-failed', `${what}${output}`, { hint }));
-  }
-
   #halt(error: SpareError): void {
     this.onHalt(error);
+  }
+
+  get incidents(): Incidents {
+    return this.#effects.incidents;
   }
 
   view(): CoreView {

@@ -1,0 +1,200 @@
+/**
+ * Carries out the core's effects: on the order, the store, the domains, and what is in work. It decides nothing.
+ *
+ * Y1. Effects are carried out in the order given; what takes time (a checkpoint, an import) does not hold up the next one.
+ */
+import { join } from 'node:path';
+import { assert, index as toIndex } from '../core/index.ts';
+import type { Effect, Event, ReplicaId } from '../core/index.ts';
+import { SpareError } from '../errors.ts';
+import { Incidents } from '../evidence/incidents.ts';
+import type { Orderer } from '../ordering/orderer.ts';
+import type { Store } from '../ordering/store.ts';
+import { RECORD } from '../ordering/store-protocol.ts';
+import { digestFrames, executeFrames, exportFrames } from '../wire/channel.ts';
+import { encodeBare, encodeCommand } from '../wire/entry.ts';
+import type { Fleet, StartEntry } from './fleet.ts';
+import type { InWork } from './in-work.ts';
+import type { ManagerOptions } from './options.ts';
+import type { Seeds } from './seeds.ts';
+import type { Snapshots } from './snapshots.ts';
+import type { UpdateLog } from './updates.ts';
+import { whatHappened } from './what-happened.ts';
+
+export interface EffectParts {
+  readonly store: Store;
+  readonly orderer: Orderer;
+  readonly fleet: Fleet;
+  readonly snapshots: Snapshots;
+  readonly updates: UpdateLog;
+  readonly work: InWork;
+  readonly seeds: Seeds;
+}
+
+export interface EffectHandlers {
+  readonly tell: (event: Event) => void;
+  /** A replica was found faulty. */
+  readonly onIncident: () => void;
+  readonly onReleased: (index: number) => void;
+  readonly onHalt: (error: SpareError) => void;
+}
+
+export class Effects {
+  readonly #options: ManagerOptions;
+  readonly #parts: EffectParts;
+  readonly #handlers: EffectHandlers;
+  readonly incidents: Incidents;
+  #startEntry: StartEntry | null = null;
+
+  constructor(options: ManagerOptions, parts: EffectParts, handlers: EffectHandlers) {
+    this.#options = options;
+    this.#parts = parts;
+    this.#handlers = handlers;
+    this.incidents = new Incidents(join(options.dataFolder, 'incidents.jsonl'));
+  }
+
+  /** Entry 0, which every replica starts with. */
+  startWith(entry: StartEntry): void {
+    this.#startEntry = entry;
+  }
+
+  carryOut(effect: Effect): void {
+    const { orderer, seeds, work, snapshots, updates, fleet, store } = this.#parts;
+    switch (effect.type) {
+      case 'append-command':
+        return orderer.append(encodeCommand(effect.command, Date.now(), seeds.next()), null);
+      case 'append-mark':
+        return orderer.append(encodeBare('mark', Date.now(), seeds.next()), null);
+      case 'execute':
+        return this.#execute(effect);
+      case 'record':
+        return this.#record(effect);
+      case 'answer':
+        return work.answer(effect.index, effect.outcome);
+      case 'release':
+        work.release(effect.index);
+        return this.#handlers.onReleased(effect.index);
+      case 'apply':
+        return this.#apply(effect.replica, effect.from, effect.through);
+      case 'import':
+        return this.#import(effect.replica, effect.through);
+      case 'digest':
+        return fleet.link(effect.replica)?.send(digestFrames());
+      case 'export':
+        snapshots.expect(effect.replica, effect.index);
+        return fleet.link(effect.replica)?.send(exportFrames());
+      case 'suspend':
+        return fleet.link(effect.replica)?.suspend();
+      case 'resume':
+        return fleet.link(effect.replica)?.resume();
+      case 'start':
+        return this.#start(effect.replica, effect.variant);
+      case 'stop':
+        snapshots.discard(effect.replica);
+        return fleet.stop(effect.replica);
+      case 'incident':
+        return this.#incident(effect);
+      case 'checkpoint':
+        return void this.#checkpoint(effect);
+      case 'refreshed':
+        return updates.trim(effect.through);
+      case 'truncate-order': {
+        const order = { first: effect.through + 1, timeMs: effect.time, tickMs: effect.tick };
+        return store.write(RECORD.truncateOrder, effect.through, Buffer.from(JSON.stringify(order)));
+      }
+      case 'truncate-updates':
+        return store.write(RECORD.truncateUpdates, effect.through);
+      case 'forget-key':
+        return store.write(RECORD.forgetReply, effect.index);
+      case 'send':
+      case 'fetch':
+      case 'fetch-state':
+      case 'take-state':
+        return assert(false, 'the only manager asks nobody');
+      case 'halt':
+        return this.#cannotStart(effect.reason);
+    }
+  }
+
+  #execute({ replica, index, time, tickFrom }: Extract<Effect, { type: 'execute' }>): void {
+    const entry = this.#parts.work.executed(index, time);
+    assert(entry !== undefined, 'an entry that is not released is at hand');
+    this.#parts.fleet.link(replica)?.send(executeFrames(index, time, tickFrom, entry));
+  }
+
+  #record({ index, vote, keyed }: Extract<Effect, { type: 'record' }>): void {
+    const { store, updates, work } = this.#parts;
+    const update = work.ballots.update(index, vote.update);
+    assert(update !== null, 'a decided update is at hand');
+    const reply = keyed ? work.ballots.reply(index, vote.reply) : null;
+    // Before the entry is written as decided, which may write a batch: after a crash it is not executed again.
+    if (reply !== null) store.write(RECORD.reply, index, reply);
+    updates.record(index, update);
+  }
+
+  #apply(replica: ReplicaId, from: number, through: number): void {
+    const { fleet, updates } = this.#parts;
+    const link = fleet.link(replica);
+    const frames = updates.inMemory(from, through);
+    if (frames !== null) link?.send(frames);
+    else link?.stream(async (write) => write(await updates.onDisk(from, through)));
+  }
+
+  #import(replica: ReplicaId, through: number): void {
+    const { fleet, snapshots, updates } = this.#parts;
+    fleet.link(replica)?.stream(async (write) => {
+      const after = snapshots.index;
+      const frames = snapshots.frames();
+      const later = await updates.onDisk(after + 1, through);
+      for await (const chunk of frames) await write(chunk);
+      await write(later);
+    });
+  }
+
+  #start(id: ReplicaId, variant: number): void {
+    assert(this.#startEntry !== null, 'entry 0 is ordered before any replica starts');
+    this.#parts.store.write(RECORD.nextReplica, Number(id.slice(1)) + 1);
+    this.#parts.fleet.start(id, variant, this.#startEntry);
+  }
+
+  #incident(effect: Extract<Effect, { type: 'incident' }>): void {
+    const { fleet, work } = this.#parts;
+    const { replica, kind, index } = effect.fault;
+    const what = whatHappened(effect, work.ballots, fleet.why(replica));
+    this.incidents.add({
+      index,
+      replica,
+      variant: effect.variant,
+      kind,
+      at: new Date().toISOString(),
+      what,
+      console: fleet.console(replica),
+      done: 'expelled and destroyed; a clean replica takes its place',
+    });
+    this.#handlers.onIncident();
+    this.#options.log(`incident   replica ${replica}, entry ${index}: ${kind}: ${what}`);
+  }
+
+  async #checkpoint({ index, digest }: Extract<Effect, { type: 'checkpoint' }>): Promise<void> {
+    const { snapshots, store } = this.#parts;
+    const file = snapshots.commit(index, digest);
+    if (file === null) return;
+    store.write(RECORD.checkpoint, index, Buffer.from(JSON.stringify({ index, file })));
+    await store.updates(index, index);
+    snapshots.inForce(index);
+    this.#handlers.tell({ type: 'checkpointed', index: toIndex(index) });
+  }
+
+  #cannotStart(reason: 'start-failed' | 'start-differs'): void {
+    if (reason === 'start-differs') {
+      const message = 'The replicas of the service start with different states, so it cannot be replicated.';
+      const hint = 'Its start writes something that is not a function of the agreed time and randomness.';
+      return this.#handlers.onHalt(new SpareError('service-not-deterministic', message, { hint }));
+    }
+    const { what = 'The service did not start.', console = '' } = this.incidents.latest().at(-1) ?? {};
+    const output = console === '' ? '' : `\nIts last output:\n${console.replace(/^/gm, '  ')}`;
+    const hint =
+      'Try the command by itself; it must listen for HTTP on $PORT and keep its state in the --state files.';
+    this.#handlers.onHalt(new SpareError('service-start-failed', `${what}${output}`, { hint }));
+  }
+}

@@ -1,0 +1,73 @@
+/**
+ * The bytes behind the digests that the core knows: entries in work, the votes cast on them, the clients that wait for them.
+ *
+ * W1. All of an entry is let go of at its `release`, and never before.
+ * W2. A client is told a verdict once.
+ */
+import type { Outcome, ReplicaId, Vote } from '../core/index.ts';
+import type { Store } from '../ordering/store.ts';
+import { Ballots, digestOf } from './ballots.ts';
+
+/** Bytes of undecided votes that one replica may have the manager keep. */
+const BALLOT_BYTES_MAX = 256 * 1024 ** 2;
+
+/** What a client is told: the encoded reply, or why there is none. */
+export type Verdict =
+  | { readonly type: 'reply'; readonly bytes: Buffer; readonly timeMs: number }
+  | Exclude<Outcome, { type: 'reply' | 'unknown' }>
+  | { readonly type: 'forgotten' };
+
+export type Client = (verdict: Verdict) => void;
+
+export class InWork {
+  readonly #store: Store;
+  readonly ballots: Ballots = new Ballots(BALLOT_BYTES_MAX);
+  readonly #entries = new Map<number, Buffer>();
+  readonly #times = new Map<number, number>();
+  readonly #clients = new Map<number, Client>();
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  take(index: number, entry: Buffer): void {
+    this.#entries.set(index, entry);
+  }
+
+  waits(index: number, client: Client): void {
+    this.#clients.set(index, client);
+  }
+
+  /** `timeMs`: the agreed time that the entry is executed with. */
+  executed(index: number, timeMs: number): Buffer | undefined {
+    this.#times.set(index, timeMs);
+    return this.#entries.get(index);
+  }
+
+  /** Null when the replica has more undecided votes than can be kept. */
+  cast(replica: ReplicaId, index: number, reply: Buffer, update: Buffer): Vote | null {
+    // Only of entries in work are bytes kept; the core knows whether this one was to be answered at all.
+    if (this.#entries.has(index)) return this.ballots.cast(replica, index, reply, update);
+    return { reply: digestOf(reply), update: digestOf(update), updateBytes: update.length };
+  }
+
+  answer(index: number, outcome: Outcome): void {
+    const client = this.#clients.get(index);
+    if (client === undefined) return;
+    this.#clients.delete(index);
+    if (outcome.type === 'unknown') return client({ type: 'forgotten' });
+    if (outcome.type !== 'reply') return client(outcome);
+    const timeMs = this.#times.get(index) ?? Date.now();
+    const bytes = outcome.digest === null ? null : this.ballots.reply(outcome.of, outcome.digest);
+    if (bytes !== null) return client({ type: 'reply', bytes, timeMs });
+    void this.#store.reply(outcome.of).then((kept) => {
+      client(kept === null ? { type: 'forgotten' } : { type: 'reply', bytes: kept, timeMs });
+    });
+  }
+
+  release(index: number): void {
+    this.#entries.delete(index);
+    this.#times.delete(index);
+    this.ballots.release(index);
+  }
+}
