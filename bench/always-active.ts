@@ -11,6 +11,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { newToken } from '../src/admin/access.ts';
 import { createAdmin } from '../src/admin/admin.ts';
 import { Observer } from '../src/cli/status.ts';
 import type { Command } from '../src/core/entry.ts';
@@ -116,6 +117,7 @@ function managerOptions({ folder, command, state, data }: Call): ManagerOptions 
     limits: { memoryBytes: GIB, processes: 256 },
     deadline: { floorMs: NEVER_MS, ceilingMs: NEVER_MS, factor: 1 },
     refresh: REFRESH,
+    recovery: null,
     requestTimeoutMs: 30_000,
     startTimeoutMs: NEVER_MS,
     replyBytesMax: 8 * MIB,
@@ -174,11 +176,13 @@ async function main(): Promise<void> {
     },
     { ready: observer.answering, submit: (key, request, done) => manager.submit(key, request, done) },
   );
-  const api = createAdmin({
+  const source = {
     status: observer.status,
     incidents: () => manager.incidents.latest(),
     ready: observer.answering,
-  });
+    recover: observer.recover,
+  };
+  const api = createAdmin(source, newToken());
   manager.onHalt = (error) => {
     console.error(error.message);
     process.exit(1);

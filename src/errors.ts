@@ -24,7 +24,12 @@ export type ErrorCode =
   | 'service-not-deterministic'
   | 'hypervisor-unknown'
   | 'domain-start-failed'
-  | 'storage-failed';
+  | 'storage-failed'
+  | 'not-running'
+  | 'admin-failed'
+  | 'replica-unknown'
+  | 'rotation-under-way'
+  | 'group-not-whole';
 
 /** Every code, with the exit status that `spare` ends with: 2 the call was wrong, 1 something failed. */
 export const ERROR_CODES: Readonly<Record<ErrorCode, 1 | 2>> = {
@@ -48,6 +53,11 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, 1 | 2>> = {
   'hypervisor-unknown': 2,
   'domain-start-failed': 1,
   'storage-failed': 1,
+  'not-running': 1,
+  'admin-failed': 1,
+  'replica-unknown': 2,
+  'rotation-under-way': 1,
+  'group-not-whole': 1,
 };
 
 /** The one error class of Spare. `hint` says what to do; both are one or two plain sentences. */

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
+import { replicaId } from '../core/index.ts';
+import { SpareError } from '../errors.ts';
 import { type AdminSource, createAdmin } from './admin.ts';
 
 const STATUS = {
@@ -10,23 +12,30 @@ const STATUS = {
   replicas: [],
   updateLog: { entries: 0, bytes: 0 },
   incidents: 0,
+  rotations: { done: 0, underWay: null },
 };
+
+const TOKEN = 'secret';
+const ROTATED = { replica: replicaId('r0'), by: replicaId('r2'), clean: replicaId('r4'), seconds: 1 };
 
 async function withAdmin(
   source: Partial<AdminSource>,
-  use: (ask: (path: string, method?: string) => Promise<Response>) => Promise<void>,
+  use: (ask: (path: string, method?: string, token?: string) => Promise<Response>) => Promise<void>,
 ): Promise<void> {
   const whole: AdminSource = {
     status: async () => STATUS,
     incidents: () => [],
     ready: () => true,
+    recover: async () => ROTATED,
     ...source,
   };
-  const server = createAdmin(whole).listen(0, '127.0.0.1');
+  const server = createAdmin(whole, TOKEN).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
-  await use((path, method = 'GET') => fetch(`http://127.0.0.1:${port}${path}`, { method }));
+  await use((path, method = 'GET', token = '') =>
+    fetch(`http://127.0.0.1:${port}${path}`, { method, headers: { authorization: `Bearer ${token}` } }),
+  );
   server.closeAllConnections();
   server.close();
 }
@@ -63,5 +72,38 @@ void test('what is not there, not allowed or fails says so', () =>
       const head = await ask('/livez', 'HEAD');
       assert.equal(head.status, 200);
       assert.equal(await head.text(), '');
+    },
+  ));
+
+void test('what changes something needs the token, and POST', async () => {
+  const asked: string[] = [];
+  const recover = async (replica: string): Promise<typeof ROTATED> => {
+    asked.push(replica);
+    return ROTATED;
+  };
+  await withAdmin({ recover }, async (ask) => {
+    for (const token of ['', 'wrong!', `${TOKEN}x`]) {
+      assert.equal((await ask('/replicas/r0/recover', 'POST', token)).status, 401);
+    }
+    assert.equal((await ask('/replicas/r0/recover', 'GET', TOKEN)).status, 405);
+    assert.deepEqual(asked, []);
+    const done = await ask('/replicas/r0/recover', 'POST', TOKEN);
+    assert.equal(done.status, 200);
+    assert.deepEqual(await done.json(), ROTATED);
+    assert.deepEqual(asked, ['r0']);
+  });
+});
+
+void test('what cannot be done now is refused with its code and what to do', () =>
+  withAdmin(
+    {
+      recover: async () => {
+        throw new SpareError('group-not-whole', 'Not now.', { hint: 'Later.' });
+      },
+    },
+    async (ask) => {
+      const refused = await ask('/replicas/r0/recover', 'POST', TOKEN);
+      assert.equal(refused.status, 409);
+      assert.deepEqual(await refused.json(), { error: 'Not now.', code: 'group-not-whole', hint: 'Later.' });
     },
   ));

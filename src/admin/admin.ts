@@ -1,11 +1,16 @@
 /**
- * The admin API: what the group is doing, for operators and their tools. Reads only.
+ * The admin API: what the group is doing, for operators and their tools, and what they may ask of it.
  *
- * `GET /status`, `GET /incidents`, `GET /livez` (the manager runs), `GET /readyz` (the group answers requests).
+ * `GET /status`, `GET /incidents`, `GET /livez` (the manager runs), `GET /readyz` (the group answers requests);
+ * `POST /replicas/:id/recover` (a clean replica takes its place; answered when it has). What changes something needs the
+ * token of the data folder (`access.ts`).
  */
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { CoreView } from '../core/index.ts';
+import { type ErrorCode, messageOf, SpareError } from '../errors.ts';
 import type { Incident } from '../evidence/incidents.ts';
+import type { Rotated } from '../manager/rejuvenation.ts';
+import { isAllowed } from './access.ts';
 
 export interface ReplicaStatus {
   readonly id: string;
@@ -19,6 +24,8 @@ export interface ReplicaStatus {
   readonly isolation: string;
   readonly cpuSeconds: number;
   readonly residentBytes: number;
+  /** Since its domain was started. */
+  readonly ageSeconds: number;
 }
 
 export interface Status {
@@ -28,12 +35,16 @@ export interface Status {
   readonly replicas: readonly ReplicaStatus[];
   readonly updateLog: CoreView['updateLog'];
   readonly incidents: number;
+  /** Replicas that were replaced though nothing was wrong with them, since the start; the one that is just being replaced. */
+  readonly rotations: { readonly done: number; readonly underWay: string | null };
 }
 
 export interface AdminSource {
   readonly status: () => Promise<Status>;
   readonly incidents: () => readonly Incident[];
   readonly ready: () => boolean;
+  /** Throws a `SpareError` when it cannot be done now. */
+  readonly recover: (replica: string) => Promise<Rotated>;
 }
 
 interface AdminReply {
@@ -42,27 +53,55 @@ interface AdminReply {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-async function answer(source: AdminSource, path: string): Promise<AdminReply> {
-  switch (path) {
-    case '/status':
-      return { status: 200, body: await source.status() };
-    case '/incidents':
-      return { status: 200, body: source.incidents() };
-    case '/livez':
-      return { status: 200, body: { live: true } };
-    case '/readyz':
-      return { status: source.ready() ? 200 : 503, body: { ready: source.ready() } };
-    default:
-      return {
-        status: 404,
-        body: { error: `There is no ${path}; see /status, /incidents, /livez, /readyz.` },
-      };
-  }
+type Handler = (source: AdminSource) => Promise<AdminReply> | AdminReply;
+
+const READS: Readonly<Record<string, Handler>> = {
+  '/status': async (source) => ({ status: 200, body: await source.status() }),
+  '/incidents': (source) => ({ status: 200, body: source.incidents() }),
+  '/livez': () => ({ status: 200, body: { live: true } }),
+  '/readyz': (source) => ({ status: source.ready() ? 200 : 503, body: { ready: source.ready() } }),
+};
+
+const KNOWN = [...Object.keys(READS), '/replicas/:id/recover'].join(', ');
+const TOKEN_HINT = 'Send `Authorization: Bearer …` with the token of admin.json in the data folder.';
+
+/** What the caller can do something about; all else is a failure of ours. */
+const STATUS_OF: Partial<Record<ErrorCode, number>> = {
+  'replica-unknown': 404,
+  'rotation-under-way': 409,
+  'group-not-whole': 409,
+};
+
+function changing(path: string): Handler | undefined {
+  const replica = /^\/replicas\/([^/]+)\/recover$/.exec(path)?.[1];
+  if (replica === undefined) return undefined;
+  return async (source) => ({ status: 200, body: await source.recover(replica) });
 }
 
-export function createAdmin(source: AdminSource): Server {
+function failed(error: unknown): AdminReply {
+  if (!(error instanceof SpareError)) return { status: 500, body: { error: messageOf(error) } };
+  const { code, message, hint } = error;
+  return { status: STATUS_OF[code] ?? 500, body: { error: message, code, hint } };
+}
+
+async function answer(source: AdminSource, token: string, request: IncomingMessage): Promise<AdminReply> {
+  const path = (request.url ?? '/').replace(/\?.*$/, '');
+  const [read, change] = [READS[path], changing(path)];
+  if (read === undefined && change === undefined) {
+    return { status: 404, body: { error: `There is no ${path}; see ${KNOWN}.` } };
+  }
+  const isRead = request.method === 'GET' || request.method === 'HEAD';
+  if (read !== undefined && isRead) return await read(source);
+  if (change === undefined || request.method !== 'POST') {
+    const allow = read === undefined ? 'POST' : 'GET, HEAD';
+    return { status: 405, body: { error: `Only ${allow}.` }, headers: { allow } };
+  }
+  if (isAllowed(request.headers.authorization, token)) return await change(source);
+  return { status: 401, body: { error: 'Not allowed.', hint: TOKEN_HINT } };
+}
+
+export function createAdmin(source: AdminSource, token: string): Server {
   return createServer((request, response) => {
-    const path = (request.url ?? '/').replace(/\?.*$/, '');
     const send = ({ status, body, headers = {} }: AdminReply): void => {
       const text = `${JSON.stringify(body, null, 2)}\n`;
       response.writeHead(status, {
@@ -72,11 +111,7 @@ export function createAdmin(source: AdminSource): Server {
       });
       response.end(request.method === 'HEAD' ? undefined : text);
     };
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
-      return send({ status: 405, body: { error: 'Only GET and HEAD.' }, headers: { allow: 'GET, HEAD' } });
-    }
-    void answer(source, path).then(send, (error: unknown) =>
-      send({ status: 500, body: { error: String(error) } }),
-    );
+    request.resume();
+    void answer(source, token, request).then(send, (error: unknown) => send(failed(error)));
   });
 }

@@ -7,9 +7,10 @@ import { type Config, faultsOutOfRange } from './config.ts';
 export const HELP = `Spare makes a stateful web service survive intrusions at f+1 cost.
 
 Usage: spare run [options] -- command...
+       spare recover [--config FILE | --data FOLDER] REPLICA
 
 Runs f+1 active and f+1 suspended copies of the service, which listens for HTTP on $PORT, and lets out
-only replies that f+1 copies agree on.
+only replies that f+1 copies agree on. With "recover" a clean copy takes the place of one that runs.
 
   --config FILE         configuration (default: ./spare.config.ts, if there is one)
   --faults N            copies that may fail at once, 1 to 4 (default 1)
@@ -26,7 +27,15 @@ Flags go before the configuration. Environment of the service: \`env\` in the co
 export type Call =
   | { readonly type: 'help' }
   | { readonly type: 'version' }
-  | { readonly type: 'run'; readonly configFile: string | undefined; readonly flags: Config };
+  | { readonly type: 'run'; readonly configFile: string | undefined; readonly flags: Config }
+  | ({ readonly type: 'recover'; readonly replica: string } & Where);
+
+/** Where the data folder of a group is that runs already. */
+export interface Where {
+  readonly configFile: string | undefined;
+  /** Goes before the configuration's. */
+  readonly data: string | undefined;
+}
 
 const OPTIONS = {
   config: { type: 'string' },
@@ -53,6 +62,7 @@ export function parseCall(args: readonly string[]): Call {
   if (values.version === true) return { type: 'version' };
   const [verb, ...rest] = positionals;
   if (verb === undefined) throw wrong('What to do is missing, as in `spare run`.');
+  if (verb === 'recover') return parseRecover(values, rest);
   if (verb !== 'run') throw wrong(`There is no command ${JSON.stringify(verb)}.`);
   if (rest[0] !== undefined)
     throw wrong(`The service's command goes behind --, before ${JSON.stringify(rest[0])}.`);
@@ -71,6 +81,21 @@ export function parseCall(args: readonly string[]): Call {
     ...(command.length === 0 ? {} : { command }),
   };
   return { type: 'run', configFile: values.config, flags };
+}
+
+type Values = ReturnType<typeof parseFlags>['values'];
+
+function parseWhere(verb: string, values: Values): Where {
+  const { config: configFile, data } = values;
+  for (const name of Object.keys(values))
+    if (name !== 'config' && name !== 'data') throw wrong(`\`spare ${verb}\` takes no --${name}.`);
+  return { configFile, data: data === undefined ? undefined : resolve(data) };
+}
+
+function parseRecover(values: Values, [replica, more]: readonly string[]): Call {
+  if (replica === undefined) throw wrong('Which replica is missing, as in `spare recover r0`; see /status.');
+  if (more !== undefined) throw wrong(`One replica at a time, without ${JSON.stringify(more)}.`);
+  return { type: 'recover', replica, ...parseWhere('recover', values) };
 }
 
 /** Its range is checked with the configuration's. */

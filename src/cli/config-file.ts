@@ -79,6 +79,7 @@ const checkConfig = each({
     if (!Array.isArray(value) || value.length === 0) return wanted;
     return value.some((variant, i) => checkVariant(variant, `${key}[${i}]`) !== null) ? wanted : null;
   },
+  recovery: each({ every: text, spread: text }),
   limits: each({
     memoryBytes: anyNumber,
     processes: anyNumber,

@@ -8,7 +8,8 @@ import { test } from 'node:test';
 import { type ErrorCode, SpareError } from '../errors.ts';
 import { parseCall } from './arguments.ts';
 import { readConfig } from './config-file.ts';
-import { type Config, parseAddress, settle } from './config.ts';
+import { type Config, parseAddress, type Recovery, settle } from './config.ts';
+import { parseDuration } from './duration.ts';
 import { importExisting } from './existing-state.ts';
 
 const GOOD: Config = { command: ['node', 'server.mjs'], state: ['app.db'] };
@@ -39,6 +40,10 @@ const FILES: Readonly<Record<string, [text: string, says: RegExp]>> = {
   'a wrong variant': ['export default { variants: [{}, { command: 1 }] }', /`variants\[1\]\.command`/],
   'an environment of numbers': ['export default { env: { A: 1 } }', /`env`/],
   'a name that the environment cannot have': ['export default { env: { "A=B": "1" } }', /`env`/],
+  'a key that proactive recovery does not have': [
+    'export default { recovery: { after: "1h" } }',
+    /`recovery\.after`.*every, spread/,
+  ],
   'no module': ['export default {', /Cannot load .*: .* node .*\.mjs$/],
   'no default export': ['export const a = 1', /default export/],
 };
@@ -115,4 +120,41 @@ void test('existing state is taken over whole or not at all', async () => {
     code: 'ENOENT',
   });
   take('app.db');
+});
+
+void test('durations are numbers with a unit', () => {
+  const values = ['250ms', '90s', '1.5 m', '24h', '7d'].map(parseDuration);
+  assert.deepEqual(values, [250, 90_000, 90_000, 86_400_000, 604_800_000]);
+  for (const text of ['', '5', 's', '0s', '-1s', '1e3s', '1w', '1h30m'])
+    assert.equal(parseDuration(text), null, text);
+});
+
+void test('P6: replicas are replaced once a day by default, as configured, or never', () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-config-'));
+  const of = (recovery?: Recovery) =>
+    settle({ ...GOOD, ...(recovery === undefined ? {} : { recovery }) }, place.path).recovery;
+  assert.deepEqual(of(), { everyMs: 86_400_000, spreadMs: 86_400_000 });
+  assert.deepEqual(of({ every: '20s' }), { everyMs: 20_000, spreadMs: 20_000 });
+  assert.deepEqual(of({ every: '1d', spread: '2h' }), { everyMs: 86_400_000, spreadMs: 7_200_000 });
+  assert.equal(of({ every: 'never' }), null);
+});
+
+void test('a schedule that cannot be kept is refused', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-config-'));
+  const of = (recovery: Recovery) => () => settle({ ...GOOD, recovery }, place.path);
+  await refused('config-invalid', /`recovery\.every`.*"soon".*24h/, of({ every: 'soon' }));
+  await refused('config-invalid', /at least 1s/, of({ every: '5ms' }));
+  await refused('config-invalid', /`recovery\.spread` \(2h\)/, of({ every: '1h', spread: '2h' }));
+});
+
+void test('`spare recover` names one replica, and where its group is', async () => {
+  assert.deepEqual(parseCall(['recover', 'r3', '--data', '/d']), {
+    type: 'recover',
+    replica: 'r3',
+    configFile: undefined,
+    data: '/d',
+  });
+  await refused('config-invalid', /Which replica/, () => parseCall(['recover']));
+  await refused('config-invalid', /One replica at a time/, () => parseCall(['recover', 'r1', 'r2']));
+  await refused('config-invalid', /takes no --faults/, () => parseCall(['recover', 'r1', '--faults', '2']));
 });

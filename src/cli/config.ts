@@ -5,6 +5,8 @@
 import { statSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
 import { SpareError } from '../errors.ts';
+import type { RecoveryOptions } from '../manager/rejuvenation.ts';
+import { parseDuration } from './duration.ts';
 
 /** What a replica runs, where it differs from the others. */
 export interface Variant {
@@ -33,7 +35,16 @@ export interface Config {
   env?: Readonly<Record<string, string>>;
   /** Replica i runs variant i mod n: software diversity. */
   variants?: readonly Variant[];
+  recovery?: Recovery;
   limits?: Limits;
+}
+
+/** Proactive recovery; durations such as `30s`, `15m`, `24h`, `7d`. */
+export interface Recovery {
+  /** The age at which a replica is replaced by a clean one, or `never`. Default `24h`. */
+  every?: string;
+  /** How long it takes to replace all of them, one after another, when they are of the same age. Default: `every`. */
+  spread?: string;
 }
 
 export interface Limits {
@@ -75,10 +86,13 @@ export interface Settings {
     readonly command: readonly string[];
     readonly env: Readonly<Record<string, string>>;
   }[];
+  /** Null: never. */
+  readonly recovery: RecoveryOptions | null;
   readonly limits: Required<Limits>;
 }
 
 const FAULTS_MAX = 4;
+const RECOVERY_MS_MIN = 1000;
 
 const DEFAULT_LIMITS: Required<Limits> = {
   memoryBytes: 2 * 1024 ** 3,
@@ -146,6 +160,31 @@ function checkAddresses(listen: Address, admin: Address): void {
   );
 }
 
+function duration(key: string, text: string): number {
+  const ms = parseDuration(text);
+  if (ms !== null && ms >= RECOVERY_MS_MIN) return ms;
+  throw invalid(
+    `\`recovery.${key}\` is not a duration of at least 1s: ${JSON.stringify(text)}.`,
+    'Write a number and s, m, h or d, such as 90s or 24h.',
+  );
+}
+
+function wholeRecovery({ every = '24h', spread }: Recovery): RecoveryOptions | null {
+  if (every === 'never') return null;
+  const everyMs = duration('every', every);
+  const spreadMs = spread === undefined ? everyMs : duration('spread', spread);
+  if (spreadMs <= everyMs) return { everyMs, spreadMs };
+  throw invalid(
+    `\`recovery.spread\` (${spread}) is longer than \`recovery.every\` (${every}).`,
+    'All replicas must have been replaced before the first one is old again.',
+  );
+}
+
+/** Where the group's data is, relative paths starting at `folder`. */
+export function dataFolder({ data }: Config, folder: string): string {
+  return resolve(folder, data ?? '.spare');
+}
+
 function wholeLimits(limits: Limits): Required<Limits> {
   const given = Object.entries(limits).filter(([, value]) => value !== undefined);
   return { ...DEFAULT_LIMITS, ...Object.fromEntries(given) };
@@ -186,10 +225,11 @@ export function settle(config: Config, folder: string): Settings {
     faults: checkFaults(config.faults ?? 1),
     listen,
     admin,
-    data: resolve(folder, config.data ?? '.spare'),
+    data: dataFolder(config, folder),
     folder: serviceFolder,
     state: checkState(serviceFolder, config.state),
     variants,
+    recovery: wholeRecovery(config.recovery ?? {}),
     limits: wholeLimits(config.limits ?? {}),
   };
 }

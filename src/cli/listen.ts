@@ -23,6 +23,10 @@ export function bind(server: Server, key: string, { host, port }: Address): Prom
   });
 }
 
+export function addressUrl({ host, port }: Address): string {
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
 /** Cuts all connections; may be called twice. */
 export function closeServer(server: Server): Promise<void> {
   return new Promise((resolve) => {

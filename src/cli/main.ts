@@ -1,9 +1,12 @@
 /** The program `spare`. */
 import { readFileSync } from 'node:fs';
 import { messageOf, SpareError } from '../errors.ts';
-import { type Call, HELP, parseCall } from './arguments.ts';
+import type { Rotated } from '../manager/rejuvenation.ts';
+import { askAdmin } from './admin-client.ts';
+import { type Call, HELP, parseCall, type Where } from './arguments.ts';
 import { readConfig } from './config-file.ts';
-import { type Address, settle } from './config.ts';
+import { dataFolder, settle } from './config.ts';
+import { addressUrl as url } from './listen.ts';
 import { run, type Running } from './run.ts';
 
 function print(line: string): void {
@@ -19,10 +22,6 @@ function report(error: unknown): number {
     `spare: ${error instanceof Error ? (error.stack ?? error.message) : messageOf(error)}\n`,
   );
   return 1;
-}
-
-function url({ host, port }: Address): string {
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 const INTERRUPTED = Symbol('interrupted');
@@ -69,6 +68,19 @@ async function runUntilEnd(call: Extract<Call, { type: 'run' }>, signal: AbortSi
   }
 }
 
+async function dataFolderOf({ configFile, data }: Where): Promise<string> {
+  if (data !== undefined) return data;
+  const { config, folder } = await readConfig(configFile);
+  return dataFolder(config, folder);
+}
+
+async function recover(call: Extract<Call, { type: 'recover' }>): Promise<void> {
+  const path = `/replicas/${encodeURIComponent(call.replica)}/recover`;
+  const { replica, by, clean, seconds } = (await askAdmin(await dataFolderOf(call), path)) as Rotated;
+  const next = by === null ? 'replaced' : `replaced by ${by}`;
+  print(`rotated    ${replica} ${next}, clean ${clean} asleep, after ${seconds.toFixed(1)} s`);
+}
+
 async function main(): Promise<number> {
   const call = parseCall(process.argv.slice(2));
   switch (call.type) {
@@ -80,6 +92,9 @@ async function main(): Promise<number> {
       print((JSON.parse(manifest) as { version: string }).version);
       return 0;
     }
+    case 'recover':
+      await recover(call);
+      return 0;
     case 'run':
       return await runUntilEnd(call, interruption());
   }

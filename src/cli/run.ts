@@ -6,6 +6,7 @@
  * U2. A data folder in which nothing was decided yet is as it was before.
  */
 import { join } from 'node:path';
+import { newToken, publishAccess, withdrawAccess } from '../admin/access.ts';
 import { createAdmin } from '../admin/admin.ts';
 import type { ServiceImage } from '../domains/domain.ts';
 import { findExecutable } from '../domains/process/executable.ts';
@@ -19,7 +20,7 @@ import { type Opened, Store } from '../ordering/store.ts';
 import type { Address, Settings } from './config.ts';
 import { clearDomains, prepareDataFolder, STORE_FILE } from './data-folder.ts';
 import { importExisting } from './existing-state.ts';
-import { bind, closeServer } from './listen.ts';
+import { addressUrl, bind, closeServer } from './listen.ts';
 import { Observer } from './status.ts';
 
 const UPDATE_BYTES_MAX = 64 * 1024 ** 2;
@@ -54,6 +55,7 @@ function managerOptions(settings: Settings, log: (line: string) => void): Manage
       ordered: 20_000,
       checkpointBytes: 32 * 1024 ** 2,
     },
+    recovery: settings.recovery,
     requestTimeoutMs: limits.requestTimeoutMs,
     startTimeoutMs: limits.startTimeoutMs,
     replyBytesMax: limits.replyBytes,
@@ -104,11 +106,14 @@ export async function run(
     ready: () => manager?.accepting() ?? false,
     submit: (key, request, done) => manager?.submit(key, request, done),
   });
-  const admin = createAdmin({
+  const token = newToken();
+  const source = {
     status: observer.status,
     incidents: () => manager?.incidents.latest() ?? [],
     ready: observer.answering,
-  });
+    recover: observer.recover,
+  };
+  const admin = createAdmin(source, token);
   signal.throwIfAborted();
   undo.defer(() => closeServer(front));
   const listen = await bind(front, 'listen', settings.listen);
@@ -121,6 +126,8 @@ export async function run(
   const { store, opened } = await Store.open(join(settings.data, STORE_FILE), serviceName(settings));
   undo.defer(() => (manager === null ? store.close() : manager.close()));
   clearDomains(settings.data);
+  publishAccess(settings.data, { url: addressUrl(adminAddress), token });
+  undo.defer(() => withdrawAccess(settings.data));
   if (opened.entries.length === 0) {
     importExisting(settings.folder, settings.state, join(settings.data, 'base'));
   }

@@ -3,8 +3,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ReplicaStatus, Status } from '../admin/admin.ts';
 import type { CoreView } from '../core/index.ts';
 import type { Domain } from '../domains/domain.ts';
-import type { SpareError } from '../errors.ts';
+import { SpareError } from '../errors.ts';
 import type { Manager } from '../manager/manager.ts';
+import type { Rotated } from '../manager/rejuvenation.ts';
 
 const POLL_MS = 20;
 
@@ -16,7 +17,8 @@ async function usageOf(domain: Domain | null): Promise<{ cpuSeconds: number; res
 async function statusOf(place: CoreView['replicas'][number], manager: Manager): Promise<ReplicaStatus> {
   const domain = manager.domainOf(place.id);
   const usage = await usageOf(domain);
-  return { ...place, pid: domain?.pid ?? null, isolation: manager.isolation, ...usage };
+  const ageSeconds = (performance.now() - manager.startedAt(place.id)) / 1000;
+  return { ...place, pid: domain?.pid ?? null, isolation: manager.isolation, ...usage, ageSeconds };
 }
 
 export class Observer {
@@ -45,6 +47,14 @@ export class Observer {
     }
   }
 
+  /** For the admin API, which may be asked before there is a group. */
+  readonly recover = async (replica: string): Promise<Rotated> => {
+    if (this.#manager !== null) return await this.#manager.recover(replica);
+    throw new SpareError('group-not-whole', 'No replica can be replaced yet: the group is starting.', {
+      hint: 'Try again in a few seconds.',
+    });
+  };
+
   close(): void {
     this.#closed = true;
   }
@@ -54,10 +64,12 @@ export class Observer {
     const faults = this.#faults;
     if (manager === null) {
       const updateLog = { entries: 0, bytes: 0 };
-      return { faults, ordered: -1, decided: -1, replicas: [], updateLog, incidents: 0 };
+      const rotations = { done: 0, underWay: null };
+      return { faults, ordered: -1, decided: -1, replicas: [], updateLog, incidents: 0, rotations };
     }
     const { ordered, decided, updateLog, replicas: places } = manager.view();
     const replicas = await Promise.all(places.map((place) => statusOf(place, manager)));
-    return { faults, ordered, decided, replicas, updateLog, incidents: manager.incidents.latest().length };
+    const incidents = manager.incidents.latest().length;
+    return { faults, ordered, decided, replicas, updateLog, incidents, rotations: manager.rotations };
   };
 }

@@ -29,6 +29,7 @@ export interface StartEntry {
 
 interface Place {
   link: Link | null;
+  readonly startedAt: number;
   /** It was stopped, perhaps before its domain was up. */
   stopped: boolean;
   /** Why it went down, as far as it is known. */
@@ -59,6 +60,11 @@ export class Fleet {
     return this.#places.get(id)?.link ?? null;
   }
 
+  /** All that have a place, oldest first, and when they were started. */
+  births(): [string, number][] {
+    return [...this.#places].map(([id, { startedAt }]) => [id, startedAt]);
+  }
+
   why(id: string): string {
     return this.#places.get(id)?.why ?? '';
   }
@@ -70,7 +76,7 @@ export class Fleet {
   }
 
   start(id: string, variant: number, entry: StartEntry): void {
-    const place: Place = { link: null, stopped: false, why: '' };
+    const place: Place = { link: null, startedAt: performance.now(), stopped: false, why: '' };
     this.#places.set(id, place);
     this.#track(
       this.#bringUp(id, place, variant, entry).catch((error: unknown) => {

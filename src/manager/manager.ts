@@ -19,6 +19,7 @@ import { Effects } from './effects.ts';
 import { Fleet } from './fleet.ts';
 import { type Client, InWork } from './in-work.ts';
 import type { ManagerOptions } from './options.ts';
+import { Rejuvenation, type Rotated } from './rejuvenation.ts';
 import { Seeds } from './seeds.ts';
 import { Snapshots } from './snapshots.ts';
 import { UpdateLog } from './updates.ts';
@@ -36,6 +37,7 @@ export class Manager {
   readonly #fleet: Fleet;
   readonly #work: InWork;
   readonly #effects: Effects;
+  readonly #rejuvenation: Rejuvenation;
   readonly #pendingTags = new Map<number, Client>();
   #events: Event[] = [];
   #handling = false;
@@ -92,9 +94,24 @@ export class Manager {
       // The agent's own report of a start that takes too long says more, so it gets the time to come.
       startTimeoutMs: options.startTimeoutMs + REPORT_MS,
     });
+    this.#rejuvenation = this.#rejuvenate();
     orderer.onOrdered = (index, entry, tag) => this.#ordered(index, entry, tag);
     orderer.onDurable = (index) => this.#tell({ type: 'durable', index: toIndex(index) });
     store.onFailure = (error) => this.#halt(error);
+  }
+
+  #rejuvenate(): Rejuvenation {
+    const { faults, recovery, log } = this.#options;
+    return new Rejuvenation(recovery, 2 * faults + 2, {
+      births: () => this.#fleet.births().map(([id, at]) => [replicaId(id), at] as const),
+      isActive: (id) => this.#core.group.get(id)?.role === 'active',
+      isCalm: () => this.#calm(),
+      rotate: (replica) => this.#tell({ type: 'rotate', replica }),
+      onRotated: ({ replica, by, clean, seconds }) => {
+        const next = by === null ? 'replaced' : `replaced by ${by}`;
+        log(`rotated    ${replica} ${next}, clean ${clean} asleep, after ${seconds.toFixed(1)} s`);
+      },
+    });
   }
 
   /** Takes up what the store holds, and starts the group. */
@@ -131,6 +148,7 @@ export class Manager {
 
   #clock(): void {
     this.#tell({ type: 'clock' });
+    this.#rejuvenation.clock(performance.now());
     if (this.#brokenAt === null || !this.whole()) return;
     const seconds = ((performance.now() - this.#brokenAt) / 1000).toFixed(1);
     this.#brokenAt = null;
@@ -157,6 +175,21 @@ export class Manager {
   /** f+1 replicas run, f+1 are suspended. */
   whole(): boolean {
     return this.answering() && this.#count('suspended') > this.#options.faults;
+  }
+
+  /** All replicas are up and nothing is in doubt; a suspended one may be awake for a refresh. */
+  #calm(): boolean {
+    const up = this.#count('running') + this.#count('suspended');
+    return this.answering() && up === 2 * this.#options.faults + 2 && this.#core.group.suspicion === null;
+  }
+
+  /** Replaces a replica by a clean one; resolves once that is done. Throws a `SpareError` when it cannot be now. */
+  recover(replica: string): Promise<Rotated> {
+    return this.#rejuvenation.recover(performance.now(), replica);
+  }
+
+  get rotations(): { readonly done: number; readonly underWay: ReplicaId | null } {
+    return { done: this.#rejuvenation.count, underWay: this.#rejuvenation.underWay };
   }
 
   #tick(): void {
@@ -234,6 +267,11 @@ export class Manager {
 
   view(): CoreView {
     return this.#core.view();
+  }
+
+  /** When its domain was started, on the clock of `performance.now`. */
+  startedAt(replica: ReplicaId): number {
+    return this.#fleet.births().find(([id]) => id === replica)?.[1] ?? performance.now();
   }
 
   domainOf(replica: ReplicaId): Domain | null {

@@ -1,6 +1,7 @@
 /** What a manager is run with. */
 import type { CoreOptions } from '../core/index.ts';
 import type { DomainLimits, ServiceImage } from '../domains/domain.ts';
+import type { RecoveryOptions } from './rejuvenation.ts';
 
 export interface ManagerOptions {
   readonly faults: number;
@@ -10,6 +11,8 @@ export interface ManagerOptions {
   readonly limits: DomainLimits;
   readonly deadline: CoreOptions['deadline'];
   readonly refresh: CoreOptions['refresh'];
+  /** Null: replicas are replaced only when they are faulty, or when it is asked for. */
+  readonly recovery: RecoveryOptions | null;
   readonly requestTimeoutMs: number;
   readonly startTimeoutMs: number;
   readonly replyBytesMax: number;

@@ -1,0 +1,48 @@
+/**
+ * Where the admin API of a running group is, and what proves the right to change something through it: a file in the data
+ * folder, readable for its owner only. Whoever can read that could write to the data folder as well.
+ *
+ * Web pages and other users of the host reach the API's port, too; reading does no harm, changing needs the token.
+ */
+import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const FILE = 'admin.json';
+const TOKEN_BYTES = 24;
+
+export interface Access {
+  readonly url: string;
+  readonly token: string;
+}
+
+/** Made anew at each start. */
+export function newToken(): string {
+  return randomBytes(TOKEN_BYTES).toString('base64url');
+}
+
+export function publishAccess(dataFolder: string, access: Access): void {
+  const file = join(dataFolder, FILE);
+  // A new file: the mode of one that is there would stay.
+  rmSync(file, { force: true });
+  writeFileSync(file, `${JSON.stringify(access)}\n`, { mode: 0o600 });
+}
+
+export function withdrawAccess(dataFolder: string): void {
+  rmSync(join(dataFolder, FILE), { force: true });
+}
+
+/** Null when nothing has been started with this data folder, or it has ended. */
+export function readAccess(dataFolder: string): Access | null {
+  try {
+    return JSON.parse(readFileSync(join(dataFolder, FILE), 'utf8')) as Access;
+  } catch {
+    return null;
+  }
+}
+
+/** Of an `Authorization` header. */
+export function isAllowed(header: string | undefined, token: string): boolean {
+  const [given, wanted] = [Buffer.from(header ?? ''), Buffer.from(`Bearer ${token}`)];
+  return given.length === wanted.length && timingSafeEqual(given, wanted);
+}

@@ -1,0 +1,59 @@
+/** What `spare` asks of the group that runs with a data folder, through its admin API. */
+import { request } from 'node:http';
+import { readAccess } from '../admin/access.ts';
+import { ERROR_CODES, type ErrorCode, messageOf, SpareError } from '../errors.ts';
+
+/** Something is done before the answer comes: a replica starts, or all of them. */
+const PATIENCE_MS = 10 * 60_000;
+
+function notRunning(dataFolder: string, cause?: unknown): SpareError {
+  return new SpareError('not-running', `Nothing runs with the data folder ${dataFolder}.`, {
+    hint: 'Name the folder with --data or --config, as in the call of `spare run`.',
+    cause,
+  });
+}
+
+function isCode(code: unknown): code is ErrorCode {
+  return typeof code === 'string' && Object.hasOwn(ERROR_CODES, code);
+}
+
+function refused(status: number, body: unknown): SpareError {
+  const { error, code, hint } = body as { error?: string; code?: unknown; hint?: string };
+  return new SpareError(isCode(code) ? code : 'admin-failed', error ?? `It answered ${status}.`, {
+    hint: hint ?? 'See what the running `spare` says.',
+  });
+}
+
+/** `fetch` gives up after five minutes without a head. */
+function exchange(url: string, token: string): Promise<{ status: number; text: string }> {
+  return new Promise((resolve, reject) => {
+    const headers = { authorization: `Bearer ${token}` };
+    const call = request(url, { method: 'POST', headers, timeout: PATIENCE_MS }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => (text += chunk));
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
+      response.on('error', reject);
+    });
+    call.on('timeout', () => call.destroy(new Error('it does not answer')));
+    call.on('error', reject);
+    call.end();
+  });
+}
+
+/** Resolves with the answer. Throws `not-running`, `admin-failed`, and what the group refuses with. */
+export async function askAdmin(dataFolder: string, path: string): Promise<unknown> {
+  const access = readAccess(dataFolder);
+  if (access === null) throw notRunning(dataFolder);
+  try {
+    const { status, text } = await exchange(`${access.url}${path}`, access.token);
+    const body = JSON.parse(text) as unknown;
+    if (status === 200) return body;
+    throw refused(status, body);
+  } catch (error) {
+    if (error instanceof SpareError) throw error;
+    if ((error as NodeJS.ErrnoException).code === 'ECONNREFUSED') throw notRunning(dataFolder, error);
+    const hint = 'What was asked for may have been done all the same; see /status.';
+    throw new SpareError('admin-failed', `No answer from ${access.url}: ${messageOf(error)}.`, { hint });
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * Is every replica replaced in time, one at a time, whatever the group goes through? A group that does what it is told stands in
+ * for the real one.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { replicaId, type ReplicaId } from '../core/index.ts';
+import { type ErrorCode, SpareError } from '../errors.ts';
+import { type RecoveryOptions, Rejuvenation, type Rotated } from './rejuvenation.ts';
+
+const SIZE = 4;
+const STEP_MS = 10;
+const ROTATION_MS = 50;
+const START_MS = 300;
+
+/** Replicas in the order of their start; the first of them that are up are active. */
+class FakeGroup {
+  now = 0;
+  suspicion = false;
+  readonly rotated: Rotated[] = [];
+  /** The age of each one that was replaced. */
+  readonly ages: number[] = [];
+  readonly births = new Map<ReplicaId, number>();
+  readonly rejuvenation: Rejuvenation;
+  #next = 0;
+  #leaving: { replica: ReplicaId; at: number } | null = null;
+  #up = 0;
+
+  constructor(options: RecoveryOptions | null) {
+    for (let i = 0; i < SIZE; i++) this.#start();
+    this.#up = 0;
+    this.rejuvenation = new Rejuvenation(options, SIZE, {
+      births: () => this.births,
+      isActive: (replica) => [...this.births.keys()].indexOf(replica) < SIZE / 2,
+      isCalm: () => !this.suspicion && this.births.size === SIZE && this.now >= this.#up,
+      rotate: (replica) => this.#rotate(replica),
+      onRotated: (rotated) => this.rotated.push(rotated),
+    });
+  }
+
+  #start(): void {
+    this.births.set(replicaId(`r${this.#next++}`), this.now);
+    this.#up = this.now + START_MS;
+  }
+
+  /** Like the core: forgotten when it cannot be, and once when it is under way. */
+  #rotate(replica: ReplicaId): void {
+    if (this.suspicion || this.#leaving !== null) return;
+    this.#leaving = { replica, at: this.now + ROTATION_MS };
+  }
+
+  fail(replica: ReplicaId): void {
+    this.births.delete(replica);
+    this.#start();
+  }
+
+  run(ms: number): void {
+    for (const end = this.now + ms; this.now < end;) {
+      this.now += STEP_MS;
+      const leaving = this.#leaving;
+      if (this.suspicion) this.#leaving = null;
+      else if (leaving !== null && leaving.at <= this.now) {
+        this.#leaving = null;
+        this.ages.push(this.now - (this.births.get(leaving.replica) ?? NaN));
+        this.fail(leaving.replica);
+      }
+      this.rejuvenation.clock(this.now);
+    }
+  }
+}
+
+async function refused(code: ErrorCode, action: Promise<unknown>): Promise<void> {
+  await assert.rejects(action, (error) => error instanceof SpareError && error.code === code);
+}
+
+const DAY = { everyMs: 10_000, spreadMs: 10_000 };
+
+test('P6: every replica is replaced before it is two periods old, and none before it is one', () => {
+  for (const spreadMs of [1000, 4000, 10_000]) {
+    const group = new FakeGroup({ ...DAY, spreadMs });
+    group.run(100_000);
+    assert.ok(group.ages.length >= 5 * SIZE, `${group.ages.length} rotations`);
+    for (const age of group.ages) assert.ok(age >= 10_000 && age < 20_000, `${age} ms`);
+    for (const [id, at] of group.births) assert.ok(group.now - at < 20_000, id);
+  }
+});
+
+test('P6: replicas that are due at once are replaced one by one, evenly over the spread', () => {
+  const group = new FakeGroup({ everyMs: 10_000, spreadMs: 4000 });
+  group.run(9_900);
+  assert.equal(group.rotated.length, 0);
+  for (let done = 1; done <= SIZE; done++) {
+    group.run(1000);
+    assert.equal(group.rotated.length, done);
+  }
+  assert.deepEqual(
+    group.rotated.map(({ replica, by, clean }) => [replica, by, clean]),
+    [
+      ['r0', 'r2', 'r4'],
+      ['r1', 'r3', 'r5'],
+      ['r2', 'r4', 'r6'],
+      ['r3', 'r5', 'r7'],
+    ],
+  );
+});
+
+test('P5: nothing is begun while the group is not calm; what was begun goes on after that', async () => {
+  const group = new FakeGroup(DAY);
+  group.run(9_900);
+  group.suspicion = true;
+  group.run(5000);
+  assert.equal(group.rejuvenation.underWay, null);
+  group.suspicion = false;
+  group.run(2 * STEP_MS);
+  assert.equal(group.rejuvenation.underWay, 'r0');
+  group.suspicion = true;
+  group.run(5000);
+  assert.ok(group.births.has(replicaId('r0')));
+  group.suspicion = false;
+  group.run(1000);
+  assert.ok(!group.births.has(replicaId('r0')));
+  assert.equal(group.rotated[0]?.replica, 'r0');
+});
+
+test('P6: one that was replaced after a fault is not replaced again before its time', () => {
+  const group = new FakeGroup(DAY);
+  group.run(5000);
+  group.fail(replicaId('r0'));
+  group.run(9_500);
+  assert.ok(group.births.has(replicaId('r4')));
+  assert.ok(!group.births.has(replicaId('r1')), 'the others are due');
+});
+
+test('P6: what is asked for is done at once, also without a schedule', async () => {
+  const group = new FakeGroup(null);
+  group.run(100_000);
+  assert.equal(group.rejuvenation.count, 0);
+  const asked = group.rejuvenation.recover(group.now, 'r1');
+  group.run(1000);
+  const { replica, by, clean, seconds } = await asked;
+  assert.deepEqual([replica, by, clean], ['r1', 'r2', 'r4']);
+  assert.ok(seconds >= (ROTATION_MS + START_MS) / 1000 - STEP_MS);
+});
+
+test('P5: who cannot be replaced now is not, and it is said why', async () => {
+  const group = new FakeGroup(null);
+  await refused('replica-unknown', group.rejuvenation.recover(0, 'r9'));
+  group.suspicion = true;
+  await refused('group-not-whole', group.rejuvenation.recover(0, 'r1'));
+  group.suspicion = false;
+  const asked = group.rejuvenation.recover(0, 'r1');
+  await refused('rotation-under-way', group.rejuvenation.recover(0, 'r2'));
+  group.run(1000);
+  assert.equal((await asked).replica, 'r1');
+  await refused('replica-unknown', group.rejuvenation.recover(0, 'r1'));
+});

@@ -1,0 +1,132 @@
+/**
+ * Proactive recovery: when which replica is replaced by a clean one although nothing seems wrong with it. The protocol of it is
+ * the core's (`core/rotating.ts`); here are the schedule and what an operator asks for.
+ *
+ * The schedule is nothing but the ages of the replicas: one that is a period old is due. A restart makes all of them anew, so
+ * there is nothing to be remembered over it; replacements after faults fit in by themselves.
+ *
+ * J1. One at a time, begun only while the group is whole and no suspicion lasts.
+ * J2. The oldest goes first, and between two that were due lies their share of `spreadMs` at least. So a replica is younger
+ *     than two periods, but for what repairs take.
+ * J3. What was begun is asked for until the replica is gone, also after a suspicion; it is over once the group is whole.
+ */
+import type { ReplicaId } from '../core/index.ts';
+import { SpareError } from '../errors.ts';
+
+export interface RecoveryOptions {
+  /** The age at which a replica is replaced. */
+  readonly everyMs: number;
+  /** How long it takes at least to replace all of them, when they are due at once; at most `everyMs`. */
+  readonly spreadMs: number;
+}
+
+export interface Rotated {
+  readonly replica: ReplicaId;
+  /** Who took over, if the replica was active. */
+  readonly by: ReplicaId | null;
+  /** The clean one. */
+  readonly clean: ReplicaId;
+  readonly seconds: number;
+}
+
+/** The group, as far as it matters here. */
+export interface Rotatable {
+  /** All replicas that have a domain, oldest first, and when that was started. */
+  readonly births: () => Iterable<readonly [ReplicaId, number]>;
+  readonly isActive: (replica: ReplicaId) => boolean;
+  /** 2f+2 replicas, none of them starting, and no suspicion. */
+  readonly isCalm: () => boolean;
+  readonly rotate: (replica: ReplicaId) => void;
+  readonly onRotated: (rotated: Rotated) => void;
+}
+
+interface Current {
+  readonly replica: ReplicaId;
+  readonly beganAt: number;
+  readonly active: ReadonlySet<ReplicaId>;
+  readonly done: (rotated: Rotated) => void;
+}
+
+export class Rejuvenation {
+  readonly #options: RecoveryOptions | null;
+  readonly #gapMs: number;
+  readonly #group: Rotatable;
+  #current: Current | null = null;
+  #lastDueAt = -Infinity;
+  #count = 0;
+
+  /** `options`: null for none but what is asked for; `size`: of a whole group. */
+  constructor(options: RecoveryOptions | null, size: number, group: Rotatable) {
+    this.#options = options;
+    this.#gapMs = (options?.spreadMs ?? 0) / size;
+    this.#group = group;
+  }
+
+  /** Rotations since the start. */
+  get count(): number {
+    return this.#count;
+  }
+
+  get underWay(): ReplicaId | null {
+    return this.#current?.replica ?? null;
+  }
+
+  clock(now: number): void {
+    if (this.#current !== null) return this.#pursue(now, this.#current);
+    if (this.#options === null || now < this.#lastDueAt + this.#gapMs) return;
+    const [oldest] = this.#group.births();
+    if (oldest === undefined || now < oldest[1] + this.#options.everyMs || !this.#group.isCalm()) return;
+    this.#lastDueAt = now;
+    this.#begin(now, oldest[0], () => {});
+  }
+
+  /** Resolves once it is over. Throws `replica-unknown`, `rotation-under-way`, `group-not-whole`. */
+  async recover(now: number, name: string): Promise<Rotated> {
+    const known = [...this.#group.births()].map(([id]) => id);
+    const replica = known.find((id) => id === name);
+    if (replica === undefined) {
+      throw new SpareError('replica-unknown', `There is no replica ${JSON.stringify(name)}.`, {
+        hint: `There are: ${known.join(', ')}. A replica that was replaced never comes back under its name.`,
+      });
+    }
+    if (this.#current !== null) {
+      const message = `${replica} cannot be replaced now: ${this.#current.replica} is being replaced.`;
+      const hint = 'Replicas are replaced one at a time. Try again in a few seconds.';
+      throw new SpareError('rotation-under-way', message, { hint });
+    }
+    if (!this.#group.isCalm()) {
+      throw new SpareError(
+        'group-not-whole',
+        `${replica} cannot be replaced now: the group is being repaired.`,
+        {
+          hint: 'A sound replica is taken out only while all others are there. See /status, and try again.',
+        },
+      );
+    }
+    return await new Promise((resolve) => this.#begin(now, replica, resolve));
+  }
+
+  #begin(now: number, replica: ReplicaId, done: Current['done']): void {
+    this.#current = { replica, beganAt: now, active: this.#active(), done };
+    this.#group.rotate(replica);
+  }
+
+  #active(): Set<ReplicaId> {
+    const ids = [...this.#group.births()].map(([id]) => id);
+    return new Set(ids.filter((id) => this.#group.isActive(id)));
+  }
+
+  #pursue(now: number, { replica, beganAt, active, done }: Current): void {
+    const ids = [...this.#group.births()].map(([id]) => id);
+    // The core forgets what cannot be in this moment, such as while the replica is being refreshed.
+    if (ids.includes(replica)) return this.#group.rotate(replica);
+    const clean = ids.at(-1);
+    if (clean === undefined || !this.#group.isCalm()) return;
+    this.#current = null;
+    this.#count++;
+    const by = active.has(replica) ? [...this.#active()].find((id) => !active.has(id)) : undefined;
+    const rotated = { replica, by: by ?? null, clean, seconds: (now - beganAt) / 1000 };
+    this.#group.onRotated(rotated);
+    done(rotated);
+  }
+}
