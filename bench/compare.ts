@@ -88,6 +88,8 @@ export async function compare(
         seconds,
         requestsMax,
         pauseMs: 0,
+        perSecond: 0,
+        sameBodies: false,
         trace: false,
         forbidden: '',
       };

@@ -5,12 +5,18 @@ import { ResponseScanner } from './scanner.ts';
 const READ_BYTES = 64 * 1024;
 
 export class Connection {
-  readonly #scanner = new ResponseScanner();
+  readonly #scanner: ResponseScanner;
   readonly #socket: Socket;
   #done: ((response: ResponseScanner | Error) => void) | null = null;
   #failure: Error | null = null;
 
-  private constructor(port: number, opened: () => void, failed: (error: Error) => void) {
+  private constructor(
+    port: number,
+    keepsBodies: boolean,
+    opened: () => void,
+    failed: (error: Error) => void,
+  ) {
+    this.#scanner = new ResponseScanner(keepsBodies);
     const buffer = Buffer.allocUnsafe(READ_BYTES);
     this.#socket = connect({
       port,
@@ -32,9 +38,9 @@ export class Connection {
     this.#socket.on('close', () => this.#fail(new Error('the server closed the connection')));
   }
 
-  static open(port: number): Promise<Connection> {
+  static open(port: number, keepsBodies: boolean = false): Promise<Connection> {
     return new Promise((resolve, reject) => {
-      const connection: Connection = new Connection(port, () => resolve(connection), reject);
+      const connection: Connection = new Connection(port, keepsBodies, () => resolve(connection), reject);
     });
   }
 

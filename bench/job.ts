@@ -16,6 +16,13 @@ export interface Job {
   readonly requestsMax: number;
   /** Between a response and the next request on the same connection. */
   readonly pauseMs: number;
+  /**
+   * Requests per second of all connections together, evenly; 0 for as many as get answers. A request that had to wait for the one
+   * before it is late, and that counts.
+   */
+  readonly perSecond: number;
+  /** Whether bodies must be the same each time, but for times and numbers that the service counts up. */
+  readonly sameBodies: boolean;
   /** Whether the start and duration of each request are reported. */
   readonly trace: boolean;
   /** A text that no head of a response may contain, or nothing. */

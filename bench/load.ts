@@ -1,10 +1,11 @@
 /**
- * The load generator, a process of its own: a closed loop on each of N connections, prebuilt requests, one job after
- * another. Connections are opened before the clock starts.
+ * The load generator, a process of its own: a loop on each of N connections, closed or at a steady rate, prebuilt requests, one
+ * job after another. Connections are opened before the clock starts.
  */
 import { messageOf } from '../src/errors.ts';
 import { Connection } from './connection.ts';
 import { type FromLoad, type Job, type LoadResult, monotonicMs, type Step, type ToLoad } from './job.ts';
+import { Sameness } from './sameness.ts';
 import type { ResponseScanner } from './scanner.ts';
 import { latency } from './statistics.ts';
 
@@ -50,7 +51,7 @@ class Run {
 
   async connect(): Promise<void> {
     for (let i = 0; i < this.#job.scripts.length; i++)
-      this.#connections.push(await Connection.open(this.#job.port));
+      this.#connections.push(await Connection.open(this.#job.port, this.#job.sameBodies));
   }
 
   stop(): void {
@@ -85,19 +86,25 @@ class Run {
     const connection = this.#connections[number];
     return new Promise((resolve) => {
       let at = 0;
+      const { perSecond } = this.#job;
+      const gapMs = perSecond === 0 ? 0 : (1000 * this.#connections.length) / perSecond;
+      let dueAt = performance.now() + number * (gapMs / this.#connections.length);
       const next = (): void => {
         const step = script[at];
         if (connection === undefined || step === undefined || (at === 0 && this.#over())) return resolve();
         at = (at + 1) % script.length;
-        const start = performance.now();
+        const start = gapMs === 0 ? performance.now() : dueAt;
         connection.exchange(step.bytes, (response) => {
           this.#answered(start, step, response);
           if (response instanceof Error) return resolve();
-          if (this.#job.pauseMs > 0) setTimeout(next, this.#job.pauseMs);
+          dueAt += gapMs;
+          const waitMs = gapMs === 0 ? this.#job.pauseMs : dueAt - performance.now();
+          if (waitMs > 0) setTimeout(next, waitMs);
           else next();
         });
       };
-      next();
+      if (gapMs === 0) next();
+      else setTimeout(next, dueAt - performance.now());
     });
   }
 
@@ -112,6 +119,8 @@ class Run {
     const { forbidden } = this.#job;
     if (response instanceof Error) this.#wrong(response.message);
     else if (response.status !== step.status) this.#wrong(`${response.head.split('\r\n')[0]} to a request`);
+    else if (this.#job.sameBodies && !sameness.holds(step, response.body))
+      this.#wrong('another body than before');
     else if (forbidden !== '' && response.head.includes(forbidden)) this.#wrong(`a reply with ${forbidden}`);
   }
 
@@ -128,6 +137,9 @@ class Run {
 function tell(message: FromLoad): void {
   process.send?.(message);
 }
+
+/** Of all jobs, so that a body is compared with those of the jobs before. */
+const sameness = new Sameness();
 
 let current: Run | null = null;
 

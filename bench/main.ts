@@ -13,10 +13,19 @@ import { writeLyingConfig } from './liar.ts';
 import { measureMasking, type MaskingLoad } from './masking.ts';
 import { type ModeName, type RunningMode, startMode, startSpare } from './modes.ts';
 import { endAll } from './processes.ts';
+import { plot } from './plot.ts';
 import { report } from './report.ts';
+import { measureRotation, type RotationResult } from './rotation.ts';
 import { CONDUIT, JSON_SERVICE, type Service } from './services.ts';
 import { type BenchSettings, parseSettings } from './settings.ts';
-import { judgeLatency, judgeMasking, judgeThroughput, type Masking, type Verdict } from './verdicts.ts';
+import {
+  judgeLatency,
+  judgeMasking,
+  judgeRotation,
+  judgeThroughput,
+  type Masking,
+  type Verdict,
+} from './verdicts.ts';
 
 const NODE_NEEDED = 26;
 const MODES: readonly ModeName[] = ['bare', 'spare', 'always-active'];
@@ -34,6 +43,7 @@ function progress(line: string): void {
 
 const comparisons: Comparison[] = [];
 const maskings: Masking[] = [];
+const rotations: RotationResult[] = [];
 const verdicts: Verdict[] = [];
 
 async function startAll(service: Service, modes: readonly ModeName[]): Promise<RunningMode[]> {
@@ -151,6 +161,24 @@ async function conduitLoad(mode: RunningMode): Promise<MaskingLoad> {
   return { scripts, pauseMs: 2 * MASKING_PAUSE_MS, target: '/api/tags' };
 }
 
+async function rotation(generator: Generator): Promise<void> {
+  progress('starting conduit, spare, to be rotated');
+  const own = join(folder, 'conduit-rotated');
+  const mode = await startSpare(CONDUIT, own);
+  progress('seeding conduit, spare');
+  const tokens = await seed(mode.port);
+  const { connections } = settings;
+  for (const workload of [
+    { name: 'conduit reads', scripts: readScripts(connections) },
+    { name: 'conduit writes', scripts: writeScripts(connections, tokens) },
+  ]) {
+    const result = await measureRotation(generator, mode, own, workload, settings.rotation, progress);
+    rotations.push(result);
+    verdicts.push(...judgeRotation(result));
+  }
+  await mode.stop();
+}
+
 function machine(): Record<string, unknown> {
   const [cpu] = cpus();
   return {
@@ -172,6 +200,7 @@ async function measure(): Promise<void> {
     await masking(generator, JSON_SERVICE, events.json, jsonLoad);
     await masking(generator, CONDUIT, events.conduit, conduitLoad);
   }
+  if (parts.includes('rotation')) await rotation(generator);
   await generator.end();
 }
 
@@ -179,8 +208,9 @@ function save(at: Date, before: Record<string, unknown>): string {
   const name = `${at.toISOString().replace(/[:.]/g, '-')}.json`;
   const file = resolve(settings.out ?? join(import.meta.dirname, 'results', name));
   mkdirSync(dirname(file), { recursive: true });
-  const all = { at: at.toISOString(), machine: before, settings, comparisons, maskings, verdicts };
+  const all = { at: at.toISOString(), machine: before, settings, comparisons, maskings, rotations, verdicts };
   writeFileSync(file, `${JSON.stringify(all, null, 2)}\n`);
+  if (rotations.length > 0) writeFileSync(file.replace(/(\.json)?$/, '.svg'), plot(rotations));
   return file;
 }
 
@@ -204,7 +234,7 @@ try {
   const at = new Date();
   const before = machine();
   await measure();
-  process.stdout.write(`\n${report(comparisons, maskings, verdicts)}\n\n`);
+  process.stdout.write(`\n${report(comparisons, maskings, rotations, verdicts)}\n\n`);
   process.stdout.write(`figures: ${save(at, before)}\n`);
 } finally {
   await cleanUp();

@@ -133,6 +133,8 @@ export async function measureMasking(
     seconds: LOAD_SECONDS_MAX,
     requestsMax: Infinity,
     pauseMs,
+    perSecond: 0,
+    sameBodies: false,
     trace: true,
     forbidden: LIED,
   });

@@ -3,9 +3,11 @@ import { test } from 'node:test';
 import type { Comparison, Round } from './compare.ts';
 import type { FaultEvent } from './masking.ts';
 import type { ModeName } from './modes.ts';
+import { plot } from './plot.ts';
 import { figure, table } from './report.ts';
+import type { RotationResult, RotationRound } from './rotation.ts';
 import { parseSettings } from './settings.ts';
-import { judgeMasking, judgeThroughput } from './verdicts.ts';
+import { judgeMasking, judgeRotation, judgeThroughput } from './verdicts.ts';
 
 const LATENCY = { p50: 1, p90: 1, p99: 1, p999: 1, most: 1 };
 
@@ -64,4 +66,43 @@ void test('what is not understood on the command line is refused', () => {
   assert.deepEqual(parseSettings(['--only', 'json', '--only', 'masking']).parts, ['json', 'masking']);
   assert.throws(() => parseSettings(['--only', 'all']), /There is no part "all"/);
   assert.throws(() => parseSettings(['--seconds', 'x']), /--seconds/);
+});
+
+function rotationRound(rotating: boolean, p99: number, perSecond: number, errors = 0): RotationRound {
+  const second = { requests: perSecond, p50: 1, p99 };
+  return {
+    rotating,
+    requests: 10 * perSecond,
+    requestsPerSecond: perSecond,
+    p50: 1,
+    p99,
+    most: p99,
+    leastPerSecond: perSecond,
+    errors,
+    firstError: '',
+    seconds: Array.from({ length: 10 }, () => second),
+    rotations: rotating ? [{ replica: 'r0', atMs: 2500, wholeMs: 3000 }] : [],
+  };
+}
+
+function rotationResult(...rounds: RotationRound[]): RotationResult {
+  return { workload: 'w', peakPerSecond: 200, offeredPerSecond: 120, rounds, incidents: 0 };
+}
+
+void test('rotation may double the p99, cost a twentieth of the throughput, and no request', () => {
+  const calm = rotationRound(false, 10, 100);
+  const met = (rotating: RotationRound): boolean[] =>
+    judgeRotation(rotationResult(calm, rotating)).map((verdict) => verdict.met);
+  assert.deepEqual(met(rotationRound(true, 19, 96)), [true, true, true, true]);
+  assert.deepEqual(met(rotationRound(true, 21, 94, 1)), [false, true, false, false]);
+  const [, incidents] = judgeRotation({ ...rotationResult(calm, calm), incidents: 1 });
+  assert.equal(incidents?.met, false);
+});
+
+void test('the plot shows both kinds of rounds, and each rotation in both panels', () => {
+  const svg = plot([rotationResult(rotationRound(false, 10, 100), rotationRound(true, 12, 99))]);
+  assert.match(svg, /^<svg [^]*<\/svg>\n$/);
+  assert.equal(svg.match(/<polyline/g)?.length, 4);
+  assert.equal(svg.match(/stroke="#e7d9c8"/g)?.length, 2);
+  assert.doesNotMatch(svg, /NaN|Infinity/);
 });

@@ -2,7 +2,8 @@
 import type { Comparison } from './compare.ts';
 import type { FaultEvent } from './masking.ts';
 import { median, quantile, sorted, spread } from './statistics.ts';
-import { type Masking, values, type Verdict } from './verdicts.ts';
+import type { RotationResult } from './rotation.ts';
+import { kindOf, type Masking, values, type Verdict } from './verdicts.ts';
 
 /** Columns as wide as their widest cell; the first one to the left, the others to the right. */
 export function table(rows: readonly (readonly string[])[]): string {
@@ -107,6 +108,41 @@ function maskingTable({ service, events }: Masking): string {
   return table([head, ...rows]);
 }
 
+function rotationTable(result: RotationResult): string {
+  const { workload, peakPerSecond, offeredPerSecond } = result;
+  const head = [
+    `${workload}, ${figure(offeredPerSecond)}/s of ${figure(peakPerSecond)}/s`,
+    'requests',
+    'rotations',
+    'req/s',
+    'slowest 5 s',
+    'p50 ms',
+    'p99',
+    '(least..most)',
+    'most',
+    'errors',
+  ];
+  const rows = [false, true].map((rotating) => {
+    const rounds = kindOf(result, rotating);
+    const p99 = spread(rounds.map((round) => round.p99));
+    const sum = (pick: (round: (typeof rounds)[number]) => number): number =>
+      rounds.reduce((total, round) => total + pick(round), 0);
+    return [
+      rotating ? '  with rotation' : '  without',
+      String(sum((round) => round.requests)),
+      String(sum((round) => round.rotations.length)),
+      figure(median(rounds.map((round) => round.requestsPerSecond))),
+      figure(Math.min(...rounds.map((round) => round.leastPerSecond))),
+      figure(median(rounds.map((round) => round.p50))),
+      figure(p99.median),
+      `(${figure(p99.least)}..${figure(p99.most)})`,
+      figure(Math.max(...rounds.map((round) => round.most))),
+      String(sum((round) => round.errors)),
+    ];
+  });
+  return table([head, ...rows]);
+}
+
 function verdictTable(verdicts: readonly Verdict[]): string {
   const head = ['target', 'measured', '(least..most)', 'wanted', ''];
   const rows = verdicts.map(({ what, value, least, most, unit, target, met }) => [
@@ -122,9 +158,13 @@ function verdictTable(verdicts: readonly Verdict[]): string {
 export function report(
   comparisons: readonly Comparison[],
   maskings: readonly Masking[],
+  rotations: readonly RotationResult[],
   verdicts: readonly Verdict[],
 ): string {
-  return [...comparisons.map(comparisonTable), ...maskings.map(maskingTable), verdictTable(verdicts)].join(
-    '\n\n',
-  );
+  const tables = [
+    ...comparisons.map(comparisonTable),
+    ...maskings.map(maskingTable),
+    ...rotations.map(rotationTable),
+  ];
+  return [...tables, verdictTable(verdicts)].join('\n\n');
 }

@@ -1,6 +1,6 @@
 /**
  * Finds the end of one HTTP/1.1 response in the bytes of a connection, at little cost: the status, the length of the
- * body, and the head's text are all that a load generator asks for. Sans-io.
+ * body, and the head's text are all that a load generator mostly asks for; the body only where that is said. Sans-io.
  *
  * Bodies with `Content-Length` or in chunks; a body that ends with the connection is refused, for the connection is
  * to be used again.
@@ -19,6 +19,12 @@ export class ResponseScanner {
   #status = 0;
   #head = '';
   #bodyBytes = 0;
+  readonly #keepsBody: boolean;
+  #body: Buffer[] = [];
+
+  constructor(keepsBody: boolean = false) {
+    this.#keepsBody = keepsBody;
+  }
 
   get status(): number {
     return this.#status;
@@ -34,6 +40,11 @@ export class ResponseScanner {
     return this.#bodyBytes;
   }
 
+  /** Empty unless it is kept. */
+  get body(): Buffer {
+    return Buffer.concat(this.#body);
+  }
+
   /** To be called before each response. */
   reset(): void {
     this.#part = 'head';
@@ -41,6 +52,7 @@ export class ResponseScanner {
     this.#status = 0;
     this.#head = '';
     this.#bodyBytes = 0;
+    this.#body = [];
   }
 
   /** True when the response is complete. Throws an Error on what is no response, and on bytes behind its end. */
@@ -103,6 +115,8 @@ export class ResponseScanner {
     const take = Math.min(this.#left, chunk.length - at);
     this.#left -= take;
     this.#bodyBytes += take;
+    // A copy: what is read next goes into the same buffer.
+    if (this.#keepsBody) this.#body.push(Buffer.from(chunk.subarray(at, at + take)));
     if (this.#left === 0) this.#part = this.#part === 'length' ? 'done' : 'chunk-end';
     return at + take;
   }

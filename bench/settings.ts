@@ -1,7 +1,10 @@
 /** The command line of the benchmark. */
 import { parseArgs } from 'node:util';
+import type { RotationPace } from './rotation.ts';
 
-const PARTS = ['conduit', 'json', 'latency', 'masking'] as const;
+const PARTS = ['conduit', 'json', 'latency', 'masking', 'rotation'] as const;
+/** Long, so only where it is asked for. */
+const USUAL: readonly Part[] = ['conduit', 'json', 'latency', 'masking'];
 type Part = (typeof PARTS)[number];
 
 export interface BenchSettings {
@@ -15,6 +18,7 @@ export interface BenchSettings {
   readonly sequential: number;
   /** Of each kind of fault, by service. */
   readonly events: { readonly json: number; readonly conduit: number };
+  readonly rotation: RotationPace;
   /** Where the results go; undefined for a new file in `bench/results`. */
   readonly out: string | undefined;
 }
@@ -23,7 +27,7 @@ const USAGE = `Usage: node bench/main.ts [options]
 
   --quick         fewer and shorter rounds
   --seconds N     length of one measurement of one mode
-  --only PART     conduit, json, latency or masking; may be repeated
+  --only PART     conduit, json, latency, masking or rotation; may be repeated (rotation only so: it takes 30 minutes)
   --out FILE      where the figures go as JSON (default: a new file in bench/results)
 `;
 
@@ -50,12 +54,15 @@ export function parseSettings(args: readonly string[]): BenchSettings {
     throw new Error(`--seconds must be above 0, at most 600.\n\n${USAGE}`);
   return {
     quick,
-    parts: values.only === undefined ? PARTS : values.only.map(part),
+    parts: values.only === undefined ? USUAL : values.only.map(part),
     seconds,
     rounds: quick ? 3 : 6,
     connections: 32,
     sequential: quick ? 400 : 1500,
     events: quick ? { json: 10, conduit: 0 } : { json: 20, conduit: 10 },
+    rotation: quick
+      ? { rounds: 2, seconds: 20, peakSeconds: 4 }
+      : { rounds: 10, seconds: 60, peakSeconds: 10 },
     out: values.out,
   };
 }

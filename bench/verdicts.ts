@@ -2,6 +2,7 @@
 import type { Comparison, Round } from './compare.ts';
 import type { FaultEvent, FaultName } from './masking.ts';
 import type { ModeName } from './modes.ts';
+import type { RotationResult, RotationRound } from './rotation.ts';
 import { pairwise, quantile, sorted, type Spread } from './statistics.ts';
 
 export interface Verdict {
@@ -28,6 +29,8 @@ const THROUGHPUT_LEAST: Readonly<Record<string, number>> = {
 const CPU_MOST = 0.75;
 const ADDED_P50_MOST_MS = 1.5;
 const ADDED_WORST_MOST_MS: Readonly<Record<FaultName, number>> = { lie: 50, kill: 100 };
+const P99_MOST = 2;
+const DIP_MOST = 0.05;
 const FAULTS: Readonly<Record<FaultName, string>> = { lie: 'wrong reply', kill: 'killed replica' };
 
 export function values(comparison: Comparison, mode: ModeName, pick: (round: Round) => number): number[] {
@@ -86,4 +89,35 @@ export function judgeMasking({ service, events }: Masking): Verdict[] {
     const what = `${service}: ${FAULTS[fault]}, p99 of the worst latency added`;
     return atMost(what, spread, ADDED_WORST_MOST_MS[fault], ' ms');
   });
+}
+
+function exactly(what: string, values: readonly number[]): Verdict {
+  const sum = values.reduce((a, b) => a + b, 0);
+  return { what, value: sum, least: sum, most: sum, unit: '', target: '0', met: sum === 0 };
+}
+
+/** `rounds` of one kind, in order. */
+export function kindOf({ rounds }: RotationResult, rotating: boolean): RotationRound[] {
+  return rounds.filter((round) => round.rotating === rotating);
+}
+
+export function judgeRotation(result: RotationResult): Verdict[] {
+  const [calm, rotating] = [kindOf(result, false), kindOf(result, true)];
+  const compared = (
+    pick: (round: RotationRound) => number,
+    combine: (above: number, below: number) => number,
+  ): Spread => pairwise(rotating.map(pick), calm.map(pick), combine);
+  const name = `rotation, ${result.workload}`;
+  const p99 = compared((round) => round.p99, ratio);
+  const dip = compared(
+    (round) => round.requestsPerSecond,
+    (a, b) => 1 - a / b,
+  );
+  const errors = rotating.map((round) => round.errors);
+  return [
+    exactly(`${name}: failed requests, wrong bodies`, errors),
+    exactly(`${name}: incidents`, [result.incidents]),
+    atMost(`${name}: p99, with / without`, p99, P99_MOST, ''),
+    atMost(`${name}: dip of the throughput`, dip, DIP_MOST, ''),
+  ];
 }
