@@ -79,3 +79,15 @@ for (const faults of EACH) {
     assert.ok(!world.replicas.has(old));
   });
 }
+
+for (const variants of [2, 3, 5]) {
+  void test(`P6: ${variants} variants: however often replicas are rotated, the active ones are of different variants`, () => {
+    const world = whole(1, { core: { variants } });
+    for (let i = 0; i < 4 * variants; i++) {
+      rotate(world, active(world).id);
+      const [one, other] = world.role('active').map(({ variant }) => variant);
+      assert.notEqual(one, other, `after rotation ${i + 1}`);
+    }
+    assert.deepEqual(named(world), []);
+  });
+}

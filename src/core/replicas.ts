@@ -125,6 +125,7 @@ export class Replicas {
   }
 
   #start(now: number, id: ReplicaId, variant: number): void {
+    this.#starts.started(variant);
     // Once entry 0 is decided, the verified state takes the place of what a start wrote.
     const decided = this.#core.order.decided >= 0;
     this.#locals.set(id, {

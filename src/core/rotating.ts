@@ -10,6 +10,7 @@
  * N2. The new one executes nothing before `promote`, and the old one nothing after it.
  */
 import type { Core } from './core.ts';
+import type { Member } from './entry.ts';
 import type { ReplicaId } from './ids.ts';
 import type { Local } from './local.ts';
 
@@ -21,9 +22,22 @@ export function rotate(core: Core, replica: ReplicaId): void {
   if (!core.booted || member === undefined || group.suspicion !== null || group.rotating) return;
   if (phase === 'suspended') return core.propose({ type: 'rotate', replica, by: null });
   if (phase !== 'executing') return;
-  const passive = [...group.members()].filter(({ role }) => role === 'passive');
-  const by = passive.find(({ manager }) => manager === member.manager) ?? passive[0];
+  const by = successor(core, member);
   if (by !== undefined) core.propose({ type: 'rotate', replica, by: by.replica });
+}
+
+/**
+ * The passive replica that is to take over: on the same host if there is one, of a variant that is not active anyway as far as
+ * possible, and of these the one that is there for longest.
+ */
+function successor(core: Core, out: Member): Member | undefined {
+  const staying = core.group.active().filter(({ replica }) => replica !== out.replica);
+  const cost = (member: Member): number => {
+    const same = staying.filter(({ variant }) => variant === member.variant).length;
+    return same + (member.manager === out.manager ? 0 : staying.length + 1);
+  };
+  const passive = [...core.group.members()].filter(({ role }) => role === 'passive');
+  return passive.toSorted((a, b) => cost(a) - cost(b))[0];
 }
 
 /** What a rotation asks of the replicas here, at this moment. */

@@ -56,3 +56,40 @@ void test('P6 B2: the next variant has the fewest faults, and of these is run le
     }),
   );
 });
+
+test('P6 B2: one replacement after another goes through all variants, and none comes back as the one that left', () => {
+  for (const variants of [5, 6, 9]) {
+    const starts = new Starts(1, variants);
+    const inUse = [0, 1, 2, 3];
+    for (const variant of inUse) starts.started(variant);
+    const begun: number[] = [];
+    for (let i = 0; i < 3 * variants; i++) {
+      const left = inUse.shift();
+      const next = starts.variant(inUse);
+      assert.notEqual(next, left);
+      starts.started(next);
+      inUse.push(next);
+      begun.push(next);
+    }
+    for (let from = 0; from + variants <= begun.length; from++) {
+      assert.equal(
+        new Set(begun.slice(from, from + variants)).size,
+        variants,
+        'each once before any comes again',
+      );
+    }
+  }
+});
+
+test('P6 B3: a variant that was at fault is avoided for two generations, not for ever', () => {
+  const starts = new Starts(1, 2);
+  const run = (count: number): number[] =>
+    Array.from({ length: count }, () => {
+      const next = starts.variant([0]);
+      starts.started(next);
+      return next;
+    });
+  starts.faulty(1);
+  assert.deepEqual(run(8), [0, 0, 0, 0, 0, 0, 0, 0]);
+  assert.deepEqual(run(2), [1, 1]);
+});
