@@ -11,7 +11,7 @@ import { editedFiles } from './plant.ts';
 const QUICK: Readonly<Record<string, string>> = {
   'f-votes-enough': 'P1',
   'answer-before-durable': 'P2',
-  'executed-becomes-passive': 'X',
+  'executed-becomes-passive': 'P4',
 };
 
 test('every planted bug fits the core, under a name of its own', () => {

@@ -122,32 +122,6 @@ export const GROUP: readonly Bug[] = [
     ],
   },
   {
-    name: 'comes-back-behind',
-    what: 'a manager takes part again without what the others let go of (W3)',
-    breaks: 'P5',
-    scenario: 'mixed',
-    edits: [
-      {
-        file: 'presence.ts',
-        find: 'if (this.#core.refreshing.behind) return;',
-        replace: '',
-      },
-    ],
-  },
-  {
-    name: 'hopeless-though-decided',
-    what: 'the start is hopeless for who lacks the bytes of entry 0',
-    breaks: 'P5',
-    scenario: 'mixed',
-    edits: [
-      {
-        file: 'suspicion.ts',
-        find: 'slot.ordered !== null || agreed',
-        replace: 'agreed',
-      },
-    ],
-  },
-  {
     name: 'boots-in-doubt',
     what: 'a manager takes part again though the others may have decided otherwise than it (W2)',
     breaks: 'C',
@@ -157,19 +131,6 @@ export const GROUP: readonly Bug[] = [
         file: 'presence.ts',
         find: 'if (this.#doubtful) return catchingUp.want(this.#away.decided);',
         replace: '',
-      },
-    ],
-  },
-  {
-    name: 'late-boot-counts',
-    what: 'a manager that was dismissed while its boot was on its way takes part with it',
-    breaks: 'C',
-    scenario: 'chance',
-    edits: [
-      {
-        file: 'presence.ts',
-        find: 'this.#booting = false;\n    if (this.#doubtful) {',
-        replace: 'this.#booting = false;\n    if (now < 0) {',
       },
     ],
   },

@@ -1,0 +1,37 @@
+/** Does a manager that was taken for dead wait until it can go on with what it has itself? */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Effect } from './effect.ts';
+import type { Command, Entry } from './entry.ts';
+import { index } from './ids.ts';
+import { ME, oneOfThree, OTHERS } from './testing/three.ts';
+
+test('P5 W3: a manager asks for its boot only when all before the last mark is on its own disk', () => {
+  const core = oneOfThree();
+  const [other = ME] = OTHERS;
+  const effects: Effect[] = [];
+  const order = (entry: Entry): void => {
+    effects.push(...core.step(0, { type: 'ordered', index: index(core.order.head + 1), entry }));
+  };
+  const command = (said: Command): void => order({ type: 'command', time: 0, command: said });
+  const asked = (): boolean =>
+    effects.some((effect) => effect.type === 'append-command' && effect.command.type === 'boot');
+
+  const byBoot = core.managers.bootOf(other);
+  const [boot] = core.step(0, { type: 'boot' });
+  assert.ok(boot?.type === 'append-command');
+  command(boot.command);
+  const life = core.managers.bootOf(ME);
+  order({ type: 'mark', time: 0 });
+  const mark = core.order.head;
+  command({ type: 'dismiss', manager: ME, boot: life, by: other, byBoot });
+  assert.equal(core.managers.has(ME), false);
+  const { round } = core.agreement;
+  for (const manager of OTHERS) command({ type: 'report', manager, round, decided: index(-1) });
+  effects.push(...core.step(0, { type: 'recorded', index: index(mark - 1) }));
+  effects.push(...core.step(1, { type: 'clock' }));
+  assert.equal(asked(), false, 'the mark is not recorded');
+  effects.push(...core.step(2, { type: 'recorded', index: mark }));
+  effects.push(...core.step(3, { type: 'clock' }));
+  assert.equal(asked(), true);
+});
