@@ -57,6 +57,7 @@ const EFFECTS: Record<Exclude<Effect['type'], 'halt' | 'forget-key'>, true> = {
   'fetch-state': true,
   'take-state': true,
   incident: true,
+  skipped: true,
 };
 const COMMANDS: Record<Command['type'], true> = {
   boot: true,

@@ -260,6 +260,7 @@ export class Host {
       case 'refreshed':
         return this.pool.trim(effect.through);
       case 'incident':
+      case 'skipped':
       case 'forget-key':
         return;
       case 'halt':

@@ -62,6 +62,11 @@ for (const faults of EACH) {
     recovers(world);
     assert.equal(poison.outcome, 'skipped poison');
     assert.deepEqual(skips(world), [`${poison.index} poison`]);
+    assert.deepEqual(
+      effects(world, 'skipped').map(({ index, reason }) => [index, reason]),
+      [[poison.index, 'poison']],
+      'P6: the shell is told, once',
+    );
     assert.ok(world.incidents.every(({ kind, index }) => kind === 'crash' && index === poison.index));
     world.kill();
     recovers(world);

@@ -237,6 +237,7 @@ export class Core {
     if (open) {
       assert(index > this.order.chosen, 'A2: what is skipped was not chosen');
       slot.skipped = reason;
+      this.emit({ type: 'skipped', index, reason });
       if (slot.entry.type === 'mark') this.refreshing.cancel();
     }
     this.replicas.restore(now, index, reason);

@@ -93,5 +93,7 @@ export type Effect =
       readonly variant: number;
       readonly votes: { readonly cast: Vote; readonly decided: Vote } | null;
     }
+  /** An ordered `skip` took effect: the entry has none. Nobody is to blame for it. After a restart it may be told again. */
+  | { readonly type: 'skipped'; readonly index: Index; readonly reason: SkipReason }
   /** The founding replicas do not agree on the service's start, or too many of them failed. */
   | { readonly type: 'halt'; readonly reason: 'start-failed' | 'start-differs' };

@@ -211,6 +211,8 @@ export class World {
         return this.disk.write(effect);
       case 'incident':
         return void this.incidents.push(effect.fault);
+      case 'skipped':
+        return;
       case 'send':
       case 'fetch':
       case 'fetch-state':
