@@ -123,6 +123,7 @@ function managerOptions({ folder, command, state, data }: Call): ManagerOptions 
     replyBytesMax: 8 * MIB,
     frameBytesMax: 73 * MIB,
     stateBytesMax: 16 * GIB,
+    hook: { command: [], folder, webhook: null },
     log: (line) => console.error(line),
   };
 }
@@ -178,7 +179,8 @@ async function main(): Promise<void> {
   );
   const source = {
     status: observer.status,
-    incidents: () => manager.incidents.latest(),
+    incidents: () => manager.evidence.incidents.latest(),
+    incident: (id) => manager.evidence.read(id),
     ready: observer.answering,
     recover: observer.recover,
   };

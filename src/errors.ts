@@ -29,7 +29,9 @@ export type ErrorCode =
   | 'admin-failed'
   | 'replica-unknown'
   | 'rotation-under-way'
-  | 'group-not-whole';
+  | 'group-not-whole'
+  | 'data-folder-missing'
+  | 'incident-unknown';
 
 /** Every code, with the exit status that `spare` ends with: 2 the call was wrong, 1 something failed. */
 export const ERROR_CODES: Readonly<Record<ErrorCode, 1 | 2>> = {
@@ -58,6 +60,8 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, 1 | 2>> = {
   'replica-unknown': 2,
   'rotation-under-way': 1,
   'group-not-whole': 1,
+  'data-folder-missing': 2,
+  'incident-unknown': 2,
 };
 
 /** The one error class of Spare. `hint` says what to do; both are one or two plain sentences. */

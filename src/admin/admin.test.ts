@@ -25,6 +25,7 @@ async function withAdmin(
   const whole: AdminSource = {
     status: async () => STATUS,
     incidents: () => [],
+    incident: async () => null,
     ready: () => true,
     recover: async () => ROTATED,
     ...source,

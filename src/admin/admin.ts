@@ -1,7 +1,7 @@
 /**
  * The admin API: what the group is doing, for operators and their tools, and what they may ask of it.
  *
- * `GET /status`, `GET /incidents`, `GET /livez` (the manager runs), `GET /readyz` (the group answers requests);
+ * `GET /status`, `GET /incidents`, `GET /incidents/:id` (with its evidence), `GET /livez` (the manager runs), `GET /readyz` (the group answers requests);
  * `POST /replicas/:id/recover` (a clean replica takes its place; answered when it has). What changes something needs the
  * token of the data folder (`access.ts`).
  */
@@ -9,6 +9,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { CoreView } from '../core/index.ts';
 import { type ErrorCode, messageOf, SpareError } from '../errors.ts';
 import type { Incident } from '../evidence/incidents.ts';
+import type { CaseView } from '../evidence/read.ts';
 import type { Rotated } from '../manager/rejuvenation.ts';
 import { isAllowed } from './access.ts';
 
@@ -42,6 +43,8 @@ export interface Status {
 export interface AdminSource {
   readonly status: () => Promise<Status>;
   readonly incidents: () => readonly Incident[];
+  /** Null when there is none with that number. */
+  readonly incident: (id: number) => Promise<CaseView | null>;
   readonly ready: () => boolean;
   /** Throws a `SpareError` when it cannot be done now. */
   readonly recover: (replica: string) => Promise<Rotated>;
@@ -62,7 +65,7 @@ const READS: Readonly<Record<string, Handler>> = {
   '/readyz': (source) => ({ status: source.ready() ? 200 : 503, body: { ready: source.ready() } }),
 };
 
-const KNOWN = [...Object.keys(READS), '/replicas/:id/recover'].join(', ');
+const KNOWN = [...Object.keys(READS), '/incidents/:id', '/replicas/:id/recover'].join(', ');
 const TOKEN_HINT = 'Send `Authorization: Bearer …` with the token of admin.json in the data folder.';
 
 /** What the caller can do something about; all else is a failure of ours. */
@@ -71,6 +74,16 @@ const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   'rotation-under-way': 409,
   'group-not-whole': 409,
 };
+
+function reading(path: string): Handler | undefined {
+  const id = /^\/incidents\/(\d{1,15})$/.exec(path)?.[1];
+  if (id === undefined) return READS[path];
+  return async (source) => {
+    const found = await source.incident(Number(id));
+    if (found !== null) return { status: 200, body: found };
+    return { status: 404, body: { error: `There is no incident ${id} (any more); see /incidents.` } };
+  };
+}
 
 function changing(path: string): Handler | undefined {
   const replica = /^\/replicas\/([^/]+)\/recover$/.exec(path)?.[1];
@@ -86,7 +99,7 @@ function failed(error: unknown): AdminReply {
 
 async function answer(source: AdminSource, token: string, request: IncomingMessage): Promise<AdminReply> {
   const path = (request.url ?? '/').replace(/\?.*$/, '');
-  const [read, change] = [READS[path], changing(path)];
+  const [read, change] = [reading(path), changing(path)];
   if (read === undefined && change === undefined) {
     return { status: 404, body: { error: `There is no ${path}; see ${KNOWN}.` } };
   }

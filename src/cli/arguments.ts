@@ -8,9 +8,12 @@ export const HELP = `Spare makes a stateful web service survive intrusions at f+
 
 Usage: spare run [options] -- command...
        spare recover [--config FILE | --data FOLDER] REPLICA
+       spare incidents [--config FILE | --data FOLDER]
+       spare incidents show [--config FILE | --data FOLDER] ID
 
 Runs f+1 active and f+1 suspended copies of the service, which listens for HTTP on $PORT, and lets out
 only replies that f+1 copies agree on. With "recover" a clean copy takes the place of one that runs.
+With "incidents" it says what went wrong, and with an ID all that is known of it.
 
   --config FILE         configuration (default: ./spare.config.ts, if there is one)
   --faults N            copies that may fail at once, 1 to 4 (default 1)
@@ -28,9 +31,11 @@ export type Call =
   | { readonly type: 'help' }
   | { readonly type: 'version' }
   | { readonly type: 'run'; readonly configFile: string | undefined; readonly flags: Config }
-  | ({ readonly type: 'recover'; readonly replica: string } & Where);
+  | ({ readonly type: 'recover'; readonly replica: string } & Where)
+  /** `id`: the one to show; null: list them. */
+  | ({ readonly type: 'incidents'; readonly id: number | null } & Where);
 
-/** Where the data folder of a group is that runs already. */
+/** Where the data folder of a group is. */
 export interface Where {
   readonly configFile: string | undefined;
   /** Goes before the configuration's. */
@@ -63,6 +68,7 @@ export function parseCall(args: readonly string[]): Call {
   const [verb, ...rest] = positionals;
   if (verb === undefined) throw wrong('What to do is missing, as in `spare run`.');
   if (verb === 'recover') return parseRecover(values, rest);
+  if (verb === 'incidents') return parseIncidents(values, rest);
   if (verb !== 'run') throw wrong(`There is no command ${JSON.stringify(verb)}.`);
   if (rest[0] !== undefined)
     throw wrong(`The service's command goes behind --, before ${JSON.stringify(rest[0])}.`);
@@ -96,6 +102,15 @@ function parseRecover(values: Values, [replica, more]: readonly string[]): Call 
   if (replica === undefined) throw wrong('Which replica is missing, as in `spare recover r0`; see /status.');
   if (more !== undefined) throw wrong(`One replica at a time, without ${JSON.stringify(more)}.`);
   return { type: 'recover', replica, ...parseWhere('recover', values) };
+}
+
+function parseIncidents(values: Values, [verb, id, more]: readonly string[]): Call {
+  const where = parseWhere('incidents', values);
+  if (verb === undefined) return { type: 'incidents', id: null, ...where };
+  if (verb !== 'show') throw wrong(`There is no command \`incidents ${verb}\`; it is \`incidents show ID\`.`);
+  if (id === undefined || more !== undefined || !/^\d{1,15}$/.test(id))
+    throw wrong('`spare incidents show` takes one number, as `spare incidents` lists them.');
+  return { type: 'incidents', id: Number(id), ...where };
 }
 
 /** Its range is checked with the configuration's. */

@@ -89,6 +89,7 @@ const checkConfig = each({
     startTimeoutMs: anyNumber,
     waitingRequests: anyNumber,
   }),
+  onIncident: each({ command, webhook: text }),
 });
 
 /**

@@ -5,6 +5,7 @@
 import { statSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
 import { SpareError } from '../errors.ts';
+import type { HookOptions } from '../evidence/hook.ts';
 import type { RecoveryOptions } from '../manager/rejuvenation.ts';
 import { parseDuration } from './duration.ts';
 
@@ -37,6 +38,13 @@ export interface Config {
   variants?: readonly Variant[];
   recovery?: Recovery;
   limits?: Limits;
+  /** Who is told of each incident, and gets it as JSON. */
+  onIncident?: {
+    /** Gets it on stdin; started in the folder of the configuration. */
+    command?: readonly string[];
+    /** Gets it as a POST. */
+    webhook?: string;
+  };
 }
 
 /** Proactive recovery; durations such as `30s`, `15m`, `24h`, `7d`. */
@@ -89,6 +97,7 @@ export interface Settings {
   /** Null: never. */
   readonly recovery: RecoveryOptions | null;
   readonly limits: Required<Limits>;
+  readonly hook: HookOptions;
 }
 
 const FAULTS_MAX = 4;
@@ -185,6 +194,14 @@ export function dataFolder({ data }: Config, folder: string): string {
   return resolve(folder, data ?? '.spare');
 }
 
+function checkWebhook(webhook: string | null): string | null {
+  if (webhook === null || /^https?:$/.test(URL.parse(webhook)?.protocol ?? '')) return webhook;
+  throw invalid(
+    `\`onIncident.webhook\` is not a URL that can be posted to: ${JSON.stringify(webhook)}.`,
+    'Write it whole, such as https://example.org/incidents.',
+  );
+}
+
 function wholeLimits(limits: Limits): Required<Limits> {
   const given = Object.entries(limits).filter(([, value]) => value !== undefined);
   return { ...DEFAULT_LIMITS, ...Object.fromEntries(given) };
@@ -231,5 +248,10 @@ export function settle(config: Config, folder: string): Settings {
     variants,
     recovery: wholeRecovery(config.recovery ?? {}),
     limits: wholeLimits(config.limits ?? {}),
+    hook: {
+      command: config.onIncident?.command ?? [],
+      folder,
+      webhook: checkWebhook(config.onIncident?.webhook ?? null),
+    },
   };
 }

@@ -6,6 +6,7 @@ import { askAdmin } from './admin-client.ts';
 import { type Call, HELP, parseCall, type Where } from './arguments.ts';
 import { readConfig } from './config-file.ts';
 import { dataFolder, settle } from './config.ts';
+import { listIncidents, showIncident } from './incidents.ts';
 import { addressUrl as url } from './listen.ts';
 import { run, type Running } from './run.ts';
 
@@ -95,6 +96,11 @@ async function main(): Promise<number> {
     case 'recover':
       await recover(call);
       return 0;
+    case 'incidents': {
+      const folder = await dataFolderOf(call);
+      print(call.id === null ? listIncidents(folder) : await showIncident(folder, call.id));
+      return 0;
+    }
     case 'run':
       return await runUntilEnd(call, interruption());
   }

@@ -7,7 +7,7 @@
  */
 import { join } from 'node:path';
 import { newToken, publishAccess, withdrawAccess } from '../admin/access.ts';
-import { createAdmin } from '../admin/admin.ts';
+import { type AdminSource, createAdmin } from '../admin/admin.ts';
 import type { ServiceImage } from '../domains/domain.ts';
 import { findExecutable } from '../domains/process/executable.ts';
 import { createProcessDriver } from '../domains/process/driver.ts';
@@ -61,6 +61,7 @@ function managerOptions(settings: Settings, log: (line: string) => void): Manage
     replyBytesMax: limits.replyBytes,
     frameBytesMax: limits.replyBytes + UPDATE_BYTES_MAX + FRAME_HEAD_MAX,
     stateBytesMax: STATE_BYTES_MAX,
+    hook: settings.hook,
     log,
   };
 }
@@ -107,9 +108,10 @@ export async function run(
     submit: (key, request, done) => manager?.submit(key, request, done),
   });
   const token = newToken();
-  const source = {
+  const source: AdminSource = {
     status: observer.status,
-    incidents: () => manager?.incidents.latest() ?? [],
+    incidents: () => manager?.evidence.incidents.latest() ?? [],
+    incident: async (id) => (await manager?.evidence.read(id)) ?? null,
     ready: observer.answering,
     recover: observer.recover,
   };

@@ -69,7 +69,7 @@ export class Observer {
     }
     const { ordered, decided, updateLog, replicas: places } = manager.view();
     const replicas = await Promise.all(places.map((place) => statusOf(place, manager)));
-    const incidents = manager.incidents.latest().length;
+    const incidents = manager.evidence.incidents.latest().length;
     return { faults, ordered, decided, replicas, updateLog, incidents, rotations: manager.rotations };
   };
 }

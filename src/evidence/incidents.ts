@@ -1,17 +1,22 @@
 /**
- * Incidents: what a replica did wrong, when, what differed, what was done. Appended to a file of the data folder,
- * one JSON object a line; the latest are kept in memory.
+ * Incidents: what a replica did wrong, or which request nobody could agree on, when, what differed, what was done.
+ * Appended to a file of the data folder, one JSON object a line; the latest are kept in memory. What proves one is in a
+ * folder of its own (`folders.ts`).
  *
  * I1. Memory and disk are bounded: the file is cut to its newer half when it grows too large.
+ * I2. A number is given once.
  */
 import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import type { FaultKind } from '../core/index.ts';
+import type { FaultKind, SkipReason } from '../core/index.ts';
 
 export interface Incident {
+  /** Counts up from 1. */
+  readonly id: number;
   readonly index: number;
-  readonly replica: string;
-  readonly variant: number;
-  readonly kind: FaultKind;
+  /** Null when an entry was skipped: nobody is to blame. */
+  readonly replica: string | null;
+  readonly variant: number | null;
+  readonly kind: FaultKind | SkipReason;
   /** ISO 8601. */
   readonly at: string;
   /** For a person: how its vote, or its behaviour, differed. */
@@ -21,6 +26,7 @@ export interface Incident {
   readonly console: string;
 }
 
+export const INCIDENTS_FILE = 'incidents.jsonl';
 const KEPT = 1000;
 const FILE_BYTES_MAX = 8 * 1024 * 1024;
 
@@ -30,16 +36,20 @@ export class Incidents {
 
   constructor(file: string) {
     this.#file = file;
-    this.#latest = existsSync(file) ? parse(readFileSync(file, 'utf8')) : [];
+    this.#latest = readIncidents(file);
+    // Of a file that was being written when all ended: what is added begins a line of its own.
+    if (existsSync(file) && !readFileSync(file, 'utf8').endsWith('\n')) appendFileSync(file, '\n');
   }
 
-  add(incident: Incident): void {
+  add(found: Omit<Incident, 'id'>): Incident {
+    const incident = { id: (this.#latest.at(-1)?.id ?? 0) + 1, ...found };
     this.#latest.push(incident);
     if (this.#latest.length > KEPT) this.#latest = this.#latest.slice(-KEPT / 2);
     appendFileSync(this.#file, `${JSON.stringify(incident)}\n`);
     if (statSync(this.#file).size > FILE_BYTES_MAX) {
       writeFileSync(this.#file, this.#latest.map((kept) => `${JSON.stringify(kept)}\n`).join(''));
     }
+    return incident;
   }
 
   /** Oldest first. */
@@ -48,13 +58,15 @@ export class Incidents {
   }
 }
 
-function parse(text: string): Incident[] {
+/** The latest incidents that a file holds, oldest first; none when there is no file. */
+export function readIncidents(file: string): Incident[] {
   const incidents: Incident[] = [];
-  for (const line of text.split('\n').slice(-KEPT)) {
+  if (!existsSync(file)) return incidents;
+  for (const line of readFileSync(file, 'utf8').split('\n').slice(-KEPT)) {
     try {
       if (line !== '') incidents.push(JSON.parse(line) as Incident);
     } catch {
-      // The last line of a file that was being written when all ended.
+      // A line that was being written when all ended.
     }
   }
   return incidents;

@@ -131,7 +131,7 @@ void test('several Set-Cookie headers stay several', async () => {
 
 void test('there is one Date, the agreed time; errors have one, too', async () => {
   await using front = await startFront(({ target }) =>
-    target === '/' ? { status: 200 } : { type: 'skipped', reason: 'poison' },
+    target === '/' ? { status: 200 } : { type: 'skipped', reason: 'poison', hint: '' },
   );
   const good = await exchange(front.port, `GET / HTTP/1.1\r\n${CLOSE}\r\n`);
   assert.deepEqual(valuesOf(good, 'date'), ['Fri, 02 Jan 2026 03:04:05 GMT']);

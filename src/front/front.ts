@@ -33,9 +33,15 @@ const KEEP_ALIVE_MS = 30_000;
 const CONNECTIONS_MAX = 10_000;
 
 const SKIPPED_TEXT = {
-  'no-agreement': 'The replicas of the service do not agree on a reply to this request; it had no effect.',
-  poison: 'This request ended every replica that executed it; it had no effect and is not executed again.',
-  timeout: 'The service did not answer this request in time; it had no effect.',
+  'no-agreement': [
+    'The replicas of the service do not agree on a reply to this request',
+    'it had no effect.',
+  ],
+  poison: [
+    'This request ended every replica that executed it',
+    'it had no effect and is not executed again.',
+  ],
+  timeout: ['The service did not answer this request in time', 'it had no effect.'],
 } as const;
 
 const KEY_TEXT = 'The Idempotency-Key is not usable: 1 to 255 printable ASCII characters.';
@@ -132,12 +138,17 @@ function respond(request: IncomingMessage, response: ServerResponse, verdict: Ve
     case 'reply':
       return reply(request, response, verdict.bytes, verdict.timeMs);
     case 'skipped':
-      return refuse(request, response, 502, SKIPPED_TEXT[verdict.reason]);
+      return refuse(request, response, 502, skippedText(verdict));
     case 'key-reused':
       return refuse(request, response, 422, 'This Idempotency-Key was used for another request.');
     case 'forgotten':
       return refuse(request, response, 502, 'The first request with this Idempotency-Key had no reply.');
   }
+}
+
+function skippedText({ reason, hint }: Extract<Verdict, { type: 'skipped' }>): string {
+  const [what, effect] = SKIPPED_TEXT[reason];
+  return `${what}${hint === '' ? '' : ` (${hint})`}; ${effect}`;
 }
 
 let dateSecond = -1;

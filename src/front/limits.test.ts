@@ -224,9 +224,14 @@ void test('an entry without a reply becomes 502 that says why', async () => {
     timeout: /in time/,
   } as const;
   for (const [reason, text] of Object.entries(texts)) {
-    await using front = await startFront(() => ({ type: 'skipped', reason: reason as keyof typeof texts }));
+    await using front = await startFront(() => ({
+      type: 'skipped',
+      reason: reason as keyof typeof texts,
+      hint: 'incident 3',
+    }));
     const reply = await exchange(front.port, `GET / HTTP/1.1\r\n${CLOSE}\r\n`);
     assert.equal(statusOf(reply), 502);
     assert.match(bodyOf(reply), text);
+    assert.match(bodyOf(reply), /\(incident 3\); it had no effect/);
   }
 });

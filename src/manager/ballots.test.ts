@@ -27,6 +27,22 @@ test('P1: the bytes behind a digest are those that were cast, until the entry is
   assert.equal(ballots.reply(1, vote.reply), null);
 });
 
+test('P6: who cast what is known until the entry is released; of one that votes again, the last', () => {
+  const ballots = new Ballots(1000);
+  const first = ballots.cast('r0', 1, reply, update);
+  ballots.cast('r1', 1, Buffer.from('a lie'), update);
+  const again = ballots.cast('r1', 1, reply, update);
+  assert.deepEqual(
+    ballots.votes(1).map(({ replica, vote }) => ({ replica, vote })),
+    [
+      { replica: 'r0', vote: first },
+      { replica: 'r1', vote: again },
+    ],
+  );
+  ballots.release(1);
+  assert.deepEqual(ballots.votes(1), []);
+});
+
 test('P7: a replica that has too much kept is refused; what others sent, and what is released, does not count', () => {
   const ballots = new Ballots(100);
   const big = Buffer.alloc(60, 1);

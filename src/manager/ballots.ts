@@ -1,9 +1,10 @@
 /**
  * The full bytes behind the votes of undecided entries. Equal bytes are kept, and digested, once.
  *
- * The core sees digests only; the bytes stay here until it releases the entry.
+ * The core sees digests only; the bytes stay here until it releases the entry, and who cast what when, as evidence.
  *
  * B1. What one replica makes the manager keep is bounded: bytes of its own, which no other replica sent before it.
+ * B2. Of each replica its last vote for an entry is known: one that was put back to a verified state casts another.
  */
 import { hash } from 'node:crypto';
 import { digest as toDigest, type Digest, type Vote } from '../core/index.ts';
@@ -21,7 +22,15 @@ interface Kept {
   readonly replica: string;
 }
 
+export interface CastVote {
+  readonly replica: string;
+  readonly vote: Vote;
+  /** When it came, milliseconds since the epoch. */
+  readonly atMs: number;
+}
+
 interface Ballot {
+  readonly votes: CastVote[];
   readonly replies: Kept[];
   readonly updates: Kept[];
 }
@@ -40,7 +49,7 @@ export class Ballots {
   cast(replica: string, index: number, reply: Buffer, update: Buffer): Vote | null {
     let ballot = this.#ballots.get(index);
     if (ballot === undefined) {
-      ballot = { replies: [], updates: [] };
+      ballot = { votes: [], replies: [], updates: [] };
       this.#ballots.set(index, ballot);
     }
     const vote = {
@@ -48,7 +57,12 @@ export class Ballots {
       update: this.#keep(ballot.updates, replica, update),
       updateBytes: update.length,
     };
-    return (this.#bytesOf.get(replica) ?? 0) > this.#bytesMax ? null : vote;
+    if ((this.#bytesOf.get(replica) ?? 0) > this.#bytesMax) return null;
+    const cast = { replica, vote, atMs: Date.now() };
+    const earlier = ballot.votes.findIndex((known) => known.replica === replica);
+    if (earlier === -1) ballot.votes.push(cast);
+    else ballot.votes[earlier] = cast;
+    return vote;
   }
 
   #keep(kept: Kept[], replica: string, bytes: Buffer): Digest {
@@ -59,6 +73,11 @@ export class Ballots {
     kept.push({ digest, bytes, replica });
     this.#bytesOf.set(replica, (this.#bytesOf.get(replica) ?? 0) + bytes.length);
     return digest;
+  }
+
+  /** What was cast for an entry that is not released, in the order in which it came first. */
+  votes(index: number): readonly CastVote[] {
+    return this.#ballots.get(index)?.votes ?? [];
   }
 
   /** Null when nobody sent it. */

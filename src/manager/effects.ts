@@ -3,11 +3,11 @@
  *
  * Y1. Effects are carried out in the order given; what takes time (a checkpoint, an import) does not hold up the next one.
  */
-import { join } from 'node:path';
 import { assert, index as toIndex } from '../core/index.ts';
 import type { Effect, Event, ReplicaId } from '../core/index.ts';
 import { SpareError } from '../errors.ts';
-import { Incidents } from '../evidence/incidents.ts';
+import { Evidence } from '../evidence/evidence.ts';
+import type { Incident } from '../evidence/incidents.ts';
 import type { Orderer } from '../ordering/orderer.ts';
 import type { Store } from '../ordering/store.ts';
 import { RECORD } from '../ordering/store-protocol.ts';
@@ -19,7 +19,7 @@ import type { ManagerOptions } from './options.ts';
 import type { Seeds } from './seeds.ts';
 import type { Snapshots } from './snapshots.ts';
 import type { UpdateLog } from './updates.ts';
-import { whatHappened } from './what-happened.ts';
+import { Witness } from './witness.ts';
 
 export interface EffectParts {
   readonly store: Store;
@@ -33,7 +33,7 @@ export interface EffectParts {
 
 export interface EffectHandlers {
   readonly tell: (event: Event) => void;
-  /** A replica was found faulty. */
+  /** A replica was found faulty, or an entry hopeless. */
   readonly onIncident: () => void;
   readonly onReleased: (index: number) => void;
   readonly onHalt: (error: SpareError) => void;
@@ -43,14 +43,16 @@ export class Effects {
   readonly #options: ManagerOptions;
   readonly #parts: EffectParts;
   readonly #handlers: EffectHandlers;
-  readonly incidents: Incidents;
+  readonly evidence: Evidence;
+  readonly #witness: Witness;
   #startEntry: StartEntry | null = null;
 
   constructor(options: ManagerOptions, parts: EffectParts, handlers: EffectHandlers) {
     this.#options = options;
     this.#parts = parts;
     this.#handlers = handlers;
-    this.incidents = new Incidents(join(options.dataFolder, 'incidents.jsonl'));
+    this.evidence = new Evidence(options.dataFolder, options.hook, options.log);
+    this.#witness = new Witness(this.evidence, parts.work, parts.fleet);
   }
 
   /** Entry 0, which every replica starts with. */
@@ -70,7 +72,7 @@ export class Effects {
       case 'record':
         return this.#record(effect);
       case 'answer':
-        return work.answer(effect.index, effect.outcome);
+        return this.#answer(effect);
       case 'release':
         work.release(effect.index);
         return this.#handlers.onReleased(effect.index);
@@ -93,7 +95,9 @@ export class Effects {
         snapshots.discard(effect.replica);
         return fleet.stop(effect.replica);
       case 'incident':
-        return this.#incident(effect);
+        return this.#incident(this.#witness.fault(effect));
+      case 'skipped':
+        return this.#incident(this.#witness.skipped(effect));
       case 'checkpoint':
         return void this.#checkpoint(effect);
       case 'refreshed':
@@ -157,22 +161,16 @@ export class Effects {
     this.#parts.fleet.start(id, variant, this.#startEntry);
   }
 
-  #incident(effect: Extract<Effect, { type: 'incident' }>): void {
-    const { fleet, work } = this.#parts;
-    const { replica, kind, index } = effect.fault;
-    const what = whatHappened(effect, work.ballots, fleet.why(replica));
-    this.incidents.add({
-      index,
-      replica,
-      variant: effect.variant,
-      kind,
-      at: new Date().toISOString(),
-      what,
-      console: fleet.console(replica),
-      done: 'expelled and destroyed; a clean replica takes its place',
-    });
+  #answer({ index, outcome }: Extract<Effect, { type: 'answer' }>): void {
+    this.#parts.work.answer(index, outcome, outcome.type === 'skipped' ? this.#witness.hint(index) : '');
+  }
+
+  #incident(incident: Incident | null): void {
+    if (incident === null) return;
+    const { id, replica, index, kind, what } = incident;
+    const who = replica === null ? '' : `replica ${replica}, `;
     this.#handlers.onIncident();
-    this.#options.log(`incident   replica ${replica}, entry ${index}: ${kind}: ${what}`);
+    this.#options.log(`incident   ${id}: ${who}entry ${index}: ${kind}: ${what}`);
   }
 
   async #checkpoint({ index, digest }: Extract<Effect, { type: 'checkpoint' }>): Promise<void> {
@@ -191,7 +189,8 @@ export class Effects {
       const hint = 'Its start writes something that is not a function of the agreed time and randomness.';
       return this.#handlers.onHalt(new SpareError('service-not-deterministic', message, { hint }));
     }
-    const { what = 'The service did not start.', console = '' } = this.incidents.latest().at(-1) ?? {};
+    const { what = 'The service did not start.', console = '' } =
+      this.evidence.incidents.latest().at(-1) ?? {};
     const output = console === '' ? '' : `\nIts last output:\n${console.replace(/^/gm, '  ')}`;
     const hint =
       'Try the command by itself; it must listen for HTTP on $PORT and keep its state in the --state files.';

@@ -14,8 +14,6 @@ import type { ManagerOptions } from './options.ts';
 import { freePort, SERVICE_PORT } from './port.ts';
 import type { Snapshots } from './snapshots.ts';
 
-const CONSOLE_CHARACTERS = 2000;
-
 export interface FleetHandlers {
   readonly onAnswer: (id: string, answer: Answer) => void;
   readonly onDown: (id: string, kind: 'crash' | 'protocol') => void;
@@ -69,10 +67,9 @@ export class Fleet {
     return this.#places.get(id)?.why ?? '';
   }
 
-  /** The last lines that its processes printed, safe for a terminal. */
+  /** What is kept of what its processes printed, safe for a terminal. */
   console(id: string): string {
-    const text = this.link(id)?.domain.console() ?? '';
-    return printable(text.slice(-CONSOLE_CHARACTERS)).trim();
+    return printable(this.link(id)?.domain.console() ?? '').trim();
   }
 
   start(id: string, variant: number, entry: StartEntry): void {

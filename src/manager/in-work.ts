@@ -14,7 +14,9 @@ const BALLOT_BYTES_MAX = 256 * 1024 ** 2;
 /** What a client is told: the encoded reply, or why there is none. */
 export type Verdict =
   | { readonly type: 'reply'; readonly bytes: Buffer; readonly timeMs: number }
-  | Exclude<Outcome, { type: 'reply' | 'unknown' }>
+  /** `hint`: what more can be told; may be empty. */
+  | (Extract<Outcome, { type: 'skipped' }> & { readonly hint: string })
+  | Extract<Outcome, { type: 'key-reused' }>
   | { readonly type: 'forgotten' };
 
 export type Client = (verdict: Verdict) => void;
@@ -44,6 +46,11 @@ export class InWork {
     return this.#entries.get(index);
   }
 
+  /** One that is in work, as it was ordered. */
+  entry(index: number): Buffer | null {
+    return this.#entries.get(index) ?? null;
+  }
+
   /** Null when the replica has more undecided votes than can be kept. */
   cast(replica: ReplicaId, index: number, reply: Buffer, update: Buffer): Vote | null {
     // Only of entries in work are bytes kept; the core knows whether this one was to be answered at all.
@@ -51,12 +58,14 @@ export class InWork {
     return { reply: digestOf(reply), update: digestOf(update), updateBytes: update.length };
   }
 
-  answer(index: number, outcome: Outcome): void {
+  /** `hint`: what the client of a skipped entry is told of it. */
+  answer(index: number, outcome: Outcome, hint: string): void {
     const client = this.#clients.get(index);
     if (client === undefined) return;
     this.#clients.delete(index);
     if (outcome.type === 'unknown') return client({ type: 'forgotten' });
-    if (outcome.type !== 'reply') return client(outcome);
+    if (outcome.type === 'skipped') return client({ ...outcome, hint });
+    if (outcome.type === 'key-reused') return client(outcome);
     const timeMs = this.#times.get(index) ?? Date.now();
     const bytes = outcome.digest === null ? null : this.ballots.reply(outcome.of, outcome.digest);
     if (bytes !== null) return client({ type: 'reply', bytes, timeMs });

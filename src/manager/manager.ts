@@ -9,7 +9,7 @@ import { Core, index as toIndex, managerId, replicaId } from '../core/index.ts';
 import type { CoreView, Event, Key, ReplicaId } from '../core/index.ts';
 import type { Domain, Driver } from '../domains/domain.ts';
 import type { SpareError } from '../errors.ts';
-import type { Incidents } from '../evidence/incidents.ts';
+import type { Evidence } from '../evidence/evidence.ts';
 import type { Orderer } from '../ordering/orderer.ts';
 import type { Opened, Store } from '../ordering/store.ts';
 import type { Answer } from '../wire/channel.ts';
@@ -261,8 +261,8 @@ export class Manager {
     this.onHalt(error);
   }
 
-  get incidents(): Incidents {
-    return this.#effects.incidents;
+  get evidence(): Evidence {
+    return this.#effects.evidence;
   }
 
   view(): CoreView {
@@ -287,6 +287,6 @@ export class Manager {
     this.#closed = true;
     for (const timer of this.#timers) clearInterval(timer);
     await this.#fleet.close();
-    await this.#store.close();
+    await Promise.all([this.#store.close(), this.evidence.close()]);
   }
 }

@@ -1,6 +1,7 @@
 /** What a manager is run with. */
 import type { CoreOptions } from '../core/index.ts';
 import type { DomainLimits, ServiceImage } from '../domains/domain.ts';
+import type { HookOptions } from '../evidence/hook.ts';
 import type { RecoveryOptions } from './rejuvenation.ts';
 
 export interface ManagerOptions {
@@ -19,6 +20,8 @@ export interface ManagerOptions {
   /** The largest answer of an agent: a reply and an update. */
   readonly frameBytesMax: number;
   readonly stateBytesMax: number;
+  /** Who is told of incidents. */
+  readonly hook: HookOptions;
   /** One line for the operator. */
   readonly log: (line: string) => void;
 }

@@ -1,5 +1,6 @@
 // A counter with three bad routes: /differs answers otherwise in every copy, /dies ends the process, /hangs never
-// answers. Each of them first adds 100 to the counter. State: quirks.db.
+// answers. Each of them first adds 100 to the counter. One field of /made differs in every copy, one of /who in the
+// copy that has LIE in its environment. State: quirks.db.
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { DatabaseSync } from 'node:sqlite';
@@ -11,10 +12,14 @@ if (database.prepare('select count(*) as n from counter').get().n === 0)
 const add = database.prepare('update counter set value = value + ? returning value');
 
 createServer((request, response) => {
+  const chance = () => readFileSync('/proc/self/stat', 'utf8') + readFileSync('/proc/uptime', 'utf8');
+  const json = (value) => response.setHeader('content-type', 'application/json').end(JSON.stringify(value));
   if (request.url === '/differs') {
     add.get(100);
-    return response.end(readFileSync('/proc/self/stat', 'utf8') + readFileSync('/proc/uptime', 'utf8'));
+    return response.end(chance());
   }
+  if (request.url === '/made') return json({ thing: { name: 'x', made: [{ by: chance() }] } });
+  if (request.url === '/who') return json({ users: [{ name: 'ann' }, { name: process.env.LIE ?? 'bob' }] });
   if (request.url === '/dies') {
     add.get(100);
     process.exit(3);

@@ -1,0 +1,99 @@
+/** `spare incidents` and `spare incidents show ID`: what the data folder holds, in words. Also while Spare runs. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { SpareError } from '../errors.ts';
+import type { Comparison, Difference } from '../evidence/compare/difference.ts';
+import { EVIDENCE_FOLDER } from '../evidence/folders.ts';
+import { type Incident, INCIDENTS_FILE, readIncidents } from '../evidence/incidents.ts';
+import { type CaseView, readCase } from '../evidence/read.ts';
+import { printable } from '../wire/channel.ts';
+import { STORE_FILE } from './data-folder.ts';
+
+const LABEL = 11;
+
+function line(label: string, text: string): string {
+  return `${label.padEnd(LABEL)}${text}`;
+}
+
+function block(label: string, lines: readonly string[]): string[] {
+  return lines.map((text, i) => line(i === 0 ? label : '', text));
+}
+
+function incidentsOf(data: string): Incident[] {
+  if (existsSync(join(data, STORE_FILE))) return readIncidents(join(data, INCIDENTS_FILE));
+  throw new SpareError('data-folder-missing', `${data} is no data folder of Spare.`, {
+    hint: 'Name it with --data, or the configuration that names it with --config.',
+  });
+}
+
+function summary({ id, at, index, replica, kind, what }: Incident): string {
+  const who = replica === null ? 'skipped' : replica;
+  return [id, at, `entry ${index}`, who, `${kind}: ${what.split('\n')[0] ?? ''}`].join('  ');
+}
+
+/** Throws `SpareError` data-folder-missing. */
+export function listIncidents(data: string): string {
+  const incidents = incidentsOf(data);
+  return incidents.length === 0 ? 'No incidents.' : printable(incidents.map(summary).join('\n'));
+}
+
+/** Throws `SpareError` data-folder-missing, incident-unknown. */
+export async function showIncident(data: string, id: number): Promise<string> {
+  const found = await readCase(join(data, EVIDENCE_FOLDER, String(id)), incidentsOf(data), id);
+  if (found !== null) return printable(described(found).join('\n'));
+  throw new SpareError('incident-unknown', `There is no incident ${id} (any more) in ${data}.`, {
+    hint: '`spare incidents` lists those there are.',
+  });
+}
+
+function described({ incident, evidence, comparisons }: CaseView): string[] {
+  const { id, at, index, replica, variant, kind, what, done, console } = incident;
+  return [
+    line('incident', `${id}, ${at}`),
+    line('replica', replica === null ? 'none is to blame' : `${replica}, variant ${variant}`),
+    line('entry', entryText(index, evidence)),
+    ...requestLines(evidence),
+    line('fault', kind),
+    ...block('what', what.split('\n')),
+    line('done', done),
+    ...voteLines(evidence),
+    ...(comparisons ?? []).flatMap(comparisonLines),
+    ...block('console', console === '' ? [] : console.split('\n')),
+    line('files', evidence?.folder ?? 'not written yet, or removed to make room'),
+  ];
+}
+
+function entryText(index: number, evidence: CaseView['evidence']): string {
+  const entry = evidence?.entry;
+  return entry === null || entry === undefined ? String(index) : `${index}, a ${entry.kind} of ${entry.time}`;
+}
+
+function requestLines(evidence: CaseView['evidence']): string[] {
+  const request = evidence?.request;
+  if (request === null || request === undefined) return [];
+  const headers = request.headers.flatMap((name, i) =>
+    i % 2 === 0 ? [`${name}: ${request.headers[i + 1] ?? ''}`] : [],
+  );
+  const body = request.bodyBytes === 0 ? 'no body' : `body of ${request.bodyBytes} bytes: request-body`;
+  return block('request', [`${request.method} ${request.target}`, ...headers, body]);
+}
+
+function voteLines(evidence: CaseView['evidence']): string[] {
+  if (evidence === null) return [];
+  const short = (digest: string): string => (digest === '' ? 'nothing' : digest.slice(0, 12)).padEnd(12);
+  const votes = evidence.votes.map(({ replica, afterMs, reply, update }) => {
+    const when = afterMs === null ? '' : `, after ${afterMs} ms`;
+    return `${replica}: reply ${short(reply)} update ${short(update)}${when}`;
+  });
+  const { decided } = evidence;
+  if (decided !== null) votes.push(`decided: reply ${short(decided.reply)} update ${short(decided.update)}`);
+  return block('votes', votes);
+}
+
+function comparisonLines({ of, replicas, against, differences, more }: Comparison): string[] {
+  const head = `${of} of ${replicas.join(', ')} against ${against}:`;
+  const places = differences.map(
+    ({ where, is, instead }: Difference) => `  ${where}: ${is} instead of ${instead}`,
+  );
+  return block('differs', [head, ...places, ...(more ? ['  and more'] : [])]);
+}

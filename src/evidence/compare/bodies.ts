@@ -1,0 +1,84 @@
+/**
+ * Where two bodies differ: the JSON path of each field when both are JSON, else the first line of a text, else the
+ * first byte.
+ */
+import { type Difference, LISTED_MAX, shortened } from './difference.ts';
+
+/** What is nested deeper is compared as a whole. */
+const DEPTH_MAX = 64;
+const NOTHING = 'nothing';
+
+export function bodyDifferences(is: Buffer, instead: Buffer): Difference[] {
+  if (is.equals(instead)) return [];
+  const a = parsed(is);
+  const b = parsed(instead);
+  const fields: Difference[] = [];
+  if (a !== undefined && b !== undefined) compare('$', a.value, b.value, 0, fields);
+  // Equal as JSON, and yet not the same bytes: spaces, the order of keys.
+  return fields.length > 0 ? fields : [textDifference(is, instead)];
+}
+
+function parsed(body: Buffer): { value: unknown } | undefined {
+  try {
+    return { value: JSON.parse(body.toString()) as unknown };
+  } catch {
+    return undefined;
+  }
+}
+
+function compare(path: string, a: unknown, b: unknown, depth: number, found: Difference[]): void {
+  if (found.length > LISTED_MAX || Object.is(a, b)) return;
+  const both = isObject(a) && isObject(b) && Array.isArray(a) === Array.isArray(b);
+  if (!both || depth === DEPTH_MAX) {
+    const is = written(a);
+    const instead = written(b);
+    if (is !== instead) found.push({ where: `body ${path}`, is: shortened(is), instead: shortened(instead) });
+    return;
+  }
+  for (const key of new Set([...Object.keys(a), ...Object.keys(b)])) {
+    const step = Array.isArray(a)
+      ? `[${key}]`
+      : /^[A-Za-z_]\w*$/.test(key)
+        ? `.${key}`
+        : `[${JSON.stringify(key)}]`;
+    compare(shortened(path + step), own(a, key), own(b, key), depth + 1, found);
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+function own(value: Record<string, unknown>, key: string): unknown {
+  return Object.hasOwn(value, key) ? value[key] : undefined;
+}
+
+function written(value: unknown): string {
+  return value === undefined ? NOTHING : JSON.stringify(value);
+}
+
+function textDifference(is: Buffer, instead: Buffer): Difference {
+  let at = 0;
+  while (at < is.length && at < instead.length && is[at] === instead[at]) at++;
+  if (!isText(is) || !isText(instead)) {
+    const bytes = (body: Buffer): string => body.subarray(at, at + 16).toString('hex') || NOTHING;
+    return { where: `body byte ${at}`, is: bytes(is), instead: bytes(instead) };
+  }
+  const start = is.lastIndexOf(0x0a, at - 1) + 1;
+  let line = 1;
+  for (let i = 0; i < start; i++) if (is[i] === 0x0a) line++;
+  const text = (body: Buffer): string => {
+    const end = body.indexOf(0x0a, start);
+    return JSON.stringify(shortened(body.toString('utf8', start, end === -1 ? body.length : end)));
+  };
+  return { where: `body line ${line}, byte ${at}`, is: text(is), instead: text(instead) };
+}
+
+function isText(body: Buffer): boolean {
+  try {
+    new TextDecoder('utf-8', { fatal: true }).decode(body);
+    return !body.includes(0);
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,33 @@
+/** One place in which what a replica said differs from what it is compared with. */
+import { printable } from '../../wire/channel.ts';
+
+export interface Difference {
+  /** For a person: `status`, `header etag`, `body $.article.slug`, `table users, row 7, column name`. */
+  readonly where: string;
+  /** As JSON, or as text; shortened. */
+  readonly is: string;
+  readonly instead: string;
+}
+
+/** What differs between the replies, or between the changes of the state, of these replicas and the reference. */
+export interface Comparison {
+  readonly of: 'reply' | 'update';
+  readonly replicas: readonly string[];
+  /** `the decided one`, or the replicas that gave what it is compared with. */
+  readonly against: string;
+  readonly differences: readonly Difference[];
+  /** There are more than are listed. */
+  readonly more: boolean;
+}
+
+/** In the incident's folder: a list of `Comparison`s. */
+export const COMPARISON_FILE = 'comparison.json';
+
+/** Differences listed of one comparison. */
+export const LISTED_MAX = 50;
+const SHOWN = 160;
+
+export function shortened(text: string): string {
+  const shown = printable(text.slice(0, SHOWN)).replaceAll('\n', '\\n');
+  return text.length > SHOWN ? `${shown}…` : shown;
+}

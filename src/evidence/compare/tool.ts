@@ -1,0 +1,38 @@
+/** Runs `main.ts` as a process that may do next to nothing, for a bounded time, behind everything else on the host. */
+import { execFile } from 'node:child_process';
+import { setPriority } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const TIMEOUT_MS = 30_000;
+const HEAP_MIB = 512;
+const LAST = 19;
+const SOURCES = fileURLToPath(new URL('../../', import.meta.url));
+const PACKAGE = fileURLToPath(new URL('../../../package.json', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('main.ts', import.meta.url));
+
+/** Compares the votes of one incident. Rejects when nothing comes of it. */
+export async function compareVotes(folder: string, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const running = promisify(execFile)(
+    process.execPath,
+    [
+      '--permission',
+      `--allow-fs-read=${SOURCES}`,
+      `--allow-fs-read=${PACKAGE}`,
+      `--allow-fs-read=${folder}`,
+      `--allow-fs-write=${folder}`,
+      `--max-old-space-size=${HEAP_MIB}`,
+      PROGRAM,
+      folder,
+    ],
+    { timeout: TIMEOUT_MS, killSignal: 'SIGKILL', maxBuffer: 64 * 1024, env: {}, signal },
+  );
+  const { pid } = running.child;
+  try {
+    if (pid !== undefined) setPriority(pid, LAST);
+  } catch {
+    // It has ended already.
+  }
+  await running;
+}

@@ -1,0 +1,117 @@
+/**
+ * Writes up incidents: the list at once, then, beside the manager's loop, the folder with what proves it, the comparison
+ * of the votes, and the call of who is to be told.
+ *
+ * V1. Nothing here holds up the loop, or grows without a limit: what cannot be done in time is left out, and said so.
+ */
+import { join } from 'node:path';
+import { compareVotes } from './compare/tool.ts';
+import { CASE_FILE, type Exhibit, exhibitsOf, type Finds } from './exhibits.ts';
+import { EVIDENCE_FOLDER, Folders } from './folders.ts';
+import { callWebhook, type HookOptions, runCommand } from './hook.ts';
+import { type Incident, Incidents, INCIDENTS_FILE } from './incidents.ts';
+import { type CaseView, readCase } from './read.ts';
+import { Serial } from './serial.ts';
+
+const LIMITS = { folders: 200, bytes: 512 * 1024 ** 2 };
+const WAITING_MAX = 100;
+/** What may wait to be written. */
+const UNWRITTEN_BYTES_MAX = 256 * 1024 ** 2;
+
+export class Evidence {
+  readonly incidents: Incidents;
+  readonly #folders: Folders;
+  readonly #hook: HookOptions;
+  readonly #log: (line: string) => void;
+  readonly #keeping: Serial;
+  readonly #comparing: Serial;
+  readonly #telling: Serial;
+  readonly #closing = new AbortController();
+  #unwritten = 0;
+
+  /** `log`: one line for the operator. */
+  constructor(dataFolder: string, hook: HookOptions, log: (line: string) => void) {
+    this.incidents = new Incidents(join(dataFolder, INCIDENTS_FILE));
+    this.#folders = new Folders(join(dataFolder, EVIDENCE_FOLDER), LIMITS);
+    this.#hook = hook;
+    this.#log = log;
+    const serial = (): Serial => new Serial(WAITING_MAX, (message) => log(`evidence   ${message}`));
+    this.#keeping = serial();
+    this.#comparing = serial();
+    this.#telling = serial();
+  }
+
+  add(found: Omit<Incident, 'id'>, finds: Finds): Incident {
+    const incident = this.incidents.add(found);
+    const exhibits = this.#bounded(exhibitsOf(incident, finds));
+    const bytes = size(exhibits);
+    this.#unwritten += bytes;
+    const kept = this.#keeping.add(async () => {
+      try {
+        await this.#folders.keep(incident.id, exhibits);
+      } finally {
+        this.#unwritten -= bytes;
+        this.#follow(incident, exhibits);
+      }
+    });
+    if (kept) return incident;
+    this.#unwritten -= bytes;
+    this.#log(`evidence   incident ${incident.id}: too many at once, nothing but its line is kept`);
+    return incident;
+  }
+
+  #bounded(exhibits: readonly Exhibit[]): readonly Exhibit[] {
+    if (this.#unwritten + size(exhibits) <= UNWRITTEN_BYTES_MAX) return exhibits;
+    return exhibits.filter(({ file }) => file === CASE_FILE);
+  }
+
+  /** Who is told gets to know where votes differ. */
+  #follow({ id }: Incident, exhibits: readonly Exhibit[]): void {
+    const differs = exhibits.some(({ file }) => /^(reply|update)-/.test(file));
+    if (!differs) return this.#tell(id);
+    const added = this.#comparing.add(async () => {
+      try {
+        await compareVotes(this.#folders.path(id), this.#closing.signal);
+      } finally {
+        this.#tell(id);
+      }
+    });
+    if (!added) this.#tell(id);
+  }
+
+  #tell(id: number): void {
+    const { command, webhook } = this.#hook;
+    const { signal } = this.#closing;
+    const about = (message: string): string => `hook       incident ${id}: ${message}`;
+    if (command.length > 0 || webhook !== null) {
+      const added = this.#telling.add(async () => {
+        const json = JSON.stringify(await this.read(id));
+        const calls = [
+          ...(command.length > 0
+            ? [runCommand(this.#hook, { id, evidence: this.#folders.path(id), json }, signal)]
+            : []),
+          ...(webhook !== null ? [callWebhook(webhook, json, signal)] : []),
+        ];
+        for (const result of await Promise.allSettled(calls)) {
+          if (result.status === 'rejected') this.#log(about((result.reason as Error).message));
+        }
+      });
+      if (!added) this.#log(about('too many at once, nobody is told of it'));
+    }
+  }
+
+  /** Null when there is no such incident (any more). */
+  read(id: number): Promise<CaseView | null> {
+    return readCase(this.#folders.path(id), this.incidents.latest(), id);
+  }
+
+  /** What is known is kept; comparing and telling end. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    for (const serial of [this.#keeping, this.#comparing, this.#telling]) await serial.close();
+  }
+}
+
+function size(exhibits: readonly Exhibit[]): number {
+  return exhibits.reduce((sum, { bytes }) => sum + bytes.length, 0);
+}

@@ -1,0 +1,54 @@
+/** Is evidence whole or not there, and its disk bounded? */
+import assert from 'node:assert/strict';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempDisposableSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { Folders } from './folders.ts';
+
+const place = (): ReturnType<typeof mkdtempDisposableSync> =>
+  mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
+const of = (bytes: number): { file: string; bytes: Buffer }[] => [
+  { file: 'reply-1', bytes: Buffer.alloc(bytes, 7) },
+];
+
+void test('P6: what is kept is there as it was given', async () => {
+  using root = place();
+  const folders = new Folders(root.path, { folders: 3, bytes: 1000 });
+  await folders.keep(1, [
+    { file: 'a', bytes: Buffer.from('one') },
+    { file: 'b', bytes: Buffer.alloc(0) },
+  ]);
+  assert.equal(readFileSync(join(folders.path(1), 'a'), 'utf8'), 'one');
+  assert.deepEqual(readdirSync(folders.path(1)), ['a', 'b']);
+});
+
+void test('P7: the oldest go when there are too many or too many bytes; the newest stays, however large', async () => {
+  using root = place();
+  const folders = new Folders(root.path, { folders: 3, bytes: 1000 });
+  for (const id of [1, 2, 3, 4]) await folders.keep(id, of(100));
+  assert.deepEqual(readdirSync(root.path).sort(), ['2', '3', '4']);
+  await folders.keep(5, of(850));
+  assert.deepEqual(readdirSync(root.path).sort(), ['4', '5']);
+  await folders.keep(6, of(5000));
+  assert.deepEqual(readdirSync(root.path), ['6']);
+});
+
+void test('P7: folders of an earlier life count, by their age; unfinished ones are removed', async () => {
+  using root = place();
+  for (const id of ['9', '10', '11.new']) {
+    mkdirSync(join(root.path, id));
+    writeFileSync(join(root.path, id, 'reply-1'), Buffer.alloc(100));
+  }
+  const folders = new Folders(root.path, { folders: 2, bytes: 1000 });
+  await folders.keep(11, of(100));
+  assert.deepEqual(readdirSync(root.path).sort(), ['10', '11']);
+  assert.equal(existsSync(folders.path(9)), false);
+});

@@ -1,0 +1,84 @@
+/** Is whoever is to be told of an incident told, and is it said when that fails? */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { existsSync, mkdtempDisposableSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { callWebhook, runCommand } from './hook.ts';
+
+const NEVER = new AbortController().signal;
+const TOLD = { id: 7, evidence: '/evidence/7', json: '{"a":1}' };
+
+function run(folder: string, command: readonly string[], signal: AbortSignal = NEVER): Promise<void> {
+  return runCommand({ command, folder, webhook: null }, TOLD, signal);
+}
+
+function script(text: string): string[] {
+  return [process.execPath, '-e', text];
+}
+
+void test('P6: the command gets the incident on stdin, its number and folder in its environment', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-hook-'));
+  await run(
+    place.path,
+    script(
+      `const { SPARE_INCIDENT: id, SPARE_EVIDENCE: folder } = process.env;
+       const text = require('fs').readFileSync(0, 'utf8');
+       require('fs').writeFileSync('told', [id, folder, text].join(' '))`,
+    ),
+  );
+  assert.equal(readFileSync(join(place.path, 'told'), 'utf8'), '7 /evidence/7 {"a":1}');
+});
+
+void test('P6: a command that fails, or is not there, is named with its last words', async () => {
+  const last = script(
+    `console.log('x'.repeat(100_000)); console.error('no route\\u001b'); process.exitCode = 3`,
+  );
+  await assert.rejects(run(tmpdir(), last), /ended with status 3: no route\ufffd$/);
+  await assert.rejects(run(tmpdir(), ['no-such-program']), /no-such-program cannot be started: .*ENOENT/);
+});
+
+void test('P7: when Spare ends, a command that hangs ends with all that it started', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-hook-'));
+  const pids = join(place.path, 'pids');
+  writeFileSync(pids, '');
+  const controller = new AbortController();
+  const running = run(
+    place.path,
+    ['/bin/sh', '-c', 'sleep 1000 & echo $! $$ > pids.new; mv pids.new pids; wait'],
+    controller.signal,
+  );
+  while (readFileSync(pids, 'utf8') === '') await delay(10);
+  controller.abort();
+  await assert.rejects(running, /SIGKILL/);
+  for (const pid of readFileSync(pids, 'utf8').trim().split(' ')) {
+    while (existsSync(`/proc/${pid}/exe`)) await delay(10);
+  }
+});
+
+async function listening(status: number): Promise<Server & { url: string }> {
+  const server = createServer((request, response) => {
+    request.resume();
+    response.writeHead(status, { location: '/elsewhere' }).end();
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  return Object.assign(server, { url: `http://127.0.0.1:${port}/` });
+}
+
+void test('P6: a webhook that refuses, sends elsewhere or is not there is a failure', async () => {
+  await using refusing = await listening(500);
+  await assert.rejects(callWebhook(refusing.url, '{}', NEVER), /answered 500/);
+  await using moved = await listening(307);
+  await assert.rejects(callWebhook(moved.url, '{}', NEVER), /cannot post to/);
+  await using taken = await listening(204);
+  await callWebhook(taken.url, '{}', NEVER);
+  const gone = await listening(204);
+  gone.close();
+  await assert.rejects(callWebhook(gone.url, '{}', NEVER), /ECONNREFUSED/);
+});

@@ -1,0 +1,84 @@
+/**
+ * Tells somebody of each incident: a command that gets it on stdin, or a URL that it is posted to; as the JSON that
+ * `GET /incidents/ID` gives.
+ *
+ * H1. Whatever they do, it takes bounded time and memory, and nobody waits for it but the next call.
+ */
+import { spawn } from 'node:child_process';
+import { messageOf } from '../errors.ts';
+import { printable } from '../wire/channel.ts';
+
+export interface HookOptions {
+  /** Empty: none. Started in `folder`. */
+  readonly command: readonly string[];
+  readonly folder: string;
+  readonly webhook: string | null;
+}
+
+const TIMEOUT_MS = 30_000;
+const OUTPUT_BYTES = 4096;
+
+export interface Told {
+  readonly id: number;
+  /** The incident's folder. */
+  readonly evidence: string;
+  readonly json: string;
+}
+
+/** Rejects with a sentence when it failed. */
+export async function runCommand(
+  { command, folder }: HookOptions,
+  { id, evidence, json }: Told,
+  signal: AbortSignal,
+): Promise<void> {
+  signal.throwIfAborted();
+  const [program = '', ...args] = command;
+  const child = spawn(program, args, {
+    cwd: folder,
+    env: { ...process.env, SPARE_INCIDENT: String(id), SPARE_EVIDENCE: evidence },
+    stdio: ['pipe', 'pipe', 'pipe'],
+    // Of its own group, so that what it started ends with it.
+    detached: true,
+  });
+  let output = Buffer.alloc(0);
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk: Buffer) => (output = Buffer.concat([output, chunk]).subarray(-OUTPUT_BYTES)));
+  }
+  // One that does not read what it is told is not at fault.
+  child.stdin.on('error', () => {});
+  child.stdin.end(json);
+  const limit = AbortSignal.timeout(TIMEOUT_MS);
+  const stop = AbortSignal.any([signal, limit]);
+  const kill = (): void => {
+    if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
+  };
+  stop.addEventListener('abort', kill, { once: true });
+  const end = await new Promise<string | null>((resolve) => {
+    child.once('error', (error) => resolve(`cannot be started: ${error.message}`));
+    child.once('exit', (code, signal) =>
+      resolve(code === 0 ? null : `ended with ${signal ?? `status ${code}`}`),
+    );
+  });
+  stop.removeEventListener('abort', kill);
+  for (const stream of [child.stdout, child.stderr]) stream.destroy();
+  if (end === null) return;
+  const said = printable(output.toString()).trim().split('\n').at(-1) ?? '';
+  const why = limit.aborted ? `did not end within ${TIMEOUT_MS / 1000} s` : end;
+  throw new Error(`the command ${program} ${why}${said === '' ? '' : `: ${said}`}`);
+}
+
+/** Rejects with a sentence when it failed. */
+export async function callWebhook(webhook: string, json: string, signal: AbortSignal): Promise<void> {
+  const reply = await fetch(webhook, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: json,
+    redirect: 'error',
+    signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
+  }).catch((error: unknown) => {
+    const { cause = error } = error as Error;
+    throw new Error(`cannot post to ${webhook}: ${messageOf(cause)}`, { cause: error });
+  });
+  await reply.body?.cancel();
+  if (!reply.ok) throw new Error(`${webhook} answered ${reply.status}`);
+}

@@ -1,0 +1,147 @@
+/** Writes up what the core found, while the bytes of the votes and the replica's last words are still at hand. */
+import type { Effect, SkipReason } from '../core/index.ts';
+import { replyDifference, replyPlace, updateDifference } from '../evidence/difference.ts';
+import type { Evidence } from '../evidence/evidence.ts';
+import type { Finds } from '../evidence/exhibits.ts';
+import type { Incident } from '../evidence/incidents.ts';
+import type { Ballots, CastVote } from './ballots.ts';
+import type { Fleet } from './fleet.ts';
+import type { InWork } from './in-work.ts';
+
+/** Characters of console output on an incident's line; its folder has all. */
+const CONSOLE_CHARACTERS = 2000;
+
+const SKIPPED =
+  'skipped: it had no effect, its client was told so, the replicas went back to the verified state';
+const EXPELLED = 'expelled and destroyed; a clean replica takes its place';
+
+type Fault = Extract<Effect, { type: 'incident' }>;
+type Skip = Extract<Effect, { type: 'skipped' }>;
+
+export class Witness {
+  readonly #evidence: Evidence;
+  readonly #work: InWork;
+  readonly #fleet: Fleet;
+
+  constructor(evidence: Evidence, work: InWork, fleet: Fleet) {
+    this.#evidence = evidence;
+    this.#work = work;
+    this.#fleet = fleet;
+  }
+
+  fault(effect: Fault): Incident {
+    const { replica, kind, index } = effect.fault;
+    const console = this.#fleet.console(replica);
+    return this.#evidence.add(
+      {
+        index,
+        replica,
+        variant: effect.variant,
+        kind,
+        at: new Date().toISOString(),
+        what: whatHappened(effect, this.#work.ballots, this.#fleet.why(replica)),
+        done: EXPELLED,
+        console: console.slice(-CONSOLE_CHARACTERS),
+      },
+      this.#finds(index, effect.votes?.decided ?? null, console),
+    );
+  }
+
+  /** Null when it was written up before a restart. */
+  skipped({ index, reason }: Skip): Incident | null {
+    const latest = this.#evidence.incidents.latest();
+    const at = latest.filter((incident) => incident.index === index);
+    if (at.some(({ kind }) => kind === reason)) return null;
+    const ended = at.flatMap(({ kind, replica }) =>
+      kind === 'crash' || kind === 'protocol' ? [replica] : [],
+    );
+    return this.#evidence.add(
+      {
+        index,
+        replica: null,
+        variant: null,
+        kind: reason,
+        at: new Date().toISOString(),
+        what: whySkipped(reason, index, this.#work.ballots, ended.join(', ')),
+        done: SKIPPED,
+        console: '',
+      },
+      this.#finds(index, null, ''),
+    );
+  }
+
+  /** What a client is told of a skip, as far as it concerns nobody's secrets: no byte of a reply that was not decided. */
+  hint(index: number): string {
+    const found = this.#evidence.incidents
+      .latest()
+      .findLast((known) => known.index === index && known.replica === null);
+    const pair = found?.kind === 'no-agreement' ? disagreement(index, this.#work.ballots) : null;
+    const place = pair === null ? [] : [placeOf(index, ...pair, this.#work.ballots)];
+    return [...place, ...(found === undefined ? [] : [`incident ${found.id}`])].join('; ');
+  }
+
+  #finds(index: number, decided: Finds['decided'], console: string): Finds {
+    return {
+      entry: this.#work.entry(index),
+      votes: this.#work.ballots.votes(index),
+      decided,
+      bytes: (kind, digest) => this.#work.ballots[kind](index, digest),
+      console,
+    };
+  }
+}
+
+/** A fault in a sentence for a person. `why`: what is known of the end of the replica. */
+function whatHappened({ fault, votes }: Fault, ballots: Ballots, why: string): string {
+  const { kind, index } = fault;
+  if (kind === 'late') return 'no answer within the deadline';
+  if (kind === 'crash' || kind === 'protocol') return why;
+  if (kind === 'state' || votes === null) return 'the digest of its state differs';
+  const { cast, decided } = votes;
+  if (kind === 'update') {
+    const wrong = ballots.update(index, cast.update);
+    const right = ballots.update(index, decided.update);
+    return wrong === null || right === null ? 'its update differs' : updateDifference(wrong, right);
+  }
+  const wrong = ballots.reply(index, cast.reply);
+  const right = ballots.reply(index, decided.reply);
+  return wrong === null || right === null ? 'its reply differs' : replyDifference(wrong, right);
+}
+
+function whySkipped(reason: SkipReason, index: number, ballots: Ballots, ended: string): string {
+  switch (reason) {
+    case 'poison':
+      return `it ended every replica that executed it: ${ended}`;
+    case 'timeout':
+      return 'no replica answered it in time';
+    case 'no-agreement': {
+      const pair = disagreement(index, ballots);
+      if (pair === null) return 'the replicas do not agree on it';
+      const [first, other] = pair;
+      return `${other.replica} against ${first.replica}: ${differenceOf(index, other, first, ballots)}`;
+    }
+  }
+}
+
+/** The first vote, and the first that differs from it. */
+function disagreement(index: number, ballots: Ballots): [CastVote, CastVote] | null {
+  const [first, ...others] = ballots.votes(index);
+  if (first === undefined) return null;
+  const { reply, update } = first.vote;
+  const other = others.find(({ vote }) => vote.reply !== reply || vote.update !== update);
+  return other === undefined ? null : [first, other];
+}
+
+function placeOf(index: number, { vote: a }: CastVote, { vote: b }: CastVote, ballots: Ballots): string {
+  const [one, other] = [ballots.reply(index, a.reply), ballots.reply(index, b.reply)];
+  if (a.reply === b.reply || one === null || other === null) return 'what it changed in the state differs';
+  return replyPlace(one, other);
+}
+
+function differenceOf(index: number, { vote: a }: CastVote, { vote: b }: CastVote, ballots: Ballots): string {
+  const kind = a.reply === b.reply ? 'update' : 'reply';
+  const one = ballots[kind](index, a[kind]);
+  const other = ballots[kind](index, b[kind]);
+  if (one === null || other === null) return `the ${kind} differs`;
+  return kind === 'update' ? updateDifference(one, other) : replyDifference(one, other);
+}

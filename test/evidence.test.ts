@@ -1,0 +1,130 @@
+/**
+ * Can somebody read what happened? A lie, and a reply that is left to chance, leave evidence that names the field; who is
+ * to be told is told; and the rest of the service goes on.
+ */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { CaseView } from '../src/evidence/read.ts';
+import { Call } from './support/call.ts';
+import { ROOT, Spare } from './support/spare.ts';
+
+const QUIRKS = { folder: join(ROOT, 'test/services'), command: ['node', 'quirks.mjs'], state: ['quirks.db'] };
+const SOON_MS = 30_000;
+
+async function caseOf(spare: Spare, id: number): Promise<CaseView> {
+  return (await (await fetch(`${spare.admin}/incidents/${id}`)).json()) as CaseView;
+}
+
+/** Once its votes are compared, which is done beside everything else. */
+async function compared(spare: Spare, id: number): Promise<CaseView> {
+  await spare.until(
+    'votes are compared',
+    SOON_MS,
+    async () => (await caseOf(spare, id)).comparisons !== null,
+  );
+  return await caseOf(spare, id);
+}
+
+async function shown(spare: Spare, ...args: string[]): Promise<string> {
+  await using call = new Call(ROOT, ['incidents', ...args, '--data', spare.data]);
+  assert.equal(await call.end(), 0, call.stderr);
+  return call.stdout;
+}
+
+test('P5 P6: one route leaves a field to chance: all others are served, the evidence names the field and blames nobody', async () => {
+  await using spare = await new Spare(QUIRKS).start();
+  const over = new AbortController();
+  let [served, bad] = [0, 0];
+  const others = Array.from({ length: 4 }, async () => {
+    while (!over.signal.aborted) {
+      const reply = await fetch(spare.url, { method: 'POST' });
+      assert.equal(reply.status, 200);
+      await reply.text();
+      served++;
+    }
+  });
+  for (; bad < 3; bad++) {
+    const reply = await fetch(`${spare.url}/made`);
+    assert.equal(reply.status, 502);
+    assert.match(await reply.text(), /do not agree .*\(the body differs from byte \d+ on; incident \d+\)/);
+  }
+  over.abort();
+  await Promise.all(others);
+  assert.equal(
+    await (await fetch(spare.url)).text(),
+    String(served),
+    'nothing but what was asked was counted',
+  );
+  const incidents = await spare.incidents();
+  assert.deepEqual(
+    incidents.map(({ kind, replica }) => [kind, replica]),
+    Array.from({ length: bad }, () => ['no-agreement', null]),
+  );
+  const { evidence, comparisons } = await compared(spare, 1);
+  assert.equal(evidence?.request?.target, '/made');
+  assert.ok((evidence?.votes.length ?? 0) >= 3, 'all that voted');
+  assert.ok(comparisons !== null && comparisons.length >= 2);
+  for (const { of, differences } of comparisons) {
+    assert.equal(of, 'reply');
+    assert.deepEqual(
+      differences.map(({ where }) => where),
+      ['body $.thing.made[0].by'],
+    );
+  }
+  assert.match(await shown(spare), /^1 .* skipped {2}no-agreement: /);
+  assert.match(await shown(spare, 'show', '1'), /GET \/made\n[^]*body \$\.thing\.made\[0\]\.by: /);
+});
+
+test('P6: the evidence of a lie has the request, all votes, the wrong field; command and webhook are told of it', async () => {
+  const told: string[] = [];
+  await using listener = createServer((request, response) => {
+    let text = '';
+    request.on('data', (chunk: Buffer) => (text += chunk.toString()));
+    request.on('end', () => {
+      told.push(text);
+      response.end();
+    });
+  });
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const address = listener.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const write = `require('fs').writeFileSync(process.env.SPARE_EVIDENCE + '/told', require('fs').readFileSync(0))`;
+  await using spare = await new Spare({
+    ...QUIRKS,
+    variants: [{}, { env: { LIE: 'eve' } }, {}],
+    onIncident: { command: ['node', '-e', write], webhook: `http://127.0.0.1:${port}/` },
+  }).start();
+  const who = await fetch(`${spare.url}/who`, { headers: { 'x-asked-by': 'me' } });
+  assert.deepEqual(await who.json(), { users: [{ name: 'ann' }, { name: 'bob' }] });
+  const { incident, evidence, comparisons } = await compared(spare, 1);
+  assert.equal(incident.replica, 'r1');
+  assert.equal(evidence?.request?.target, '/who');
+  assert.equal(evidence?.request?.headers.includes('me'), true);
+  const liar = evidence?.votes.find((vote) => vote.replica === 'r1');
+  assert.ok(liar !== undefined && liar.reply !== evidence?.decided?.reply);
+  assert.equal(liar.update, evidence?.decided?.update);
+  assert.deepEqual(comparisons, [
+    {
+      of: 'reply',
+      replicas: ['r1'],
+      against: 'the decided one',
+      differences: [{ where: 'body $.users[1].name', is: '"eve"', instead: '"bob"' }],
+      more: false,
+    },
+  ]);
+  await spare.until('all are told', SOON_MS, () => told.length > 0);
+  assert.deepEqual((JSON.parse(told[0] ?? '') as CaseView).comparisons, comparisons);
+  const file = join(spare.data, 'incidents/1/told');
+  await spare.until('the command has run', SOON_MS, () => {
+    try {
+      return readFileSync(file, 'utf8') === told[0];
+    } catch {
+      return false;
+    }
+  });
+});
