@@ -19,12 +19,13 @@ async function count(url: string): Promise<string> {
 }
 
 const CASES = [
-  { path: '/differs', reason: /do not agree/ },
-  { path: '/dies', reason: /ended every replica/ },
-  { path: '/hangs', reason: /did not answer/ },
+  { path: '/differs', reason: /do not agree/, kind: 'no-agreement', lost: 0 },
+  // f+1 went down with it: as few as it takes to know.
+  { path: '/dies', reason: /ended every replica/, kind: 'poison', lost: 2 },
+  { path: '/hangs', reason: /did not answer/, kind: 'timeout', lost: null },
 ];
 
-for (const { path, reason } of CASES) {
+for (const { path, reason, kind, lost } of CASES) {
   test(`P5: a request to ${path} has no effect but a 502 that says why, and the service goes on`, async () => {
     await using spare = await new Spare(QUIRKS).start();
     assert.equal(await count(spare.url), '1');
@@ -34,8 +35,15 @@ for (const { path, reason } of CASES) {
     assert.equal(beside, '2', 'what came with it is executed on the state before it');
     assert.equal(await count(spare.url), '3');
     await spare.whole(15_000);
+    const incidents = await spare.incidents();
+    assert.deepEqual(
+      incidents.flatMap((incident) => (incident.replica === null ? [incident.kind] : [])),
+      [kind],
+    );
+    if (lost !== null) assert.equal(incidents.length, 1 + lost, incidents.map(({ what }) => what).join('\n'));
     await spare.signal('SIGKILL');
     await spare.start();
     assert.equal(await count(spare.url), '4', 'it is not executed after a restart either');
+    assert.deepEqual(await spare.incidents(), incidents);
   });
 }

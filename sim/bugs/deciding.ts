@@ -168,7 +168,7 @@ export const DECIDING: readonly Bug[] = [
     scenario: 'silence',
     edits: [
       {
-        file: 'suspicion.ts',
+        file: 'poison.ts',
         find: 'crashes > core.options.faults',
         replace: 'crashes >= core.options.faults',
       },

@@ -67,6 +67,7 @@ for (const faults of EACH) {
       [[poison.index, 'poison']],
       'P6: the shell is told, once',
     );
+    assert.equal(world.incidents.length, faults + 1, 'no more of them than it takes to know');
     assert.ok(world.incidents.every(({ kind, index }) => kind === 'crash' && index === poison.index));
     world.kill();
     recovers(world);

@@ -27,6 +27,7 @@ import { Membership } from './membership.ts';
 import type { CoreOptions } from './options.ts';
 import { Order } from './order.ts';
 import { Peers } from './peers.ts';
+import { skipPoison } from './poison.ts';
 import { Presence } from './presence.ts';
 import { Refreshing } from './refreshing.ts';
 import { Remotes } from './remotes.ts';
@@ -34,7 +35,7 @@ import { Replicas } from './replicas.ts';
 import { handOver, rotate } from './rotating.ts';
 import { Said } from './said.ts';
 import { executable, type Slot } from './slot.ts';
-import { skipPoison, supervise } from './suspicion.ts';
+import { supervise } from './suspicion.ts';
 import { type CoreView, replicaView } from './view.ts';
 
 export class Core {
@@ -284,6 +285,7 @@ export class Core {
     this.catchingUp.clock(now);
     if (!this.booted) return;
     supervise(this, now);
+    this.replicas.goOn(now);
     this.refreshing.clock(now);
   }
 

@@ -22,6 +22,8 @@ function owing(...results: [number, boolean][]): Local {
     stale: false,
     woken: false,
     until: null,
+    held: null,
+    fed: true,
     faulty: false,
   };
 }

@@ -45,6 +45,10 @@ export interface Local {
   woken: boolean;
   /** Another one took over at this entry: it executes only what comes before. */
   until: Index | null;
+  /** The first entry that it did not get to execute, because it may be poison. */
+  held: Index | null;
+  /** It was given an entry to execute since it was last woken, or filled. */
+  fed: boolean;
   /** A fault was noticed: its votes do not count, and it is on its way out. */
   faulty: boolean;
 }

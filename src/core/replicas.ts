@@ -11,6 +11,7 @@ import type { Change } from './group.ts';
 import { index as toIndex, replicaId, type Digest, type Index, type ReplicaId } from './ids.ts';
 import { executingNow, type Local } from './local.ts';
 import { bootShare, missingHere } from './placement.ts';
+import { mayBePoison } from './poison.ts';
 import { sameVote } from './quorum.ts';
 import { executable, type Slot } from './slot.ts';
 import { Starts } from './starts.ts';
@@ -140,6 +141,8 @@ export class Replicas {
       stale: false,
       woken: false,
       until: null,
+      held: null,
+      fed: false,
       faulty: false,
     });
     this.#core.emit({ type: 'start', replica: id, variant });
@@ -228,7 +231,36 @@ export class Replicas {
     local.since = now;
     local.heardAt = now;
     this.#catchUp(local, this.#core.order.decided);
-    for (const slot of this.#core.order.undecided()) if (executes(local, slot)) this.#feedOne(local, slot);
+    this.#feedFrom(now, local, this.#core.order.decided);
+  }
+
+  #feedFrom(now: number, local: Local, after: Index): void {
+    local.held = null;
+    for (const slot of this.#core.order.after(after)) {
+      if (!executes(local, slot)) continue;
+      if (mayBePoison(this.#core, now, slot)) {
+        local.held = slot.index;
+        return;
+      }
+      this.#feedOne(local, slot);
+    }
+  }
+
+  /** Who was held back goes on, once it is known what of. */
+  goOn(now: number): void {
+    for (const local of this.#locals.values()) {
+      const { held } = local;
+      if (held === null || local.faulty || local.phase !== 'executing') continue;
+      const slot = this.#core.order.slot(held);
+      if (slot !== undefined && held > this.#core.order.decided) {
+        if (!mayBePoison(this.#core, now, slot)) this.#feedFrom(now, local, toIndex(held - 1));
+      } else {
+        // Decided by replicas of others.
+        this.#void(local);
+        this.#import(local, this.#core.order.decided);
+        this.#execute(now, local);
+      }
+    }
   }
 
   #catchUp(local: Local, through: Index): void {
@@ -247,6 +279,7 @@ export class Replicas {
 
   #import(local: Local, through: Index): void {
     local.stale = false;
+    local.fed = false;
     local.applied = through;
     this.#core.emit({ type: 'import', replica: local.id, through });
   }
@@ -254,10 +287,12 @@ export class Replicas {
   feed(slot: Slot): void {
     if (slot.index === 0) return;
     for (const local of this.#locals.values())
-      if (local.phase === 'executing' && executes(local, slot)) this.#feedOne(local, slot);
+      if (local.phase === 'executing' && local.held === null && executes(local, slot))
+        this.#feedOne(local, slot);
   }
 
   #feedOne(local: Local, slot: Slot): void {
+    local.fed = true;
     local.owed.push({ type: 'result', index: slot.index, void: false });
     const { index, time, tickFrom } = slot;
     this.#core.emit({ type: 'execute', replica: local.id, index, time, tickFrom });
@@ -272,8 +307,10 @@ export class Replicas {
         this.#core.fault(now, local, 'late', skipped);
         continue;
       }
-      this.#void(local);
-      this.#import(local, decided);
+      if (local.fed) {
+        this.#void(local);
+        this.#import(local, decided);
+      }
       this.#execute(now, local);
     }
   }

@@ -45,17 +45,6 @@ function watchEntry(core: Core, now: number, slot: Slot): void {
   }
 }
 
-/** Any undecided entry, not only the first one: what is before it may have to wait until replicas survive it. */
-export function skipPoison(core: Core): void {
-  for (const slot of core.order.undecided()) {
-    const { index, crashes } = slot;
-    const poison = index > 0 && executable(slot) && crashes > core.options.faults;
-    if (poison && (core.alone || core.agreement.open(index))) {
-      core.propose({ type: 'skip', index, reason: 'poison' });
-    }
-  }
-}
-
 /**
  * Who has been silent for longer than a request may take, while it had something to answer. When f+1 of them are at
  * the same undecided entry, the entry is at fault; who is at something else is late, and so is who is at one that f+1 others
