@@ -180,7 +180,7 @@ async function main(): Promise<void> {
   const source = {
     status: observer.status,
     incidents: () => manager.evidence.incidents.latest(),
-    incident: (id) => manager.evidence.read(id),
+    incident: (id: number) => manager.evidence.read(id),
     ready: observer.answering,
     recover: observer.recover,
   };

@@ -139,7 +139,7 @@ export const DECIDING: readonly Bug[] = [
     what: 'who executed a skipped entry keeps its effect',
     breaks: 'P3',
     scenario: 'mixed',
-    edits: [{ file: 'core.ts', find: 'this.replicas.restore(now, index, reason);', replace: '' }],
+    edits: [{ file: 'core.ts', find: 'this.feeding.restore(now, index, reason);', replace: '' }],
   },
   {
     name: 'votes-outlive-skip',

@@ -77,8 +77,8 @@ export const GROUP: readonly Bug[] = [
     edits: [
       {
         file: 'membership.ts',
-        find: 'return managers.lives(command.by, command.byBoot) && managers.bootOf(command.manager) === command.boot;',
-        replace: 'return managers.lives(command.by, command.byBoot);',
+        find: 'managers.lives(command.by, command.byBoot) && managers.bootOf(command.manager) === command.boot',
+        replace: 'managers.lives(command.by, command.byBoot)',
       },
     ],
   },
@@ -90,8 +90,8 @@ export const GROUP: readonly Bug[] = [
     edits: [
       {
         file: 'membership.ts',
-        find: 'return managers.lives(command.by, command.byBoot) && managers.bootOf(command.manager) === command.boot;',
-        replace: 'return managers.bootOf(command.manager) === command.boot;',
+        find: 'managers.lives(command.by, command.byBoot) && managers.bootOf(command.manager) === command.boot',
+        replace: 'managers.bootOf(command.manager) === command.boot',
       },
     ],
   },

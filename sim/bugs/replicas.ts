@@ -10,7 +10,7 @@ export const REPLICAS: readonly Bug[] = [
     scenario: 'mixed',
     edits: [
       {
-        file: 'replicas.ts',
+        file: 'feeding.ts',
         find: 'const from = toIndex(local.applied + 1);',
         replace: 'const from = toIndex(Math.min(local.applied + 2, through));',
       },
@@ -24,8 +24,8 @@ export const REPLICAS: readonly Bug[] = [
     edits: [
       {
         file: 'replicas.ts',
-        find: 'this.#catchUp(local, round.mark);',
-        replace: 'this.#catchUp(local, this.#core.order.decided);',
+        find: 'this.#core.feeding.catchUp(local, round.mark);',
+        replace: 'this.#core.feeding.catchUp(local, this.#core.order.decided);',
       },
     ],
   },
@@ -123,9 +123,9 @@ export const REPLICAS: readonly Bug[] = [
     scenario: 'mixed',
     edits: [
       {
-        file: 'replicas.ts',
-        find: 'this.#catchUp(local, this.#core.order.decided);\n    for',
-        replace: 'if (!local.woken) this.#catchUp(local, this.#core.order.decided);\n    for',
+        file: 'feeding.ts',
+        find: 'this.catchUp(local, this.#core.order.decided);\n    this.#feedFrom',
+        replace: 'if (!local.woken) this.catchUp(local, this.#core.order.decided);\n    this.#feedFrom',
       },
     ],
   },
@@ -136,10 +136,10 @@ export const REPLICAS: readonly Bug[] = [
     scenario: 'mixed',
     edits: [
       {
-        file: 'replicas.ts',
-        find: "if (local.phase === 'executing' && executes(local, slot)) this.#feedOne(local, slot);",
+        file: 'feeding.ts',
+        find: "local.phase === 'executing' && local.held === null && executes(local, slot)",
         replace:
-          "if ((local.phase === 'executing' || local.phase === 'refreshing') && executes(local, slot)) this.#feedOne(local, slot);",
+          "(local.phase === 'executing' || local.phase === 'refreshing') && local.held === null && executes(local, slot)",
       },
     ],
   },
@@ -150,9 +150,9 @@ export const REPLICAS: readonly Bug[] = [
     scenario: 'mixed',
     edits: [
       {
-        file: 'replicas.ts',
-        find: 'if (executes(local, slot)) this.#feedOne(local, slot);',
-        replace: 'if (executes(local, slot) || slot.skipped !== null) this.#feedOne(local, slot);',
+        file: 'feeding.ts',
+        find: 'if (!executes(local, slot)) continue;',
+        replace: 'if (!executes(local, slot) && slot.skipped === null) continue;',
       },
     ],
   },
@@ -164,7 +164,7 @@ export const REPLICAS: readonly Bug[] = [
     edits: [
       {
         file: 'replicas.ts',
-        find: 'this.#import(local, this.#core.order.decided);\n    this.#ready(now, local);',
+        find: 'this.#core.feeding.import(local, this.#core.order.decided);\n    this.#ready(now, local);',
         replace: 'local.applied = this.#core.order.decided;\n    this.#ready(now, local);',
       },
     ],

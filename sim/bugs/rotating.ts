@@ -29,7 +29,7 @@ export const ROTATING: readonly Bug[] = [
     scenario: 'rotation',
     edits: [
       {
-        file: 'replicas.ts',
+        file: 'feeding.ts',
         find: 'return executable(slot) && (local.until === null || slot.index < local.until);',
         replace: 'return executable(slot);',
       },

@@ -4,8 +4,9 @@
  *
  * This file is the table of what happens at which event; each concept has a file of its own: the order's window
  * (`order.ts`), ordered state (`membership.ts`: view, group, who decides), from votes to answers (`deciding.ts`), this
- * manager's replicas (`replicas.ts`), suspicion (`suspicion.ts`, `settling.ts`), refresh (`refreshing.ts`), the other
- * managers (`peers.ts`, `catching-up.ts`), a manager's own coming and going (`presence.ts`).
+ * manager's replicas (`replicas.ts`) and what they are sent (`feeding.ts`), suspicion (`suspicion.ts`, `settling.ts`),
+ * refresh (`refreshing.ts`), the other managers (`peers.ts`, `catching-up.ts`), a manager's own coming and going
+ * (`presence.ts`).
  *
  * C1. An entry is decided by f+1 equal votes of different members, or by an ordered `skip`; in order.
  * C2. It is answered once it is decided and durable, and so is all that its result rests on; once.
@@ -19,6 +20,7 @@ import type { Effect } from './effect.ts';
 import type { Command, SkipReason } from './entry.ts';
 import type { Event, Vote } from './event.ts';
 import type { FaultKind } from './fault.ts';
+import { Feeding } from './feeding.ts';
 import type { Group } from './group.ts';
 import { assert, index as toIndex, type Index, type ReplicaId } from './ids.ts';
 import { executingNow, type Local } from './local.ts';
@@ -32,7 +34,7 @@ import { Presence } from './presence.ts';
 import { Refreshing } from './refreshing.ts';
 import { Remotes } from './remotes.ts';
 import { Replicas } from './replicas.ts';
-import { handOver, rotate } from './rotating.ts';
+import { rotate } from './rotating.ts';
 import { Said } from './said.ts';
 import { executable, type Slot } from './slot.ts';
 import { supervise } from './suspicion.ts';
@@ -45,6 +47,7 @@ export class Core {
   readonly order: Order = new Order();
   readonly membership: Membership;
   readonly replicas: Replicas;
+  readonly feeding: Feeding;
   readonly remotes: Remotes = new Remotes();
   readonly deadline: Deadline;
   readonly deciding: Deciding;
@@ -65,6 +68,7 @@ export class Core {
     this.deciding = new Deciding(this);
     this.refreshing = new Refreshing(this);
     this.replicas = new Replicas(this);
+    this.feeding = new Feeding(this);
     this.peers = new Peers(this);
     this.catchingUp = new CatchingUp(this);
     this.presence = new Presence(this);
@@ -170,7 +174,7 @@ export class Core {
       this.refreshing.marked(slot);
     }
     if (slot.entry.type === 'command') this.#command(now, slot.index, slot.entry.command);
-    else if (slot.index > this.order.decided && executable(slot)) this.replicas.feed(slot);
+    else if (slot.index > this.order.decided && executable(slot)) this.feeding.feed(slot);
     this.catchingUp.ordered(now);
     this.peers.release(now);
     this.deciding.advance(now);
@@ -188,7 +192,6 @@ export class Core {
     // Before the boot, commands only tell what happened to replicas that are gone.
     if (!this.booted) return;
     this.replicas.changed(now, change, command.type);
-    if (command.type === 'promote') handOver(this, now);
     if (command.type === 'join') this.replicas.refused(command.member.replica);
     if (command.type === 'expel' || command.type === 'boot' || command.type === 'report') skipPoison(this);
     supervise(this, now);
@@ -241,7 +244,7 @@ export class Core {
       this.emit({ type: 'skipped', index, reason });
       if (slot.entry.type === 'mark') this.refreshing.cancel();
     }
-    this.replicas.restore(now, index, reason);
+    this.feeding.restore(now, index, reason);
   }
 
   #voided(slot: Slot, skipped: Index): boolean {
@@ -285,7 +288,7 @@ export class Core {
     this.catchingUp.clock(now);
     if (!this.booted) return;
     supervise(this, now);
-    this.replicas.goOn(now);
+    this.feeding.goOn(now);
     this.refreshing.clock(now);
   }
 

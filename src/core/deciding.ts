@@ -80,7 +80,7 @@ export class Deciding {
       if (slot.decision !== null) this.#compare(now, slot, local, vote, slot.decision);
     }
     this.advance(now);
-    if (core.group.suspicion !== null) core.replicas.goOn(now);
+    if (core.group.suspicion !== null) core.feeding.goOn(now);
   }
 
   /** Something was heard of a replica of another manager; false when it is out of date. */

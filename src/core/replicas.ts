@@ -1,19 +1,16 @@
 /**
- * This manager's replicas: started, filled, suspended, woken, fed, refreshed, replaced.
+ * This manager's replicas: started, filled, suspended, woken, refreshed, replaced. What they are sent: `feeding.ts`.
  *
- * R1. A replica executes an entry only when it is active and its state is that of all entries before; what lies
- *     between its state and the first undecided entry it gets as decided updates.
  * R2. A replica that left the group is destroyed.
  */
-import type { Command, Member, SkipReason } from './entry.ts';
+import type { Command, Member } from './entry.ts';
 import type { Core } from './core.ts';
 import type { Change } from './group.ts';
 import { index as toIndex, replicaId, type Digest, type Index, type ReplicaId } from './ids.ts';
-import { executingNow, type Local } from './local.ts';
+import type { Local } from './local.ts';
 import { bootShare, missingHere } from './placement.ts';
-import { mayBePoison } from './poison.ts';
 import { sameVote } from './quorum.ts';
-import { executable, type Slot } from './slot.ts';
+import type { Slot } from './slot.ts';
 import { Starts } from './starts.ts';
 import { type ReplicaState, stateOf } from './view.ts';
 
@@ -108,9 +105,9 @@ export class Replicas {
       if (local.faulty) continue;
       if (local.phase === 'started') this.#fill(now, local);
       else if (local.phase === 'executing') {
-        this.#void(local);
+        this.#core.feeding.void(local);
         for (const slot of this.#core.order.undecided()) slot.votes.delete(local.id);
-        this.#execute(now, local);
+        this.#core.feeding.execute(now, local);
       }
     }
   }
@@ -169,7 +166,7 @@ export class Replicas {
   }
 
   #fill(now: number, local: Local): void {
-    this.#import(local, this.#core.order.decided);
+    this.#core.feeding.import(local, this.#core.order.decided);
     this.#ready(now, local);
   }
 
@@ -178,7 +175,7 @@ export class Replicas {
     local.since = now;
     if (this.#core.group.get(local.id)?.role === 'active') return this.#place(now, local);
     local.phase = 'joining';
-    this.#askDigest(local, local.applied, null);
+    this.#core.feeding.askDigest(local, local.applied, null);
   }
 
   /** All that it was sent is in its state. */
@@ -192,7 +189,7 @@ export class Replicas {
   #place(now: number, local: Local): void {
     if (local.faulty) return;
     this.#starts.worked();
-    if (this.#core.group.get(local.id)?.role === 'active') this.#execute(now, local);
+    if (this.#core.group.get(local.id)?.role === 'active') this.#core.feeding.execute(now, local);
     else this.#suspend(local);
   }
 
@@ -205,7 +202,7 @@ export class Replicas {
     if (local.phase === 'suspended') this.#core.emit({ type: 'resume', replica: local.id });
     local.woken = true;
     const ready = local.phase === 'suspended' || local.phase === 'refreshing' || local.phase === 'relieving';
-    if (ready) this.#execute(now, local);
+    if (ready) this.#core.feeding.execute(now, local);
   }
 
   /** It is to take over from another one, and catches up meanwhile. */
@@ -213,111 +210,13 @@ export class Replicas {
     local.phase = 'relieving';
     local.since = now;
     this.#core.emit({ type: 'resume', replica: local.id });
-    this.#catchUp(local, this.#core.order.decided);
-    this.#askDigest(local, local.applied, null);
+    this.#core.feeding.catchUp(local, this.#core.order.decided);
+    this.#core.feeding.askDigest(local, local.applied, null);
   }
 
   /** Nothing came of that. */
   backToSleep(local: Local): void {
     if (local.owed.length === 0) this.#suspend(local);
-  }
-
-  takeOver(now: number, local: Local): void {
-    this.#execute(now, local);
-  }
-
-  #execute(now: number, local: Local): void {
-    local.phase = 'executing';
-    local.since = now;
-    local.heardAt = now;
-    this.#catchUp(local, this.#core.order.decided);
-    this.#feedFrom(now, local, this.#core.order.decided);
-  }
-
-  #feedFrom(now: number, local: Local, after: Index): void {
-    local.held = null;
-    for (const slot of this.#core.order.after(after)) {
-      if (!executes(local, slot)) continue;
-      if (mayBePoison(this.#core, now, slot)) {
-        local.held = slot.index;
-        return;
-      }
-      this.#feedOne(local, slot);
-    }
-  }
-
-  /** Who was held back goes on, once it is known what of. */
-  goOn(now: number): void {
-    for (const local of this.#locals.values()) {
-      const { held } = local;
-      if (held === null || local.faulty || local.phase !== 'executing') continue;
-      const slot = this.#core.order.slot(held);
-      if (slot !== undefined && held > this.#core.order.decided) {
-        if (!mayBePoison(this.#core, now, slot)) this.#feedFrom(now, local, toIndex(held - 1));
-      } else {
-        // Decided by replicas of others.
-        this.#void(local);
-        this.#import(local, this.#core.order.decided);
-        this.#execute(now, local);
-      }
-    }
-  }
-
-  #catchUp(local: Local, through: Index): void {
-    if (local.stale) return this.#import(local, through);
-    if (local.applied >= through) return;
-    const from = toIndex(local.applied + 1);
-    this.#core.emit({ type: 'apply', replica: local.id, from, through });
-    local.applied = through;
-  }
-
-  /** What it was told to execute, and said about it, has no meaning any more. */
-  #void(local: Local): void {
-    local.turn++;
-    for (const owed of local.owed) if (owed.type === 'result') owed.void = true;
-  }
-
-  #import(local: Local, through: Index): void {
-    local.stale = false;
-    local.fed = false;
-    local.applied = through;
-    this.#core.emit({ type: 'import', replica: local.id, through });
-  }
-
-  feed(slot: Slot): void {
-    if (slot.index === 0) return;
-    for (const local of this.#locals.values())
-      if (local.phase === 'executing' && local.held === null && executes(local, slot))
-        this.#feedOne(local, slot);
-  }
-
-  #feedOne(local: Local, slot: Slot): void {
-    local.fed = true;
-    local.owed.push({ type: 'result', index: slot.index, void: false });
-    const { index, time, tickFrom } = slot;
-    this.#core.emit({ type: 'execute', replica: local.id, index, time, tickFrom });
-  }
-
-  /** After a skip: back to the verified state, then on with what is undecided and not skipped. */
-  restore(now: number, skipped: Index, reason: SkipReason): void {
-    const { decided } = this.#core.order;
-    for (const local of this.#locals.values()) {
-      if (local.phase !== 'executing' || local.faulty) continue;
-      if (reason === 'timeout' && executingNow(local) === skipped) {
-        this.#core.fault(now, local, 'late', skipped);
-        continue;
-      }
-      if (local.fed) {
-        this.#void(local);
-        this.#import(local, decided);
-      }
-      this.#execute(now, local);
-    }
-  }
-
-  #askDigest(local: Local, index: Index, expected: Digest | null): void {
-    local.owed.push({ type: 'digest', index, expected });
-    this.#core.emit({ type: 'digest', replica: local.id });
   }
 
   refreshing(): boolean {
@@ -333,8 +232,8 @@ export class Replicas {
       local.phase = 'refreshing';
       local.since = now;
       this.#core.emit({ type: 'resume', replica: local.id });
-      this.#catchUp(local, round.mark);
-      this.#askDigest(local, round.mark, round.digest);
+      this.#core.feeding.catchUp(local, round.mark);
+      this.#core.feeding.askDigest(local, round.mark, round.digest);
       if (round.exporting) {
         local.owed.push({ type: 'export', index: round.mark });
         this.#core.emit({ type: 'export', replica: local.id, index: round.mark });
@@ -392,8 +291,4 @@ export class Replicas {
     for (const local of this.#locals.values()) if (!local.faulty && stateOf(local) === state) count++;
     return count;
   }
-}
-
-function executes(local: Local, slot: Slot): boolean {
-  return executable(slot) && (local.until === null || slot.index < local.until);
 }

@@ -71,7 +71,7 @@ export function handOver(core: Core, now: number): void {
   if (order.decided < takeover.at - 1) return;
   if (old !== undefined) replicas.remove(old);
   const next = replicas.get(takeover.by);
-  if (next?.phase === 'relieving' && !next.faulty) replicas.takeOver(now, next);
+  if (next?.phase === 'relieving' && !next.faulty) core.feeding.execute(now, next);
   const own = core.group.get(takeover.by)?.manager === core.options.manager;
   if (own && core.peers.decidedByAll() >= takeover.at - 1) {
     core.propose({ type: 'retire', replica: takeover.out.replica });
