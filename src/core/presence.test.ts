@@ -8,7 +8,7 @@ import { ME, oneOfThree, OTHERS } from './testing/three.ts';
 
 test('P5 W3: a manager asks for its boot only when all before the last mark is on its own disk', () => {
   const core = oneOfThree();
-  const [other = ME] = OTHERS;
+  const [other] = OTHERS;
   const effects: Effect[] = [];
   const order = (entry: Entry): void => {
     effects.push(...core.step(0, { type: 'ordered', index: index(core.order.head + 1), entry }));
