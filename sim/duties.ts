@@ -6,7 +6,8 @@ import type { Core } from '../src/core/core.ts';
 import type { Effect } from '../src/core/effect.ts';
 import type { Command } from '../src/core/entry.ts';
 import type { Event } from '../src/core/event.ts';
-import type { ManagerId } from '../src/core/ids.ts';
+import { index as toIndex, type ManagerId } from '../src/core/ids.ts';
+import { sameVote } from '../src/core/quorum.ts';
 import type { Kind } from '../src/core/testing/service.ts';
 import type { Host } from './host.ts';
 import type { Simulation } from './simulation.ts';
@@ -26,6 +27,7 @@ export class Duties {
   /** Commands that were asked for and are not ordered yet. */
   readonly #asked = new Set<string>();
   #released = -1;
+  #chosen = -1;
   /** The view as it was left by the last command: each manager's life. */
   #lives = new Map<ManagerId, number>();
 
@@ -44,6 +46,30 @@ export class Duties {
     }
     const most = HELD_MAX * (this.#sim.hosts.length - 1);
     promise(core.peers.held <= most, 'P7', () => `${this.#host.id} holds ${core.peers.held} messages`);
+    if (event.type === 'peer') {
+      const early = event.message.at > core.order.head;
+      promise(!early || core.peers.held > 0, 'C', () => `${this.#host.id} hears what it cannot know yet`);
+    }
+    if (event.type === 'recovered') this.#chosen = core.order.chosen;
+    this.#chose(core);
+  }
+
+  /** What nobody told it, and the order did not decide, one of several chooses by the votes of f+1 that are members now. */
+  #chose({ order, group, options, alone }: Core): void {
+    if (alone) return;
+    for (let at = Math.min(this.#chosen, order.chosen) + 1; at <= order.chosen; at++) {
+      const { decision, ordered, told, votes } = order.slot(toIndex(at)) ?? {};
+      if (decision === undefined || decision === null || ordered !== null || told !== null) continue;
+      const equal = [...(votes ?? [])].filter(
+        ([replica, vote]) => group.get(replica) !== undefined && sameVote(vote, decision),
+      );
+      promise(
+        equal.length > options.faults,
+        'P1',
+        () => `${this.#host.id} chooses ${at} by ${equal.length} members`,
+      );
+    }
+    this.#chosen = order.chosen;
   }
 
   /** Only who takes part ends another's life, and only the one that it means. */
