@@ -11,6 +11,7 @@ import type { Replica } from '../src/core/testing/replica.ts';
 import type { Call } from './clients.ts';
 import { Decisions, digestsOf } from './decisions.ts';
 import { Duties } from './duties.ts';
+import { Rounds } from './rounds.ts';
 import type { Host } from './host.ts';
 import { Movements } from './movements.ts';
 import type { Simulation } from './simulation.ts';
@@ -18,6 +19,7 @@ import { promise } from './violation.ts';
 
 interface HostNotes {
   readonly duties: Duties;
+  readonly rounds: Rounds;
   decided: number;
   answered: number;
   /** The entry that a replica's state is after, once it did all that it was sent. */
@@ -63,6 +65,7 @@ export class Checks {
     const { decided } = host.store;
     this.#notes.set(host, {
       duties: new Duties(this.#sim, host),
+      rounds: new Rounds(),
       decided,
       answered: decided,
       sent: new Map(),
@@ -116,6 +119,7 @@ export class Checks {
   stepped(host: Host, core: Core, event: Event, effects: readonly Effect[]): void {
     const notes = this.#of(host);
     notes.duties.told(core, event);
+    if (!core.alone) notes.rounds.stepped(core, event);
     if (event.type === 'ordered') {
       if (event.index > notes.decided) notes.unreleased.add(event.index);
       const known = core.booted || !this.#sim.order.embedded;

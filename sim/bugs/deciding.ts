@@ -67,6 +67,26 @@ export const DECIDING: readonly Bug[] = [
     ],
   },
   {
+    name: 'chosen-outlives-a-round',
+    what: 'what a manager chose by itself stays chosen when a round begins (A1)',
+    breaks: 'C',
+    scenario: 'chance',
+    edits: [
+      {
+        file: 'core.ts',
+        find: 'this.order.unchoose();\n    this.remotes.unchoose();',
+        replace: 'this.remotes.unchoose();',
+      },
+    ],
+  },
+  {
+    name: 'report-of-an-earlier-round',
+    what: 'a report that was asked for in an earlier round counts (A1)',
+    breaks: 'C',
+    scenario: 'late-commands',
+    edits: [{ file: 'agreement.ts', find: ' || round !== this.#round', replace: '' }],
+  },
+  {
     name: 'strangers-vote',
     what: 'votes of replicas that left the group count',
     breaks: 'C',
