@@ -15,11 +15,13 @@ import { Rounds } from './rounds.ts';
 import type { Host } from './host.ts';
 import { Movements } from './movements.ts';
 import type { Simulation } from './simulation.ts';
+import { Turns } from './turns.ts';
 import { promise } from './violation.ts';
 
 interface HostNotes {
   readonly duties: Duties;
   readonly rounds: Rounds;
+  readonly turns: Turns;
   decided: number;
   answered: number;
   /** The entry that a replica's state is after, once it did all that it was sent. */
@@ -66,6 +68,7 @@ export class Checks {
     this.#notes.set(host, {
       duties: new Duties(this.#sim, host),
       rounds: new Rounds(),
+      turns: new Turns(),
       decided,
       answered: decided,
       sent: new Map(),
@@ -120,12 +123,16 @@ export class Checks {
     const notes = this.#of(host);
     notes.duties.told(core, event);
     if (!core.alone) notes.rounds.stepped(core, event);
+    notes.turns.told(core, event);
     if (event.type === 'ordered') {
       if (event.index > notes.decided) notes.unreleased.add(event.index);
       const known = core.booted || !this.#sim.order.embedded;
       if (event.entry.type === 'command' && known) this.#checkRoles(host, core, event.index);
     }
-    for (const effect of effects) this.#effect(host, core, notes, effect);
+    for (const effect of effects) {
+      this.#effect(host, core, notes, effect);
+      notes.turns.effect(core, effect);
+    }
     this.movements.stepped(host, core, event, effects);
   }
 

@@ -87,6 +87,20 @@ export const DECIDING: readonly Bug[] = [
     edits: [{ file: 'agreement.ts', find: ' || round !== this.#round', replace: '' }],
   },
   {
+    name: 'no-new-turn',
+    what: 'a replica that is put back to a verified state goes on in its old turn',
+    breaks: 'C',
+    scenario: 'nothing-agrees',
+    edits: [{ file: 'feeding.ts', find: '    local.turn++;\n', replace: '' }],
+  },
+  {
+    name: 'earlier-turn-counts',
+    what: 'what was said of a replica before it was put back counts',
+    breaks: 'C',
+    scenario: 'bad-links',
+    edits: [{ file: 'remotes.ts', find: "if (turn < remote.turn) return 'old turn';", replace: '' }],
+  },
+  {
     name: 'strangers-vote',
     what: 'votes of replicas that left the group count',
     breaks: 'C',
