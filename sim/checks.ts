@@ -29,6 +29,8 @@ interface HostNotes {
   readonly unreleased: Set<number>;
   /** It was out of the view: what it holds is compared once it takes part again. */
   doubtful: boolean;
+  /** While it was out of the view it took over a state of the others, which replaces what it had decided up to here. */
+  replaced: number;
   /** What is noted of its present life. */
   boot: number;
   reached: number;
@@ -74,6 +76,7 @@ export class Checks {
       sent: new Map(),
       unreleased: new Set(),
       doubtful: decided >= 0,
+      replaced: -1,
       boot: -1,
       reached: -1,
     });
@@ -235,6 +238,7 @@ export class Checks {
         return this.#blamed(effect);
       case 'take-state':
         if (effect.index > notes.decided) this.#jump = effect.index;
+        if (notes.doubtful && effect.index >= notes.decided) notes.replaced = notes.decided;
         return;
       case 'answer':
         promise(effect.index > notes.answered, 'P2', () => `${host.id} answers ${effect.index} again`);
@@ -245,6 +249,11 @@ export class Checks {
         );
         promise(effect.index <= core.order.decided, 'P1', () => `${effect.index} is answered undecided`);
         notes.answered = effect.index;
+        promise(
+          effect.index > notes.replaced || effect.outcome.type !== 'reply' || effect.outcome.digest === null,
+          'P2',
+          () => `${host.id} answers ${effect.index} with what was replaced`,
+        );
         notes.duties.answered(effect);
         return this.#known(core, effect.index);
       case 'release':

@@ -16,6 +16,13 @@ export const PEERS: readonly Bug[] = [
     ],
   },
   {
+    name: 'doubt-is-answered',
+    what: 'clients are told what a manager had decided before it took over the state of the others',
+    breaks: 'P2',
+    scenario: 'chance',
+    edits: [{ file: 'catching-up.ts', find: 'if (replaces) order.doubt(deciding.answered);', replace: '' }],
+  },
+  {
     name: 'held-messages-unbounded',
     what: 'messages that wait for the order are kept without a limit',
     breaks: 'P7',
