@@ -112,7 +112,7 @@ interface Call {
 function managerOptions({ folder, command, state, data }: Call): ManagerOptions {
   return {
     faults: FAULTS,
-    variants: [{ folder, command, env: {}, state: [state] }],
+    version: { variants: [{ folder, command, env: {}, state: [state] }], check: async () => {} },
     dataFolder: data,
     limits: { memoryBytes: GIB, processes: 256 },
     deadline: { floorMs: NEVER_MS, ceilingMs: NEVER_MS, factor: 1 },

@@ -31,7 +31,8 @@ export type ErrorCode =
   | 'rotation-under-way'
   | 'group-not-whole'
   | 'data-folder-missing'
-  | 'incident-unknown';
+  | 'incident-unknown'
+  | 'image-changed';
 
 /** Every code, with the exit status that `spare` ends with: 2 the call was wrong, 1 something failed. */
 export const ERROR_CODES: Readonly<Record<ErrorCode, 1 | 2>> = {
@@ -62,6 +63,7 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, 1 | 2>> = {
   'group-not-whole': 1,
   'data-folder-missing': 2,
   'incident-unknown': 2,
+  'image-changed': 1,
 };
 
 /** The one error class of Spare. `hint` says what to do; both are one or two plain sentences. */

@@ -3,30 +3,18 @@
  * replaced several times on schedule; and on demand, by the command that an operator has.
  */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { promisify } from 'node:util';
+import { call } from './support/call.ts';
 import { conduitSuite } from './support/conduit-suite.ts';
-import { CONDUIT, ROOT, Spare } from './support/spare.ts';
+import { CONDUIT, Spare } from './support/spare.ts';
 
 const SERVICE = { folder: CONDUIT, command: ['node', 'server.mjs'], state: ['conduit.db'] };
 const ASSERTIONS = 311;
 /** Between two of some 32 requests: so the suite takes several periods. */
 const DELAY_MS = 400;
 const ROTATED_MS = 60_000;
-
-/** What `spare` prints, and its exit status. */
-async function call(...args: string[]): Promise<{ status: number; text: string }> {
-  try {
-    const { stdout } = await promisify(execFile)(process.execPath, [join(ROOT, 'bin/spare.mjs'), ...args]);
-    return { status: 0, text: stdout };
-  } catch (error) {
-    const { code, stderr } = error as { code: number; stderr: string };
-    return { status: code, text: stderr };
-  }
-}
 
 for (const faults of [1, 2]) {
   test(`P3 P6: f = ${faults}, all replicas are replaced on schedule, and clients see nothing`, async () => {

@@ -13,8 +13,9 @@ import { findExecutable } from '../domains/process/executable.ts';
 import { createProcessDriver } from '../domains/process/driver.ts';
 import type { SpareError } from '../errors.ts';
 import { createFront, type FrontOptions } from '../front/front.ts';
+import { type Image, Images, sameVariants } from '../images/images.ts';
 import { Manager } from '../manager/manager.ts';
-import type { ManagerOptions } from '../manager/options.ts';
+import type { ManagerOptions, Version } from '../manager/options.ts';
 import { EmbeddedOrderer } from '../ordering/embedded.ts';
 import { type Opened, Store } from '../ordering/store.ts';
 import type { Address, Settings } from './config.ts';
@@ -40,11 +41,29 @@ export interface Running {
   close(): Promise<void>;
 }
 
-function managerOptions(settings: Settings, log: (line: string) => void): ManagerOptions {
-  const { faults, data, folder, state, variants, limits } = settings;
+/** What each variant is started from. */
+function variantsOf({ folder, state, variants }: Settings): ServiceImage[] {
+  return variants.map(({ command, env }) => ({ folder, command, env, state }));
+}
+
+/** What was accepted, as it still is; what is there now, for a group that is to be founded. Throws `image-changed`. */
+async function acceptedImage(images: Images, accepted: Image | null, settings: Settings): Promise<Image> {
+  const variants = variantsOf(settings);
+  if (accepted === null) {
+    const image = await images.measure(variants);
+    await images.accept(image);
+    return image;
+  }
+  sameVariants(accepted, variants);
+  await images.check(accepted);
+  return accepted;
+}
+
+function managerOptions(settings: Settings, version: Version, log: (line: string) => void): ManagerOptions {
+  const { faults, data, limits } = settings;
   return {
     faults,
-    variants: variants.map(({ command, env }): ServiceImage => ({ folder, command, env, state })),
+    version,
     dataFolder: data,
     limits: { memoryBytes: limits.memoryBytes, processes: limits.processes },
     deadline: { floorMs: 1000, ceilingMs: 2000, factor: 20 },
@@ -79,9 +98,9 @@ function frontOptions({ limits }: Settings): FrontOptions {
 }
 
 /** What identifies the service whose data a folder holds. */
-function serviceName(settings: Settings): string {
+function serviceName(settings: Settings, folder: string): string {
   const state = settings.state.length === 0 ? 'none' : settings.state.join(', ');
-  return `the service in ${settings.folder}, state: ${state}`;
+  return `the service in ${folder}, state: ${state}`;
 }
 
 /** The index of the next entry. */
@@ -125,7 +144,11 @@ export async function run(
   undo.defer(() => {
     if (manager === null || manager.view().decided < 0) folder.discard();
   });
-  const { store, opened } = await Store.open(join(settings.data, STORE_FILE), serviceName(settings));
+  const images = new Images(settings.data, log);
+  undo.use(images);
+  const known = await images.load();
+  const name = serviceName(settings, images.foundedAs(known, settings.folder));
+  const { store, opened } = await Store.open(join(settings.data, STORE_FILE), name);
   undo.defer(() => (manager === null ? store.close() : manager.close()));
   clearDomains(settings.data);
   publishAccess(settings.data, { url: addressUrl(adminAddress), token });
@@ -133,10 +156,13 @@ export async function run(
   if (opened.entries.length === 0) {
     importExisting(settings.folder, settings.state, join(settings.data, 'base'));
   }
+  const image = await acceptedImage(images, known, settings);
+  const version: Version = { variants: image.variants, check: () => images.check(image) };
   signal.throwIfAborted();
   const orderer = new EmbeddedOrderer(store, nextIndex(opened));
-  const started = new Manager(managerOptions(settings, log), { driver, store, orderer, opened });
+  const started = new Manager(managerOptions(settings, version, log), { driver, store, orderer, opened });
   manager = started;
+  images.onChange = (error) => started.imageChanged(error);
   const halted = new Promise<SpareError>((resolve) => {
     started.onHalt = resolve;
   });

@@ -13,10 +13,10 @@ export interface Incident {
   /** Counts up from 1. */
   readonly id: number;
   readonly index: number;
-  /** Null when an entry was skipped: nobody is to blame. */
+  /** Null when nobody is to blame: an entry was skipped, or what replicas start from was changed on disk (`image`). */
   readonly replica: string | null;
   readonly variant: number | null;
-  readonly kind: FaultKind | SkipReason;
+  readonly kind: FaultKind | SkipReason | 'image';
   /** ISO 8601. */
   readonly at: string;
   /** For a person: how its vote, or its behaviour, differed. */

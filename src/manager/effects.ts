@@ -173,6 +173,12 @@ export class Effects {
     this.#options.log(`incident   ${id}: ${who}entry ${index}: ${kind}: ${what}`);
   }
 
+  /** What replicas start from has changed on disk: nothing of that is started. */
+  imageChanged(what: string, index: number): void {
+    const { id } = this.#witness.imageChanged(what, index);
+    this.#options.log(`incident   ${id}: ${what}`);
+  }
+
   async #checkpoint({ index, digest }: Extract<Effect, { type: 'checkpoint' }>): Promise<void> {
     const { snapshots, store } = this.#parts;
     const file = snapshots.commit(index, digest);

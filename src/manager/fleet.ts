@@ -7,7 +7,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Domain, Driver } from '../domains/domain.ts';
-import { messageOf } from '../errors.ts';
+import { messageOf, SpareError } from '../errors.ts';
 import { type Answer, printable, startFrames } from '../wire/channel.ts';
 import { Link } from './link.ts';
 import type { ManagerOptions } from './options.ts';
@@ -32,6 +32,8 @@ interface Place {
   stopped: boolean;
   /** Why it went down, as far as it is known. */
   why: string;
+  /** It may not start: what it would start from has changed. */
+  refused: boolean;
 }
 
 export class Fleet {
@@ -67,26 +69,40 @@ export class Fleet {
     return this.#places.get(id)?.why ?? '';
   }
 
+  /** Whether it was not started because that would be from something else than what was accepted. */
+  isRefused(id: string): boolean {
+    return this.#places.get(id)?.refused ?? false;
+  }
+
   /** What is kept of what its processes printed, safe for a terminal. */
   console(id: string): string {
     return printable(this.link(id)?.domain.console() ?? '').trim();
   }
 
   start(id: string, variant: number, entry: StartEntry): void {
-    const place: Place = { link: null, startedAt: performance.now(), stopped: false, why: '' };
+    const place: Place = {
+      link: null,
+      startedAt: performance.now(),
+      stopped: false,
+      why: '',
+      refused: false,
+    };
     this.#places.set(id, place);
     this.#track(
       this.#bringUp(id, place, variant, entry).catch((error: unknown) => {
         place.why = messageOf(error);
+        place.refused = error instanceof SpareError && error.code === 'image-changed';
         if (!place.stopped) this.#handlers.onDown(id, 'crash');
       }),
     );
   }
 
   async #bringUp(id: string, place: Place, variant: number, entry: StartEntry): Promise<void> {
-    const { dataFolder, limits, variants } = this.#options;
-    const image = variants[variant];
+    const { dataFolder, limits, version } = this.#options;
+    const image = version.variants[variant];
     if (image === undefined) throw new Error(`there is no variant ${variant}`);
+    await version.check();
+    if (place.stopped) return;
     const directory = join(dataFolder, 'domains', id);
     mkdirSync(directory, { recursive: true });
     const domain = await this.#driver.start({ id, image, limits, directory });

@@ -86,7 +86,7 @@ export class Manager {
       faults: options.faults,
       manager: managerId('m0'),
       managers: [managerId('m0')],
-      variants: options.variants.length,
+      variants: options.version.variants.length,
       firstReplica: recovery.nextReplica,
       deadline: options.deadline,
       refresh: options.refresh,
@@ -106,6 +106,7 @@ export class Manager {
       births: () => this.#fleet.births().map(([id, at]) => [replicaId(id), at] as const),
       isActive: (id) => this.#core.group.get(id)?.role === 'active',
       isCalm: () => this.#calm(),
+      check: () => this.#options.version.check(),
       rotate: (replica) => this.#tell({ type: 'rotate', replica }),
       onRotated: ({ replica, by, clean, seconds }) => {
         const next = by === null ? 'replaced' : `replaced by ${by}`;
@@ -186,6 +187,13 @@ export class Manager {
   /** Replaces a replica by a clean one; resolves once that is done. Throws a `SpareError` when it cannot be now. */
   recover(replica: string): Promise<Rotated> {
     return this.#rejuvenation.recover(performance.now(), replica);
+  }
+
+  /** Null: it is as it was again. */
+  imageChanged(error: SpareError | null): void {
+    if (error !== null)
+      this.#effects.imageChanged(`${error.message} ${error.hint}`, this.#core.order.decided);
+    else this.#options.log('image      what the service starts from is what was accepted again');
   }
 
   get rotations(): { readonly done: number; readonly underWay: ReplicaId | null } {

@@ -4,9 +4,16 @@ import type { DomainLimits, ServiceImage } from '../domains/domain.ts';
 import type { HookOptions } from '../evidence/hook.ts';
 import type { RecoveryOptions } from './rejuvenation.ts';
 
+/** What replicas are started from. */
+export interface Version {
+  readonly variants: readonly ServiceImage[];
+  /** Before each start. Throws `image-changed` when it is not what was accepted; that is reported already. */
+  readonly check: () => Promise<void>;
+}
+
 export interface ManagerOptions {
   readonly faults: number;
-  readonly variants: readonly ServiceImage[];
+  readonly version: Version;
   /** Absolute; exists. */
   readonly dataFolder: string;
   readonly limits: DomainLimits;

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { replicaId, type ReplicaId } from '../core/index.ts';
 import { type ErrorCode, SpareError } from '../errors.ts';
 import { type RecoveryOptions, Rejuvenation, type Rotated } from './rejuvenation.ts';
@@ -17,6 +18,7 @@ const START_MS = 300;
 class FakeGroup {
   now = 0;
   suspicion = false;
+  refusal: SpareError | null = null;
   readonly rotated: Rotated[] = [];
   /** The age of each one that was replaced. */
   readonly ages: number[] = [];
@@ -34,6 +36,9 @@ class FakeGroup {
       isActive: (replica) => [...this.births.keys()].indexOf(replica) < SIZE / 2,
       isCalm: () => !this.suspicion && this.births.size === SIZE && this.now >= this.#up,
       rotate: (replica) => this.#rotate(replica),
+      check: async () => {
+        if (this.refusal !== null) throw this.refusal;
+      },
       onRotated: (rotated) => this.rotated.push(rotated),
     });
   }
@@ -54,7 +59,7 @@ class FakeGroup {
     this.#start();
   }
 
-  run(ms: number): void {
+  async run(ms: number): Promise<void> {
     for (const end = this.now + ms; this.now < end;) {
       this.now += STEP_MS;
       const leaving = this.#leaving;
@@ -65,6 +70,7 @@ class FakeGroup {
         this.fail(leaving.replica);
       }
       this.rejuvenation.clock(this.now);
+      await setImmediate();
     }
   }
 }
@@ -75,22 +81,22 @@ async function refused(code: ErrorCode, action: Promise<unknown>): Promise<void>
 
 const DAY = { everyMs: 10_000, spreadMs: 10_000 };
 
-test('P6: every replica is replaced before it is two periods old, and none before it is one', () => {
+test('P6: every replica is replaced before it is two periods old, and none before it is one', async () => {
   for (const spreadMs of [1000, 4000, 10_000]) {
     const group = new FakeGroup({ ...DAY, spreadMs });
-    group.run(100_000);
+    await group.run(100_000);
     assert.ok(group.ages.length >= 5 * SIZE, `${group.ages.length} rotations`);
     for (const age of group.ages) assert.ok(age >= 10_000 && age < 20_000, `${age} ms`);
     for (const [id, at] of group.births) assert.ok(group.now - at < 20_000, id);
   }
 });
 
-test('P6: replicas that are due at once are replaced one by one, evenly over the spread', () => {
+test('P6: replicas that are due at once are replaced one by one, evenly over the spread', async () => {
   const group = new FakeGroup({ everyMs: 10_000, spreadMs: 4000 });
-  group.run(9_900);
+  await group.run(9_900);
   assert.equal(group.rotated.length, 0);
   for (let done = 1; done <= SIZE; done++) {
-    group.run(1000);
+    await group.run(1000);
     assert.equal(group.rotated.length, done);
   }
   assert.deepEqual(
@@ -106,37 +112,38 @@ test('P6: replicas that are due at once are replaced one by one, evenly over the
 
 test('P5: nothing is begun while the group is not calm; what was begun goes on after that', async () => {
   const group = new FakeGroup(DAY);
-  group.run(9_900);
+  await group.run(9_900);
   group.suspicion = true;
-  group.run(5000);
+  await group.run(5000);
   assert.equal(group.rejuvenation.underWay, null);
   group.suspicion = false;
-  group.run(2 * STEP_MS);
+  await group.run(2 * STEP_MS);
   assert.equal(group.rejuvenation.underWay, 'r0');
   group.suspicion = true;
-  group.run(5000);
+  await group.run(5000);
   assert.ok(group.births.has(replicaId('r0')));
   group.suspicion = false;
-  group.run(1000);
+  await group.run(1000);
   assert.ok(!group.births.has(replicaId('r0')));
   assert.equal(group.rotated[0]?.replica, 'r0');
 });
 
-test('P6: one that was replaced after a fault is not replaced again before its time', () => {
+test('P6: one that was replaced after a fault is not replaced again before its time', async () => {
   const group = new FakeGroup(DAY);
-  group.run(5000);
+  await group.run(5000);
   group.fail(replicaId('r0'));
-  group.run(9_500);
+  await group.run(9_500);
   assert.ok(group.births.has(replicaId('r4')));
   assert.ok(!group.births.has(replicaId('r1')), 'the others are due');
 });
 
 test('P6: what is asked for is done at once, also without a schedule', async () => {
   const group = new FakeGroup(null);
-  group.run(100_000);
+  await group.run(100_000);
   assert.equal(group.rejuvenation.count, 0);
   const asked = group.rejuvenation.recover(group.now, 'r1');
-  group.run(1000);
+  await setImmediate();
+  await group.run(1000);
   const { replica, by, clean, seconds } = await asked;
   assert.deepEqual([replica, by, clean], ['r1', 'r2', 'r4']);
   assert.ok(seconds >= (ROTATION_MS + START_MS) / 1000 - STEP_MS);
@@ -149,8 +156,21 @@ test('P5: who cannot be replaced now is not, and it is said why', async () => {
   await refused('group-not-whole', group.rejuvenation.recover(0, 'r1'));
   group.suspicion = false;
   const asked = group.rejuvenation.recover(0, 'r1');
+  await setImmediate();
   await refused('rotation-under-way', group.rejuvenation.recover(0, 'r2'));
-  group.run(1000);
+  await group.run(1000);
   assert.equal((await asked).replica, 'r1');
   await refused('replica-unknown', group.rejuvenation.recover(0, 'r1'));
+});
+
+test('P6: nothing is replaced while no clean replica may be started, and it is tried again', async () => {
+  const group = new FakeGroup(DAY);
+  const refusal = new SpareError('image-changed', 'What.', { hint: 'Do.' });
+  group.refusal = refusal;
+  await group.run(60_000);
+  assert.equal(group.rotated.length, 0);
+  await refused('image-changed', group.rejuvenation.recover(group.now, 'r1'));
+  group.refusal = null;
+  await group.run(60_000);
+  assert.ok(group.rotated.length >= SIZE);
 });

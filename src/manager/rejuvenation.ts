@@ -5,7 +5,7 @@
  * The schedule is nothing but the ages of the replicas: one that is a period old is due. A restart makes all of them anew, so
  * there is nothing to be remembered over it; replacements after faults fit in by themselves.
  *
- * J1. One at a time, begun only while the group is whole and no suspicion lasts.
+ * J1. One at a time, begun only while the group is whole, no suspicion lasts, and a clean one may be started.
  * J2. The oldest goes first, and between two that were due lies their share of `spreadMs` at least. So a replica is younger
  *     than two periods, but for what repairs take.
  * J3. What was begun is asked for until the replica is gone, also after a suspicion; it is over once the group is whole.
@@ -36,9 +36,14 @@ export interface Rotatable {
   readonly isActive: (replica: ReplicaId) => boolean;
   /** 2f+2 replicas, none of them starting, and no suspicion. */
   readonly isCalm: () => boolean;
+  /** Whether a clean one could be started. Throws a `SpareError` when not. */
+  readonly check: () => Promise<void>;
   readonly rotate: (replica: ReplicaId) => void;
   readonly onRotated: (rotated: Rotated) => void;
 }
+
+/** As often a rotation is tried that must not be, because no clean replica may be started. */
+const RETRY_MS = 30_000;
 
 interface Current {
   readonly replica: ReplicaId;
@@ -52,7 +57,8 @@ export class Rejuvenation {
   readonly #gapMs: number;
   readonly #group: Rotatable;
   #current: Current | null = null;
-  #lastDueAt = -Infinity;
+  #notBefore = -Infinity;
+  #checking = false;
   #count = 0;
 
   /** `options`: null for none but what is asked for; `size`: of a whole group. */
@@ -73,15 +79,28 @@ export class Rejuvenation {
 
   clock(now: number): void {
     if (this.#current !== null) return this.#pursue(now, this.#current);
-    if (this.#options === null || now < this.#lastDueAt + this.#gapMs) return;
+    if (this.#options === null || this.#checking || now < this.#notBefore) return;
     const [oldest] = this.#group.births();
     if (oldest === undefined || now < oldest[1] + this.#options.everyMs || !this.#group.isCalm()) return;
-    this.#lastDueAt = now;
-    this.#begin(now, oldest[0], () => {});
+    this.#checking = true;
+    void this.#beginDue(now, oldest[0]).finally(() => (this.#checking = false));
   }
 
-  /** Resolves once it is over. Throws `replica-unknown`, `rotation-under-way`, `group-not-whole`. */
+  async #beginDue(now: number, replica: ReplicaId): Promise<void> {
+    this.#notBefore = now + this.#gapMs;
+    try {
+      await this.#group.check();
+    } catch {
+      // It was reported by who found it.
+      this.#notBefore = now + RETRY_MS;
+      return;
+    }
+    if (this.#current === null && this.#group.isCalm()) this.#begin(now, replica, () => {});
+  }
+
+  /** Resolves once it is over. Throws what `check` throws, `replica-unknown`, `rotation-under-way`, `group-not-whole`. */
   async recover(now: number, name: string): Promise<Rotated> {
+    await this.#group.check();
     const known = [...this.#group.births()].map(([id]) => id);
     const replica = known.find((id) => id === name);
     if (replica === undefined) {

@@ -13,6 +13,7 @@ const CONSOLE_CHARACTERS = 2000;
 
 const SKIPPED =
   'skipped: it had no effect, its client was told so, the replicas went back to the verified state';
+const REFUSED = 'no replica is started until the change is undone or accepted';
 const EXPELLED = 'expelled and destroyed; a clean replica takes its place';
 
 type Fault = Extract<Effect, { type: 'incident' }>;
@@ -29,8 +30,10 @@ export class Witness {
     this.#fleet = fleet;
   }
 
-  fault(effect: Fault): Incident {
+  /** Null when it was not started, because what it would start from has changed: that is the incident, not each such start. */
+  fault(effect: Fault): Incident | null {
     const { replica, kind, index } = effect.fault;
+    if (this.#fleet.isRefused(replica)) return null;
     const console = this.#fleet.console(replica);
     return this.#evidence.add(
       {
@@ -45,6 +48,12 @@ export class Witness {
       },
       this.#finds(index, effect.votes?.decided ?? null, console),
     );
+  }
+
+  imageChanged(what: string, index: number): Incident {
+    const at = new Date().toISOString();
+    const nobody = { index, replica: null, variant: null, kind: 'image', at, console: '' } as const;
+    return this.#evidence.add({ ...nobody, what, done: REFUSED }, this.#finds(index, null, ''));
   }
 
   /** Null when it was written up before a restart. */
@@ -74,7 +83,7 @@ export class Witness {
   hint(index: number): string {
     const found = this.#evidence.incidents
       .latest()
-      .findLast((known) => known.index === index && known.replica === null);
+      .findLast((known) => known.index === index && known.replica === null && known.kind !== 'image');
     const pair = found?.kind === 'no-agreement' ? disagreement(index, this.#work.ballots) : null;
     const place = pair === null ? [] : [placeOf(index, ...pair, this.#work.ballots)];
     return [...place, ...(found === undefined ? [] : [`incident ${found.id}`])].join('; ');

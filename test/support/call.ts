@@ -1,9 +1,10 @@
 /** One call of `spare` as a child process, for what it says, how it ends, and what it leaves behind. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { ROOT, treeOf } from './spare.ts';
 
 const POLL_MS = 10;
@@ -18,6 +19,17 @@ function identity(pid: number): string | null {
     return fields[0] === 'Z' ? null : `${pid}/${fields[19]}`;
   } catch {
     return null;
+  }
+}
+
+/** What a call that ends by itself says, and its exit status. */
+export async function call(...args: string[]): Promise<{ status: number; text: string }> {
+  try {
+    const { stdout } = await promisify(execFile)(process.execPath, [join(ROOT, 'bin/spare.mjs'), ...args]);
+    return { status: 0, text: stdout };
+  } catch (error) {
+    const { code, stderr } = error as { code: number; stderr: string };
+    return { status: code, text: stderr };
   }
 }
 

@@ -7,7 +7,8 @@ import { dirname, extname, join } from 'node:path';
 
 import { contains, exists } from './paths.ts';
 
-const ROOT = packageRoot(import.meta.dirname);
+/** The folder of Spare itself. */
+export const ROOT: string = packageRoot(import.meta.dirname);
 
 /** Where the agent starts, in the same form (source or compiled) as this file. */
 export const DEFAULT_AGENT: string = join(

@@ -1,0 +1,183 @@
+/**
+ * Measured images: what the domains of a group start from, as it was when the group was founded or a deploy was accepted. Each is
+ * compared with the disk before a domain starts from it.
+ *
+ * I1. A domain starts only from what was accepted: `check` is asked after it is wanted and before it is started.
+ * I2. A change is reported once, until there is another one or none.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import type { ServiceImage } from '../domains/domain.ts';
+import { messageOf, SpareError } from '../errors.ts';
+import type { FileChange } from './manifest.ts';
+import type { Digests, MeasuringAnswer, MeasuringRequest } from './measuring-thread.ts';
+import { sourcesOf } from './sources.ts';
+
+const FILE = 'image.json';
+
+/** One version of the service: what its domains start from. */
+export interface Image {
+  readonly number: number;
+  readonly variants: readonly ServiceImage[];
+  readonly digests: Digests;
+}
+
+/** What is kept besides the digests. */
+interface About {
+  /** The service folder when the group was founded: it names the group's data. */
+  readonly founded: string;
+  readonly variants: readonly ServiceImage[];
+}
+
+type Done = Extract<MeasuringAnswer, { type: 'done' }>;
+type Asked = MeasuringRequest extends infer R ? (R extends { id: number } ? Omit<R, 'id'> : never) : never;
+
+function describe(named: readonly FileChange[], count: number): string {
+  const texts = named.map(({ path, part, what }) => `${path} (${part}) was ${what}`);
+  const more = count > named.length ? `, and ${count - named.length} more` : '';
+  return `${texts.join(', ')}${more}`;
+}
+
+const HINT = 'Undo the change, or accept what is there now with `spare deploy`.';
+
+function changed(what: string): SpareError {
+  const message = `What the service starts from is not what was accepted: ${what}.`;
+  return new SpareError('image-changed', message, { hint: HINT });
+}
+
+export class Images implements AsyncDisposable {
+  readonly #dataFolder: string;
+  readonly #log: (line: string) => void;
+  readonly #thread: Worker;
+  /** Checks that are wanted and have not begun, by image. */
+  readonly #waiting = new Map<number, Promise<void>>();
+  #turn: Promise<void> = Promise.resolve();
+  readonly #asked = new Map<number, { done: (done: Done) => void; failed: (error: Error) => void }>();
+  #nextId = 0;
+  #nextImage = 0;
+  #founded = '';
+  #reported = '';
+  /** A change was found, or is over (null); called once for each. */
+  onChange: (error: SpareError | null) => void = () => {};
+
+  constructor(dataFolder: string, log: (line: string) => void) {
+    this.#dataFolder = dataFolder;
+    this.#log = log;
+    this.#thread = new Worker(new URL('./measuring-thread.ts', import.meta.url));
+    this.#thread.unref();
+    this.#thread.on('message', (answer: MeasuringAnswer) => this.#answered(answer));
+    this.#thread.on('error', (error: Error) => this.#fail(error));
+    this.#thread.on('exit', () => this.#fail(new Error('the measuring thread ended')));
+  }
+
+  #fail(error: Error): void {
+    for (const { failed } of this.#asked.values()) failed(error);
+    this.#asked.clear();
+  }
+
+  #answered(answer: MeasuringAnswer): void {
+    if (answer.type === 'progress') {
+      const megabytes = (answer.bytes / 1024 ** 2).toFixed(0);
+      return this.#log(`measuring  ${answer.files} files, ${megabytes} MiB read`);
+    }
+    const asked = this.#asked.get(answer.id);
+    this.#asked.delete(answer.id);
+    if (answer.type === 'done') asked?.done(answer);
+    else if (answer.type === 'failed') asked?.failed(new Error(answer.message));
+    else asked?.failed(changed(describe(answer.named, answer.count)));
+  }
+
+  #ask(request: Asked): Promise<Done> {
+    const id = this.#nextId++;
+    return new Promise((done, failed) => {
+      this.#asked.set(id, { done, failed });
+      this.#thread.ref();
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin
+      this.#thread.postMessage({ ...request, id });
+    }).finally(() => {
+      if (this.#asked.size === 0) this.#thread.unref();
+    }) as Promise<Done>;
+  }
+
+  get #file(): string {
+    return join(this.#dataFolder, FILE);
+  }
+
+  /** What was accepted in an earlier run; null when nothing was. */
+  async load(): Promise<Image | null> {
+    if (!existsSync(this.#file)) return null;
+    const number = this.#nextImage++;
+    const { digests, about } = await this.#ask({ type: 'load', image: number, file: this.#file });
+    const { founded, variants } = about as About;
+    this.#founded = founded;
+    return digests === null ? null : { number, variants, digests };
+  }
+
+  /** What is on disk for these variants now. */
+  async measure(variants: readonly ServiceImage[]): Promise<Image> {
+    const number = this.#nextImage++;
+    const sources = sourcesOf(variants, this.#dataFolder);
+    const { digests } = await this.#ask({ type: 'take', image: number, sources });
+    if (digests === null) throw new Error('what was measured has digests');
+    return { number, variants, digests };
+  }
+
+  /** From now on, also after a restart, the group starts from this. */
+  async accept({ number, variants }: Image): Promise<void> {
+    const [first] = variants;
+    if (this.#founded === '') this.#founded = first?.folder ?? '';
+    const about: About = { founded: this.#founded, variants };
+    await this.#ask({ type: 'keep', image: number, file: this.#file, about });
+  }
+
+  async forget({ number }: Image): Promise<void> {
+    await this.#ask({ type: 'forget', image: number });
+  }
+
+  /** The folder that the group's data is named after, if what was accepted lies in `folder`. */
+  foundedAs(accepted: Image | null, folder: string): string {
+    return accepted?.variants.some((variant) => variant.folder === folder) === true ? this.#founded : folder;
+  }
+
+  /** Throws `image-changed`. Whoever asks before a check has begun shares it. */
+  check(image: Image): Promise<void> {
+    const waiting = this.#waiting.get(image.number);
+    if (waiting !== undefined) return waiting;
+    const check = this.#turn.then(() => this.#check(image));
+    this.#waiting.set(image.number, check);
+    this.#turn = check.catch(() => {});
+    return check;
+  }
+
+  async #check({ number, variants }: Image): Promise<void> {
+    this.#waiting.delete(number);
+    try {
+      await this.#ask({ type: 'check', image: number, sources: sourcesOf(variants, this.#dataFolder) });
+    } catch (error) {
+      const refused = error instanceof SpareError ? error : changed(messageOf(error));
+      this.#report(refused);
+      throw refused;
+    }
+    this.#report(null);
+  }
+
+  #report(error: SpareError | null): void {
+    const text = error?.message ?? '';
+    if (text === this.#reported) return;
+    this.#reported = text;
+    this.onChange(error);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#thread.terminate();
+  }
+}
+
+/** Throws `image-changed` when the configuration says something else than what was accepted. */
+export function sameVariants(accepted: Image, variants: readonly ServiceImage[]): void {
+  const text = (all: readonly ServiceImage[]): string =>
+    JSON.stringify(all.map(({ folder, command, env, state }) => [folder, command, env, state]));
+  if (text(accepted.variants) === text(variants)) return;
+  throw changed('the configuration names another folder, command, environment, or other variants');
+}

@@ -1,0 +1,124 @@
+/** Is every change of what counts seen, and nothing else taken for one? On real files. */
+import assert from 'node:assert/strict';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempDisposableSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { changes, digestsOf, type Manifest, measure, type Source } from './manifest.ts';
+
+/** Longer than the coarsest clock of a file system. */
+const SETTLED_MS = 2100;
+
+function place(): { path: string; source: Source; [Symbol.dispose]: () => void } {
+  const folder = mkdtempDisposableSync(join(tmpdir(), 'spare-image-'));
+  const { path } = folder;
+  mkdirSync(join(path, 'lib'));
+  writeFileSync(join(path, 'server.mjs'), 'serve()');
+  writeFileSync(join(path, 'lib/part.mjs'), 'part()');
+  writeFileSync(join(path, 'app.db'), 'state');
+  symlinkSync('lib/part.mjs', join(path, 'link.mjs'));
+  const source: Source = { part: 'service', path, without: [join(path, 'app.db')] };
+  return { path, source, [Symbol.dispose]: () => folder.remove() };
+}
+
+function seen(before: Manifest, source: Source): string[] {
+  return changes(before, measure([source], before)).map(
+    ({ path, what }) => `${path.slice(source.path.length + 1)} ${what}`,
+  );
+}
+
+const CHANGES: Readonly<Record<string, [(path: string) => void, string[]]>> = {
+  'another content': [(path) => writeFileSync(join(path, 'server.mjs'), 'attack()'), ['server.mjs changed']],
+  'another content of the same length and times': [
+    (path) => {
+      writeFileSync(join(path, 'server.mjs'), 'swerve');
+      utimesSync(join(path, 'server.mjs'), 1, 1);
+    },
+    ['server.mjs changed'],
+  ],
+  'a file put in its place': [
+    (path) => {
+      writeFileSync(join(path, 'lib/new'), 'trap()');
+      renameSync(join(path, 'lib/new'), join(path, 'lib/part.mjs'));
+    },
+    ['lib/part.mjs changed'],
+  ],
+  'a new file': [(path) => writeFileSync(join(path, 'lib/more.mjs'), ''), ['lib/more.mjs added']],
+  'a new folder': [(path) => mkdirSync(join(path, 'empty')), ['empty added']],
+  'a file that is gone': [(path) => unlinkSync(join(path, 'lib/part.mjs')), ['lib/part.mjs removed']],
+  'a folder that is gone': [
+    (path) => rmSync(join(path, 'lib'), { recursive: true }),
+    ['lib removed', 'lib/part.mjs removed'],
+  ],
+  'a link to elsewhere': [
+    (path) => {
+      unlinkSync(join(path, 'link.mjs'));
+      symlinkSync('server.mjs', join(path, 'link.mjs'));
+    },
+    ['link.mjs changed'],
+  ],
+  'a link in place of a file': [
+    (path) => {
+      unlinkSync(join(path, 'server.mjs'));
+      symlinkSync('lib/part.mjs', join(path, 'server.mjs'));
+    },
+    ['server.mjs changed'],
+  ],
+  'a file made executable': [(path) => chmodSync(join(path, 'server.mjs'), 0o755), ['server.mjs changed']],
+  'state that goes on': [(path) => writeFileSync(join(path, 'app.db'), 'more state'), []],
+  'other times, the same content': [(path) => utimesSync(join(path, 'server.mjs'), 1, 1), []],
+  'the same content written again': [
+    (path) => writeFileSync(join(path, 'server.mjs'), readFileSync(join(path, 'server.mjs'))),
+    [],
+  ],
+  'version control': [(path) => mkdirSync(join(path, '.git')), []],
+};
+
+for (const [name, [change, expected]] of Object.entries(CHANGES)) {
+  void test(`P6 E1: measured once more, there is: ${name}`, () => {
+    using site = place();
+    const before = measure([site.source], new Map());
+    change(site.path);
+    assert.deepEqual(seen(before, site.source), expected);
+  });
+}
+
+void test('E1: what is known of a file is used only once its clock has gone on; then it is not read again', async () => {
+  using site = place();
+  const file = join(site.path, 'server.mjs');
+  const early = measure([site.source], new Map());
+  assert.equal(early.get(file)?.stat, '', 'a change within the same tick of the clock would not be seen');
+  await delay(SETTLED_MS);
+  const settled = measure([site.source], early);
+  assert.notEqual(settled.get(file)?.stat, '');
+  const read: number[] = [];
+  measure([site.source], settled, ({ bytes }) => read.push(bytes));
+  assert.deepEqual(read, []);
+  writeFileSync(file, 'attack');
+  utimesSync(file, 1, 1);
+  assert.deepEqual(seen(settled, site.source), ['server.mjs changed']);
+});
+
+void test('E2: the digests are those of contents and paths, whenever and wherever they are taken', () => {
+  using site = place();
+  const digests = digestsOf(measure([site.source], new Map()));
+  assert.deepEqual(digestsOf(measure([site.source], new Map())), digests);
+  assert.match(digests.all, /^[0-9a-f]{64}$/);
+  writeFileSync(join(site.path, 'server.mjs'), 'attack');
+  const other = digestsOf(measure([site.source], new Map()));
+  assert.notEqual(other.service, digests.service);
+  assert.notEqual(other.all, digests.all);
+  assert.equal(other.agent, digests.agent);
+});

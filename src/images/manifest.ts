@@ -1,0 +1,156 @@
+/**
+ * What lies below some paths of the host, as digests: every file's content, every link's target, who may execute what. Reads the
+ * disk at once and without a pause, so it runs in a thread of its own (`measuring-thread.ts`).
+ *
+ * A file is read again only when the system says that it may have changed: size, times of modification and change, inode. The
+ * time of change (ctime) is set by the kernel at every write and cannot be chosen, except by who sets the host's clock; that is
+ * root, whom Spare trusts with the host. The data folder, where digests and times are kept, belongs to Spare alone.
+ *
+ * E1. What changed since it was digested has another digest, or is read again next time: a file that was changed so shortly
+ *     before that the clock would not tell a further change is not taken as known.
+ * E2. Paths are in one order, whatever order a folder lists them in.
+ */
+import { createHash } from 'node:crypto';
+import { closeSync, lstatSync, openSync, readdirSync, readlinkSync, readSync, type Stats } from 'node:fs';
+import { join } from 'node:path';
+
+export type Part = 'service' | 'runtime' | 'agent' | 'preload';
+
+export interface Source {
+  readonly part: Part;
+  /** Absolute. */
+  readonly path: string;
+  /** Absolute paths that do not count. */
+  readonly without: readonly string[];
+}
+
+export interface Entry {
+  readonly part: Part;
+  /** What it is and may be used for, and its content; equal when nothing that counts has changed. */
+  readonly digest: string;
+  /** What the system says of it; the content is read again when this differs. */
+  readonly stat: string;
+}
+
+/** By absolute path. */
+export type Manifest = ReadonlyMap<string, Entry>;
+
+export interface Progress {
+  files: number;
+  /** Read, not only looked at. */
+  bytes: number;
+}
+
+const READ_BYTES = 1024 * 1024;
+/** The coarsest clock that a file system keeps times by. */
+const CLOCK_MS = 2000;
+/** Written by tools that look at a service, not by who changes it. */
+const VERSION_CONTROL = new Set(['.git', '.hg', '.svn', '.jj']);
+
+class Measuring {
+  readonly #known: Manifest;
+  readonly #progress: (progress: Progress) => void;
+  readonly #done: Progress = { files: 0, bytes: 0 };
+  readonly #buffer = Buffer.allocUnsafe(READ_BYTES);
+  readonly entries = new Map<string, Entry>();
+
+  constructor(known: Manifest, progress: (progress: Progress) => void) {
+    this.#known = known;
+    this.#progress = progress;
+  }
+
+  add(source: Source, path: string): void {
+    if (source.without.includes(path) || this.entries.has(path)) return;
+    const found = lstatSync(path, { throwIfNoEntry: false });
+    if (found === undefined) return;
+    const { part } = source;
+    if (found.isSymbolicLink()) {
+      this.entries.set(path, { part, digest: `link ${readlinkSync(path)}`, stat: '' });
+    } else if (found.isDirectory()) {
+      this.entries.set(path, { part, digest: 'folder', stat: '' });
+      for (const name of readdirSync(path).sort()) {
+        if (!VERSION_CONTROL.has(name)) this.add(source, join(path, name));
+      }
+    } else if (found.isFile()) this.#file(part, path, found);
+  }
+
+  #file(part: Part, path: string, found: Stats): void {
+    const kind = (found.mode & 0o111) === 0 ? 'file' : 'program';
+    const stat = `${kind} ${found.dev}:${found.ino} ${found.size} ${found.mtimeMs} ${found.ctimeMs}`;
+    const before = this.#known.get(path);
+    this.#done.files++;
+    if (before !== undefined && before.stat === stat) {
+      this.entries.set(path, { ...before, part });
+      return;
+    }
+    const now = Date.now();
+    const digest = `${kind} ${this.#read(path)}`;
+    this.entries.set(path, { part, digest, stat: now - found.ctimeMs > CLOCK_MS ? stat : '' });
+    this.#progress(this.#done);
+  }
+
+  #read(path: string): string {
+    const hash = createHash('sha256');
+    const fd = openSync(path, 'r');
+    try {
+      for (let length = 1; length > 0; this.#done.bytes += length) {
+        length = readSync(fd, this.#buffer, 0, READ_BYTES, null);
+        hash.update(this.#buffer.subarray(0, length));
+      }
+    } finally {
+      closeSync(fd);
+    }
+    return hash.digest('base64url');
+  }
+}
+
+/** `known`: an earlier manifest, of the same or of other sources. Throws what the system says when something cannot be read. */
+export function measure(
+  sources: readonly Source[],
+  known: Manifest,
+  progress: (progress: Progress) => void = () => {},
+): Manifest {
+  const measuring = new Measuring(known, progress);
+  for (const source of sources) measuring.add(source, source.path);
+  return measuring.entries;
+}
+
+/** Of each part, and of all together under `all`. */
+export function digestsOf(manifest: Manifest): Readonly<Record<Part | 'all', string>> {
+  const hashes = { service: sha256(), runtime: sha256(), agent: sha256(), preload: sha256(), all: sha256() };
+  for (const path of [...manifest.keys()].sort()) {
+    const { part, digest } = manifest.get(path) ?? { part: 'service', digest: '' };
+    const line = `${JSON.stringify([path, digest])}\n`;
+    hashes[part].update(line);
+    hashes.all.update(line);
+  }
+  return {
+    service: hashes.service.digest('hex'),
+    runtime: hashes.runtime.digest('hex'),
+    agent: hashes.agent.digest('hex'),
+    preload: hashes.preload.digest('hex'),
+    all: hashes.all.digest('hex'),
+  };
+}
+
+function sha256() {
+  return createHash('sha256');
+}
+
+export interface FileChange {
+  readonly path: string;
+  readonly part: Part;
+  readonly what: 'changed' | 'added' | 'removed';
+}
+
+/** How `now` differs from `before`, by path. */
+export function changes(before: Manifest, now: Manifest): FileChange[] {
+  const found: FileChange[] = [];
+  for (const [path, { part, digest }] of now) {
+    const old = before.get(path);
+    if (old === undefined) found.push({ path, part, what: 'added' });
+    else if (old.digest !== digest) found.push({ path, part, what: 'changed' });
+  }
+  for (const [path, { part }] of before) if (!now.has(path)) found.push({ path, part, what: 'removed' });
+  return found.toSorted((a, b) => (a.path < b.path ? -1 : 1));
+}

@@ -1,0 +1,135 @@
+/** The thread that measures images: it keeps the accepted manifests, on disk and in memory, and compares the disk with them. */
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { parentPort } from 'node:worker_threads';
+import { messageOf } from '../errors.ts';
+import {
+  changes,
+  digestsOf,
+  type Entry,
+  type FileChange,
+  type Manifest,
+  measure,
+  type Source,
+} from './manifest.ts';
+
+/** Named in a message; of the others only the number. */
+const NAMED_MAX = 3;
+const TELL_MS = 1000;
+
+export type Digests = ReturnType<typeof digestsOf>;
+
+export type MeasuringRequest =
+  /** The manifest that was kept in this file is the one of `image`. */
+  | { readonly type: 'load'; readonly id: number; readonly image: number; readonly file: string }
+  /** What is on disk now is what `image` is. */
+  | {
+      readonly type: 'take';
+      readonly id: number;
+      readonly image: number;
+      readonly sources: readonly Source[];
+    }
+  | {
+      readonly type: 'check';
+      readonly id: number;
+      readonly image: number;
+      readonly sources: readonly Source[];
+    }
+  /** Keeps the manifest of `image`, with `about` for who loads it. */
+  | {
+      readonly type: 'keep';
+      readonly id: number;
+      readonly image: number;
+      readonly file: string;
+      readonly about: unknown;
+    }
+  | { readonly type: 'forget'; readonly id: number; readonly image: number };
+
+export type MeasuringAnswer =
+  | { readonly type: 'progress'; readonly files: number; readonly bytes: number }
+  | { readonly type: 'done'; readonly id: number; readonly digests: Digests | null; readonly about: unknown }
+  | {
+      readonly type: 'changed';
+      readonly id: number;
+      readonly named: readonly FileChange[];
+      readonly count: number;
+    }
+  | { readonly type: 'failed'; readonly id: number; readonly message: string };
+
+interface Kept {
+  readonly about: unknown;
+  readonly entries: readonly (readonly [string, Entry])[];
+}
+
+const images = new Map<number, Manifest>();
+
+function tell(answer: MeasuringAnswer): void {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin
+  parentPort?.postMessage(answer);
+}
+
+/** Everything that was ever measured, so that a file which several images have is read once. */
+function known(): Manifest {
+  const all = new Map<string, Entry>();
+  for (const manifest of images.values()) for (const [path, entry] of manifest) all.set(path, entry);
+  return all;
+}
+
+function measured(sources: readonly Source[]): Manifest {
+  let told = Date.now();
+  return measure(sources, known(), ({ files, bytes }) => {
+    if (Date.now() - told < TELL_MS) return;
+    told = Date.now();
+    tell({ type: 'progress', files, bytes });
+  });
+}
+
+function keep(image: number, file: string, about: unknown): void {
+  const kept: Kept = { about, entries: [...(images.get(image) ?? [])] };
+  const fd = openSync(`${file}.new`, 'w', 0o600);
+  writeFileSync(fd, JSON.stringify(kept));
+  fsyncSync(fd);
+  closeSync(fd);
+  renameSync(`${file}.new`, file);
+}
+
+function answer(request: MeasuringRequest): MeasuringAnswer {
+  const { id, image } = request;
+  const done = { type: 'done', id, digests: null, about: null } as const;
+  switch (request.type) {
+    case 'load': {
+      const { about, entries } = JSON.parse(readFileSync(request.file, 'utf8')) as Kept;
+      const manifest = new Map(entries);
+      images.set(image, manifest);
+      return { ...done, digests: digestsOf(manifest), about };
+    }
+    case 'take': {
+      const manifest = measured(request.sources);
+      images.set(image, manifest);
+      return { ...done, digests: digestsOf(manifest) };
+    }
+    case 'check': {
+      const before = images.get(image) ?? new Map<string, Entry>();
+      const now = measured(request.sources);
+      const found = changes(before, now);
+      if (found.length > 0)
+        return { type: 'changed', id, named: found.slice(0, NAMED_MAX), count: found.length };
+      // The same contents, perhaps with other times: known from now on.
+      images.set(image, now);
+      return done;
+    }
+    case 'keep':
+      keep(image, request.file, request.about);
+      return done;
+    case 'forget':
+      images.delete(image);
+      return done;
+  }
+}
+
+parentPort?.on('message', (request: MeasuringRequest) => {
+  try {
+    tell(answer(request));
+  } catch (error) {
+    tell({ type: 'failed', id: request.id, message: messageOf(error) });
+  }
+});

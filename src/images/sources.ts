@@ -1,0 +1,56 @@
+/**
+ * Which files of the host a domain starts from: what is shown of the service, of the program that runs it, and of Spare itself.
+ *
+ * The folders of the system (`/usr`, `/lib` and so on) do not count as a whole, only the programs in them that are named: they
+ * change with every update of the host, are too large to be read, and are the host's, which is trusted.
+ */
+import { realpathSync } from 'node:fs';
+import { dirname, extname, join, resolve } from 'node:path';
+import type { ServiceImage } from '../domains/domain.ts';
+import { findExecutable } from '../domains/process/executable.ts';
+import { packagePaths, ROOT, withAncestors } from '../domains/process/package.ts';
+import { contains, exists } from '../domains/process/paths.ts';
+import type { Source } from './manifest.ts';
+
+const SYSTEM = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32', '/etc'];
+const STATE_SUFFIXES = ['', '-wal', '-shm', '-journal'];
+/** What the agent and its preload do not run of it need not be as it was. */
+const OWN = new Set(['src', 'build', 'dist', 'package.json'].map((name) => join(ROOT, name)));
+const AGENT = ['src/replica', 'src/wire', 'dist/replica', 'dist/wire', 'package.json'];
+
+function isSystem(path: string): boolean {
+  return SYSTEM.some((folder) => contains(folder, path));
+}
+
+function runtimeOf({ command, folder }: ServiceImage, dataFolder: string): string[] {
+  const { path, needed } = findExecutable(command[0] ?? '', folder, process.env['PATH'] ?? '', [dataFolder]);
+  const shown = needed.filter((each) => !isSystem(each));
+  return [path, realpathSync(path), ...shown];
+}
+
+/** What exists of them, by its real path: what a link leads to counts, and is shown. */
+function part(name: Source['part'], paths: readonly string[], without: readonly string[]): Source[] {
+  return paths.filter(exists).map((path) => ({ part: name, path: realpathSync(path), without }));
+}
+
+function serviceOf({ folder, state }: ServiceImage, data: string): Source[] {
+  const real = realpathSync(folder);
+  const files = state.flatMap((file) => STATE_SUFFIXES.map((suffix) => resolve(real, file + suffix)));
+  const libraries = withAncestors(dirname(resolve(folder))).map((above) => join(above, 'node_modules'));
+  const paths = [folder, ...libraries.filter((path) => !isSystem(path))];
+  return part('service', paths, [...files, data]);
+}
+
+/** Throws `command-not-found`. A file that several of them hold counts for the first. */
+export function sourcesOf(images: readonly ServiceImage[], dataFolder: string): Source[] {
+  const data = exists(dataFolder) ? realpathSync(dataFolder) : dataFolder;
+  const shown = packagePaths(join(ROOT, `src/replica/agent${extname(import.meta.filename)}`));
+  const dependencies = shown.filter((path) => !OWN.has(path) && !isSystem(path));
+  const agent = [...AGENT.map((name) => join(ROOT, name)), ...dependencies, process.execPath];
+  return [
+    ...part('agent', agent, [data]),
+    ...part('preload', [join(ROOT, 'build')], [data]),
+    ...images.flatMap((image) => serviceOf(image, data)),
+    ...images.flatMap((image) => part('runtime', runtimeOf(image, data), [data])),
+  ];
+}

@@ -1,0 +1,76 @@
+/**
+ * Is it noticed when somebody changes what replicas start from, and does none start from it? With a real service, whose code is
+ * changed on disk while it runs.
+ */
+import assert from 'node:assert/strict';
+import { copyFileSync, mkdtempDisposableSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { call } from './support/call.ts';
+import { ROOT, signalTree, Spare } from './support/spare.ts';
+
+const WITHIN_MS = 60_000;
+
+/** A ledger in a folder of its own. */
+function site(): { folder: string; server: string; [Symbol.dispose]: () => void } {
+  const place = mkdtempDisposableSync(join(tmpdir(), 'spare-site-'));
+  const server = join(place.path, 'server.mjs');
+  copyFileSync(join(ROOT, 'test/services/ledger.mjs'), server);
+  return { folder: place.path, server, [Symbol.dispose]: () => place.remove() };
+}
+
+function service(folder: string): { folder: string; command: string[]; state: string[] } {
+  return { folder, command: ['node', 'server.mjs'], state: ['ledger.db'] };
+}
+
+async function works(url: string): Promise<boolean> {
+  const reply = await fetch(url, { method: 'POST', body: 'x' });
+  await reply.arrayBuffer();
+  return reply.status === 200;
+}
+
+test('P6: a change on disk is an incident, no replica starts from it, and clients are served on', async () => {
+  using place = site();
+  await using spare = await new Spare(service(place.folder)).start();
+  const sound = readFileSync(place.server, 'utf8');
+  writeFileSync(place.server, `${sound}\n// changed`);
+  const refused = await call('recover', 'r0', '--data', spare.data);
+  assert.match(refused.text, /\[image-changed\][^]*spare deploy/);
+  const [victim] = await spare.activePids();
+  assert.ok(victim !== undefined);
+  signalTree(victim.pid, 'SIGKILL');
+  await spare.until(
+    'the crash is an incident, too',
+    WITHIN_MS,
+    async () => (await spare.incidents()).length === 2,
+  );
+  const incidents = await spare.incidents();
+  assert.deepEqual(
+    incidents.map(({ kind }) => kind),
+    ['image', 'crash'],
+  );
+  assert.match(incidents[0]?.what ?? '', /server\.mjs \(service\) was changed/);
+  for (let i = 0; i < 20; i++) assert.ok(await works(spare.url));
+  const { replicas } = await spare.status();
+  // Who was woken for the dead one is not put to sleep again, and no clean one comes.
+  assert.equal(replicas.filter(({ state }) => state === 'running').length, 2);
+  assert.equal(replicas.filter(({ state }) => state === 'suspended').length, 0);
+  writeFileSync(place.server, sound);
+  await spare.whole(WITHIN_MS);
+  assert.equal((await spare.incidents()).length, 2, 'the change was reported once');
+  assert.ok(await works(spare.url));
+});
+
+test('P6: a group does not start from what was changed while it was down', async () => {
+  using place = site();
+  await using spare = await new Spare(service(place.folder)).start();
+  assert.ok(await works(spare.url));
+  await spare.signal('SIGINT');
+  const sound = readFileSync(place.server, 'utf8');
+  writeFileSync(place.server, `${sound}\n// changed`);
+  await assert.rejects(spare.start(), /server\.mjs \(service\) was changed[^]*\[image-changed\]/);
+  writeFileSync(place.server, sound);
+  await spare.start();
+  assert.ok(await works(spare.url));
+});
