@@ -51,7 +51,8 @@ export class Checks {
   /** How far each manager decided in each of its lives. */
   readonly #reached = new Map<string, number>();
   readonly #told: Call[] = [];
-  readonly #startedEver = new Set<ReplicaId>();
+  /** All that were ever started, and their versions. */
+  readonly #startedEver = new Map<ReplicaId, number>();
   /** Said a wrong digest of their state when they were refreshed. */
   readonly #wrong = new Set<ReplicaId>();
   /** What was decided from here on was decided anew. */
@@ -266,7 +267,7 @@ export class Checks {
         return;
       case 'start':
         promise(!this.#startedEver.has(effect.replica), 'P6', () => `${effect.replica} is started twice`);
-        this.#startedEver.add(effect.replica);
+        this.#startedEver.set(effect.replica, effect.version);
         return void notes.sent.set(effect.replica, 0);
       case 'suspend': {
         const executed = host.replicas.get(effect.replica)?.executes === true;
@@ -322,14 +323,22 @@ export class Checks {
 
   #record(host: Host, notes: HostNotes, { index, vote }: Extract<Effect, { type: 'record' }>): void {
     promise(index > notes.decided, 'P2', () => `${host.id} records ${index} again`);
-    const voters = this.#votes.get(index)?.get(`${vote.reply} ${vote.update}`)?.size ?? 0;
-    promise(voters > this.#sim.options.faults, 'P1', () => `entry ${index} is decided by ${voters} votes`);
+    const voters = this.#votes.get(index)?.get(`${vote.reply} ${vote.update}`) ?? new Set();
+    const { faults } = this.#sim.options;
+    promise(voters.size > faults, 'P1', () => `entry ${index} is decided by ${voters.size} votes`);
+    const versions = new Map<number, number>();
+    for (const replica of voters) {
+      const version = this.#startedEver.get(replica) ?? 0;
+      versions.set(version, (versions.get(version) ?? 0) + 1);
+    }
+    const one = [...versions.values()].some((count) => count > faults);
+    promise(one, 'P1', () => `entry ${index} is decided by two versions together`);
   }
 
   #execute(core: Core, notes: HostNotes, { replica, index }: Extract<Effect, { type: 'execute' }>): void {
     const { takeover } = core.group;
-    const isOld = takeover?.out.replica === replica && index > takeover.at;
-    const isNew = takeover?.by === replica && index < takeover.at;
+    const isOld = takeover?.out.some((member) => member.replica === replica) === true && index > takeover.at;
+    const isNew = takeover?.by.includes(replica) === true && index < takeover.at;
     promise(!isOld && !isNew, 'C', () => `${replica} executes ${index}, which is not its own to execute`);
     const at = notes.sent.get(replica) ?? -1;
     promise(index > at, 'P3', () => `${replica} executes ${index} after ${at}`);

@@ -27,6 +27,7 @@ const EVENTS: Record<Event['type'], true> = {
   peer: true,
   'peer-down': true,
   rotate: true,
+  deploy: true,
   fetched: true,
   'state-fetched': true,
   boot: true,
@@ -56,6 +57,8 @@ const EFFECTS: Record<Exclude<Effect['type'], 'halt' | 'forget-key'>, true> = {
   fetch: true,
   'fetch-state': true,
   'take-state': true,
+  succeeded: true,
+  'succession-failed': true,
   incident: true,
   skipped: true,
 };
@@ -72,6 +75,7 @@ const COMMANDS: Record<Command['type'], true> = {
   rotate: true,
   promote: true,
   retire: true,
+  succeed: true,
 };
 const ENTRIES: Record<Entry['type'], true> = {
   start: true,
@@ -116,6 +120,7 @@ const FAULTS: Record<Exclude<Fault['type'], 'replica'>, true> = {
   'false-alarm': true,
   skew: true,
   rotate: true,
+  deploy: true,
   'disk-full': true,
 };
 

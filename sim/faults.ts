@@ -44,6 +44,8 @@ export type Fault =
   | { readonly type: 'skew'; readonly pick: number; readonly ms: number }
   /** No fault, but what happens to any replica now and then. */
   | { readonly type: 'rotate'; readonly pick: number }
+  /** Not a fault: a new version is to take over. */
+  | { readonly type: 'deploy'; readonly variants: number }
   | { readonly type: 'disk-full'; readonly pick: number; readonly ms: number };
 
 export interface Planned {
@@ -228,6 +230,8 @@ export class Faults {
         const place = pickFrom(places, fault.pick);
         return place?.host.tell({ type: 'rotate', replica: place.replica });
       }
+      case 'deploy':
+        return hosts[0]?.tell({ type: 'deploy', variants: fault.variants });
       case 'disk-full':
         return this.#for(
           fault.ms,

@@ -263,6 +263,9 @@ export class Host {
       case 'skipped':
       case 'forget-key':
         return;
+      case 'succeeded':
+      case 'succession-failed':
+        return;
       case 'halt':
         this.sim.halted = effect.reason;
         return;

@@ -96,6 +96,13 @@ function whatHappened(step: Step, id: ReplicaId): ReplicaEvent {
   if (command?.type === 'join' && command.member.replica === id) return 'join';
   if (command?.type === 'rotate' && (command.replica === id || command.by === id)) return 'rotate';
   if (command?.type === 'promote' && (command.replica === id || command.replaces === id)) return 'promote';
+  if (command?.type === 'succeed') {
+    const named = command.members.some(({ replica }) => replica === id);
+    if (named || (before.roles.get(id) === 'active' && !after.roles.has(id))) return 'promote';
+    if (!after.replicas.has(id)) return 'leave';
+  }
+  const failed = effects.some(({ type }) => type === 'succession-failed');
+  if (failed && !after.replicas.has(id)) return 'leave';
   if (command !== null) {
     const left = before.roles.has(id) && !after.roles.has(id);
     const dismissed = command.type === 'dismiss' && command.manager === host.id && !after.replicas.has(id);

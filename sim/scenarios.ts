@@ -198,6 +198,7 @@ export const SCENARIO_NAMES = [
   'slow-refresh',
   'restart-all',
   'rotation',
+  'deploy',
   'amnesia',
   'late-commands',
   'chance',
@@ -262,6 +263,15 @@ const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
     double: 0,
     linkMs: Math.min(plan.linkMs, 5),
     schedule: times(random, 2, 8, () => ({ type: 'rotate', pick: random() })),
+  }),
+  // Of one manager: a new version takes over, once or more often, while replicas fail, are rotated, and all is restarted.
+  deploy: (random, plan) => ({
+    managers: 1,
+    workload: { ...plan.workload, kind: random() < 0.5 ? plain : anyKind(random) },
+    schedule: times(random, 2, 8, () => {
+      if (random() < 0.5) return { type: 'deploy', variants: between(random, 1, 4) };
+      return random() < 0.3 ? { type: 'rotate', pick: random() } : anyFault(random);
+    }),
   }),
   // What was not on its disk is lost with a manager that is back before the others miss it.
   amnesia: (random) => ({

@@ -45,6 +45,8 @@ function command(command: Command): string {
       return `promote ${command.replica} in place of ${command.replaces}`;
     case 'retire':
       return `retire ${command.replica}`;
+    case 'succeed':
+      return `succeed: ${command.members.map(({ replica, role }) => `${replica} (${role})`).join(', ')}`;
   }
 }
 
@@ -143,6 +145,7 @@ const EVENTS: ReadonlySet<string> = new Set<Event['type']>([
   'peer',
   'peer-down',
   'rotate',
+  'deploy',
   'fetched',
   'state-fetched',
   'boot',

@@ -23,12 +23,12 @@ export type ReplicaEvent =
   | 'down'
   /** A fault of it was noticed, of which it said nothing itself: it is late, or others say otherwise. */
   | 'blamed'
-  /** Commands of the order: it becomes a member, an active one, none any more; an entry is skipped. */
+  /** It becomes a member, an active one, none any more, mostly by commands of the order; an entry is skipped. */
   | 'join'
   | 'wake'
   | 'leave'
   | 'skip'
-  /** A rotation names it: as the one that is to go, or that is to take over; and the moment when it does. */
+  /** A rotation names it: as the one that is to go, or that is to take over; and the moment when it does, or a deploy does. */
   | 'rotate'
   | 'promote'
   /** Its manager took over a whole state of another one. */
@@ -141,36 +141,36 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     result: NEVER,
     digest: NEVER,
     export: NEVER,
-    down: FAILS,
+    down: FAILS_OR_GOES,
     // Its export is in dispute.
-    blamed: FAILS,
+    blamed: FAILS_OR_GOES,
     join: NEVER,
     wake: ['executing'],
     leave: LEAVES,
-    skip: STAYS,
+    skip: ['executing', 'stay'],
     rotate: ['relieving', 'stay', 'none'],
-    promote: NEVER,
+    promote: ['executing', 'stay'],
     // A mark is decided; and, below, its turn comes.
     state: ['refreshing', 'stay'],
-    // It is to take over, and was not asleep when that was ordered.
-    decided: ['refreshing', 'relieving', 'stay'],
+    // It is to take over, and was not asleep when that was ordered; a new version takes over.
+    decided: ['refreshing', 'relieving', 'executing', 'stay'],
     clock: ['refreshing', 'relieving', 'stay'],
-    other: ['refreshing', 'relieving', 'stay'],
+    other: ['refreshing', 'relieving', 'executing', 'stay'],
   },
   refreshing: {
     start: NEVER,
     result: NEVER,
     // `stay`: its export is still to come, or it is its turn again for a later mark.
-    digest: ['suspended', 'faulty', 'stay'],
-    export: ['suspended', 'faulty', 'stay'],
-    down: FAILS,
-    blamed: FAILS,
+    digest: ['suspended', 'faulty', 'none', 'stay'],
+    export: ['suspended', 'faulty', 'none', 'stay'],
+    down: FAILS_OR_GOES,
+    blamed: FAILS_OR_GOES,
     join: NEVER,
     wake: ['executing'],
     leave: LEAVES,
     skip: STAYS,
     rotate: ['stay', 'none'],
-    promote: NEVER,
+    promote: ['executing', 'stay'],
     state: STAYS,
     decided: STAYS,
     clock: STAYS,
@@ -252,6 +252,8 @@ export const AGREEMENT: Readonly<Record<Mode, Readonly<Record<ModeEvent, Cell<Mo
     rotate: STAYS,
     promote: STAYS,
     retire: STAYS,
+    // Of one manager only.
+    succeed: NEVER,
     other: STAYS,
   },
   reporting: {
@@ -268,6 +270,8 @@ export const AGREEMENT: Readonly<Record<Mode, Readonly<Record<ModeEvent, Cell<Mo
     rotate: STAYS,
     promote: STAYS,
     retire: STAYS,
+    // Of one manager only.
+    succeed: NEVER,
     other: STAYS,
   },
   ordered: {
@@ -283,6 +287,8 @@ export const AGREEMENT: Readonly<Record<Mode, Readonly<Record<ModeEvent, Cell<Mo
     rotate: STAYS,
     promote: STAYS,
     retire: STAYS,
+    // Of one manager only.
+    succeed: NEVER,
     other: STAYS,
   },
 };

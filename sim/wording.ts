@@ -106,6 +106,8 @@ export class Wording {
         return `promote ${command.replica} in place of ${command.replaces}`;
       case 'retire':
         return `retire ${command.replica}`;
+      case 'succeed':
+        return `succeed: ${command.members.map(({ replica, role }) => `${replica} (${role})`).join(', ')}`;
     }
   }
 

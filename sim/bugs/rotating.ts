@@ -33,7 +33,7 @@ export const ROTATING: readonly Bug[] = [
         find: 'return executable(slot) && (local.until === null || slot.index < local.until);',
         replace: 'return executable(slot);',
       },
-      { file: 'rotating.ts', find: 'if (old !== undefined) replicas.remove(old);', replace: '' },
+      { file: 'rotating.ts', find: 'for (const local of old) replicas.remove(local);', replace: '' },
     ],
   },
   {
@@ -42,7 +42,7 @@ export const ROTATING: readonly Bug[] = [
     breaks: 'P5',
     scenario: 'rotation',
     edits: [
-      { file: 'rotating.ts', find: 'if (old !== undefined) replicas.remove(old);', replace: '' },
+      { file: 'rotating.ts', find: 'for (const local of old) replicas.remove(local);', replace: '' },
       { file: 'rotating.ts', find: 'if (own && ', replace: 'if (own === null && ' },
     ],
   },
@@ -56,6 +56,32 @@ export const ROTATING: readonly Bug[] = [
         file: 'group.ts',
         find: '    this.#rotation = null;\n    this.#takeover = null;\n    this.#lost = false;',
         replace: '    this.#lost = false;',
+      },
+    ],
+  },
+  {
+    name: 'votes-of-two-versions',
+    what: 'votes of the old version count when the new one votes on what it left undecided',
+    breaks: 'P1',
+    scenario: 'deploy',
+    edits: [
+      {
+        file: 'replicas.ts',
+        find: 'if (local.version < this.#core.succession.version) {',
+        replace: 'if (local.version < 0) {',
+      },
+    ],
+  },
+  {
+    name: 'old-version-joins',
+    what: 'who was to replace a replica of the old version joins the new one',
+    breaks: 'P1',
+    scenario: 'deploy',
+    edits: [
+      {
+        file: 'replicas.ts',
+        find: 'if (this.#core.group.get(local.id) === undefined) this.remove(local);',
+        replace: ';',
       },
     ],
   },

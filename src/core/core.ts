@@ -4,9 +4,9 @@
  *
  * This file is the table of what happens at which event; each concept has a file of its own: the order's window
  * (`order.ts`), ordered state (`membership.ts`: view, group, who decides), from votes to answers (`deciding.ts`), this
- * manager's replicas (`replicas.ts`) and what they are sent (`feeding.ts`), suspicion (`suspicion.ts`, `settling.ts`),
- * refresh (`refreshing.ts`), the other managers (`peers.ts`, `catching-up.ts`), a manager's own coming and going
- * (`presence.ts`).
+ * manager's replicas (`replicas.ts`, `rotating.ts`, `succession.ts`) and what they are sent (`feeding.ts`), suspicion
+ * (`suspicion.ts`, `settling.ts`), refresh (`refreshing.ts`), the other managers (`peers.ts`, `catching-up.ts`), a manager's
+ * own coming and going (`presence.ts`).
  *
  * C1. An entry is decided by f+1 equal votes of different members, or by an ordered `skip`; in order.
  * C2. It is answered once it is decided and durable, and so is all that its result rests on; once.
@@ -37,6 +37,7 @@ import { Replicas } from './replicas.ts';
 import { rotate } from './rotating.ts';
 import { Said } from './said.ts';
 import { executable, type Slot } from './slot.ts';
+import { Succession } from './succession.ts';
 import { supervise } from './suspicion.ts';
 import { type CoreView, replicaView } from './view.ts';
 
@@ -52,6 +53,7 @@ export class Core {
   readonly deadline: Deadline;
   readonly deciding: Deciding;
   readonly refreshing: Refreshing;
+  readonly succession: Succession;
   readonly peers: Peers;
   readonly catchingUp: CatchingUp;
   readonly presence: Presence;
@@ -67,6 +69,7 @@ export class Core {
     this.deadline = new Deadline(options.deadline);
     this.deciding = new Deciding(this);
     this.refreshing = new Refreshing(this);
+    this.succession = new Succession(this);
     this.replicas = new Replicas(this);
     this.feeding = new Feeding(this);
     this.peers = new Peers(this);
@@ -143,6 +146,8 @@ export class Core {
         return this.#down(now, event.replica, event.kind);
       case 'rotate':
         return rotate(this, event.replica);
+      case 'deploy':
+        return this.succession.begin(now, event.variants);
       case 'peer':
         return this.peers.receive(now, event.from, event.message);
       case 'peer-down':
@@ -192,6 +197,7 @@ export class Core {
     // Before the boot, commands only tell what happened to replicas that are gone.
     if (!this.booted) return;
     this.replicas.changed(now, change, command.type);
+    if (command.type === 'succeed') this.succession.ordered(command);
     if (command.type === 'join') this.replicas.refused(command.member.replica);
     if (command.type === 'expel' || command.type === 'boot' || command.type === 'report') skipPoison(this);
     supervise(this, now);
@@ -278,6 +284,10 @@ export class Core {
     local.faulty = true;
     this.emit({ type: 'incident', fault: { replica: local.id, kind, index }, variant: local.variant, votes });
     for (const slot of this.order.undecided()) slot.votes.delete(local.id);
+    if (this.succession.isSuccessor(local)) {
+      this.replicas.remove(local);
+      return this.succession.failed();
+    }
     this.replicas.failed(now, local);
     if (this.group.get(local.id) === undefined) this.replicas.remove(local);
     else this.propose({ type: 'expel', replica: local.id, kind, index: blamed });

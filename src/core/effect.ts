@@ -40,7 +40,17 @@ export type Effect =
   | { readonly type: 'release'; readonly index: Index }
   /** An old key is forgotten, and its reply with it. */
   | { readonly type: 'forget-key'; readonly index: Index }
-  | { readonly type: 'start'; readonly replica: ReplicaId; readonly variant: number }
+  /** `version`: how many deploys have taken over, this one included, since the manager was started. */
+  | {
+      readonly type: 'start';
+      readonly replica: ReplicaId;
+      readonly variant: number;
+      readonly version: number;
+    }
+  /** All replicas are of this version from here on. */
+  | { readonly type: 'succeeded'; readonly version: number }
+  /** A replica of the new version failed before it took over: none of them is left. */
+  | { readonly type: 'succession-failed' }
   /** Destroy its domain. */
   | { readonly type: 'stop'; readonly replica: ReplicaId }
   | { readonly type: 'suspend'; readonly replica: ReplicaId }

@@ -70,6 +70,8 @@ export type Command =
   | { readonly type: 'promote'; readonly replica: ReplicaId; readonly replaces: ReplicaId }
   /** All managers of the view have decided what the replaced replica has to vote on: the rotation is over. */
   | { readonly type: 'retire'; readonly replica: ReplicaId }
+  /** A new version takes the place of all replicas: these are f+1 active ones, for what comes from here on, and f+1 passive ones. */
+  | { readonly type: 'succeed'; readonly members: readonly Member[] }
   /** The suspicion is over: these stay active, all others that executed are retired. */
   | { readonly type: 'settle'; readonly active: readonly ReplicaId[] }
   /** Entry `index` has no effect; its client is told why. */

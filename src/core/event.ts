@@ -45,6 +45,8 @@ export type Event =
   | { readonly type: 'down'; readonly replica: ReplicaId; readonly kind: 'crash' | 'protocol' }
   /** A replica has been running for long enough: a clean one is to take its place. Forgotten when that cannot be now. */
   | { readonly type: 'rotate'; readonly replica: ReplicaId }
+  /** A new version of the service, with so many variants, is to take over. Forgotten while another one is about to. */
+  | { readonly type: 'deploy'; readonly variants: number }
   /** Another manager says something. Messages may be lost, doubled, late, and in any order. */
   | { readonly type: 'peer'; readonly from: ManagerId; readonly message: Message }
   /** Another manager seems to be dead. */

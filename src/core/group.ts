@@ -5,7 +5,7 @@
  * G2. A suspicion makes every passive replica active; it lasts until `settle` names f+1 to stay.
  * G3. Outside a suspicion there are at most f+1 active replicas, and never more than 2f+2 members.
  * G4. Once there were f+1 active replicas, which of them vote on an entry changes only by a suspicion, or at the entry of a
- *     `promote`: what comes before it is the old one's, what comes after it the new one's.
+ *     `promote` or `succeed`: what comes before it is the old ones', what comes after it the new ones'.
  */
 import type { Command, Member } from './entry.ts';
 import { assert, type Index, type ManagerId, type ReplicaId } from './ids.ts';
@@ -31,10 +31,13 @@ export interface Rotation {
   readonly by: ReplicaId;
 }
 
-/** A rotation whose `promote` is entry `at`; over once nobody waits any more for votes on what comes before. */
+/**
+ * A rotation whose `promote`, or a deploy whose `succeed`, is entry `at`; over once nobody waits any more for votes on what comes
+ * before.
+ */
 export interface Takeover {
-  readonly out: Member;
-  readonly by: ReplicaId;
+  readonly out: readonly Member[];
+  readonly by: readonly ReplicaId[];
   readonly at: Index;
 }
 
@@ -82,8 +85,11 @@ export class Group {
 
   /** A member, or one that was replaced and may still have to vote. */
   get(replica: ReplicaId): Member | undefined {
-    const out = this.#takeover?.out;
-    return this.#members.get(replica) ?? (out?.replica === replica ? out : undefined);
+    return this.#members.get(replica) ?? this.#replaced(replica);
+  }
+
+  #replaced(replica: ReplicaId): Member | undefined {
+    return this.#takeover?.out.find((member) => member.replica === replica);
   }
 
   /** The active replicas whose votes an entry needs. */
@@ -91,7 +97,7 @@ export class Group {
     const active = this.active();
     if (this.#takeover === null || index > this.#takeover.at) return active;
     const { by, out } = this.#takeover;
-    return [...active.filter(({ replica }) => replica !== by), out];
+    return [...active.filter(({ replica }) => !by.includes(replica)), ...out];
   }
 
   members(): Iterable<Member> {
@@ -122,6 +128,8 @@ export class Group {
         return this.#promote(at, command.replica, command.replaces);
       case 'retire':
         return this.#retire(command.replica);
+      case 'succeed':
+        return this.#succeed(at, command.members);
       case 'skip':
       case 'report':
       case 'decide':
@@ -132,7 +140,7 @@ export class Group {
   #remove(manager: ManagerId): Member[] {
     const left = [...this.#members.values()].filter((member) => member.manager === manager);
     for (const member of left) this.#forget(member.replica);
-    this.#lost = this.#takeover?.out.manager === manager;
+    this.#lost = this.#takeover?.out.some((member) => member.manager === manager) ?? false;
     return left;
   }
 
@@ -210,9 +218,9 @@ export class Group {
 
   /** It failed before it had voted on all that it has to. */
   #expelReplaced(at: Index, replica: ReplicaId): Change {
-    if (this.#takeover?.out.replica !== replica) return NOTHING;
-    const left = [this.#takeover.out];
-    return { ...NOTHING, woken: this.#suspect(at), left };
+    const member = this.#replaced(replica);
+    if (member === undefined) return NOTHING;
+    return { ...NOTHING, woken: this.#suspect(at), left: [member] };
   }
 
   #rotate(replica: ReplicaId, by: ReplicaId | null): Change {
@@ -233,7 +241,7 @@ export class Group {
     const fits = this.#rotation?.out === replaces && this.#rotation.by === by;
     if (!fits || out === undefined || member === undefined) return NOTHING;
     this.#rotation = null;
-    this.#takeover = { out, by, at };
+    this.#takeover = { out: [out], by: [by], at };
     this.#members.delete(replaces);
     this.#members.set(by, { ...member, role: 'active' });
     assert(this.active().length === this.#quorum, 'G3: f+1 active replicas after a rotation');
@@ -241,9 +249,21 @@ export class Group {
   }
 
   #retire(replica: ReplicaId): Change {
-    if (this.#takeover?.out.replica !== replica) return NOTHING;
-    const left = [this.#takeover.out];
+    if (this.#takeover === null || this.#replaced(replica) === undefined) return NOTHING;
+    const left = this.#takeover.out;
     this.#takeover = null;
+    return { ...NOTHING, left };
+  }
+
+  #succeed(at: Index, members: readonly Member[]): Change {
+    const known = members.some(({ replica }) => this.get(replica) !== undefined);
+    if (known || this.#suspicion !== null || this.rotating || !this.#founded) return NOTHING;
+    const left = [...this.#members.values()].filter(({ role }) => role === 'passive');
+    const out = this.active();
+    this.#members.clear();
+    for (const member of members) this.#members.set(member.replica, member);
+    this.#takeover = { out, by: this.active().map(({ replica }) => replica), at };
+    assert(this.active().length === this.#quorum, 'G3: f+1 active replicas after a deploy');
     return { ...NOTHING, left };
   }
 

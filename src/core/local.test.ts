@@ -13,6 +13,7 @@ function owing(...results: [number, boolean][]): Local {
   return {
     id: replicaId('r0'),
     variant: 0,
+    version: 0,
     phase: 'executing',
     since: 0,
     heardAt: 0,

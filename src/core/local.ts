@@ -30,6 +30,8 @@ export type Owed =
 export interface Local {
   readonly id: ReplicaId;
   readonly variant: number;
+  /** Of the service; see `succession.ts`. */
+  readonly version: number;
   phase: Phase;
   /** When it entered the phase, milliseconds. */
   since: number;

@@ -72,6 +72,8 @@ export class Membership {
         return this.#alone || managers.has(command.member.manager);
       case 'report':
         return managers.has(command.manager);
+      case 'succeed':
+        return this.#alone;
       case 'settle':
         return this.#alone || this.agreement.mode === 'ordered';
       default:

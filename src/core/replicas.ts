@@ -17,10 +17,13 @@ import { type ReplicaState, stateOf } from './view.ts';
 /** A suspicion is first resolved with the replicas at hand; replacements are started when it lasts longer. */
 const REPLACE_DURING_SUSPICION_AFTER_MS = 1000;
 
+/** In these it holds a verified state, and can execute at once. */
+const WAKEABLE: ReadonlySet<Local['phase']> = new Set(['suspended', 'refreshing', 'relieving']);
+
 export class Replicas {
   readonly #core: Core;
   readonly #locals = new Map<ReplicaId, Local>();
-  readonly #starts: Starts;
+  #starts: Starts;
   #nextNumber: number;
   #halted = false;
   /** The state that was last taken over as a whole: none before it can be had any more. */
@@ -41,14 +44,14 @@ export class Replicas {
   }
 
   /** Unlike any other's, of any manager. */
-  #newId(): ReplicaId {
+  newId(): ReplicaId {
     const { alone, options } = this.#core;
     return replicaId(`${alone ? '' : `${options.manager}.`}r${this.#nextNumber++}`);
   }
 
   bootCommand(): Command {
     const { options, order } = this.#core;
-    const members = bootShare(options, () => this.#newId());
+    const members = bootShare(options, () => this.newId());
     return { type: 'boot', manager: options.manager, members, seen: order.head };
   }
 
@@ -69,17 +72,26 @@ export class Replicas {
       if (member.manager !== this.#core.options.manager) continue;
       const local = this.#locals.get(member.replica);
       if (local !== undefined) this.#joined(now, local);
-      else if (by === 'boot') this.#start(now, member.replica, member.variant);
-      else this.#expelLost(member.replica);
+      else if (by === 'boot') this.start(now, member.replica, member.variant);
+      else this.expelLost(member.replica);
     }
   }
 
   /** A suspicion came in between: whoever was replaced is not needed any more, and who was to take over executes now. */
   #overtaken(now: number): void {
     for (const local of this.#locals.values()) {
-      if (local.until !== null) this.remove(local);
-      else if (local.phase === 'relieving') this.#wake(now, local);
+      const active = this.#core.group.get(local.id)?.role === 'active';
+      if (local.until !== null) this.#replaced(local);
+      else if (active && WAKEABLE.has(local.phase)) this.#wake(now, local);
     }
+  }
+
+  /** Of an old version nothing counts any more: the new one votes on all that is undecided (S1 in `succession.ts`). */
+  #replaced(local: Local): void {
+    if (local.version < this.#core.succession.version) {
+      for (const slot of this.#core.order.undecided()) slot.votes.delete(local.id);
+    }
+    this.remove(local);
   }
 
   /** The group was full when its join was ordered. */
@@ -117,18 +129,19 @@ export class Replicas {
     this.#place(now, local);
   }
 
-  /** It ended while its join was on its way. */
-  #expelLost(replica: ReplicaId): void {
+  /** It ended while the command that makes it a member was on its way. */
+  expelLost(replica: ReplicaId): void {
     this.#core.propose({ type: 'expel', replica, kind: 'crash', index: this.#core.order.decided });
   }
 
-  #start(now: number, id: ReplicaId, variant: number): void {
-    this.#starts.started(variant);
+  start(now: number, id: ReplicaId, variant: number, version: number = this.#core.succession.version): void {
+    if (version === this.#core.succession.version) this.#starts.started(variant);
     // Once entry 0 is decided, the verified state takes the place of what a start wrote.
     const decided = this.#core.order.decided >= 0;
     this.#locals.set(id, {
       id,
       variant,
+      version,
       phase: 'starting',
       since: now,
       heardAt: now,
@@ -142,7 +155,17 @@ export class Replicas {
       fed: false,
       faulty: false,
     });
-    this.#core.emit({ type: 'start', replica: id, variant });
+    this.#core.emit({ type: 'start', replica: id, variant, version });
+  }
+
+  /** All replicas are of a new version, with variants of its own. */
+  succeeded(variants: number, members: readonly Member[]): void {
+    this.#starts = new Starts(this.#core.options.faults, variants);
+    this.#starts.ready();
+    for (const { variant } of members) this.#starts.started(variant);
+    // Those that were to replace old ones. Who is in the group, or was replaced, goes its way.
+    for (const local of this.#locals.values())
+      if (this.#core.group.get(local.id) === undefined) this.remove(local);
   }
 
   /** Its service is up. */
@@ -181,6 +204,7 @@ export class Replicas {
   /** All that it was sent is in its state. */
   confirmed(now: number, local: Local): void {
     if (this.#core.group.get(local.id) !== undefined) return this.#place(now, local);
+    if (this.#core.succession.isSuccessor(local)) return this.#suspend(local);
     const { manager } = this.#core.options;
     const member: Member = { replica: local.id, manager, variant: local.variant, role: 'passive' };
     this.#core.propose({ type: 'join', member });
@@ -201,8 +225,7 @@ export class Replicas {
   #wake(now: number, local: Local): void {
     if (local.phase === 'suspended') this.#core.emit({ type: 'resume', replica: local.id });
     local.woken = true;
-    const ready = local.phase === 'suspended' || local.phase === 'refreshing' || local.phase === 'relieving';
-    if (ready) this.#core.feeding.execute(now, local);
+    if (WAKEABLE.has(local.phase)) this.#core.feeding.execute(now, local);
   }
 
   /** It is to take over from another one, and catches up meanwhile. */
@@ -217,6 +240,11 @@ export class Replicas {
   /** Nothing came of that. */
   backToSleep(local: Local): void {
     if (local.owed.length === 0) this.#suspend(local);
+  }
+
+  takeOver(now: number, local: Local): void {
+    if (local.phase === 'suspended') this.#core.emit({ type: 'resume', replica: local.id });
+    this.#core.feeding.execute(now, local);
   }
 
   refreshing(): boolean {
@@ -264,12 +292,18 @@ export class Replicas {
     this.#halted = true;
   }
 
+  /** But for those of a version that has not taken over yet, or no more. */
+  #ofVersion(): Local[] {
+    const { version } = this.#core.succession;
+    return [...this.#locals.values()].filter((local) => local.version === version);
+  }
+
   /** Starts what is missing to 2f+2 replicas. */
   replenish(now: number): void {
     const { group, quorum } = this.#core;
     if (this.#halted || !this.#starts.allowed(now)) return;
     let present = 0;
-    for (const local of this.#locals.values()) if (!local.faulty && local.until === null) present++;
+    for (const local of this.#ofVersion()) if (!local.faulty && local.until === null) present++;
     const wanted = missingHere(this.#core);
     const alone = this.#core.alone ? present < quorum : group.size < quorum;
     if (
@@ -280,8 +314,8 @@ export class Replicas {
       return;
     }
     for (; present < wanted; present++) {
-      const variant = this.#starts.variant([...this.#locals.values()].map((local) => local.variant));
-      this.#start(now, this.#newId(), variant);
+      const variant = this.#starts.variant(this.#ofVersion().map((local) => local.variant));
+      this.start(now, this.newId(), variant);
     }
   }
 

@@ -61,19 +61,24 @@ export function caughtUp(core: Core, local: Local): void {
   core.propose({ type: 'promote', replica: local.id, replaces: rotation.out });
 }
 
-/** From the old one to the new one, once everything before the `promote` is decided. */
+/** From the old ones to the new ones, once everything before the `promote` or `succeed` is decided. */
 export function handOver(core: Core, now: number): void {
   const { group, order, replicas } = core;
   const { takeover } = group;
   if (takeover === null) return;
-  const old = replicas.get(takeover.out.replica);
-  if (old !== undefined) old.until = takeover.at;
+  const old = takeover.out.map(({ replica }) => replicas.get(replica)).filter((local) => local !== undefined);
+  for (const local of old) local.until = takeover.at;
   if (order.decided < takeover.at - 1) return;
-  if (old !== undefined) replicas.remove(old);
-  const next = replicas.get(takeover.by);
-  if (next?.phase === 'relieving' && !next.faulty) core.feeding.execute(now, next);
-  const own = core.group.get(takeover.by)?.manager === core.options.manager;
+  for (const local of old) replicas.remove(local);
+  for (const replica of takeover.by) {
+    const next = replicas.get(replica);
+    if (next !== undefined && next.phase !== 'executing' && !next.faulty) replicas.takeOver(now, next);
+  }
+  const [first] = takeover.by;
+  const [last] = takeover.out;
+  if (first === undefined || last === undefined) return;
+  const own = group.get(first)?.manager === core.options.manager;
   if (own && core.peers.decidedByAll() >= takeover.at - 1) {
-    core.propose({ type: 'retire', replica: takeover.out.replica });
+    core.propose({ type: 'retire', replica: last.replica });
   }
 }

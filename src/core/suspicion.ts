@@ -29,6 +29,7 @@ export function supervise(core: Core, now: number): void {
   watchPhases(core, now);
   settle(core, now, readyToStay(core, now));
   superviseRotation(core, now);
+  core.succession.supervise(now);
   core.replicas.replenish(now);
 }
 

@@ -115,6 +115,9 @@ export class Effects {
       case 'fetch-state':
       case 'take-state':
         return assert(false, 'the only manager asks nobody');
+      case 'succeeded':
+      case 'succession-failed':
+        return;
       case 'halt':
         return this.#cannotStart(effect.reason);
     }

@@ -218,6 +218,9 @@ export class World {
       case 'fetch-state':
       case 'take-state':
         return assert(false, 'a single manager asks nobody');
+      case 'succeeded':
+      case 'succession-failed':
+        return;
       case 'halt':
         this.halted = effect.reason;
         return;
