@@ -183,6 +183,7 @@ async function main(): Promise<void> {
     incident: (id: number) => manager.evidence.read(id),
     ready: observer.answering,
     recover: observer.recover,
+    deploy: async () => null,
   };
   const api = createAdmin(source, newToken());
   manager.onHalt = (error) => {

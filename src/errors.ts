@@ -32,7 +32,10 @@ export type ErrorCode =
   | 'group-not-whole'
   | 'data-folder-missing'
   | 'incident-unknown'
-  | 'image-changed';
+  | 'image-changed'
+  | 'deploy-refused'
+  | 'deploy-under-way'
+  | 'deploy-failed';
 
 /** Every code, with the exit status that `spare` ends with: 2 the call was wrong, 1 something failed. */
 export const ERROR_CODES: Readonly<Record<ErrorCode, 1 | 2>> = {
@@ -64,6 +67,9 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, 1 | 2>> = {
   'data-folder-missing': 2,
   'incident-unknown': 2,
   'image-changed': 1,
+  'deploy-refused': 2,
+  'deploy-under-way': 1,
+  'deploy-failed': 1,
 };
 
 /** The one error class of Spare. `hint` says what to do; both are one or two plain sentences. */

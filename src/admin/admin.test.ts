@@ -28,6 +28,7 @@ async function withAdmin(
     incident: async () => null,
     ready: () => true,
     recover: async () => ROTATED,
+    deploy: async () => null,
     ...source,
   };
   const server = createAdmin(whole, TOKEN).listen(0, '127.0.0.1');

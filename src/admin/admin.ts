@@ -1,9 +1,10 @@
 /**
  * The admin API: what the group is doing, for operators and their tools, and what they may ask of it.
  *
- * `GET /status`, `GET /incidents`, `GET /incidents/:id` (with its evidence), `GET /livez` (the manager runs), `GET /readyz` (the group answers requests);
- * `POST /replicas/:id/recover` (a clean replica takes its place; answered when it has). What changes something needs the
- * token of the data folder (`access.ts`).
+ * `GET /status`, `GET /incidents`, `GET /incidents/:id` (with its evidence), `GET /livez` (the manager runs), `GET /readyz` (the
+ * group answers requests); `POST /replicas/:id/recover` (a clean replica takes its place; answered when it has), `POST /deploy`
+ * (what is on disk and in the configuration now takes over; answered when it has). What changes something needs the token of
+ * the data folder (`access.ts`).
  */
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { CoreView } from '../core/index.ts';
@@ -48,6 +49,8 @@ export interface AdminSource {
   readonly ready: () => boolean;
   /** Throws a `SpareError` when it cannot be done now. */
   readonly recover: (replica: string) => Promise<Rotated>;
+  /** Throws a `SpareError` when it cannot be, or did not take over. */
+  readonly deploy: () => Promise<unknown>;
 }
 
 interface AdminReply {
@@ -65,7 +68,7 @@ const READS: Readonly<Record<string, Handler>> = {
   '/readyz': (source) => ({ status: source.ready() ? 200 : 503, body: { ready: source.ready() } }),
 };
 
-const KNOWN = [...Object.keys(READS), '/incidents/:id', '/replicas/:id/recover'].join(', ');
+const KNOWN = [...Object.keys(READS), '/incidents/:id', '/replicas/:id/recover', '/deploy'].join(', ');
 const TOKEN_HINT = 'Send `Authorization: Bearer …` with the token of admin.json in the data folder.';
 
 /** What the caller can do something about; all else is a failure of ours. */
@@ -73,6 +76,8 @@ const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   'replica-unknown': 404,
   'rotation-under-way': 409,
   'group-not-whole': 409,
+  'deploy-under-way': 409,
+  'image-changed': 409,
 };
 
 function reading(path: string): Handler | undefined {
@@ -86,6 +91,7 @@ function reading(path: string): Handler | undefined {
 }
 
 function changing(path: string): Handler | undefined {
+  if (path === '/deploy') return async (source) => ({ status: 200, body: await source.deploy() });
   const replica = /^\/replicas\/([^/]+)\/recover$/.exec(path)?.[1];
   if (replica === undefined) return undefined;
   return async (source) => ({ status: 200, body: await source.recover(replica) });

@@ -8,12 +8,14 @@ export const HELP = `Spare makes a stateful web service survive intrusions at f+
 
 Usage: spare run [options] -- command...
        spare recover [--config FILE | --data FOLDER] REPLICA
+       spare deploy [--config FILE | --data FOLDER]
        spare incidents [--config FILE | --data FOLDER]
        spare incidents show [--config FILE | --data FOLDER] ID
 
 Runs f+1 active and f+1 suspended copies of the service, which listens for HTTP on $PORT, and lets out
-only replies that f+1 copies agree on. With "recover" a clean copy takes the place of one that runs.
-With "incidents" it says what went wrong, and with an ID all that is known of it.
+only replies that f+1 copies agree on. With "recover" a clean copy takes the place of one that runs,
+with "deploy" a new version of the service that of all. With "incidents" it says what went wrong, and
+with an ID all that is known of it.
 
   --config FILE         configuration (default: ./spare.config.ts, if there is one)
   --faults N            copies that may fail at once, 1 to 4 (default 1)
@@ -32,6 +34,8 @@ export type Call =
   | { readonly type: 'version' }
   | { readonly type: 'run'; readonly configFile: string | undefined; readonly flags: Config }
   | ({ readonly type: 'recover'; readonly replica: string } & Where)
+  /** `flags` count only where nothing runs. */
+  | { readonly type: 'deploy'; readonly configFile: string | undefined; readonly flags: Config }
   /** `id`: the one to show; null: list them. */
   | ({ readonly type: 'incidents'; readonly id: number | null } & Where);
 
@@ -69,7 +73,7 @@ export function parseCall(args: readonly string[]): Call {
   if (verb === undefined) throw wrong('What to do is missing, as in `spare run`.');
   if (verb === 'recover') return parseRecover(values, rest);
   if (verb === 'incidents') return parseIncidents(values, rest);
-  if (verb !== 'run') throw wrong(`There is no command ${JSON.stringify(verb)}.`);
+  if (verb !== 'run' && verb !== 'deploy') throw wrong(`There is no command ${JSON.stringify(verb)}.`);
   if (rest[0] !== undefined)
     throw wrong(`The service's command goes behind --, before ${JSON.stringify(rest[0])}.`);
   for (const [name, value] of Object.entries(values))
@@ -86,7 +90,7 @@ export function parseCall(args: readonly string[]): Call {
     ...(hypervisor === undefined ? {} : { hypervisor: hypervisor as 'process' }),
     ...(command.length === 0 ? {} : { command }),
   };
-  return { type: 'run', configFile: values.config, flags };
+  return { type: verb, configFile: values.config, flags };
 }
 
 type Values = ReturnType<typeof parseFlags>['values'];

@@ -94,9 +94,13 @@ const checkConfig = each({
 
 /**
  * Reads a configuration file; without a name, `spare.config.ts` of the working folder if it is there.
- * Throws `SpareError` config-not-found, config-invalid.
+ * `again`: it may have changed since it was read; what it imports itself is as it was. Throws `SpareError` config-not-found,
+ * config-invalid.
  */
-export async function readConfig(name: string | undefined): Promise<{ config: Config; folder: string }> {
+export async function readConfig(
+  name: string | undefined,
+  again = false,
+): Promise<{ config: Config; folder: string }> {
   const file = resolve(name ?? DEFAULT_FILE);
   if (!existsSync(file)) {
     if (name === undefined) return { config: {}, folder: process.cwd() };
@@ -106,7 +110,9 @@ export async function readConfig(name: string | undefined): Promise<{ config: Co
   }
   let module: { default?: unknown };
   try {
-    module = (await import(pathToFileURL(file).href)) as { default?: unknown };
+    module = (await import(`${pathToFileURL(file).href}${again ? `?${performance.now()}` : ''}`)) as {
+      default?: unknown;
+    };
   } catch (error) {
     throw new SpareError('config-invalid', `Cannot load ${file}: ${messageOf(error)}.`, {
       hint: `A configuration is a module that Node can import. To see where it fails: node ${file}`,

@@ -5,7 +5,8 @@ import type { Rotated } from '../manager/rejuvenation.ts';
 import { askAdmin } from './admin-client.ts';
 import { type Call, HELP, parseCall, type Where } from './arguments.ts';
 import { readConfig } from './config-file.ts';
-import { dataFolder, settle } from './config.ts';
+import { dataFolder, settle, type Settings } from './config.ts';
+import { acceptForNextStart, type Deployed } from './deploy.ts';
 import { listIncidents, showIncident } from './incidents.ts';
 import { addressUrl as url } from './listen.ts';
 import { run, type Running } from './run.ts';
@@ -55,9 +56,12 @@ function describe(running: Running): void {
 
 /** Until it is interrupted or cannot go on; throws in both cases. */
 async function runUntilEnd(call: Extract<Call, { type: 'run' }>, signal: AbortSignal): Promise<never> {
-  const { config, folder } = await unlessAborted(signal, readConfig(call.configFile));
-  const settings = settle({ ...config, ...call.flags }, folder);
-  const running = await run(settings, print, signal);
+  const read = async (again: boolean): Promise<Settings> => {
+    const { config, folder } = await readConfig(call.configFile, again);
+    return settle({ ...config, ...call.flags }, folder);
+  };
+  const settings = await unlessAborted(signal, read(false));
+  const running = await run(settings, () => read(true), print, signal);
   try {
     print(`spare      f=${settings.faults}, isolation: ${running.isolation}; starting`);
     await unlessAborted(signal, running.ready);
@@ -82,6 +86,29 @@ async function recover(call: Extract<Call, { type: 'recover' }>): Promise<void> 
   print(`rotated    ${replica} ${next}, clean ${clean} asleep, after ${seconds.toFixed(1)} s`);
 }
 
+/** Has the running group do it; where none runs, the next start will find it accepted. */
+async function deploy({ configFile, flags }: Extract<Call, { type: 'deploy' }>): Promise<void> {
+  const { config, folder } = await readConfig(configFile);
+  const data = dataFolder({ ...config, ...flags }, folder);
+  const { data: _, ...others } = flags;
+  try {
+    const { image, changed, seconds } = (await askAdmin(data, '/deploy')) as Deployed;
+    const what = `image ${image.slice(0, 12)}`;
+    print(
+      changed
+        ? `deployed   ${what}, after ${seconds.toFixed(1)} s`
+        : `deployed   ${what}: nothing has changed`,
+    );
+    const [ignored] = Object.keys(others);
+    if (ignored !== undefined)
+      print(`note       the group reads its configuration again; --${ignored} has no effect`);
+  } catch (error) {
+    if (!(error instanceof SpareError) || error.code !== 'not-running') throw error;
+    const { image } = await acceptForNextStart(settle({ ...config, ...flags }, folder), print);
+    print(`accepted   image ${image.slice(0, 12)}; nothing runs, the next start is from it`);
+  }
+}
+
 async function main(): Promise<number> {
   const call = parseCall(process.argv.slice(2));
   switch (call.type) {
@@ -95,6 +122,9 @@ async function main(): Promise<number> {
     }
     case 'recover':
       await recover(call);
+      return 0;
+    case 'deploy':
+      await deploy(call);
       return 0;
     case 'incidents': {
       const folder = await dataFolderOf(call);

@@ -8,8 +8,6 @@
 import { join } from 'node:path';
 import { newToken, publishAccess, withdrawAccess } from '../admin/access.ts';
 import { type AdminSource, createAdmin } from '../admin/admin.ts';
-import type { ServiceImage } from '../domains/domain.ts';
-import { findExecutable } from '../domains/process/executable.ts';
 import { createProcessDriver } from '../domains/process/driver.ts';
 import type { SpareError } from '../errors.ts';
 import { createFront, type FrontOptions } from '../front/front.ts';
@@ -20,6 +18,7 @@ import { EmbeddedOrderer } from '../ordering/embedded.ts';
 import { type Opened, Store } from '../ordering/store.ts';
 import type { Address, Settings } from './config.ts';
 import { clearDomains, prepareDataFolder, STORE_FILE } from './data-folder.ts';
+import { checkCommands, Deploys, variantsOf, versionOf } from './deploy.ts';
 import { importExisting } from './existing-state.ts';
 import { addressUrl, bind, closeServer } from './listen.ts';
 import { Observer } from './status.ts';
@@ -39,11 +38,6 @@ export interface Running {
   /** Resolves when the group cannot go on. */
   readonly halted: Promise<SpareError>;
   close(): Promise<void>;
-}
-
-/** What each variant is started from. */
-function variantsOf({ folder, state, variants }: Settings): ServiceImage[] {
-  return variants.map(({ command, env }) => ({ folder, command, env, state }));
 }
 
 /** What was accepted, as it still is; what is there now, for a group that is to be founded. Throws `image-changed`. */
@@ -108,15 +102,17 @@ function nextIndex({ recovery, entries }: Opened): number {
   return Math.max(recovery.first, (entries.at(-1)?.index ?? -1) + 1);
 }
 
-/** Throws `SpareError`, or the reason of `signal` once that is aborted; nothing is left running then. */
+/**
+ * `reload`: the settings as they are read again, for a deploy. Throws `SpareError`, or the reason of `signal` once that is
+ * aborted; nothing is left running then.
+ */
 export async function run(
   settings: Settings,
+  reload: () => Promise<Settings>,
   log: (line: string) => void,
   signal: AbortSignal,
 ): Promise<Running> {
-  for (const { command } of settings.variants) {
-    findExecutable(command[0] ?? '', settings.folder, process.env['PATH'] ?? '', []);
-  }
+  checkCommands(settings);
   const driver = await createProcessDriver();
   const observer = new Observer(settings.faults);
   await using undo = new AsyncDisposableStack();
@@ -133,6 +129,7 @@ export async function run(
     incident: async (id) => (await manager?.evidence.read(id)) ?? null,
     ready: observer.answering,
     recover: observer.recover,
+    deploy: () => observer.deploy(reload),
   };
   const admin = createAdmin(source, token);
   signal.throwIfAborted();
@@ -157,16 +154,20 @@ export async function run(
     importExisting(settings.folder, settings.state, join(settings.data, 'base'));
   }
   const image = await acceptedImage(images, known, settings);
-  const version: Version = { variants: image.variants, check: () => images.check(image) };
   signal.throwIfAborted();
   const orderer = new EmbeddedOrderer(store, nextIndex(opened));
-  const started = new Manager(managerOptions(settings, version, log), { driver, store, orderer, opened });
+  const started = new Manager(managerOptions(settings, versionOf(images, image), log), {
+    driver,
+    store,
+    orderer,
+    opened,
+  });
   manager = started;
   images.onChange = (error) => started.imageChanged(error);
   const halted = new Promise<SpareError>((resolve) => {
     started.onHalt = resolve;
   });
-  observer.watch(started);
+  observer.watch(started, new Deploys(images, image, settings, log));
   started.start(opened);
   const opens = undo.move();
   return {

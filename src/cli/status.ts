@@ -7,6 +7,9 @@ import { SpareError } from '../errors.ts';
 import type { Manager } from '../manager/manager.ts';
 import type { Rotated } from '../manager/rejuvenation.ts';
 
+import type { Settings } from './config.ts';
+import type { Deployed, Deploys } from './deploy.ts';
+
 const POLL_MS = 20;
 
 async function usageOf(domain: Domain | null): Promise<{ cpuSeconds: number; residentBytes: number }> {
@@ -24,14 +27,17 @@ async function statusOf(place: CoreView['replicas'][number], manager: Manager): 
 export class Observer {
   readonly #faults: number;
   #manager: Manager | null = null;
+  #deploys: Deploys | null = null;
   #closed = false;
 
   constructor(faults: number) {
     this.#faults = faults;
   }
 
-  watch(manager: Manager): void {
+  /** `deploys`: null where there is only ever one version. */
+  watch(manager: Manager, deploys: Deploys | null = null): void {
     this.#manager = manager;
+    this.#deploys = deploys;
   }
 
   /** Enough replicas run to decide. */
@@ -51,6 +57,15 @@ export class Observer {
   readonly recover = async (replica: string): Promise<Rotated> => {
     if (this.#manager !== null) return await this.#manager.recover(replica);
     throw new SpareError('group-not-whole', 'No replica can be replaced yet: the group is starting.', {
+      hint: 'Try again in a few seconds.',
+    });
+  };
+
+  readonly deploy = async (reload: () => Promise<Settings>): Promise<Deployed> => {
+    if (this.#manager !== null && this.#deploys !== null) {
+      return await this.#deploys.deploy(this.#manager, await reload());
+    }
+    throw new SpareError('group-not-whole', 'Nothing can be deployed yet: the group is starting.', {
       hint: 'Try again in a few seconds.',
     });
   };

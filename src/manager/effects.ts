@@ -13,6 +13,7 @@ import type { Store } from '../ordering/store.ts';
 import { RECORD } from '../ordering/store-protocol.ts';
 import { digestFrames, executeFrames, exportFrames } from '../wire/channel.ts';
 import { encodeBare, encodeCommand } from '../wire/entry.ts';
+import type { Deployment } from './deployment.ts';
 import type { Fleet, StartEntry } from './fleet.ts';
 import type { InWork } from './in-work.ts';
 import type { ManagerOptions } from './options.ts';
@@ -25,6 +26,7 @@ export interface EffectParts {
   readonly store: Store;
   readonly orderer: Orderer;
   readonly fleet: Fleet;
+  readonly deployment: Deployment;
   readonly snapshots: Snapshots;
   readonly updates: UpdateLog;
   readonly work: InWork;
@@ -90,7 +92,7 @@ export class Effects {
       case 'resume':
         return fleet.link(effect.replica)?.resume();
       case 'start':
-        return this.#start(effect.replica, effect.variant);
+        return this.#start(effect);
       case 'stop':
         snapshots.discard(effect.replica);
         return fleet.stop(effect.replica);
@@ -116,8 +118,9 @@ export class Effects {
       case 'take-state':
         return assert(false, 'the only manager asks nobody');
       case 'succeeded':
+        return this.#parts.deployment.succeeded(performance.now(), effect.version);
       case 'succession-failed':
-        return;
+        return this.#parts.deployment.failed(this.#latestFailure('A replica of it failed.'));
       case 'halt':
         return this.#cannotStart(effect.reason);
     }
@@ -158,10 +161,10 @@ export class Effects {
     });
   }
 
-  #start(id: ReplicaId, variant: number): void {
+  #start(effect: Extract<Effect, { type: 'start' }>): void {
     assert(this.#startEntry !== null, 'entry 0 is ordered before any replica starts');
-    this.#parts.store.write(RECORD.nextReplica, Number(id.slice(1)) + 1);
-    this.#parts.fleet.start(id, variant, this.#startEntry);
+    this.#parts.store.write(RECORD.nextReplica, Number(effect.replica.slice(1)) + 1);
+    this.#parts.fleet.start(effect.replica, effect, this.#startEntry);
   }
 
   #answer({ index, outcome }: Extract<Effect, { type: 'answer' }>): void {
@@ -192,17 +195,22 @@ export class Effects {
     this.#handlers.tell({ type: 'checkpointed', index: toIndex(index) });
   }
 
+  /** What the last incident was, for who wants to know why nothing comes of a start. */
+  #latestFailure(otherwise: string): string {
+    const { what = otherwise, console = '' } = this.evidence.incidents.latest().at(-1) ?? {};
+    return console === '' ? what : `${what}\nIts last output:\n${console.replace(/^/gm, '  ')}`;
+  }
+
   #cannotStart(reason: 'start-failed' | 'start-differs'): void {
     if (reason === 'start-differs') {
       const message = 'The replicas of the service start with different states, so it cannot be replicated.';
       const hint = 'Its start writes something that is not a function of the agreed time and randomness.';
       return this.#handlers.onHalt(new SpareError('service-not-deterministic', message, { hint }));
     }
-    const { what = 'The service did not start.', console = '' } =
-      this.evidence.incidents.latest().at(-1) ?? {};
-    const output = console === '' ? '' : `\nIts last output:\n${console.replace(/^/gm, '  ')}`;
     const hint =
       'Try the command by itself; it must listen for HTTP on $PORT and keep its state in the --state files.';
-    this.#handlers.onHalt(new SpareError('service-start-failed', `${what}${output}`, { hint }));
+    this.#handlers.onHalt(
+      new SpareError('service-start-failed', this.#latestFailure('The service did not start.'), { hint }),
+    );
   }
 }

@@ -10,7 +10,8 @@ import type { Domain, Driver } from '../domains/domain.ts';
 import { messageOf, SpareError } from '../errors.ts';
 import { type Answer, printable, startFrames } from '../wire/channel.ts';
 import { Link } from './link.ts';
-import type { ManagerOptions } from './options.ts';
+import type { Deployment } from './deployment.ts';
+import type { ManagerOptions, Version } from './options.ts';
 import { freePort, SERVICE_PORT } from './port.ts';
 import type { Snapshots } from './snapshots.ts';
 
@@ -23,6 +24,12 @@ export interface FleetHandlers {
 export interface StartEntry {
   readonly timeMs: number;
   readonly seed: Buffer;
+}
+
+/** What a replica runs, by the core's numbers. */
+interface What {
+  readonly variant: number;
+  readonly version: number;
 }
 
 interface Place {
@@ -39,13 +46,21 @@ interface Place {
 export class Fleet {
   readonly #options: ManagerOptions;
   readonly #driver: Driver;
+  readonly #deployment: Deployment;
   readonly #snapshots: Snapshots;
   readonly #handlers: FleetHandlers;
   readonly #places = new Map<string, Place>();
   /** Domains on their way up or down: `close` waits for them. */
   readonly #moving = new Set<Promise<void>>();
 
-  constructor(options: ManagerOptions, driver: Driver, snapshots: Snapshots, handlers: FleetHandlers) {
+  constructor(
+    options: ManagerOptions,
+    driver: Driver,
+    deployment: Deployment,
+    snapshots: Snapshots,
+    handlers: FleetHandlers,
+  ) {
+    this.#deployment = deployment;
     this.#options = options;
     this.#driver = driver;
     this.#snapshots = snapshots;
@@ -79,7 +94,7 @@ export class Fleet {
     return printable(this.link(id)?.domain.console() ?? '').trim();
   }
 
-  start(id: string, variant: number, entry: StartEntry): void {
+  start(id: string, { variant, version }: What, entry: StartEntry): void {
     const place: Place = {
       link: null,
       startedAt: performance.now(),
@@ -89,7 +104,7 @@ export class Fleet {
     };
     this.#places.set(id, place);
     this.#track(
-      this.#bringUp(id, place, variant, entry).catch((error: unknown) => {
+      this.#bringUp(id, place, this.#deployment.version(version), variant, entry).catch((error: unknown) => {
         place.why = messageOf(error);
         place.refused = error instanceof SpareError && error.code === 'image-changed';
         if (!place.stopped) this.#handlers.onDown(id, 'crash');
@@ -97,10 +112,16 @@ export class Fleet {
     );
   }
 
-  async #bringUp(id: string, place: Place, variant: number, entry: StartEntry): Promise<void> {
-    const { dataFolder, limits, version } = this.#options;
-    const image = version.variants[variant];
-    if (image === undefined) throw new Error(`there is no variant ${variant}`);
+  async #bringUp(
+    id: string,
+    place: Place,
+    version: Version | undefined,
+    variant: number,
+    entry: StartEntry,
+  ): Promise<void> {
+    const { dataFolder, limits } = this.#options;
+    const image = version?.variants[variant];
+    if (version === undefined || image === undefined) throw new Error(`there is no variant ${variant}`);
     await version.check();
     if (place.stopped) return;
     const directory = join(dataFolder, 'domains', id);

@@ -8,17 +8,18 @@
 import { Core, index as toIndex, managerId, replicaId } from '../core/index.ts';
 import type { CoreView, Event, Key, ReplicaId } from '../core/index.ts';
 import type { Domain, Driver } from '../domains/domain.ts';
-import type { SpareError } from '../errors.ts';
+import { SpareError } from '../errors.ts';
 import type { Evidence } from '../evidence/evidence.ts';
 import type { Orderer } from '../ordering/orderer.ts';
 import type { Opened, Store } from '../ordering/store.ts';
 import type { Answer } from '../wire/channel.ts';
 import { coreEntry, decodeEntry, encodeBare, encodeRequestEntry } from '../wire/entry.ts';
 import { digestOf } from './ballots.ts';
+import { Deployment } from './deployment.ts';
 import { Effects } from './effects.ts';
 import { Fleet } from './fleet.ts';
 import { type Client, InWork } from './in-work.ts';
-import type { ManagerOptions } from './options.ts';
+import type { ManagerOptions, Version } from './options.ts';
 import { Rejuvenation, type Rotated } from './rejuvenation.ts';
 import { Seeds } from './seeds.ts';
 import { Snapshots } from './snapshots.ts';
@@ -36,6 +37,7 @@ export class Manager {
   readonly #seeds = new Seeds();
   readonly #fleet: Fleet;
   readonly #work: InWork;
+  readonly #deployment: Deployment;
   readonly #effects: Effects;
   readonly #rejuvenation: Rejuvenation;
   readonly #pendingTags = new Map<number, Client>();
@@ -65,16 +67,18 @@ export class Manager {
     this.#store = store;
     this.#orderer = orderer;
     this.#snapshots = new Snapshots(options.dataFolder, options.stateBytesMax, recovery.checkpoint);
-    this.#fleet = new Fleet(options, driver, this.#snapshots, {
+    this.#deployment = new Deployment(options.version);
+    this.#fleet = new Fleet(options, driver, this.#deployment, this.#snapshots, {
       onAnswer: (id, answer) => this.#answered(replicaId(id), answer),
       onDown: (id, kind) => this.#tell({ type: 'down', replica: replicaId(id), kind }),
     });
     this.#work = new InWork(store);
     const updates = new UpdateLog(store, recovery.decided);
     const [fleet, snapshots, work, seeds] = [this.#fleet, this.#snapshots, this.#work, this.#seeds];
+    const deployment = this.#deployment;
     this.#effects = new Effects(
       options,
-      { store, orderer, fleet, snapshots, updates, work, seeds },
+      { store, orderer, fleet, deployment, snapshots, updates, work, seeds },
       {
         tell: (event) => this.#tell(event),
         onIncident: () => (this.#brokenAt ??= performance.now()),
@@ -106,7 +110,7 @@ export class Manager {
       births: () => this.#fleet.births().map(([id, at]) => [replicaId(id), at] as const),
       isActive: (id) => this.#core.group.get(id)?.role === 'active',
       isCalm: () => this.#calm(),
-      check: () => this.#options.version.check(),
+      check: () => this.#deployment.current.check(),
       rotate: (replica) => this.#tell({ type: 'rotate', replica }),
       onRotated: ({ replica, by, clean, seconds }) => {
         const next = by === null ? 'replaced' : `replaced by ${by}`;
@@ -187,6 +191,21 @@ export class Manager {
   /** Replaces a replica by a clean one; resolves once that is done. Throws a `SpareError` when it cannot be now. */
   recover(replica: string): Promise<Rotated> {
     return this.#rejuvenation.recover(performance.now(), replica);
+  }
+
+  /**
+   * Has a new version take the place of the one that runs; resolves with the seconds it took once it answers. Throws
+   * `group-not-whole`, `deploy-under-way`, `deploy-failed`.
+   */
+  async deploy(version: Version): Promise<number> {
+    if (!this.#calm() && !this.#deployment.underWay) {
+      const hint = 'A new version takes over only from a group that is whole. See /status, and try again.';
+      throw new SpareError('group-not-whole', 'The group is being repaired.', { hint });
+    }
+    const variants = version.variants.length;
+    return await this.#deployment.begin(performance.now(), version, () =>
+      this.#tell({ type: 'deploy', variants }),
+    );
   }
 
   /** Null: it is as it was again. */

@@ -1,0 +1,109 @@
+/**
+ * `spare deploy`: what is on disk, and what the configuration says now, is what the group runs from here on.
+ *
+ * Z1. Accepted before the first replica of it starts, and no longer accepted when it did not take over: a restart meanwhile
+ *     runs what was asked for.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { findExecutable } from '../domains/process/executable.ts';
+import type { ServiceImage } from '../domains/domain.ts';
+import { SpareError } from '../errors.ts';
+import { type Image, Images } from '../images/images.ts';
+import type { Manager } from '../manager/manager.ts';
+import type { Version } from '../manager/options.ts';
+import type { Settings } from './config.ts';
+import { STORE_FILE } from './data-folder.ts';
+
+export interface Deployed {
+  /** Digest of all that replicas start from now. */
+  readonly image: string;
+  /** False: it is what runs already. */
+  readonly changed: boolean;
+  readonly seconds: number;
+}
+
+/** What each variant is started from. */
+export function variantsOf({ folder, state, variants }: Settings): ServiceImage[] {
+  return variants.map(({ command, env }) => ({ folder, command, env, state }));
+}
+
+/** Throws `command-not-found`. */
+export function checkCommands({ variants, folder }: Settings): void {
+  for (const { command } of variants) {
+    findExecutable(command[0] ?? '', folder, process.env['PATH'] ?? '', []);
+  }
+}
+
+export function versionOf(images: Images, image: Image): Version {
+  return { variants: image.variants, check: () => images.check(image) };
+}
+
+function refused(key: string): SpareError {
+  const message = `\`${key}\` in the configuration has changed; a deploy cannot change that.`;
+  return new SpareError('deploy-refused', message, { hint: 'End the group, and start it anew for that.' });
+}
+
+export class Deploys {
+  readonly #images: Images;
+  readonly #settings: Settings;
+  readonly #log: (line: string) => void;
+  #current: Image;
+
+  /** `settings`: with which the group was started. */
+  constructor(images: Images, image: Image, settings: Settings, log: (line: string) => void) {
+    this.#images = images;
+    this.#current = image;
+    this.#settings = settings;
+    this.#log = log;
+  }
+
+  /** `settings`: as they are read now. Throws a `SpareError`; then the group is as it was. */
+  async deploy(manager: Manager, settings: Settings): Promise<Deployed> {
+    if (settings.faults !== this.#settings.faults) throw refused('faults');
+    if (settings.data !== this.#settings.data) throw refused('data');
+    if (settings.state.join('\n') !== this.#settings.state.join('\n')) throw refused('state');
+    checkCommands(settings);
+    const next = await this.#images.measure(variantsOf(settings));
+    const before = this.#current;
+    if (isSame(before, next)) {
+      await this.#images.forget(next);
+      return { image: before.digests.all, changed: false, seconds: 0 };
+    }
+    this.#log(`deploying  image ${next.digests.all.slice(0, 12)}`);
+    await this.#images.accept(next);
+    let seconds: number;
+    try {
+      seconds = await manager.deploy(versionOf(this.#images, next));
+    } catch (error) {
+      await this.#images.accept(before);
+      await this.#images.forget(next);
+      throw error;
+    }
+    this.#current = next;
+    await this.#images.forget(before);
+    this.#log(`deployed   image ${next.digests.all.slice(0, 12)}, after ${seconds.toFixed(1)} s`);
+    return { image: next.digests.all, changed: true, seconds };
+  }
+}
+
+function isSame(a: Image, b: Image): boolean {
+  return a.digests.all === b.digests.all && JSON.stringify(a.variants) === JSON.stringify(b.variants);
+}
+
+/** Accepts for the next start what is there now, where nothing runs. Throws `not-running` where nothing ever ran. */
+export async function acceptForNextStart(settings: Settings, log: (line: string) => void): Promise<Deployed> {
+  if (!existsSync(join(settings.data, STORE_FILE))) {
+    const message = `Nothing runs with the data folder ${settings.data}, and nothing ever did.`;
+    throw new SpareError('not-running', message, {
+      hint: 'What is there is accepted by the first `spare run`; for another group name its folder with --data.',
+    });
+  }
+  checkCommands(settings);
+  await using images = new Images(settings.data, log);
+  const before = await images.load();
+  const next = await images.measure(variantsOf(settings));
+  const changed = before === null || !isSame(before, next);
+  if (changed) await images.accept(next);
+  return { image: next.digests.all, changed, seconds: 0 };
+}

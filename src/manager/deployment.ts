@@ -1,0 +1,70 @@
+/**
+ * Which version of the service the group runs, and the one that is to take over: what the core knows by number only.
+ *
+ * Y2. One deploy at a time; it ends when the new version has taken over, or when one of its replicas failed before.
+ */
+import { SpareError } from '../errors.ts';
+import type { Version } from './options.ts';
+
+interface UnderWay {
+  readonly version: Version;
+  readonly beganAt: number;
+  readonly done: (seconds: number) => void;
+  readonly failed: (error: SpareError) => void;
+}
+
+export class Deployment {
+  readonly #versions = new Map<number, Version>();
+  #number = 0;
+  #underWay: UnderWay | null = null;
+
+  constructor(version: Version) {
+    this.#versions.set(0, version);
+  }
+
+  get current(): Version {
+    const version = this.#versions.get(this.#number);
+    if (version === undefined) throw new Error('there is always a version that runs');
+    return version;
+  }
+
+  /** The core's number of it; undefined for one that is gone. */
+  version(number: number): Version | undefined {
+    return this.#versions.get(number);
+  }
+
+  get underWay(): boolean {
+    return this.#underWay !== null;
+  }
+
+  /** `tell` has the core begin. Resolves with the seconds it took. Throws `deploy-under-way`, `deploy-failed`. */
+  begin(now: number, version: Version, tell: () => void): Promise<number> {
+    if (this.#underWay !== null) {
+      const message = 'A new version cannot be deployed now: another one is about to take over.';
+      throw new SpareError('deploy-under-way', message, { hint: 'Wait until that is done, and try again.' });
+    }
+    this.#versions.set(this.#number + 1, version);
+    return new Promise((done, failed) => {
+      this.#underWay = { version, beganAt: now, done, failed };
+      tell();
+    });
+  }
+
+  succeeded(now: number, number: number): void {
+    this.#versions.delete(this.#number);
+    this.#number = number;
+    const ended = this.#underWay;
+    this.#underWay = null;
+    ended?.done((now - (ended?.beganAt ?? now)) / 1000);
+  }
+
+  /** `why`: what is known of the replica that failed. */
+  failed(why: string): void {
+    this.#versions.delete(this.#number + 1);
+    const ended = this.#underWay;
+    this.#underWay = null;
+    const message = `The new version did not take over: ${why}`;
+    const hint = 'The old one serves on. Repair the new version, and deploy it again.';
+    ended?.failed(new SpareError('deploy-failed', message, { hint }));
+  }
+}

@@ -1,0 +1,167 @@
+/**
+ * Is a new version of a service taken over by the whole group at once, under load, without a request that fails or an entry that is
+ * lost, although the two versions answer differently? And is the old one left alone when the new one does not work?
+ */
+import assert from 'node:assert/strict';
+import { copyFileSync, mkdtempDisposableSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { call } from './support/call.ts';
+import { ROOT, Spare } from './support/spare.ts';
+
+const CLIENTS = 6;
+/** Of each client, before the deploy is asked for and after it is done. */
+const CALM_MS = 500;
+const WITHIN_MS = 60_000;
+
+interface Line {
+  readonly number: number;
+  readonly name: string;
+  readonly version?: number;
+}
+
+/** A ledger in a folder of its own, whose next version says its number in each reply. */
+class Site implements Disposable {
+  readonly #place = mkdtempDisposableSync(join(tmpdir(), 'spare-site-'));
+  readonly server: string = join(this.#place.path, 'server.mjs');
+  readonly config: { folder: string; command: string[]; state: string[] };
+
+  constructor() {
+    copyFileSync(join(ROOT, 'test/services/ledger.mjs'), this.server);
+    this.config = { folder: this.#place.path, command: ['node', 'server.mjs'], state: ['ledger.db'] };
+  }
+
+  /** Version 2 and later; each looks for the text of the one before. */
+  change(version: number): void {
+    const text = readFileSync(this.server, 'utf8');
+    const next = text.replace(/, name(, version: \d+)? }\)/, `, name, version: ${version} })`);
+    assert.notEqual(next, text);
+    writeFileSync(this.server, next);
+  }
+
+  spoil(): void {
+    writeFileSync(this.server, `console.log('out of order'); process.exit(3);`);
+  }
+
+  [Symbol.dispose](): void {
+    this.#place.remove();
+  }
+}
+
+/** Clients that add lines one after another, until they are told to stop; throws what went wrong. */
+class Load {
+  readonly #clients: Promise<Line[]>[];
+  #stopped = false;
+
+  constructor(url: string) {
+    this.#clients = Array.from({ length: CLIENTS }, (_, client) => this.#run(url, client));
+    for (const client of this.#clients) client.catch(() => {});
+  }
+
+  async #run(url: string, client: number): Promise<Line[]> {
+    const lines: Line[] = [];
+    for (let turn = 0; !this.#stopped; turn++) {
+      const name = `${client}/${turn}`;
+      const reply = await fetch(url, { method: 'POST', body: name });
+      assert.equal(reply.status, 200);
+      const line = (await reply.json()) as Line;
+      assert.equal(line.name, name);
+      lines.push(line);
+    }
+    return lines;
+  }
+
+  /** All lines that were acknowledged, by their numbers. */
+  async stop(): Promise<Line[]> {
+    this.#stopped = true;
+    const lines = (await Promise.all(this.#clients)).flat();
+    return lines.toSorted((a, b) => a.number - b.number);
+  }
+}
+
+async function kept(url: string): Promise<string[]> {
+  const lines = (await (await fetch(`${url}/entries`)).json()) as Line[];
+  return lines.map(({ number, name }) => `${number} ${name}`);
+}
+
+for (const faults of [1, 2]) {
+  test(`P1 P2 P3: f = ${faults}, a version that answers otherwise takes over under load, at one entry`, async () => {
+    using site = new Site();
+    await using spare = await new Spare({ ...site.config, faults }).start();
+    const before = new Set((await spare.status()).replicas.map(({ id }) => id));
+    const load = new Load(spare.url);
+    await delay(CALM_MS);
+    site.change(2);
+    const done = await call('deploy', '--data', spare.data);
+    assert.match(done.text, /^deployed {3}image [0-9a-f]{12}, after \d+\.\d s$/m);
+    await delay(CALM_MS);
+    const lines = await load.stop();
+    // Numbers are given in the order of execution: the version changes once.
+    const versions = lines.map(({ version = 1 }) => version);
+    assert.ok(versions.includes(1) && versions.includes(2));
+    assert.deepEqual(
+      versions,
+      versions.toSorted((a, b) => a - b),
+    );
+    assert.deepEqual(
+      lines.map(({ number }) => number),
+      lines.map((_line, i) => i + 1),
+    );
+    assert.deepEqual(
+      await kept(spare.url),
+      lines.map(({ number, name }) => `${number} ${name}`),
+    );
+    await spare.whole(WITHIN_MS);
+    assert.deepEqual(await spare.incidents(), []);
+    assert.ok((await spare.status()).replicas.every(({ id }) => !before.has(id)));
+  });
+}
+
+test('P2 P6: what was deployed is what a restart begins with, and what replicas are replaced with', async () => {
+  using site = new Site();
+  await using spare = await new Spare(site.config).start();
+  site.change(2);
+  const where = ['--data', spare.data];
+  assert.equal((await call('deploy', ...where)).status, 0);
+  assert.match((await call('deploy', ...where)).text, /nothing has changed/);
+  await spare.whole(WITHIN_MS);
+  const [oldest] = (await spare.status()).replicas;
+  assert.match((await call('recover', oldest?.id ?? '', ...where)).text, /^rotated/);
+  await spare.signal('SIGKILL');
+  await spare.start();
+  const add = async (name: string): Promise<Line> =>
+    (await (await fetch(spare.url, { method: 'POST', body: name })).json()) as Line;
+  assert.equal((await add('a')).version, 2);
+  await spare.signal('SIGINT');
+  site.change(3);
+  await assert.rejects(spare.start(), /\[image-changed\]/);
+  const accepted = await call('deploy', '--config', join(spare.data, '../spare.config.mjs'));
+  assert.match(accepted.text, /^accepted {3}image [0-9a-f]{12}; nothing runs/m);
+  await spare.start();
+  assert.deepEqual(await add('b'), { number: 2, name: 'b', version: 3 });
+});
+
+test('P5: a version that does not start takes nothing over: the old one serves on, and it is said why', async () => {
+  using site = new Site();
+  await using spare = await new Spare(site.config).start();
+  const before = (await spare.status()).replicas.map(({ id }) => id);
+  const sound = readFileSync(site.server, 'utf8');
+  const load = new Load(spare.url);
+  site.spoil();
+  const failed = await call('deploy', '--data', spare.data);
+  assert.equal(failed.status, 1);
+  assert.match(failed.text, /out of order[^]*\[deploy-failed\]/);
+  await delay(CALM_MS);
+  assert.ok((await load.stop()).length > 0);
+  assert.deepEqual(
+    (await spare.status()).replicas.map(({ id }) => id),
+    before,
+  );
+  // What was accepted before is accepted again.
+  const refused = await call('recover', before[0] ?? '', '--data', spare.data);
+  assert.match(refused.text, /\[image-changed\]/);
+  writeFileSync(site.server, sound);
+  assert.match((await call('recover', before[0] ?? '', '--data', spare.data)).text, /^rotated/);
+});
