@@ -34,11 +34,12 @@ export class Rounds {
     }
   }
 
-  /** Nothing is chosen any more but what the order decided for good. */
+  /** Nothing is chosen any more but what the order decided for good, or what others that have seen this said at once. */
   #opened({ order }: Core): void {
     for (let at = order.decided + 1; at <= order.chosen; at++) {
-      const { decision = null, ordered = null } = order.slot(toIndex(at)) ?? {};
-      promise(decision === null || ordered !== null, 'C', () => `${at} stays chosen, and a round began`);
+      const { decision = null, ordered = null, told = null } = order.slot(toIndex(at)) ?? {};
+      const open = decision === null || ordered !== null || told !== null;
+      promise(open, 'C', () => `${at} stays chosen, and a round began`);
     }
   }
 }

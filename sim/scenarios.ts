@@ -172,7 +172,7 @@ function chance(random: Random, plan: Plan): Partial<Plan> {
   };
 }
 
-/** All that takes replicas through states where they are seldom: rotated, refreshed or just started when something happens. */
+/** Replicas are seen where they seldom are: rotated, refreshed, just started, or of a new version when something happens. */
 function wider(random: Random): Partial<Plan> {
   const span = [random() < 0.3 ? 0 : BEGIN_MS, END_MS] as const;
   const young = (): Fault => ({ ...replicaFault(random), young: random() < 0.7 }) as Fault;
@@ -182,6 +182,7 @@ function wider(random: Random): Partial<Plan> {
     schedule: [
       ...times(random, 0, 8, () => ({ type: 'rotate', pick: random() }), span),
       ...times(random, 0, 3, young, span),
+      ...times(random, 0, 1, () => ({ type: 'deploy', variants: between(random, 1, 4) }), span),
     ],
   };
 }
