@@ -8,10 +8,10 @@ import type { Effect } from '../src/core/effect.ts';
 import type { Event, Vote } from '../src/core/event.ts';
 import type { ReplicaId } from '../src/core/ids.ts';
 import type { Replica } from '../src/core/testing/replica.ts';
-import type { Call } from './clients.ts';
 import { Decisions, digestsOf } from './decisions.ts';
 import { Duties } from './duties.ts';
 import { Rounds } from './rounds.ts';
+import { History } from './history.ts';
 import type { Host } from './host.ts';
 import { Movements } from './movements.ts';
 import type { Simulation } from './simulation.ts';
@@ -42,6 +42,7 @@ const IN_WORK_MAX = 50;
 
 export class Checks {
   readonly decisions: Decisions = new Decisions();
+  readonly history: History = new History();
   readonly movements: Movements = new Movements();
   readonly #sim: Simulation;
   readonly #notes = new Map<Host, HostNotes>();
@@ -50,13 +51,10 @@ export class Checks {
   readonly #roles = new Map<number, string>();
   /** How far each manager decided in each of its lives. */
   readonly #reached = new Map<string, number>();
-  readonly #told: Call[] = [];
   /** All that were ever started, and their versions. */
   readonly #startedEver = new Map<ReplicaId, number>();
   /** Said a wrong digest of their state when they were refreshed. */
   readonly #wrong = new Set<ReplicaId>();
-  /** What was decided from here on was decided anew. */
-  #reopened = Infinity;
   /** Entries that one manager alone had decided, and the others decided otherwise without it. */
   superseded = 0;
   /** Entries whose decision was lost with all that knew it. */
@@ -91,14 +89,7 @@ export class Checks {
     const from = this.decisions.lose(held);
     if (from === null) return;
     this.lost++;
-    this.#forget(from);
-  }
-
-  /** What was told of entries from here on, all that knew it are gone with. */
-  #forget(from: number): void {
-    this.#reopened = Math.min(this.#reopened, from);
-    const kept = this.#told.filter((call) => (call.to ?? -1) < from && (answeredOf(call) ?? -1) < from);
-    this.#told.splice(0, this.#told.length, ...kept);
+    this.history.forget(from);
   }
 
   cut(last: number): void {
@@ -197,10 +188,10 @@ export class Checks {
     }
     // Enough managers knew it when it was answered (`#known`), so more than f of them failed since. What is a function of
     // the order comes out the same again; only a result of chance may then be another one.
-    const answered = this.#told.some(({ to }) => to !== null && to >= index);
+    const answered = this.history.answered(index);
     const chance = this.decisions.uncertain(index);
     promise(chance || !answered, 'P2', () => `entry ${index} was answered, and is decided anew`);
-    this.#forget(index);
+    this.history.forget(index);
     this.decisions.supersede(index);
     this.superseded++;
   }
@@ -367,19 +358,9 @@ export class Checks {
     if (behaviour.lie === 'digest' && core?.replicas.get(id)?.phase === 'refreshing') this.#wrong.add(id);
   }
 
-  // Clients.
-
-  told(call: Call, host: Host): void {
-    if (call.outcome === 'unknown') return;
-    // Enough managers knew it, more than f of them were taken for dead since, and this one has not seen that yet.
-    if (!this.#sim.takesPart(host) && (answeredOf(call) ?? -1) >= this.#reopened) return;
-    this.#told.push(call);
-  }
-
   /** Once all is quiet. */
   finished(): void {
-    for (const call of this.#told) this.#checkAnswer(call);
-    this.#checkRealTime();
+    this.history.check(this.decisions);
     this.#checkMarks();
     for (const { core } of this.#sim.hosts) {
       for (const { id } of core?.replicas.all() ?? [])
@@ -396,42 +377,6 @@ export class Checks {
     promise(order.head - last <= most, 'P7', () => `no mark since ${last}`);
   }
 
-  /** What a client was told is what was decided, then and for ever. */
-  #checkAnswer(call: Call): void {
-    const { to, outcome } = call;
-    const of = answeredOf(call);
-    const decision = of === null ? undefined : this.decisions.of(of);
-    promise(decision !== undefined, 'P2', () => `entry ${of} was answered ${outcome}, and is not decided`);
-    const used = to === null ? null : this.decisions.used(to);
-    const right = used === null || outcome === (used === 'reused' ? 'key-reused' : `reply of ${used} `);
-    promise(right, 'P2', () => `entry ${to} carries a used key, and is answered ${outcome}`);
-    const said = outcome?.split(' ')[3] ?? '';
-    if (outcome?.startsWith('skipped') === true) {
-      promise(decision.vote === null, 'P2', () => `entry ${of} was answered ${outcome}, and has an effect`);
-    } else if (said !== '') {
-      promise(
-        decision.vote?.reply === said,
-        'P2',
-        () => `entry ${of} was answered ${said}, and is decided otherwise`,
-      );
-    }
-  }
-
-  /** Linearizability: the order is that of the replies; so no call may come before one that ended before it began. */
-  #checkRealTime(): void {
-    const calls = this.#told.flatMap((call) => (call.to === null ? [] : [call]));
-    calls.sort((a, b) => (b.to ?? 0) - (a.to ?? 0));
-    let earliest = Infinity;
-    for (const { to, from, at } of calls) {
-      promise(
-        earliest >= from,
-        'P3',
-        () => `entry ${to} comes before one that was answered before it was asked`,
-      );
-      earliest = Math.min(earliest, at ?? Infinity);
-    }
-  }
-
   /** What is still held though all is quiet. */
   leftovers(): string[] {
     const left: string[] = [];
@@ -440,9 +385,4 @@ export class Checks {
     }
     return left;
   }
-}
-
-/** The entry whose result a client was told: where its key was used before, that of the first one. */
-function answeredOf({ to, outcome }: Call): number | null {
-  return outcome?.startsWith('reply of ') === true ? Number(outcome.split(' ')[2]) : to;
 }

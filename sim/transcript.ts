@@ -6,6 +6,7 @@ import type { Effect } from '../src/core/effect.ts';
 import type { Command, Entry } from '../src/core/entry.ts';
 import type { Event, Vote } from '../src/core/event.ts';
 import type { Part } from '../src/core/message.ts';
+import { commandText } from './command-text.ts';
 import type { Host } from './host.ts';
 import type { Observed, Observer } from './simulation.ts';
 
@@ -16,38 +17,9 @@ function vote({ reply, update }: Digests): string {
 }
 
 function command(command: Command): string {
-  switch (command.type) {
-    case 'boot': {
-      const members = command.members.map(({ replica, role }) => `${replica} ${role}`);
-      return `boot ${command.manager}: ${members.join(', ')}`;
-    }
-    case 'dismiss':
-      return `dismiss ${command.manager}, says ${command.by}`;
-    case 'report':
-      return `report ${command.manager}: decided ${command.decided} at ${command.round}`;
-    case 'decide':
-      return `decide ${command.votes.map(({ index, vote: said }) => `${index}=${vote(said)}`).join(' ')}`;
-    case 'join':
-      return `join ${command.member.replica}`;
-    case 'suspect':
-      return `suspect at ${command.index}`;
-    case 'expel':
-      return `expel ${command.replica}: ${command.kind} at ${command.index}`;
-    case 'settle':
-      return `settle: ${command.active.join(', ')} stay`;
-    case 'skip':
-      return `skip ${command.index}: ${command.reason}`;
-    case 'rotate':
-      return command.by === null
-        ? `rotate ${command.replica}: it is passive, and leaves`
-        : `rotate ${command.replica}: ${command.by} is to take over`;
-    case 'promote':
-      return `promote ${command.replica} in place of ${command.replaces}`;
-    case 'retire':
-      return `retire ${command.replica}`;
-    case 'succeed':
-      return `succeed: ${command.members.map(({ replica, role }) => `${replica} (${role})`).join(', ')}`;
-  }
+  return commandText(command, (votes) =>
+    votes.map(({ index, vote: said }) => `${index}=${vote(said)}`).join(' '),
+  );
 }
 
 function entry(entry: Entry): string {

@@ -5,9 +5,10 @@
  * the same reply with another update; `-` is no update.
  */
 import type { Effect } from '../src/core/effect.ts';
-import type { Command, Entry } from '../src/core/entry.ts';
+import type { Entry } from '../src/core/entry.ts';
 import type { Event, Vote } from '../src/core/event.ts';
 import type { Part } from '../src/core/message.ts';
+import { commandText } from './command-text.ts';
 import type { Observed } from './simulation.ts';
 
 type Result = Pick<Vote, 'reply' | 'update'>;
@@ -74,41 +75,8 @@ export class Wording {
   }
 
   entry(entry: Entry, kind: string): string {
-    if (entry.type === 'command') return this.#command(entry.command);
+    if (entry.type === 'command') return commandText(entry.command, (votes) => this.#results(votes));
     return entry.type === 'request' ? `request (${kind})` : entry.type;
-  }
-
-  #command(command: Command): string {
-    switch (command.type) {
-      case 'boot':
-        return `boot ${command.manager} with ${command.members.map(({ replica, role }) => `${replica} (${role})`).join(', ')}`;
-      case 'dismiss':
-        return `dismiss ${command.manager}, says ${command.by}`;
-      case 'report':
-        return `report ${command.manager}: had decided up to ${command.decided} at ${command.round}`;
-      case 'decide':
-        return `decide ${this.#results(command.votes)}`;
-      case 'join':
-        return `join ${command.member.replica}`;
-      case 'suspect':
-        return `suspect at ${command.index}`;
-      case 'expel':
-        return `expel ${command.replica}: ${command.kind}${command.index < 0 ? '' : ` at ${command.index}`}`;
-      case 'settle':
-        return `settle: ${command.active.join(' ')} stay active`;
-      case 'skip':
-        return `skip ${command.index}: ${command.reason}`;
-      case 'rotate':
-        return command.by === null
-          ? `rotate ${command.replica}: it is passive, and leaves`
-          : `rotate ${command.replica}: ${command.by} is to take over`;
-      case 'promote':
-        return `promote ${command.replica} in place of ${command.replaces}`;
-      case 'retire':
-        return `retire ${command.replica}`;
-      case 'succeed':
-        return `succeed: ${command.members.map(({ replica, role }) => `${replica} (${role})`).join(', ')}`;
-    }
   }
 
   #results(votes: readonly { readonly index: number; readonly vote: Vote }[]): string {
@@ -137,7 +105,7 @@ export class Wording {
     // oxlint-disable-next-line typescript/switch-exhaustiveness-check -- the others are left out
     switch (effect.type) {
       case 'append-command':
-        return yield [`asks for: ${this.#command(effect.command)}`, ''];
+        return yield [`asks for: ${commandText(effect.command, (votes) => this.#results(votes))}`, ''];
       case 'append-mark':
         return yield ['asks for a mark', ''];
       case 'record':
