@@ -153,6 +153,7 @@ export class Manager {
 
   #clock(): void {
     this.#tell({ type: 'clock' });
+    this.#accepting ||= this.answering();
     this.#rejuvenation.clock(performance.now());
     if (this.#brokenAt === null || !this.whole()) return;
     const seconds = ((performance.now() - this.#brokenAt) / 1000).toFixed(1);
@@ -173,7 +174,6 @@ export class Manager {
 
   /** Whether requests are taken: from the first moment that it answers on. What comes in an outage later waits. */
   accepting(): boolean {
-    this.#accepting ||= this.answering();
     return this.#accepting;
   }
 
