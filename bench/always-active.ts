@@ -184,6 +184,7 @@ async function main(): Promise<void> {
     ready: observer.answering,
     recover: observer.recover,
     deploy: async () => null,
+    backup: observer.backup,
   };
   const api = createAdmin(source, newToken());
   manager.onHalt = (error) => {

@@ -35,7 +35,13 @@ export type ErrorCode =
   | 'image-changed'
   | 'deploy-refused'
   | 'deploy-under-way'
-  | 'deploy-failed';
+  | 'deploy-failed'
+  | 'data-folder-not-empty'
+  | 'backup-missing'
+  | 'backup-foreign'
+  | 'backup-damaged'
+  | 'backup-failed'
+  | 'backup-under-way';
 
 /** Every code, with the exit status that `spare` ends with: 2 the call was wrong, 1 something failed. */
 export const ERROR_CODES: Readonly<Record<ErrorCode, 1 | 2>> = {
@@ -70,6 +76,12 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, 1 | 2>> = {
   'deploy-refused': 2,
   'deploy-under-way': 1,
   'deploy-failed': 1,
+  'data-folder-not-empty': 1,
+  'backup-missing': 2,
+  'backup-foreign': 1,
+  'backup-damaged': 1,
+  'backup-failed': 1,
+  'backup-under-way': 1,
 };
 
 /** The one error class of Spare. `hint` says what to do; both are one or two plain sentences. */

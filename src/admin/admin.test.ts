@@ -29,6 +29,7 @@ async function withAdmin(
     ready: () => true,
     recover: async () => ROTATED,
     deploy: async () => null,
+    backup: async () => ({ file: 'backup.new', digest: 'd', decided: 3 }),
     ...source,
   };
   const server = createAdmin(whole, TOKEN).listen(0, '127.0.0.1');

@@ -3,10 +3,11 @@
  *
  * `GET /status`, `GET /incidents`, `GET /incidents/:id` (with its evidence), `GET /livez` (the manager runs), `GET /readyz` (the
  * group answers requests); `POST /replicas/:id/recover` (a clean replica takes its place; answered when it has), `POST /deploy`
- * (what is on disk and in the configuration now takes over; answered when it has). What changes something needs the token of
- * the data folder (`access.ts`).
+ * (what is on disk and in the configuration now takes over; answered when it has), `POST /backup` (answers where in the data
+ * folder it lies). What changes something needs the token of the data folder (`access.ts`).
  */
 import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { MadeBackup } from '../backup/make.ts';
 import type { CoreView } from '../core/index.ts';
 import { type ErrorCode, messageOf, SpareError } from '../errors.ts';
 import type { Incident } from '../evidence/incidents.ts';
@@ -51,6 +52,8 @@ export interface AdminSource {
   readonly recover: (replica: string) => Promise<Rotated>;
   /** Throws a `SpareError` when it cannot be, or did not take over. */
   readonly deploy: () => Promise<unknown>;
+  /** Throws a `SpareError` when it cannot be made now. */
+  readonly backup: () => Promise<MadeBackup>;
 }
 
 interface AdminReply {
@@ -68,7 +71,9 @@ const READS: Readonly<Record<string, Handler>> = {
   '/readyz': (source) => ({ status: source.ready() ? 200 : 503, body: { ready: source.ready() } }),
 };
 
-const KNOWN = [...Object.keys(READS), '/incidents/:id', '/replicas/:id/recover', '/deploy'].join(', ');
+const KNOWN = [...Object.keys(READS), '/incidents/:id', '/replicas/:id/recover', '/deploy', '/backup'].join(
+  ', ',
+);
 const TOKEN_HINT = 'Send `Authorization: Bearer …` with the token of admin.json in the data folder.';
 
 /** What the caller can do something about; all else is a failure of ours. */
@@ -78,6 +83,7 @@ const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   'group-not-whole': 409,
   'deploy-under-way': 409,
   'image-changed': 409,
+  'backup-under-way': 409,
 };
 
 function reading(path: string): Handler | undefined {
@@ -92,6 +98,7 @@ function reading(path: string): Handler | undefined {
 
 function changing(path: string): Handler | undefined {
   if (path === '/deploy') return async (source) => ({ status: 200, body: await source.deploy() });
+  if (path === '/backup') return async (source) => ({ status: 200, body: await source.backup() });
   const replica = /^\/replicas\/([^/]+)\/recover$/.exec(path)?.[1];
   if (replica === undefined) return undefined;
   return async (source) => ({ status: 200, body: await source.recover(replica) });

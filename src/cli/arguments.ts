@@ -11,11 +11,14 @@ Usage: spare run [options] -- command...
        spare deploy [--config FILE | --data FOLDER]
        spare incidents [--config FILE | --data FOLDER]
        spare incidents show [--config FILE | --data FOLDER] ID
+       spare backup [--config FILE | --data FOLDER] FILE
+       spare restore [options] FILE [-- command...]
 
 Runs f+1 active and f+1 suspended copies of the service, which listens for HTTP on $PORT, and lets out
 only replies that f+1 copies agree on. With "recover" a clean copy takes the place of one that runs,
 with "deploy" a new version of the service that of all. With "incidents" it says what went wrong, and
-with an ID all that is known of it.
+with an ID all that is known of it. "backup" writes all that is needed to go on into a file, also while
+copies run; "restore" makes a data folder from it.
 
   --config FILE         configuration (default: ./spare.config.ts, if there is one)
   --faults N            copies that may fail at once, 1 to 4 (default 1)
@@ -33,6 +36,13 @@ export type Call =
   | { readonly type: 'help' }
   | { readonly type: 'version' }
   | { readonly type: 'run'; readonly configFile: string | undefined; readonly flags: Config }
+  | ({ readonly type: 'backup'; readonly file: string } & Where)
+  | {
+      readonly type: 'restore';
+      readonly file: string;
+      readonly configFile: string | undefined;
+      readonly flags: Config;
+    }
   | ({ readonly type: 'recover'; readonly replica: string } & Where)
   /** `flags` count only where nothing runs. */
   | { readonly type: 'deploy'; readonly configFile: string | undefined; readonly flags: Config }
@@ -73,9 +83,19 @@ export function parseCall(args: readonly string[]): Call {
   if (verb === undefined) throw wrong('What to do is missing, as in `spare run`.');
   if (verb === 'recover') return parseRecover(values, rest);
   if (verb === 'incidents') return parseIncidents(values, rest);
+  if (verb === 'backup') return { type: 'backup', file: parseFile(verb, rest), ...parseWhere(verb, values) };
+  if (verb === 'restore')
+    return { type: 'restore', file: parseFile(verb, rest), ...parseRun(values, command) };
   if (verb !== 'run' && verb !== 'deploy') throw wrong(`There is no command ${JSON.stringify(verb)}.`);
   if (rest[0] !== undefined)
     throw wrong(`The service's command goes behind --, before ${JSON.stringify(rest[0])}.`);
+  return { type: verb, ...parseRun(values, command) };
+}
+
+function parseRun(
+  values: Values,
+  command: readonly string[],
+): { readonly configFile: string | undefined; readonly flags: Config } {
   for (const [name, value] of Object.entries(values))
     if ([value].flat().includes('')) throw wrong(`--${name} is empty.`);
   const { faults, state, listen, admin, data, hypervisor } = values;
@@ -90,7 +110,7 @@ export function parseCall(args: readonly string[]): Call {
     ...(hypervisor === undefined ? {} : { hypervisor: hypervisor as 'process' }),
     ...(command.length === 0 ? {} : { command }),
   };
-  return { type: verb, configFile: values.config, flags };
+  return { configFile: values.config, flags };
 }
 
 type Values = ReturnType<typeof parseFlags>['values'];
@@ -100,6 +120,12 @@ function parseWhere(verb: string, values: Values): Where {
   for (const name of Object.keys(values))
     if (name !== 'config' && name !== 'data') throw wrong(`\`spare ${verb}\` takes no --${name}.`);
   return { configFile, data: data === undefined ? undefined : resolve(data) };
+}
+
+function parseFile(verb: string, [file, more]: readonly string[]): string {
+  if (file === undefined || file === '') throw wrong(`\`spare ${verb}\` needs the name of a file.`);
+  if (more !== undefined) throw wrong(`\`spare ${verb}\` takes one file, without ${JSON.stringify(more)}.`);
+  return file;
 }
 
 function parseRecover(values: Values, [replica, more]: readonly string[]): Call {

@@ -1,6 +1,7 @@
 /** The data folder: made or refused before anything is started in it, and taken back when nothing came of it. */
 import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { UNFINISHED_FILE } from '../backup/make.ts';
 import { messageOf, SpareError } from '../errors.ts';
 
 export const STORE_FILE = 'spare.db';
@@ -50,8 +51,9 @@ export function prepareDataFolder(folder: string): DataFolder {
   };
 }
 
-/** What an earlier run left of its domains; only once the store is locked, so that nobody else runs here. */
-export function clearDomains(folder: string): void {
+/** What an earlier run left of its domains, or of a backup; only once the store is locked, so that nobody else runs here. */
+export function clearLeftovers(folder: string): void {
+  rmSync(join(folder, UNFINISHED_FILE), { force: true });
   const domains = join(folder, 'domains');
   rmSync(domains, { recursive: true, force: true });
   mkdirSync(domains, { mode: 0o711 });

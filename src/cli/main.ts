@@ -4,6 +4,7 @@ import { messageOf, SpareError } from '../errors.ts';
 import type { Rotated } from '../manager/rejuvenation.ts';
 import { askAdmin } from './admin-client.ts';
 import { type Call, HELP, parseCall, type Where } from './arguments.ts';
+import { backup, type Progress, restoreInto } from './backup.ts';
 import { readConfig } from './config-file.ts';
 import { dataFolder, settle, type Settings } from './config.ts';
 import { acceptForNextStart, type Deployed } from './deploy.ts';
@@ -109,6 +110,32 @@ async function deploy({ configFile, flags }: Extract<Call, { type: 'deploy' }>):
   }
 }
 
+/** Over itself on a terminal, and gone in the end. */
+function progressOf(label: string): Progress & { readonly end: () => void } {
+  const { stderr } = process;
+  const show = (text: string): void => void (stderr.isTTY && stderr.write(`\r\u001b[K${label}${text}`));
+  return Object.assign(show, { end: () => void (stderr.isTTY && stderr.write('\r\u001b[K')) });
+}
+
+async function makeBackup(call: Extract<Call, { type: 'backup' }>): Promise<void> {
+  const progress = progressOf('backup     ');
+  const { decided, digest } = await backup(await dataFolderOf(call), call.file, progress).finally(
+    progress.end,
+  );
+  print(`backup     ${call.file}, up to entry ${decided}`);
+  print(`digest     ${digest}`);
+}
+
+async function restoreBackup(call: Extract<Call, { type: 'restore' }>): Promise<void> {
+  const { config, folder } = await readConfig(call.configFile);
+  const settings = settle({ ...config, ...call.flags }, folder);
+  const progress = progressOf('restoring  ');
+  const { decided, made, digest } = restoreInto(settings, call.file, progress);
+  progress.end();
+  print(`restored   ${settings.data}, up to entry ${decided}, as it was at ${made}`);
+  print(`digest     ${digest}`);
+}
+
 async function main(): Promise<number> {
   const call = parseCall(process.argv.slice(2));
   switch (call.type) {
@@ -125,6 +152,12 @@ async function main(): Promise<number> {
       return 0;
     case 'deploy':
       await deploy(call);
+      return 0;
+    case 'backup':
+      await makeBackup(call);
+      return 0;
+    case 'restore':
+      await restoreBackup(call);
       return 0;
     case 'incidents': {
       const folder = await dataFolderOf(call);

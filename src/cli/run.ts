@@ -17,10 +17,11 @@ import type { ManagerOptions, Version } from '../manager/options.ts';
 import { EmbeddedOrderer } from '../ordering/embedded.ts';
 import { type Opened, Store } from '../ordering/store.ts';
 import type { Address, Settings } from './config.ts';
-import { clearDomains, prepareDataFolder, STORE_FILE } from './data-folder.ts';
+import { clearLeftovers, prepareDataFolder, STORE_FILE } from './data-folder.ts';
 import { checkCommands, Deploys, variantsOf, versionOf } from './deploy.ts';
 import { importExisting } from './existing-state.ts';
 import { addressUrl, bind, closeServer } from './listen.ts';
+import { serviceName } from './service-name.ts';
 import { Observer } from './status.ts';
 
 const UPDATE_BYTES_MAX = 64 * 1024 ** 2;
@@ -91,12 +92,6 @@ function frontOptions({ limits }: Settings): FrontOptions {
   };
 }
 
-/** What identifies the service whose data a folder holds. */
-function serviceName(settings: Settings, folder: string): string {
-  const state = settings.state.length === 0 ? 'none' : settings.state.join(', ');
-  return `the service in ${folder}, state: ${state}`;
-}
-
 /** The index of the next entry. */
 function nextIndex({ recovery, entries }: Opened): number {
   return Math.max(recovery.first, (entries.at(-1)?.index ?? -1) + 1);
@@ -130,6 +125,7 @@ export async function run(
     ready: observer.answering,
     recover: observer.recover,
     deploy: () => observer.deploy(reload),
+    backup: observer.backup,
   };
   const admin = createAdmin(source, token);
   signal.throwIfAborted();
@@ -147,7 +143,7 @@ export async function run(
   const name = serviceName(settings, images.foundedAs(known, settings.folder));
   const { store, opened } = await Store.open(join(settings.data, STORE_FILE), name);
   undo.defer(() => (manager === null ? store.close() : manager.close()));
-  clearDomains(settings.data);
+  clearLeftovers(settings.data);
   publishAccess(settings.data, { url: addressUrl(adminAddress), token });
   undo.defer(() => withdrawAccess(settings.data));
   if (opened.entries.length === 0) {

@@ -1,6 +1,7 @@
 /** What the admin API shows, and whether the group is ready: both read off the manager, which may not be there yet. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ReplicaStatus, Status } from '../admin/admin.ts';
+import type { MadeBackup } from '../backup/make.ts';
 import type { CoreView } from '../core/index.ts';
 import type { Domain } from '../domains/domain.ts';
 import { SpareError } from '../errors.ts';
@@ -66,6 +67,14 @@ export class Observer {
       return await this.#deploys.deploy(this.#manager, await reload());
     }
     throw new SpareError('group-not-whole', 'Nothing can be deployed yet: the group is starting.', {
+      hint: 'Try again in a few seconds.',
+    });
+  };
+
+  /** The same. */
+  readonly backup = async (): Promise<MadeBackup> => {
+    if (this.#manager !== null) return await this.#manager.backup();
+    throw new SpareError('group-not-whole', 'Nothing can be backed up yet: the group is starting.', {
       hint: 'Try again in a few seconds.',
     });
   };

@@ -5,6 +5,7 @@
  * M1. Events are handled one at a time, each to its end; effects in the order given.
  * M2. Bytes of replicas enter through links only; the core sees their digests.
  */
+import { makeBackup, type MadeBackup } from '../backup/make.ts';
 import { Core, index as toIndex, managerId, replicaId } from '../core/index.ts';
 import type { CoreView, Event, Key, ReplicaId } from '../core/index.ts';
 import type { Domain, Driver } from '../domains/domain.ts';
@@ -49,6 +50,7 @@ export class Manager {
   #lastTick = -1;
   #closed = false;
   #accepting = false;
+  #backingUp = false;
   /** When the first of the incidents happened that the group has not recovered from yet. */
   #brokenAt: number | null = null;
   /** Entries up to here are in the recorded state. */
@@ -307,6 +309,20 @@ export class Manager {
 
   get isolation(): string {
     return this.#fleet.isolation;
+  }
+
+  /** Makes a backup of all that was acknowledged, in the data folder. Throws a `SpareError` when it cannot be now. */
+  async backup(): Promise<MadeBackup> {
+    if (this.#backingUp) {
+      throw new SpareError('backup-under-way', 'A backup is being made already.', { hint: 'Wait for it.' });
+    }
+    this.#backingUp = true;
+    try {
+      using _ = this.#snapshots.hold();
+      return await makeBackup(this.#store, this.#options.dataFolder);
+    } finally {
+      this.#backingUp = false;
+    }
   }
 
   /** Ends all domains. What was ordered is durable already or was not acknowledged. */

@@ -32,9 +32,9 @@ interface Export {
   digest: Digest | null;
 }
 
-/** Makes a folder's entries durable. */
-function syncFolder(folder: string): void {
-  const fd = openSync(folder, 'r');
+/** Makes a file, or a folder's entries, durable. */
+export function syncFile(path: string): void {
+  const fd = openSync(path, 'r');
   fsyncSync(fd);
   closeSync(fd);
 }
@@ -44,6 +44,7 @@ export class Snapshots {
   readonly #bytesMax: number;
   readonly #exports = new Map<string, Export>();
   #checkpoint: { index: number; file: string } | null;
+  #held = 0;
 
   constructor(folder: string, bytesMax: number, checkpoint: { index: number; file: string } | null) {
     this.#folder = folder;
@@ -119,7 +120,7 @@ export class Snapshots {
       this.discard(replica);
     }
     if (!done) return null;
-    syncFolder(this.#folder);
+    syncFile(this.#folder);
     return file;
   }
 
@@ -137,7 +138,19 @@ export class Snapshots {
     rmSync(join(this.#folder, running.file), { force: true });
   }
 
+  /** Until what it returns is disposed of, files that are not in force any more stay. */
+  hold(): Disposable {
+    this.#held++;
+    return {
+      [Symbol.dispose]: () => {
+        this.#held--;
+        this.#clean();
+      },
+    };
+  }
+
   #clean(): void {
+    if (this.#held > 0) return;
     const used = new Set([...this.#exports.values()].map((running) => running.file));
     if (this.#checkpoint !== null) used.add(this.#checkpoint.file);
     for (const name of readdirSync(this.#folder)) {

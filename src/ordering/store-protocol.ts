@@ -24,6 +24,13 @@ export const RECORD = {
   nextReplica: 9,
 } as const;
 
+/** Tables of the store's database. */
+export const SCHEMA = `
+  create table if not exists entries (idx integer primary key, bytes blob not null);
+  create table if not exists updates (idx integer primary key, bytes blob not null);
+  create table if not exists replies (idx integer primary key, key text not null, fingerprint text not null, bytes blob);
+  create table if not exists facts (name text primary key, value text not null);`;
+
 export type RecordKind = (typeof RECORD)[keyof typeof RECORD];
 
 export interface StoreRecord {
@@ -67,6 +74,8 @@ export type StoreRequest =
   | { readonly type: 'batch'; readonly batch: ArrayBuffer }
   | { readonly type: 'updates'; readonly id: number; readonly from: number; readonly through: number }
   | { readonly type: 'reply'; readonly id: number; readonly index: number }
+  /** Copies the whole database into a new file, as it is when that is done. */
+  | { readonly type: 'copy'; readonly id: number; readonly path: string }
   | { readonly type: 'close' };
 
 export type StoreAnswer =
@@ -87,5 +96,6 @@ export type StoreAnswer =
     }
   | { readonly type: 'durable' }
   | { readonly type: 'rows'; readonly id: number; readonly rows: readonly Uint8Array[] }
+  | { readonly type: 'not-copied'; readonly id: number; readonly message: string }
   | { readonly type: 'failed'; readonly message: string }
   | { readonly type: 'closed' };

@@ -4,12 +4,13 @@
  * The database is locked for as long as the thread lives, which is what keeps a second manager out. A damaged
  * database is refused, never repaired by guessing.
  */
-import { DatabaseSync } from 'node:sqlite';
+import { backup, DatabaseSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../errors.ts';
 import { decodeEntry } from '../wire/entry.ts';
 import {
   RECORD,
+  SCHEMA,
   type Recovery,
   type StoreAnswer,
   type StoreRecord,
@@ -17,14 +18,8 @@ import {
   unpackBatch,
 } from './store-protocol.ts';
 
-const SCHEMA = `
-  create table if not exists entries (idx integer primary key, bytes blob not null);
-  create table if not exists updates (idx integer primary key, bytes blob not null);
-  create table if not exists replies (idx integer primary key, key text not null, fingerprint text not null, bytes blob);
-  create table if not exists facts (name text primary key, value text not null);`;
-
-/** The service whose data this is; written once. */
-const { path, service } = workerData as { path: string; service: string };
+/** The service whose data this is; written once. Null: whoever's it is. */
+const { path, service } = workerData as { path: string; service: string | null };
 
 function answer(message: StoreAnswer): void {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin
@@ -36,6 +31,7 @@ function open(): DatabaseSync | null {
     const db = new DatabaseSync(path, { timeout: 0 });
     db.exec('pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full');
     db.exec(`begin immediate; ${SCHEMA} commit`);
+    if (service === null) return db;
     const known = db.prepare(`select value from facts where name = 'service'`).get()?.['value'];
     if (known !== undefined && known !== service) {
       answer({ type: 'refused', code: 'foreign', message: String(known) });
@@ -52,6 +48,9 @@ function open(): DatabaseSync | null {
     return null;
   }
 }
+
+/** Pages copied at a time: batches are written in between. */
+const COPY_PAGES = 64;
 
 /** Rows removed with one batch: truncating all at once would hold up what comes behind it. */
 const CUT_ROWS = 256;
@@ -82,6 +81,8 @@ class StoreThread {
   readonly #fact;
   readonly #entries: Truncation;
   readonly #updates: Truncation;
+  /** What came while a copy takes its first step. */
+  #held: StoreRequest[] | null = null;
   readonly #carryOut: Record<number, (record: StoreRecord) => void>;
 
   constructor(db: DatabaseSync) {
@@ -154,7 +155,36 @@ class StoreThread {
     answer({ type: 'opened', recovery, entries, keys });
   }
 
-  handle(request: StoreRequest): void {
+  /**
+   * Batches are written while it goes on, but not during its first step: Node takes it for a failure when that finds a
+   * transaction under way, where later ones wait for its end.
+   */
+  #copy({ id, path }: Extract<StoreRequest, { type: 'copy' }>): void {
+    this.#held = [];
+    const goOn = (): void => {
+      const held = this.#held ?? [];
+      this.#held = null;
+      for (const request of held) this.receive(request);
+    };
+    void backup(this.#db, path, { rate: COPY_PAGES, progress: goOn })
+      .finally(goOn)
+      .then(
+        () => answer({ type: 'rows', id, rows: [] }),
+        (error: unknown) => answer({ type: 'not-copied', id, message: messageOf(error) }),
+      );
+  }
+
+  receive(request: StoreRequest): void {
+    try {
+      if (this.#held === null) this.#handle(request);
+      else this.#held.push(request);
+    } catch (error) {
+      answer({ type: 'failed', message: messageOf(error) });
+      process.exit();
+    }
+  }
+
+  #handle(request: StoreRequest): void {
     switch (request.type) {
       case 'batch':
         this.#db.exec('begin');
@@ -172,6 +202,8 @@ class StoreThread {
         const bytes = row?.['bytes'];
         return answer({ type: 'rows', id: request.id, rows: bytes instanceof Uint8Array ? [bytes] : [] });
       }
+      case 'copy':
+        return this.#copy(request);
       case 'close':
         this.#db.close();
         answer({ type: 'closed' });
@@ -184,13 +216,6 @@ const db = open();
 if (db === null) parentPort?.close();
 else {
   const thread = new StoreThread(db);
-  parentPort?.on('message', (request: StoreRequest) => {
-    try {
-      thread.handle(request);
-    } catch (error) {
-      answer({ type: 'failed', message: messageOf(error) });
-      process.exit();
-    }
-  });
+  parentPort?.on('message', (request: StoreRequest) => thread.receive(request));
   thread.opened();
 }

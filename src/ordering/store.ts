@@ -60,9 +60,14 @@ function refusal(path: string, code: 'busy' | 'damaged' | 'foreign' | 'failed', 
   }
 }
 
+interface Waiting {
+  readonly resolve: (rows: readonly Uint8Array[]) => void;
+  readonly reject: (error: Error) => void;
+}
+
 export class Store {
   readonly #worker: Worker;
-  readonly #waiting = new Map<number, (rows: readonly Uint8Array[]) => void>();
+  readonly #waiting = new Map<number, Waiting>();
   #nextId = 0;
   #records: StoreRecord[] = [];
   #urgent = false;
@@ -84,8 +89,8 @@ export class Store {
     this.#worker = worker;
   }
 
-  /** `service` names whose data it is. Throws `SpareError` data-folder-*. */
-  static async open(path: string, service: string): Promise<{ store: Store; opened: Opened }> {
+  /** `service` names whose data it is; null: whoever's. Throws `SpareError` data-folder-*. */
+  static async open(path: string, service: string | null): Promise<{ store: Store; opened: Opened }> {
     const worker = new Worker(new URL('./store-thread.ts', import.meta.url), {
       workerData: { path, service },
     });
@@ -117,7 +122,11 @@ export class Store {
         this.onDurable(this.#underWay.shift() ?? -1);
         return this.#next();
       case 'rows':
-        this.#waiting.get(message.id)?.(message.rows);
+        this.#waiting.get(message.id)?.resolve(message.rows);
+        this.#waiting.delete(message.id);
+        return undefined;
+      case 'not-copied':
+        this.#waiting.get(message.id)?.reject(new Error(message.message));
         this.#waiting.delete(message.id);
         return undefined;
       case 'failed':
@@ -205,8 +214,8 @@ export class Store {
   #ask(request: (id: number) => StoreRequest): Promise<readonly Uint8Array[]> {
     this.#flush();
     const id = this.#nextId++;
-    return new Promise((resolve) => {
-      this.#waiting.set(id, resolve);
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
       this.#post(request(id));
     });
   }
@@ -221,6 +230,11 @@ export class Store {
   async reply(index: number): Promise<Buffer | null> {
     const [row] = await this.#ask((id) => ({ type: 'reply', id, index }));
     return row === undefined ? null : Buffer.from(row);
+  }
+
+  /** Copies the database to a new file, with all that was written before the call. Goes on writing meanwhile. */
+  async copy(path: string): Promise<void> {
+    await this.#ask((id) => ({ type: 'copy', id, path }));
   }
 
   async close(): Promise<void> {

@@ -34,6 +34,11 @@ export class Spare implements AsyncDisposable {
     return join(this.#folder, 'data');
   }
 
+  /** Written at each start. */
+  get configFile(): string {
+    return join(this.#folder, 'spare.config.mjs');
+  }
+
   get pid(): number {
     return this.#child?.pid ?? 0;
   }
@@ -46,7 +51,7 @@ export class Spare implements AsyncDisposable {
       data: join(this.#folder, 'data'),
       ...this.#config,
     };
-    const file = join(this.#folder, 'spare.config.mjs');
+    const file = this.configFile;
     writeFileSync(file, `export default ${JSON.stringify(config)}`);
     this.output = '';
     const child = spawn(process.execPath, [join(ROOT, 'bin/spare.mjs'), 'run', '--config', file], {

@@ -1,0 +1,64 @@
+/**
+ * A backup: one SQLite database with the tables of the store, and the whole states (the initial one, the checkpoint) that
+ * its updates belong on top of. What SQLite reads, a person can read.
+ *
+ * K1. The digest is over all that a restored group goes on from; not over where it lay. A backup of what was just restored has
+ *     the digest of the backup that it was restored from.
+ */
+import { createHash, type Hash } from 'node:crypto';
+import type { DatabaseSync } from 'node:sqlite';
+
+/** "SPAR". */
+export const APPLICATION_ID = 0x53504152;
+export const VERSION = 1;
+
+export const BACKUP_SCHEMA = `
+  create table state (part text not null, seq integer not null, bytes blob not null, primary key (part, seq));
+  create table backup (name text primary key, value text not null);`;
+
+/** The initial state, if there was one, and the one that updates belong on top of, if it is a later one. */
+export type Part = 'base' | 'checkpoint';
+
+/** Of the initial state, in the data folder. */
+export const BASE_FILE = 'base';
+
+/** Rows of the tables that a group goes on from, in an order of their own. */
+const CONTENT = [
+  `select name, value from facts where name <> 'service' order by name`,
+  'select idx, bytes from entries order by idx',
+  'select idx, bytes from updates order by idx',
+  'select idx, key, fingerprint, bytes from replies order by idx',
+  'select part, seq, bytes from state order by part, seq',
+];
+
+/** `progress` gets the number of bytes read since the last call. Throws when the database is damaged. */
+export function contentDigest(database: DatabaseSync, progress: (bytes: number) => void = () => {}): string {
+  const hash = createHash('sha256');
+  for (const query of CONTENT) {
+    hash.update(`${query}\n`);
+    for (const row of database.prepare(query).iterate()) {
+      for (const value of Object.values(row)) progress(add(hash, value));
+    }
+  }
+  return hash.digest('hex');
+}
+
+/** Type and length first, so that no two contents look the same. */
+function add(hash: Hash, value: unknown): number {
+  const bytes = value instanceof Uint8Array ? value : Buffer.from(String(value));
+  hash.update(`${value === null ? 'null' : typeof value} ${bytes.length}\n`).update(bytes);
+  return bytes.length;
+}
+
+export function factOf(database: DatabaseSync, table: 'facts' | 'backup', name: string): string | null {
+  const row = database.prepare(`select value from ${table} where name = ?`).get(name);
+  return row === undefined ? null : String(row['value']);
+}
+
+/** The name of the checkpoint's file in the data folder; null when there is none. Throws when it is no name of a checkpoint. */
+export function checkpointOf(database: DatabaseSync): string | null {
+  const fact = JSON.parse(factOf(database, 'facts', 'checkpoint') ?? 'null') as { file: string } | null;
+  if (fact === null) return null;
+  if (/^checkpoint-\d+$/.test(fact.file)) return fact.file;
+  throw new Error(`${JSON.stringify(fact.file)} is no checkpoint`);
+}

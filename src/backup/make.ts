@@ -1,0 +1,40 @@
+/**
+ * Makes a backup of a group, also while it runs: all that was acknowledged before is in it.
+ *
+ * M1. The file has its place in the data folder under a name that says it is unfinished; whoever wanted it moves it.
+ */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { messageOf, SpareError } from '../errors.ts';
+import type { Store } from '../ordering/store.ts';
+import type { Sealed, SealOptions } from './seal.ts';
+
+/** In the data folder. */
+export const UNFINISHED_FILE = 'backup.new';
+
+export interface MadeBackup extends Sealed {
+  readonly file: string;
+}
+
+/** The states in the data folder must stay until this is done. Throws a `SpareError` backup-failed. */
+export async function makeBackup(store: Store, dataFolder: string): Promise<MadeBackup> {
+  const file = join(dataFolder, UNFINISHED_FILE);
+  try {
+    rmSync(file, { force: true });
+    await store.copy(file);
+    const workerData: SealOptions = { file, dataFolder };
+    const worker = new Worker(new URL('./seal-thread.ts', import.meta.url), { workerData });
+    const sealed = await new Promise<Sealed>((resolve, reject) => {
+      worker.once('message', resolve);
+      worker.once('error', reject);
+    });
+    return { file, ...sealed };
+  } catch (error) {
+    rmSync(file, { force: true });
+    throw new SpareError('backup-failed', `The backup could not be made: ${messageOf(error)}.`, {
+      hint: 'It is made in the data folder first: there must be room for another copy of all data.',
+      cause: error,
+    });
+  }
+}

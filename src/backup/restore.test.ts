@@ -1,0 +1,188 @@
+/** Is a backup all that a group goes on from, and is anything else than a whole one refused? */
+import assert from 'node:assert/strict';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempDisposableSync,
+  readdirSync,
+  readFileSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { test } from 'node:test';
+import { type ErrorCode, SpareError } from '../errors.ts';
+import { RECORD } from '../ordering/store-protocol.ts';
+import { Store } from '../ordering/store.ts';
+import { encodeBare, encodeRequestEntry } from '../wire/entry.ts';
+import { contentDigest } from './container.ts';
+import { makeBackup, type MadeBackup } from './make.ts';
+import { restore, type Restored } from './restore.ts';
+
+const SERVICE = 'the service';
+const SEED = Buffer.alloc(32, 7);
+const BASE = Buffer.alloc(200_000, 'base');
+const CHECKPOINT = Buffer.alloc(1_200_000, 'checkpoint');
+
+class Place implements Disposable {
+  readonly #folder = mkdtempDisposableSync(join(tmpdir(), 'spare-backup-'));
+  readonly data: string = this.make('data');
+  readonly file: string = join(this.#folder.path, 'a.backup');
+
+  make(name: string): string {
+    const path = join(this.#folder.path, name);
+    mkdirSync(path);
+    return path;
+  }
+
+  async open(data: string = this.data): ReturnType<typeof Store.open> {
+    return await Store.open(join(data, 'spare.db'), SERVICE);
+  }
+
+  /** A store with everything that there can be, and a backup of it. */
+  async filled(): Promise<MadeBackup> {
+    writeFileSync(join(this.data, 'base'), BASE);
+    writeFileSync(join(this.data, 'checkpoint-1'), CHECKPOINT);
+    const { store } = await this.open();
+    const key = { key: 'k', fingerprint: 'f' };
+    const request = encodeRequestEntry(key, Buffer.from('request'), 2, SEED);
+    for (const [index, bytes] of [
+      encodeBare('start', 1, SEED),
+      encodeBare('tick', 2, SEED),
+      request,
+    ].entries())
+      store.writeEntry(index, bytes);
+    store.write(RECORD.checkpoint, 1, Buffer.from(JSON.stringify({ index: 1, file: 'checkpoint-1' })));
+    store.write(RECORD.reply, 2, Buffer.from('reply'));
+    store.write(RECORD.update, 2, Buffer.from('update'));
+    store.writeDecided(2);
+    store.write(RECORD.nextReplica, 9);
+    const made = await makeBackup(store, this.data);
+    copyFileSync(made.file, this.file);
+    await store.close();
+    return made;
+  }
+
+  restore(name: string, service: string = SERVICE): Restored {
+    return restore({
+      backup: this.file,
+      dataFolder: this.make(name),
+      storeFile: 'spare.db',
+      service,
+      fits: (other) => other === SERVICE,
+      progress: () => {},
+    });
+  }
+
+  refused(code: ErrorCode, name: string): void {
+    assert.throws(
+      () => this.restore(name),
+      (error) => error instanceof SpareError && error.code === code,
+    );
+    assert.equal(readdirSync(join(this.#folder.path, name)).includes('spare.db'), false);
+  }
+
+  [Symbol.dispose](): void {
+    this.#folder[Symbol.dispose]();
+  }
+}
+
+void test('P2: a restored folder has entries, updates, keyed replies, facts and states of the one backed up', async () => {
+  using place = new Place();
+  const { digest, decided } = await place.filled();
+  const restored = place.restore('new');
+  assert.deepEqual([restored.digest, restored.decided], [digest, decided]);
+  const folder = join(place.data, '../new');
+  assert.deepEqual(readFileSync(join(folder, 'base')), BASE);
+  assert.deepEqual(readFileSync(join(folder, 'checkpoint-1')), CHECKPOINT);
+  const there = await place.open(folder);
+  const here = await place.open();
+  assert.deepEqual(there.opened, here.opened);
+  assert.equal(there.opened.recovery.decided, 2);
+  assert.deepEqual(await there.store.updates(0, 9), [Buffer.from('update')]);
+  assert.deepEqual(await there.store.reply(2), Buffer.from('reply'));
+  assert.equal((await makeBackup(there.store, folder)).digest, digest);
+  await there.store.close();
+  await here.store.close();
+});
+
+void test('P2: what is written while a backup is made is in it whole or not at all', async () => {
+  using place = new Place();
+  const { store } = await place.open();
+  store.writeEntry(0, encodeBare('start', 1, SEED));
+  for (let index = 1; index < 200; index++) {
+    store.writeEntry(index, encodeBare('tick', index, SEED));
+    store.write(RECORD.update, index, Buffer.alloc(20_000, index));
+    store.writeDecided(index);
+  }
+  let index = 200;
+  const writing = setInterval(() => {
+    store.writeEntry(index, encodeBare('tick', index, SEED));
+    store.write(RECORD.update, index, Buffer.alloc(20_000, index));
+    store.writeDecided(index++);
+  }, 1);
+  const { file } = await makeBackup(store, place.data);
+  clearInterval(writing);
+  await store.close();
+  copyFileSync(file, place.file);
+  const { decided } = place.restore('new');
+  assert.ok(decided >= 199);
+  const { store: restored, opened } = await place.open(join(place.data, '../new'));
+  assert.ok((opened.entries.at(-1)?.index ?? 0) >= decided);
+  assert.equal((await restored.updates(0, decided)).length, decided);
+  await restored.close();
+});
+
+void test('a file that is none, no backup, or of another service is refused', async () => {
+  using place = new Place();
+  place.refused('backup-missing', 'none');
+  writeFileSync(place.file, 'some text that is long enough to be looked at'.repeat(100));
+  place.refused('backup-foreign', 'text');
+  writeFileSync(place.file, '');
+  place.refused('backup-foreign', 'empty');
+  const other = new DatabaseSync(place.file);
+  other.exec('create table t (a)');
+  other.close();
+  place.refused('backup-foreign', 'other');
+  await place.filled();
+  const database = new DatabaseSync(place.file);
+  database.exec(`update facts set value = 'another' where name = 'service'`);
+  place.refused('backup-foreign', 'service');
+  database.exec('pragma user_version = 1000');
+  database.close();
+  place.refused('backup-foreign', 'version');
+});
+
+void test('P2: a backup that was changed or cut anywhere is refused, or what it says is what was backed up', async () => {
+  using place = new Place();
+  const { digest } = await place.filled();
+  const whole = readFileSync(place.file);
+  for (let i = 0; i < 40; i++) {
+    const at = Math.floor((whole.length / 40) * i) + (i % 7) * 13;
+    const changed = Buffer.from(whole);
+    changed.writeUInt8((changed.readUInt8(at) + 1) % 256, at);
+    writeFileSync(place.file, changed);
+    try {
+      assert.equal(place.restore(`changed-${i}`).digest, digest);
+    } catch (error) {
+      assert.ok(error instanceof SpareError, String(error));
+      assert.match(error.code, /^backup-(damaged|foreign)$/);
+    }
+  }
+  writeFileSync(place.file, whole);
+  truncateSync(place.file, whole.length / 2);
+  place.refused('backup-damaged', 'cut');
+});
+
+void test('a checkpoint is not written outside of the folder, whatever the backup says', async () => {
+  using place = new Place();
+  await place.filled();
+  const database = new DatabaseSync(place.file);
+  database.exec(`update facts set value = '{"index":1,"file":"../checkpoint-1"}' where name = 'checkpoint'`);
+  database.prepare(`update backup set value = ? where name = 'digest'`).run(contentDigest(database));
+  database.close();
+  place.refused('backup-failed', 'new');
+  assert.equal(readdirSync(join(place.data, '..')).includes('checkpoint-1'), false);
+});

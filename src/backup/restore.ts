@@ -1,0 +1,173 @@
+/**
+ * Makes a data folder from a backup: a group that is started with it goes on where the backup was made.
+ *
+ * R1. Nothing is believed of a file before its digest is right.
+ * R2. The folder has a store only once all else in it is durable: what was interrupted is no data folder.
+ */
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { messageOf, SpareError } from '../errors.ts';
+import { syncFile } from '../manager/snapshots.ts';
+import { SCHEMA } from '../ordering/store-protocol.ts';
+import {
+  APPLICATION_ID,
+  BASE_FILE,
+  checkpointOf,
+  contentDigest,
+  factOf,
+  type Part,
+  VERSION,
+} from './container.ts';
+
+export interface RestoreOptions {
+  readonly backup: string;
+  /** Exists, and is empty. */
+  readonly dataFolder: string;
+  /** In `dataFolder`. */
+  readonly storeFile: string;
+  /** Whose data it is from now on. */
+  readonly service: string;
+  /** Whether a backup of the service with this name can be its data. */
+  readonly fits: (service: string) => boolean;
+  /** Gets the bytes read so far; each is read twice. */
+  readonly progress: (bytes: number) => void;
+}
+
+export interface Restored {
+  readonly digest: string;
+  readonly made: string;
+  readonly decided: number;
+}
+
+/** Throws `SpareError` backup-missing, backup-foreign, backup-damaged, backup-failed. */
+export function restore(options: RestoreOptions): Restored {
+  const { backup, fits } = options;
+  if (!existsSync(backup)) {
+    throw new SpareError('backup-missing', `There is no file ${backup}.`, {
+      hint: 'Name what `spare backup` made.',
+    });
+  }
+  const database = open(backup);
+  try {
+    let read = 0;
+    const progress = (bytes: number): void => options.progress((read += bytes));
+    const digest = checked(backup, () => verify(database, backup, fits, progress));
+    fill(database, options, progress);
+    const made = factOf(database, 'backup', 'made') ?? '';
+    return { digest, made, decided: Number(factOf(database, 'facts', 'decided') ?? -1) };
+  } finally {
+    database.close();
+  }
+}
+
+function foreign(backup: string, why: string): SpareError {
+  return new SpareError('backup-foreign', `${backup} cannot be restored here: ${why}.`, {
+    hint: 'Name what `spare backup` made of this service.',
+  });
+}
+
+function damaged(backup: string, why: string): SpareError {
+  return new SpareError('backup-damaged', `${backup} is damaged: ${why}.`, {
+    hint: 'Take another copy of it, or an earlier backup. It is never repaired by guessing.',
+  });
+}
+
+const NOT_A_DATABASE = 26;
+
+function open(backup: string): DatabaseSync {
+  let database: DatabaseSync | null = null;
+  try {
+    database = new DatabaseSync(backup, { readOnly: true });
+    const id = Number(database.prepare('pragma application_id').get()?.['application_id']);
+    const version = Number(database.prepare('pragma user_version').get()?.['user_version']);
+    if (id !== APPLICATION_ID) throw foreign(backup, 'it is no backup of Spare');
+    if (version > VERSION) throw foreign(backup, 'a newer Spare made it');
+    return database;
+  } catch (error) {
+    database?.close();
+    if (error instanceof SpareError) throw error;
+    const isNone = (error as { errcode?: number }).errcode === NOT_A_DATABASE;
+    throw isNone ? foreign(backup, 'it is no backup of Spare') : damaged(backup, messageOf(error));
+  }
+}
+
+/** What SQLite finds wrong is damage. */
+function checked<T>(backup: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof SpareError) throw error;
+    throw damaged(backup, messageOf(error));
+  }
+}
+
+function verify(
+  database: DatabaseSync,
+  backup: string,
+  fits: RestoreOptions['fits'],
+  progress: (bytes: number) => void,
+): string {
+  const digest = factOf(database, 'backup', 'digest') ?? '';
+  if (contentDigest(database, progress) !== digest)
+    throw damaged(backup, 'its digest is not that of its content');
+  const service = factOf(database, 'facts', 'service') ?? '';
+  if (!fits(service)) throw foreign(backup, `it is of ${service}`);
+  return digest;
+}
+
+function fill(database: DatabaseSync, options: RestoreOptions, progress: (bytes: number) => void): void {
+  const { dataFolder, storeFile, backup } = options;
+  try {
+    writeState(database, 'base', join(dataFolder, BASE_FILE), progress);
+    const checkpoint = checkpointOf(database);
+    if (checkpoint !== null) writeState(database, 'checkpoint', join(dataFolder, checkpoint), progress);
+    const unfinished = join(dataFolder, `${storeFile}.new`);
+    writeStore(unfinished, options);
+    syncFile(unfinished);
+    syncFile(dataFolder);
+    renameSync(unfinished, join(dataFolder, storeFile));
+    syncFile(dataFolder);
+    syncFile(dirname(dataFolder));
+  } catch (error) {
+    throw new SpareError('backup-failed', `${backup} could not be restored: ${messageOf(error)}.`, {
+      hint: 'There must be room for all of it in the data folder.',
+      cause: error,
+    });
+  }
+}
+
+function writeState(
+  database: DatabaseSync,
+  part: Part,
+  path: string,
+  progress: (bytes: number) => void,
+): void {
+  const rows = database.prepare('select bytes from state where part = ? order by seq').iterate(part);
+  let fd: number | null = null;
+  for (const row of rows) {
+    const bytes = row['bytes'] as Uint8Array;
+    fd ??= openSync(path, 'wx', 0o600);
+    writeSync(fd, bytes);
+    progress(bytes.length);
+  }
+  if (fd === null) return;
+  fsyncSync(fd);
+  closeSync(fd);
+}
+
+function writeStore(path: string, { backup, service }: RestoreOptions): void {
+  rmSync(path, { force: true });
+  const store = new DatabaseSync(path);
+  try {
+    store.exec('pragma journal_mode = off; pragma synchronous = off');
+    store.prepare('attach ? as backup').run(backup);
+    store.exec(`begin; ${SCHEMA}`);
+    for (const table of ['entries', 'updates', 'replies', 'facts'])
+      store.exec(`insert into ${table} select * from backup.${table}`);
+    store.prepare(`update facts set value = ? where name = 'service'`).run(service);
+    store.exec('commit');
+  } finally {
+    store.close();
+  }
+}

@@ -1,0 +1,117 @@
+/** `spare backup FILE` and `spare restore FILE`: of a group that runs or is stopped, and into a folder where none is. */
+import { copyFileSync, existsSync, renameSync, rmSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { makeBackup, type MadeBackup, UNFINISHED_FILE } from '../backup/make.ts';
+import { restore, type Restored } from '../backup/restore.ts';
+import { messageOf, SpareError } from '../errors.ts';
+import { syncFile } from '../manager/snapshots.ts';
+import { Store } from '../ordering/store.ts';
+import { askAdmin } from './admin-client.ts';
+import type { Settings } from './config.ts';
+import { prepareDataFolder, STORE_FILE } from './data-folder.ts';
+import { serviceName, stateFilesOf } from './service-name.ts';
+
+const SHOWN_EVERY_MS = 300;
+
+/** Says how far it is; only to a person who watches. */
+export type Progress = (text: string) => void;
+
+function mib(bytes: number): string {
+  return `${Math.ceil(bytes / 1024 ** 2)} MiB`;
+}
+
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+/** Throws `SpareError` data-folder-missing, data-folder-*, backup-*, admin-failed. */
+export async function backup(data: string, target: string, progress: Progress): Promise<MadeBackup> {
+  if (!existsSync(join(data, STORE_FILE))) {
+    throw new SpareError('data-folder-missing', `${data} is no data folder of Spare.`, {
+      hint: 'Name it with --data, or the configuration that names it with --config.',
+    });
+  }
+  const unfinished = join(data, UNFINISHED_FILE);
+  const timer = setInterval(() => progress(`${mib(sizeOf(unfinished))} written`), SHOWN_EVERY_MS);
+  try {
+    const made = (await running(data)) ?? (await stopped(data));
+    move(made.file, resolve(target));
+    return made;
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** Null when nothing runs with the data folder. */
+async function running(data: string): Promise<MadeBackup | null> {
+  try {
+    return (await askAdmin(data, '/backup')) as MadeBackup;
+  } catch (error) {
+    if (error instanceof SpareError && error.code === 'not-running') return null;
+    throw error;
+  }
+}
+
+async function stopped(data: string): Promise<MadeBackup> {
+  const { store } = await Store.open(join(data, STORE_FILE), null);
+  try {
+    return await makeBackup(store, data);
+  } finally {
+    await store.close();
+  }
+}
+
+/** The target is whole or as it was before. */
+function move(file: string, target: string): void {
+  const unfinished = `${target}.new`;
+  try {
+    try {
+      renameSync(file, target);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error;
+      copyFileSync(file, unfinished);
+      syncFile(unfinished);
+      renameSync(unfinished, target);
+    }
+    syncFile(resolve(target, '..'));
+  } catch (error) {
+    rmSync(unfinished, { force: true });
+    throw new SpareError('backup-failed', `Cannot write ${target}: ${messageOf(error)}.`, {
+      hint: 'Name a file in a folder that can be written to and has room.',
+      cause: error,
+    });
+  } finally {
+    rmSync(file, { force: true });
+  }
+}
+
+/** Throws `SpareError` data-folder-*, backup-*. */
+export function restoreInto(settings: Settings, backup: string, progress: Progress): Restored {
+  const { data } = settings;
+  if (existsSync(join(data, STORE_FILE))) {
+    throw new SpareError('data-folder-not-empty', `${data} holds the data of a group already.`, {
+      hint: 'Restore into a new folder with --data, or move this one away first.',
+    });
+  }
+  const folder = prepareDataFolder(data);
+  const service = serviceName(settings, settings.folder);
+  const size = sizeOf(backup);
+  let shownAt = 0;
+  try {
+    return restore({
+      backup,
+      dataFolder: data,
+      storeFile: STORE_FILE,
+      service,
+      fits: (other) => stateFilesOf(other) === stateFilesOf(service),
+      progress: (bytes) => {
+        if (performance.now() - shownAt < SHOWN_EVERY_MS) return;
+        shownAt = performance.now();
+        progress(`${mib(bytes)} of at most ${mib(2 * size)}`);
+      },
+    });
+  } catch (error) {
+    folder.discard();
+    throw error;
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * Is everything that was acknowledged back, when all is lost but a backup that was made under load? And is what cannot be
+ * restored refused, without a trace?
+ */
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { Call } from './support/call.ts';
+import { ROOT, Spare } from './support/spare.ts';
+
+const LEDGER = { folder: join(ROOT, 'test/services'), command: ['node', 'ledger.mjs'], state: ['ledger.db'] };
+const CLIENTS = 6;
+
+interface Line {
+  readonly number: number;
+  readonly name: string;
+}
+
+async function add(url: string, name: string, key?: string): Promise<Line> {
+  const headers = key === undefined ? {} : { 'idempotency-key': key };
+  const reply = await fetch(`${url}/entries`, { method: 'POST', body: name, headers });
+  assert.equal(reply.status, 200);
+  return (await reply.json()) as Line;
+}
+
+async function lines(url: string): Promise<Line[]> {
+  return (await (await fetch(`${url}/entries`)).json()) as Line[];
+}
+
+/** What `spare` says; it must succeed. */
+async function says(...args: string[]): Promise<string> {
+  await using call = new Call(ROOT, args);
+  assert.equal(await call.end(), 0, call.stderr);
+  return call.stdout;
+}
+
+const digestIn = (output: string): string =>
+  /^digest +([0-9a-f]{64})$/m.exec(output)?.[1] ?? assert.fail(output);
+
+/** Clients that write until it is over; `acknowledged` grows. */
+function load(url: string, acknowledged: Line[], over: AbortSignal): Promise<unknown> {
+  const client = async (_: unknown, id: number): Promise<void> => {
+    for (let i = 0; !over.aborted; i++) acknowledged.push(await add(url, `${id}-${i}`));
+  };
+  return Promise.all(Array.from({ length: CLIENTS }, client));
+}
+
+test('P2: what was acknowledged before a backup under load is back after all else is lost, keys and order with it', async () => {
+  await using spare = await new Spare(LEDGER).start();
+  const file = join(spare.data, '../ledger.backup');
+  const keyed = await add(spare.url, 'once', 'a-key');
+  const acknowledged: Line[] = [keyed];
+  const over = new AbortController();
+  const writing = load(spare.url, acknowledged, over.signal);
+  await spare.until('much is written', 30_000, () => acknowledged.length > 600);
+  const before = [...acknowledged];
+  const made = digestIn(await says('backup', '--config', spare.configFile, file));
+  over.abort();
+  await writing;
+  await spare.whole(10_000);
+  assert.deepEqual(await spare.incidents(), []);
+  assert.equal(existsSync(join(spare.data, 'backup.new')), false);
+
+  await spare.signal('SIGKILL');
+  rmSync(spare.data, { recursive: true });
+  assert.equal(digestIn(await says('restore', '--config', spare.configFile, file)), made);
+  assert.equal(
+    digestIn(await says('backup', '--data', spare.data, `${file}.2`)),
+    made,
+    'of what was restored',
+  );
+
+  await spare.start();
+  const restored = await lines(spare.url);
+  const names = new Map(restored.map(({ number, name }) => [number, name]));
+  for (const { number, name } of before) assert.equal(names.get(number), name);
+  assert.ok(restored.length <= acknowledged.length, 'nothing was executed twice');
+  assert.deepEqual(await add(spare.url, 'once', 'a-key'), keyed, 'answered from the log');
+  assert.equal((await add(spare.url, 'next')).number, restored.length + 1);
+  await spare.whole(10_000);
+  assert.deepEqual(await spare.incidents(), []);
+});
+
+test('P2 P4: a backup begins with the checkpoint; of a stopped group, too', async () => {
+  await using spare = await new Spare(LEDGER).start();
+  const file = join(spare.data, '../ledger.backup');
+  const text = 'x'.repeat(400_000);
+  for (let i = 0; i < 100; i++) await add(spare.url, text);
+  const checkpoint = (): boolean => readdirSync(spare.data).some((name) => name.startsWith('checkpoint-'));
+  await spare.until('there is a checkpoint', 20_000, checkpoint);
+  const last = await add(spare.url, 'after the checkpoint');
+  await spare.signal('SIGINT');
+  await says('backup', '--data', spare.data, file);
+  await using refused = new Call(ROOT, ['restore', '--config', spare.configFile, file]);
+  assert.equal(await refused.end(), 1);
+  assert.match(refused.stderr, /\[data-folder-not-empty\]/);
+  assert.ok(checkpoint(), 'nothing was changed');
+  rmSync(spare.data, { recursive: true });
+  await says('restore', '--config', spare.configFile, file);
+  assert.ok(checkpoint());
+  await spare.start();
+  const size = async (): Promise<unknown> => (await fetch(`${spare.url}/size`)).json();
+  assert.deepEqual(await size(), { lines: 101, bytes: 100 * text.length + last.name.length });
+  await spare.whole(10_000);
+  assert.deepEqual(await spare.incidents(), []);
+});
