@@ -59,6 +59,12 @@ test('P6: a change on disk is an incident, no replica starts from it, and client
   writeFileSync(place.server, sound);
   await spare.whole(WITHIN_MS);
   assert.equal((await spare.incidents()).length, 2, 'the change was reported once');
+  // r4 and r5 were to replace the dead one and the one that was woken for it.
+  const clean = (await spare.status()).replicas.filter(({ role }) => role === 'passive').map(({ id }) => id);
+  assert.ok(
+    !clean.includes('r4') && !clean.includes('r5'),
+    `${clean.join(' ')} started from what was changed`,
+  );
   assert.ok(await works(spare.url));
 });
 
