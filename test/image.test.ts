@@ -52,6 +52,9 @@ test('P6: a change on disk is an incident, no replica starts from it, and client
   );
   assert.match(incidents[0]?.what ?? '', /server\.mjs \(service\) was changed/);
   for (let i = 0; i < 20; i++) assert.ok(await works(spare.url));
+  await spare.until('starts were refused and tried again', WITHIN_MS, async () =>
+    (await spare.status()).replicas.some(({ id }) => Number(id.slice(1)) > 5),
+  );
   const { replicas } = await spare.status();
   // Who was woken for the dead one is not put to sleep again, and no clean one comes.
   assert.equal(replicas.filter(({ state }) => state === 'running').length, 2);
