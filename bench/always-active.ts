@@ -116,6 +116,7 @@ function managerOptions({ folder, command, state, data }: Call): ManagerOptions 
     dataFolder: data,
     limits: { memoryBytes: GIB, processes: 256 },
     deadline: { floorMs: NEVER_MS, ceilingMs: NEVER_MS, factor: 1 },
+    patience: { graceMs: NEVER_MS, overtimeMs: NEVER_MS },
     refresh: REFRESH,
     recovery: null,
     requestTimeoutMs: 30_000,

@@ -28,7 +28,10 @@ const LOOK_MS = 20;
 export interface SimulationOptions {
   readonly faults: number;
   readonly managers: readonly ManagerId[];
-  readonly core: Pick<CoreOptions, 'deadline' | 'refresh' | 'requestTimeoutMs' | 'startTimeoutMs'>;
+  readonly core: Pick<
+    CoreOptions,
+    'deadline' | 'patience' | 'refresh' | 'requestTimeoutMs' | 'startTimeoutMs'
+  >;
   readonly syncMs: () => number;
   readonly fillMs: number;
   readonly calm: boolean;
@@ -233,6 +236,7 @@ export class Simulation {
 function coreOptions({ refreshEvery }: Plan): SimulationOptions['core'] {
   return {
     deadline: { floorMs: 50, ceilingMs: 200, factor: 20 },
+    patience: { graceMs: 20, overtimeMs: 300 },
     refresh: {
       entries: refreshEvery,
       bytes: NEVER,

@@ -81,7 +81,7 @@ void test('addresses are host and port', async () => {
   assert.deepEqual(parseAddress('listen', ':8080'), { host: '127.0.0.1', port: 8080 });
   assert.deepEqual(parseAddress('listen', '[::1]:80'), { host: '::1', port: 80 });
   assert.deepEqual(parseAddress('listen', 'localhost:0'), { host: 'localhost', port: 0 });
-  for (const wrong of ['', 'a', '1:2:3', '::1:80', 'a:65536', 'a:-1', 'http://a:80'])
+  for (const wrong of ['', 'a', '1[2:80', '1:2:3', '::1:80', 'a:65536', 'a:-1', 'http://a:80'])
     await refused('address-invalid', /host:port/, () => parseAddress('listen', wrong));
 });
 

@@ -119,7 +119,7 @@ export function invalid(message: string, hint: string): SpareError {
 
 /** Throws `SpareError` address-invalid. */
 export function parseAddress(key: string, value: string): Address {
-  const match = /^(?:(\[[0-9a-f:.]+\]|[^:]*):)?(\d{1,5})$/i.exec(value);
+  const match = /^(?:(\[[0-9a-f:.]+\]|[^:[\]]*):)?(\d{1,5})$/i.exec(value);
   const port = Number(match?.[2]);
   if (match === null || port > 65_535) {
     throw new SpareError('address-invalid', `\`${key}\` is not an address: ${JSON.stringify(value)}.`, {

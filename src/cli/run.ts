@@ -8,6 +8,7 @@
 import { join } from 'node:path';
 import { newToken, publishAccess, withdrawAccess } from '../admin/access.ts';
 import { type AdminSource, createAdmin } from '../admin/admin.ts';
+import type { Driver } from '../domains/domain.ts';
 import { createProcessDriver } from '../domains/process/driver.ts';
 import type { SpareError } from '../errors.ts';
 import { createFront, type FrontOptions } from '../front/front.ts';
@@ -62,6 +63,7 @@ function managerOptions(settings: Settings, version: Version, log: (line: string
     dataFolder: data,
     limits: { memoryBytes: limits.memoryBytes, processes: limits.processes },
     deadline: { floorMs: 1000, ceilingMs: 2000, factor: 20 },
+    patience: { graceMs: 100, overtimeMs: 3000 },
     refresh: {
       entries: 512,
       bytes: 4 * 1024 ** 2,
@@ -99,16 +101,17 @@ function nextIndex({ recovery, entries }: Opened): number {
 
 /**
  * `reload`: the settings as they are read again, for a deploy. Throws `SpareError`, or the reason of `signal` once that is
- * aborted; nothing is left running then.
+ * aborted; nothing is left running then. `isolated`: what isolates the replicas, where the caller has made that.
  */
 export async function run(
   settings: Settings,
   reload: () => Promise<Settings>,
   log: (line: string) => void,
   signal: AbortSignal,
+  isolated?: Driver,
 ): Promise<Running> {
   checkCommands(settings);
-  const driver = await createProcessDriver();
+  const driver = isolated ?? (await createProcessDriver());
   const observer = new Observer(settings.faults);
   await using undo = new AsyncDisposableStack();
   undo.defer(() => observer.close());

@@ -28,6 +28,7 @@ import type { Managers } from './managers.ts';
 import { Membership } from './membership.ts';
 import type { CoreOptions } from './options.ts';
 import { Order } from './order.ts';
+import { Patience } from './patience.ts';
 import { Peers } from './peers.ts';
 import { skipPoison } from './poison.ts';
 import { Presence } from './presence.ts';
@@ -51,6 +52,7 @@ export class Core {
   readonly feeding: Feeding;
   readonly remotes: Remotes = new Remotes();
   readonly deadline: Deadline;
+  readonly patience: Patience;
   readonly deciding: Deciding;
   readonly refreshing: Refreshing;
   readonly succession: Succession;
@@ -67,6 +69,7 @@ export class Core {
     this.alone = options.managers.length === 1;
     this.membership = new Membership(options.faults, this.alone);
     this.deadline = new Deadline(options.deadline);
+    this.patience = new Patience(this);
     this.deciding = new Deciding(this);
     this.refreshing = new Refreshing(this);
     this.succession = new Succession(this);

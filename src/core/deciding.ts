@@ -12,6 +12,7 @@ import type { Vote } from './event.ts';
 import { index as toIndex, type Index, type ReplicaId } from './ids.ts';
 import { type Local, settleOwed } from './local.ts';
 import type { CastVote } from './message.ts';
+import { begun } from './patience.ts';
 import { agreed, conflicting, sameVote, type Votes } from './quorum.ts';
 import { executable, isAtHand, outcomeOf, type Slot } from './slot.ts';
 import { handOver } from './rotating.ts';
@@ -69,13 +70,14 @@ export class Deciding {
     const slot = core.order.slot(index);
     const local = core.replicas.get(replica);
     if (local === undefined) return;
+    const workMs = slot === undefined ? Infinity : now - begun(local, slot);
     const owed = settleOwed(now, local, 'result');
     if (owed === null || owed.index !== index) return core.fault(now, local, 'protocol', core.order.decided);
     if (local.faulty) return;
     if (local.phase === 'starting') core.replicas.started(now, local);
     if (!owed.void && slot !== undefined && core.group.get(replica) !== undefined) {
       if (!isAtHand(slot, vote)) slot.atHand.push(vote);
-      this.#cast(now, slot, replica, vote);
+      this.#cast(now, slot, replica, vote, workMs);
       core.peers.voted(local, slot, vote);
       if (slot.decision !== null) this.#compare(now, slot, local, vote, slot.decision);
     }
@@ -95,13 +97,16 @@ export class Deciding {
   heard(now: number, replica: ReplicaId, { index, epoch, vote }: CastVote): void {
     const slot = this.#core.order.slot(index);
     if (slot === undefined || slot.epoch !== epoch) return;
-    this.#cast(now, slot, replica, vote);
+    this.#cast(now, slot, replica, vote, Infinity);
     const { decision, before } = slot;
     if (decision !== null && sameVote(vote, decision)) this.#core.remotes.agrees(replica, before, index);
   }
 
-  #cast(now: number, slot: Slot, replica: ReplicaId, vote: Vote): void {
-    if (slot.votes.size === 0) slot.firstVoteAt = now;
+  #cast(now: number, slot: Slot, replica: ReplicaId, vote: Vote, workMs: number): void {
+    if (slot.votes.size === 0) {
+      slot.firstVoteAt = now;
+      slot.workMs = workMs;
+    }
     slot.votes.set(replica, vote);
   }
 

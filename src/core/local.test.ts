@@ -22,6 +22,7 @@ function owing(...results: [number, boolean][]): Local {
     turn: 0,
     stale: false,
     woken: false,
+    overtimeMs: 0,
     until: null,
     held: null,
     fed: true,

@@ -45,6 +45,8 @@ export interface Local {
   stale: boolean;
   /** Began to execute because of the present suspicion; being slow then is no fault. */
   woken: boolean;
+  /** How long it has kept others waiting (`patience.ts`). */
+  overtimeMs: number;
   /** Another one took over at this entry: it executes only what comes before. */
   until: Index | null;
   /** The first entry that it did not get to execute, because it may be poison. */

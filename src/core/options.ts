@@ -1,6 +1,7 @@
 /** What a core is run with. */
 import type { DeadlineLimits } from './deadline.ts';
 import type { ManagerId } from './ids.ts';
+import type { PatienceLimits } from './patience.ts';
 import type { RefreshLimits } from './refresh.ts';
 
 export interface CoreOptions {
@@ -13,6 +14,7 @@ export interface CoreOptions {
   /** Number of the first replica to be started; no earlier run used it. */
   readonly firstReplica: number;
   readonly deadline: DeadlineLimits;
+  readonly patience: PatienceLimits;
   readonly refresh: RefreshLimits;
   /** The longest that an entry may stay undecided once it is its turn. */
   readonly requestTimeoutMs: number;

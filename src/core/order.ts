@@ -78,6 +78,7 @@ export class Order {
       votes: new Map(),
       epoch: toIndex(-1),
       firstVoteAt: 0,
+      workMs: Infinity,
       crashes: 0,
       skipped: null,
       ordered: null,

@@ -150,6 +150,7 @@ export class Replicas {
       turn: 0,
       stale: false,
       woken: false,
+      overtimeMs: 0,
       until: null,
       held: null,
       fed: false,

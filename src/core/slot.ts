@@ -20,6 +20,8 @@ export interface Slot {
   /** The latest command that voided its votes: those cast before it do not count. */
   epoch: Index;
   firstVoteAt: number;
+  /** What the first vote took its replica; infinite while that is not known, as it is of another manager's. */
+  workMs: number;
   /** Replicas that went down while they executed it; counted at ordered `expel`s. */
   crashes: number;
   skipped: SkipReason | null;

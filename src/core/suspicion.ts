@@ -23,6 +23,7 @@ import { readyToStay, settle } from './settling.ts';
 import { executable, type Slot } from './slot.ts';
 
 export function supervise(core: Core, now: number): void {
+  core.patience.observe(now);
   const next = core.order.unchosen;
   if (next !== undefined && executable(next)) watchEntry(core, now, next);
   watchSilent(core, now);
@@ -99,8 +100,12 @@ function remoteLags(core: Core, now: number, replica: ReplicaId, { firstVoteAt }
   return now - since > core.options.requestTimeoutMs;
 }
 
-/** Silent for longer than the deadline, or behind the first vote by more than a request may take at all. */
+/**
+ * Silent for longer than the deadline, or behind the first vote by more than a request may take at all, or after it has kept
+ * others waiting for too long in sum.
+ */
 export function lags(core: Core, now: number, local: Local, { firstVoteAt }: Slot): boolean {
+  if (local.overtimeMs === Infinity) return true;
   const silent = local.phase === 'executing' && now - Math.max(firstVoteAt, local.heardAt) > core.deadline.ms;
   return silent || now - Math.max(firstVoteAt, local.since) > core.options.requestTimeoutMs;
 }

@@ -29,13 +29,13 @@ export function replyDifference(wrong: Buffer, right: Buffer): string {
     const header = a.headers.findIndex((text, i) => text !== b.headers[i]);
     if (header !== -1 || a.headers.length !== b.headers.length) {
       const at = header === -1 ? b.headers.length : header - (header % 2);
-      return `header ${printable(a.headers[at] ?? b.headers[at] ?? '')} differs`;
+      return `header ${printable((a.headers[at] ?? b.headers[at] ?? '').slice(0, EXCERPT))} differs`;
     }
     const at = firstDifference(a.body, b.body);
     return `body differs at byte ${at}: ${excerpt(a.body, at)} instead of ${excerpt(b.body, at)}`;
   } catch (error) {
     if (!(error instanceof MalformedError)) throw error;
-    return `not a valid reply: ${error.message}`;
+    return `not a valid reply: ${printable(error.message)}`;
   }
 }
 

@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Domain } from '../domains/domain.ts';
 import type { Answer } from '../wire/channel.ts';
-import { digestAnswer, digestFrames, resultFrames } from '../wire/channel.ts';
+import { digestAnswer, digestFrames, resultFrames, stateMark } from '../wire/channel.ts';
 import { Link } from './link.ts';
 
 const FRAME_BYTES_MAX = 64 * 1024;
@@ -75,7 +75,7 @@ class Pair implements AsyncDisposable {
   }
 }
 
-const digestBytes = Buffer.alloc(32, 1);
+const digestBytes = stateMark(Buffer.alloc(32, 1), 1);
 
 test('P7: a frame that announces more than the limit ends the link before it is read', async () => {
   await using pair = await Pair.make();

@@ -95,6 +95,7 @@ export class Manager {
       variants: options.version.variants.length,
       firstReplica: recovery.nextReplica,
       deadline: options.deadline,
+      patience: options.patience,
       refresh: options.refresh,
       requestTimeoutMs: options.requestTimeoutMs,
       // The agent's own report of a start that takes too long says more, so it gets the time to come.
@@ -265,6 +266,7 @@ export class Manager {
       case 'result':
         return this.#voted(replica, answer);
       case 'digest':
+        this.#snapshots.announce(replica, answer.exportBytes);
         return this.#tell({
           type: 'digest',
           replica,

@@ -18,6 +18,7 @@ export interface ManagerOptions {
   readonly dataFolder: string;
   readonly limits: DomainLimits;
   readonly deadline: CoreOptions['deadline'];
+  readonly patience: CoreOptions['patience'];
   readonly refresh: CoreOptions['refresh'];
   /** Null: replicas are replaced only when they are faulty, or when it is asked for. */
   readonly recovery: RecoveryOptions | null;

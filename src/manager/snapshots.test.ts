@@ -40,12 +40,14 @@ test('P4: an export takes effect only once it is committed under its own digest 
   using folder = new Folder();
   const snapshots = new Snapshots(folder.path, 1000, null);
   snapshots.expect('r2', 9);
+  snapshots.announce('r2', state.length);
   assert.equal(snapshots.take('r2', state.subarray(0, 5), false), null);
   const digestOfAll = snapshots.take('r2', state.subarray(5), true);
   assert.equal(digestOfAll, digestOf(state));
   assert.deepEqual(await imported(snapshots), { bytes: Buffer.alloc(0), lasts: [true] });
   assert.equal(snapshots.commit(9, digest('another')), null, 'a digest that nobody exported');
   snapshots.expect('r3', 9);
+  snapshots.announce('r3', state.length);
   snapshots.take('r3', state, true);
   assert.equal(snapshots.commit(9, digestOf(state)), 'checkpoint-9');
   assert.equal(snapshots.index, -1);
@@ -55,16 +57,24 @@ test('P4: an export takes effect only once it is committed under its own digest 
   assert.deepEqual(readdirSync(folder.path), ['checkpoint-9']);
 });
 
-test('P7: an export that nobody asked for, goes on after its end, or is too large is refused', () => {
+test('P7: an export that nobody asked for, goes on after its end, or has another size than announced is refused', () => {
   using folder = new Folder();
   const snapshots = new Snapshots(folder.path, 20, null);
   assert.equal(snapshots.take('r2', state, true), 'refused');
+  snapshots.announce('r2', state.length);
   snapshots.expect('r2', 1);
-  snapshots.take('r2', state, true);
+  assert.equal(snapshots.take('r2', state, true), 'refused', 'its size was not announced');
+  snapshots.expect('r2', 1);
+  snapshots.announce('r2', state.length);
+  assert.equal(snapshots.take('r2', state, true), digestOf(state));
   assert.equal(snapshots.take('r2', state, true), 'refused');
   snapshots.expect('r3', 1);
+  snapshots.announce('r3', 1_000_000);
   assert.equal(snapshots.take('r3', state, false), null);
-  assert.equal(snapshots.take('r3', state, false), 'refused');
+  assert.equal(snapshots.take('r3', state, false), 'refused', 'more than a state may have');
+  snapshots.expect('r4', 1);
+  snapshots.announce('r4', state.length);
+  assert.equal(snapshots.take('r4', state.subarray(1), true), 'refused', 'less than announced');
 });
 
 test('P2: what a crash left half done is removed, what is in force stays', async () => {

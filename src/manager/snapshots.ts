@@ -2,8 +2,8 @@
  * Whole states on disk: the initial one, and checkpoints.
  *
  * N1. A checkpoint is in force only once its file is durable and the store says so; the one before stays until then.
- * N2. What a replica exports is bounded and goes to a file of its own; nothing of it is used before f+1 exports
- *     of different replicas have the same digest.
+ * N2. What a replica exports goes to a file of its own and has the size that it announced, which the core compares with what
+ *     f+1 replicas voted on; nothing of it is used before f+1 exports of different replicas have the same digest.
  */
 import { createHash, type Hash } from 'node:crypto';
 import {
@@ -28,6 +28,8 @@ interface Export {
   readonly fd: number;
   readonly hash: Hash;
   readonly index: number;
+  /** Announced; none is taken before. */
+  bytesMax: number;
   bytes: number;
   digest: Digest | null;
 }
@@ -91,7 +93,14 @@ export class Snapshots {
     this.discard(replica);
     const file = `export-${replica}`;
     const fd = openSync(join(this.#folder, file), 'w');
-    this.#exports.set(replica, { file, fd, hash: createHash('sha256'), index, bytes: 0, digest: null });
+    const hash = createHash('sha256');
+    this.#exports.set(replica, { file, fd, hash, index, bytesMax: 0, bytes: 0, digest: null });
+  }
+
+  /** How large its export will be, said with the digest of its state. */
+  announce(replica: string, bytes: number): void {
+    const running = this.#exports.get(replica);
+    if (running !== undefined) running.bytesMax = Math.min(bytes, this.#bytesMax);
   }
 
   /** Takes a chunk; the digest of the export once it is whole, null before, `refused` when nothing was asked. */
@@ -99,7 +108,7 @@ export class Snapshots {
     const running = this.#exports.get(replica);
     if (running === undefined || running.digest !== null) return 'refused';
     running.bytes += chunk.length;
-    if (running.bytes > this.#bytesMax) return 'refused';
+    if (running.bytes > running.bytesMax || (last && running.bytes < running.bytesMax)) return 'refused';
     writeSync(running.fd, chunk);
     running.hash.update(chunk);
     if (!last) return null;

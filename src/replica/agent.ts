@@ -11,7 +11,7 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { messageOf } from '../errors.ts';
 import { CHUNK_BYTES, type Order, type StartOrder, decodeOrder, ORDER_BYTES_MAX } from '../wire/channel.ts';
-import { chunkFrames, digestAnswer, failedFrames, resultFrames } from '../wire/channel.ts';
+import { chunkFrames, digestAnswer, failedFrames, resultFrames, stateMark } from '../wire/channel.ts';
 import { decodeEntry } from '../wire/entry.ts';
 import { type Frame, FrameReader } from '../wire/frames.ts';
 import { decodeRequest, encodeReply } from '../wire/http.ts';
@@ -49,6 +49,10 @@ function serviceEnvironment(start: StartOrder, clockPath: string, tickPath: stri
     NODE_OPTIONS: `--import=${module}${ownOptions === undefined ? '' : ` ${ownOptions}`}`,
     ...(preload === null ? {} : { LD_PRELOAD: preload }),
   };
+}
+
+function markOf(state: State): Uint8Array {
+  return stateMark(state.digest(), state.exportBytes());
 }
 
 class Agent {
@@ -143,7 +147,7 @@ class Agent {
         return this.#running.state.apply(order.update);
       case 'digest':
         this.#running.state.flush();
-        return this.#send(digestAnswer(this.#running.state.digest()));
+        return this.#send(digestAnswer(markOf(this.#running.state)));
       case 'export':
         return this.#export();
     }
@@ -198,7 +202,7 @@ class Agent {
     if (entry.kind === 'request') reply = encodeReply(await service.ask(decodeRequest(entry.body)));
     else if (entry.kind === 'tick') await ticks.tick(TICK_TIMEOUT_MS);
     const update = state.capture();
-    if (entry.kind === 'mark') reply = state.digest();
+    if (entry.kind === 'mark') reply = markOf(state);
     this.#send(resultFrames(order.index, reply, update));
   }
 

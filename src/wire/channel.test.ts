@@ -18,6 +18,7 @@ import {
   printable,
   resultFrames,
   startFrames,
+  stateMark,
   type StartOrder,
 } from './channel.ts';
 import { type Frame, FrameReader } from './frames.ts';
@@ -68,16 +69,21 @@ void test('an order reaches the agent as it was given', () => {
 
 void test('an answer reaches the manager as it was given', () => {
   fc.assert(
-    fc.property(index, bytes, bytes, fc.boolean(), (at, reply, update, last) => {
+    fc.property(index, bytes, bytes, (at, reply, update) => {
       const result = { type: 'result', index: at, reply, update };
       assert.deepEqual(decodeAnswer(sent(resultFrames(at, reply, update))), result);
-      assert.deepEqual(decodeAnswer(sent(chunkFrames(reply, last))), { type: 'chunk', last, chunk: reply });
+      assert.deepEqual(decodeAnswer(sent(chunkFrames(reply, true))), {
+        type: 'chunk',
+        last: true,
+        chunk: reply,
+      });
     }),
   );
-  const digest = Buffer.alloc(32, 7);
-  assert.deepEqual(decodeAnswer(sent(digestAnswer(digest))), {
+  const mark = stateMark(Buffer.alloc(32, 7), 12_345);
+  assert.deepEqual(decodeAnswer(sent(digestAnswer(mark))), {
     type: 'digest',
-    digest: digest.toString('base64'),
+    digest: Buffer.from(mark).toString('base64'),
+    exportBytes: 12_345,
   });
   assert.deepEqual(decodeAnswer(sent(failedFrames('why'))), { type: 'failed', message: 'why' });
 });
@@ -110,7 +116,11 @@ void test('a reply longer than its frame, an index that is none, a chunk or dige
     sent(chunkFrames(Buffer.alloc(CHUNK_BYTES + 1), false)),
     { type: 3, payload: Buffer.from([2]) },
     { type: 3, payload: Buffer.alloc(0) },
-    sent(digestAnswer(Buffer.alloc(31))),
+    sent(digestAnswer(Buffer.alloc(39))),
+    sent(digestAnswer(Buffer.alloc(41))),
+    sent(digestAnswer(stateMark(Buffer.alloc(32), -1))),
+    sent(chunkFrames(Buffer.alloc(CHUNK_BYTES - 1), false)),
+    sent(chunkFrames(Buffer.alloc(0), false)),
     { type: 4, payload: Buffer.alloc(5000) },
     { type: 0, payload: Buffer.alloc(0) },
   ];

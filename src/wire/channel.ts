@@ -6,14 +6,14 @@
  * |-----------|-----------------------------------------------------------------------------------|
  * | `start`   | `result` of index 0 (the reply is empty, the update is what the start wrote)        |
  * | `execute` | `result`                                                                          |
- * | `digest`  | `digest` of the state, all updates written                                         |
- * | `export`  | `chunk`s, the last one marked                                                     |
+ * | `digest`  | `digest` of the state, all updates written, and the size of its export              |
+ * | `export`  | `chunk`s of the full size, but for the last one, which is marked                    |
  * | `import`  | none; an import is a run of chunks, the last one marked                           |
  * | `apply`   | none                                                                              |
  *
  * Any order may be answered by `failed` instead, with a sentence for the operator, and the agent ends.
  */
-import { MalformedError, Reader } from './bytes.ts';
+import { MalformedError, Reader, Writer } from './bytes.ts';
 import { FRAME_HEAD_BYTES, type Frame, frameHead } from './frames.ts';
 
 export interface StartOrder {
@@ -38,6 +38,7 @@ const ANSWER = { result: 1, digest: 2, chunk: 3, failed: 4 } as const;
 export const ORDER_BYTES_MAX: number = 64 * 1024 * 1024;
 export const CHUNK_BYTES: number = 1024 * 1024;
 const FAILED_BYTES_MAX = 4096;
+const DIGEST_BYTES = 32;
 
 /** The initial state follows as an `import` before the start when there is one. */
 export function startFrames(order: StartOrder): Buffer[] {
@@ -116,7 +117,8 @@ export function decodeOrder(frame: Frame): Order {
 /** Bytes of a replica, checked in form only: nothing in them is believed before f+1 replicas agree. */
 export type Answer =
   | { readonly type: 'result'; readonly index: number; readonly reply: Buffer; readonly update: Buffer }
-  | { readonly type: 'digest'; readonly digest: string }
+  /** `digest` stands for `exportBytes`, too. */
+  | { readonly type: 'digest'; readonly digest: string; readonly exportBytes: number }
   | { readonly type: 'chunk'; readonly last: boolean; readonly chunk: Buffer }
   | { readonly type: 'failed'; readonly message: string };
 
@@ -127,8 +129,14 @@ export function resultFrames(index: number, reply: Uint8Array, update: Uint8Arra
   return [head, reply, update];
 }
 
-export function digestAnswer(digest: Uint8Array): Uint8Array[] {
-  return [frameHead(ANSWER.digest, digest.length), digest];
+/** What stands for a state: its digest and how large its export is. The decided reply of a mark, too. */
+export function stateMark(digest: Uint8Array, exportBytes: number): Uint8Array {
+  return new Writer(DIGEST_BYTES + 8).raw(digest).f64(exportBytes).bytes;
+}
+
+/** `mark`: of `stateMark`. */
+export function digestAnswer(mark: Uint8Array): Uint8Array[] {
+  return [frameHead(ANSWER.digest, mark.length), mark];
 }
 
 export function chunkFrames(chunk: Uint8Array, last: boolean): Uint8Array[] {
@@ -151,12 +159,16 @@ export function decodeAnswer(frame: Frame): Answer {
       const reply = reader.bytes(reader.u32());
       return { type: 'result', index, reply, update: reader.rest() };
     }
-    case ANSWER.digest:
-      if (frame.payload.length !== 32) throw new MalformedError('a digest has 32 bytes');
-      return { type: 'digest', digest: frame.payload.toString('base64') };
+    case ANSWER.digest: {
+      reader.bytes(DIGEST_BYTES);
+      const exportBytes = reader.integer();
+      if (reader.left > 0) throw new MalformedError('a digest too long');
+      return { type: 'digest', digest: frame.payload.toString('base64'), exportBytes };
+    }
     case ANSWER.chunk: {
       const last = reader.u8();
-      if (last > 1 || frame.payload.length > CHUNK_BYTES + 1) throw new MalformedError('a bad chunk');
+      const isWhole = reader.left === CHUNK_BYTES || (last === 1 && reader.left < CHUNK_BYTES);
+      if (last > 1 || !isWhole) throw new MalformedError('a bad chunk');
       return { type: 'chunk', last: last === 1, chunk: reader.rest() };
     }
     case ANSWER.failed:

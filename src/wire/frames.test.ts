@@ -74,6 +74,20 @@ void test('any bytes are frames, or too few for one, or refused', () => {
   );
 });
 
+void test('P7: what is kept of a frame in single bytes is its bytes, not as many pieces', () => {
+  const size = 64 * 1024 ** 2;
+  const pieces = 1_000_000;
+  const reader = new FrameReader(size);
+  reader.read(frameHead(7, size));
+  const kept = (): number => {
+    const { heapUsed, external } = process.memoryUsage();
+    return heapUsed + external;
+  };
+  const before = kept();
+  for (let i = 0; i < pieces; i++) assert.equal(reader.read(Buffer.allocUnsafeSlow(1)).length, 0);
+  assert.ok(kept() - before < 32 * pieces, `${kept() - before} bytes`);
+});
+
 void test('a large frame in many small chunks is joined once', () => {
   const size = 8 * 1024 ** 2;
   const bytes = Buffer.concat([frameHead(7, size), Buffer.alloc(size, 'x')]);

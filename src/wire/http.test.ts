@@ -49,6 +49,14 @@ void test('a reply decodes to what was encoded', () => {
   fc.assert(fc.property(reply, (sent) => assert.deepEqual(decodeReply(encodeReply(sent)), sent)));
 });
 
+void test('P7: what is malformed is named shortly', () => {
+  const sent = encodeReply({ status: 200, headers: ['\u009b'.repeat(100_000), ''], body: Buffer.alloc(0) });
+  assert.throws(
+    () => decodeReply(sent),
+    (error: unknown) => error instanceof MalformedError && error.message.length < 200,
+  );
+});
+
 void test('the reply to HEAD may name the length of a body that is not there, once', () => {
   const sent = { status: 200, headers: ['x-a', 'b', 'content-length', '5'], body: Buffer.alloc(0) };
   assert.deepEqual(decodeReply(encodeReply(sent)), sent);

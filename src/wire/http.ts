@@ -67,6 +67,9 @@ export function encodeReply(reply: HttpReply): Buffer {
   return writer.raw(reply.body).bytes;
 }
 
+/** Of what is malformed, for the operator. */
+const SHOWN = 60;
+
 const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 // oxlint-disable-next-line no-control-regex
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
@@ -81,7 +84,7 @@ export function decodeReply(bytes: Buffer): HttpReply {
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] ?? '';
     if (!HEADER_NAME.test(name) || !HEADER_VALUE.test(headers[i + 1] ?? '')) {
-      throw new MalformedError(`header ${JSON.stringify(name)}`);
+      throw new MalformedError(`header ${JSON.stringify(name.slice(0, SHOWN))}`);
     }
     if (!dropped(name)) continue;
     const isLength = name === LENGTH && /^\d{1,15}$/.test(headers[i + 1] ?? '') && reader.left === 0;

@@ -16,6 +16,7 @@ export function oneOfThree(): Core {
     variants: 1,
     firstReplica: 0,
     deadline: { floorMs: 1, ceilingMs: 1, factor: 1 },
+    patience: { graceMs: 1000, overtimeMs: 1000 },
     refresh: { entries: NEVER, bytes: NEVER, ageMs: NEVER, ordered: NEVER, checkpointBytes: NEVER },
     requestTimeoutMs: NEVER,
     startTimeoutMs: NEVER,

@@ -89,6 +89,7 @@ export class World {
       variants: 2 * this.options.faults + 2,
       firstReplica: this.disk.nextReplica,
       deadline: { floorMs: 50, ceilingMs: 200, factor: 20 },
+      patience: { graceMs: 50, overtimeMs: 500 },
       refresh: NO_REFRESH,
       requestTimeoutMs: 2000,
       startTimeoutMs: 3000,

@@ -10,7 +10,7 @@
  */
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
-import { ArchiveReader, writeArchive } from './archive.ts';
+import { archiveBytes, ArchiveReader, writeArchive } from './archive.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
 import { Database } from './database.ts';
 import { type FilePatch, readPatch } from './patch.ts';
@@ -97,6 +97,10 @@ class SqliteState implements State {
     return new Uint8Array(
       hash('sha256', Buffer.concat([Buffer.of(DIGEST_TAG, roots.length), ...roots]), 'buffer'),
     );
+  }
+
+  exportBytes(): number {
+    return archiveBytes(this.#prepared().map((database) => database.pages));
   }
 
   export(chunkBytes: number): Iterable<Uint8Array> {

@@ -20,7 +20,9 @@ export interface State {
   flush(): void;
   /** SHA-256 over the whole state, kept incrementally: cost follows what changed since the last call. */
   digest(): Uint8Array;
-  /** The whole state, in chunks of at most `chunkBytes`; valid until the next entry. */
+  /** How large an export is. */
+  exportBytes(): number;
+  /** The whole state, in chunks of exactly `chunkBytes` but for the last; valid until the next entry. */
   export(chunkBytes: number): Iterable<Uint8Array>;
   /** Replaces the whole state by an exported one. */
   import(chunks: Iterable<Uint8Array>): void;
