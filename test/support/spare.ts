@@ -17,15 +17,20 @@ const POLL_MS = 50;
 
 export type SpareConfig = Config & { folder: string };
 
+const PROGRAM = ['bin/spare.mjs', 'run', '--config'];
+
 export class Spare implements AsyncDisposable {
   readonly #folder: string;
   readonly #config: SpareConfig;
+  readonly #program: readonly string[];
   #child: ChildProcess | null = null;
   output = '';
   url = '';
   admin = '';
 
-  constructor(config: SpareConfig) {
+  /** `program`: a file below the root and its arguments; the configuration's file is added. */
+  constructor(config: SpareConfig, program: readonly string[] = PROGRAM) {
+    this.#program = program;
     this.#folder = mkdtempSync(join(tmpdir(), 'spare-test-'));
     this.#config = config;
   }
@@ -54,8 +59,9 @@ export class Spare implements AsyncDisposable {
     const file = this.configFile;
     writeFileSync(file, `export default ${JSON.stringify(config)}`);
     this.output = '';
-    const child = spawn(process.execPath, [join(ROOT, 'bin/spare.mjs'), 'run', '--config', file], {
-      stdio: ['ignore', 'pipe', 'pipe'],
+    const [program = '', ...args] = this.#program;
+    const child = spawn(process.execPath, [join(ROOT, program), ...args, file], {
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.#child = child;
     for (const stream of [child.stdout, child.stderr])
@@ -107,6 +113,11 @@ export class Spare implements AsyncDisposable {
   async activePids(): Promise<{ id: string; pid: number }[]> {
     const { replicas } = await this.status();
     return replicas.flatMap(({ id, role, pid }) => (role === 'active' && pid !== null ? [{ id, pid }] : []));
+  }
+
+  /** To a program that listens for what its parent says. */
+  tell(message: object): void {
+    this.#child?.send(message);
   }
 
   async signal(signal: NodeJS.Signals): Promise<number | null> {
