@@ -1,0 +1,37 @@
+/** Votes of several replicas in any order: equal bytes are one vote, and what each replica has the manager keep is bounded. */
+import assert from 'node:assert/strict';
+import { Ballots, digestOf } from '../../src/manager/ballots.ts';
+import type { Target } from '../target.ts';
+
+const BYTES_MAX = 64;
+
+export const target: Target = {
+  seeds: [
+    Buffer.from('\x01\x01\x03abc\x02\x01\x03abd\x11\x01\x03abc'),
+    Buffer.from('\xf0\x00\x00', 'latin1'),
+  ],
+  words: ['\xf0', '\x01\x10'],
+  run: (input) => {
+    const ballots = new Ballots(BYTES_MAX);
+    let refused = false;
+    for (let at = 0; at + 2 < input.length;) {
+      const [who = 0, index = 0, length = 0] = input.subarray(at, at + 3);
+      const bytes = input.subarray(at + 3, at + 3 + length);
+      at += 3 + length;
+      if (who >= 0xf0) {
+        ballots.release(index);
+        assert.equal(ballots.reply(index, digestOf(Buffer.of(1, 2, 3))), null);
+        continue;
+      }
+      const vote = ballots.cast(`r${who % 4}`, index % 4, bytes, bytes.subarray(1));
+      if (vote === null) {
+        refused = true;
+        continue;
+      }
+      assert.equal(vote.reply, digestOf(bytes));
+      assert.ok(ballots.reply(index % 4, vote.reply)?.equals(bytes));
+      assert.ok(ballots.update(index % 4, vote.update)?.equals(bytes.subarray(1)));
+    }
+    return refused ? 'refused' : 'kept';
+  },
+};
