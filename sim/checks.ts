@@ -328,7 +328,10 @@ export class Checks {
 
   #execute(core: Core, notes: HostNotes, { replica, index }: Extract<Effect, { type: 'execute' }>): void {
     const { takeover } = core.group;
-    const isOld = takeover?.out.some((member) => member.replica === replica) === true && index > takeover.at;
+    const isOut = takeover?.out.some((member) => member.replica === replica) === true;
+    // The only manager lets the old one go on beside the new one; but never two versions.
+    const together = core.alone && this.#startedEver.get(replica) === core.succession.version;
+    const isOld = isOut && index > takeover.at && !together;
     const isNew = takeover?.by.includes(replica) === true && index < takeover.at;
     promise(!isOld && !isNew, 'C', () => `${replica} executes ${index}, which is not its own to execute`);
     const at = notes.sent.get(replica) ?? -1;

@@ -54,7 +54,7 @@ const FAILS = ['faulty'] as const;
 /** A member is faulty until its `expel` is ordered; any other is let go of at once. */
 const FAILS_OR_GOES = ['faulty', 'none'] as const;
 
-/** A replica that was replaced is let go of once all that it has to vote on is decided. */
+/** A replica that was replaced is let go of once all that it has to vote on is decided, or its successor is warm. */
 const MAY_LEAVE = ['stay', 'none'] as const;
 
 export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent, Cell<ReplicaState>>>>> = {
@@ -212,7 +212,7 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     promote: ['none', 'stay'],
     state: STAYS,
     decided: MAY_LEAVE,
-    clock: STAYS,
+    clock: MAY_LEAVE,
     other: MAY_LEAVE,
   },
   faulty: {

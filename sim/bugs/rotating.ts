@@ -20,7 +20,7 @@ export const ROTATING: readonly Bug[] = [
     what: 'who takes over executes before all that comes before is decided',
     breaks: 'P3',
     scenario: 'rotation',
-    edits: [{ file: 'rotating.ts', find: 'if (order.decided < takeover.at - 1) return;', replace: '' }],
+    edits: [{ file: 'rotating.ts', find: 'if (order.decided < at - 1) return;', replace: '' }],
   },
   {
     name: 'old-one-goes-on',
@@ -33,7 +33,11 @@ export const ROTATING: readonly Bug[] = [
         find: 'return executable(slot) && (local.until === null || slot.index < local.until);',
         replace: 'return executable(slot);',
       },
-      { file: 'rotating.ts', find: 'for (const local of old) replicas.remove(local);', replace: '' },
+      {
+        file: 'rotating.ts',
+        find: 'if (!together) for (const local of old) replicas.remove(local);',
+        replace: '',
+      },
     ],
   },
   {
@@ -42,7 +46,11 @@ export const ROTATING: readonly Bug[] = [
     breaks: 'P5',
     scenario: 'rotation',
     edits: [
-      { file: 'rotating.ts', find: 'for (const local of old) replicas.remove(local);', replace: '' },
+      {
+        file: 'rotating.ts',
+        find: 'if (!together) for (const local of old) replicas.remove(local);',
+        replace: '',
+      },
       { file: 'rotating.ts', find: 'if (own && ', replace: 'if (own === null && ' },
     ],
   },

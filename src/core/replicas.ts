@@ -80,9 +80,9 @@ export class Replicas {
   /** A suspicion came in between: whoever was replaced is not needed any more, and who was to take over executes now. */
   #overtaken(now: number): void {
     for (const local of this.#locals.values()) {
-      const active = this.#core.group.get(local.id)?.role === 'active';
-      if (local.until !== null) this.#replaced(local);
-      else if (active && WAKEABLE.has(local.phase)) this.#wake(now, local);
+      const member = this.#core.group.get(local.id);
+      if (member === undefined && local.phase === 'executing') this.#replaced(local);
+      else if (member?.role === 'active' && WAKEABLE.has(local.phase)) this.#wake(now, local);
     }
   }
 

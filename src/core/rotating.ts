@@ -6,13 +6,16 @@
  * soon as everything before is decided. Then the old one is destroyed, and what is missing to 2f+2 is started. `retire`
  * ends the rotation once all managers of the view are that far.
  *
+ * A program that begins to execute is slow for its first hundred requests. Where one manager decides by itself, more votes than
+ * f+1 do no harm: there the old one goes on beside the new one until that is warm, and clients do not wait for it.
+ *
  * N1. One rotation at a time, and none during a suspicion; a suspicion ends it.
- * N2. The new one executes nothing before `promote`, and the old one nothing after it.
+ * N2. The new one executes nothing before `promote`; the old one nothing after it, where there are several managers.
  */
 import type { Core } from './core.ts';
 import type { Member } from './entry.ts';
-import type { ReplicaId } from './ids.ts';
-import type { Local } from './local.ts';
+import type { Index, ReplicaId } from './ids.ts';
+import { type Local, oldestOwed } from './local.ts';
 
 /** Asks for the rotation of a replica of this manager, if it can be now. */
 export function rotate(core: Core, replica: ReplicaId): void {
@@ -61,24 +64,41 @@ export function caughtUp(core: Core, local: Local): void {
   core.propose({ type: 'promote', replica: local.id, replaces: rotation.out });
 }
 
+/** Votes after which a program that just began to execute is about as fast as one that did all along. */
+const WARM_VOTES = 100;
+/** Where little is asked, warming up takes no longer than this. */
+const WARM_MS = 2000;
+
+/** Whether the old one may go, as far as clients would notice: the new one has caught up, and is warm. */
+function isWarm(core: Core, now: number, next: Local, at: Index): boolean {
+  if (next.faulty || now - next.since > WARM_MS) return true;
+  const through = (oldestOwed(next) ?? core.order.head + 1) - 1;
+  return through >= core.order.decided && through >= at + WARM_VOTES;
+}
+
 /** From the old ones to the new ones, once everything before the `promote` or `succeed` is decided. */
 export function handOver(core: Core, now: number): void {
   const { group, order, replicas } = core;
   const { takeover } = group;
   if (takeover === null) return;
+  const { at } = takeover;
   const old = takeover.out.map(({ replica }) => replicas.get(replica)).filter((local) => local !== undefined);
-  for (const local of old) local.until = takeover.at;
-  if (order.decided < takeover.at - 1) return;
-  for (const local of old) replicas.remove(local);
-  for (const replica of takeover.by) {
-    const next = replicas.get(replica);
-    if (next !== undefined && next.phase !== 'executing' && !next.faulty) replicas.takeOver(now, next);
+  const next = takeover.by.map((replica) => replicas.get(replica)).filter((local) => local !== undefined);
+  // Of an old version nothing may count after it.
+  const together = core.alone && old.every(({ version }) => version === core.succession.version);
+  if (!together) for (const local of old) local.until = at;
+  if (order.decided < at - 1) return;
+  if (!together) for (const local of old) replicas.remove(local);
+  for (const local of next) if (local.phase !== 'executing' && !local.faulty) replicas.takeOver(now, local);
+  if (together && old.length > 0) {
+    if (!next.every((local) => isWarm(core, now, local, at))) return;
+    for (const local of old) replicas.remove(local);
   }
   const [first] = takeover.by;
   const [last] = takeover.out;
   if (first === undefined || last === undefined) return;
   const own = group.get(first)?.manager === core.options.manager;
-  if (own && core.peers.decidedByAll() >= takeover.at - 1) {
+  if (own && core.peers.decidedByAll() >= at - 1) {
     core.propose({ type: 'retire', replica: last.replica });
   }
 }
