@@ -13,7 +13,7 @@ import { Call } from './support/call.ts';
 import { ROOT, Spare } from './support/spare.ts';
 
 const QUIRKS = { folder: join(ROOT, 'test/services'), command: ['node', 'quirks.mjs'], state: ['quirks.db'] };
-const SOON_MS = 30_000;
+const SOON_MS = 120_000;
 
 async function caseOf(spare: Spare, id: number): Promise<CaseView> {
   return (await (await fetch(`${spare.admin}/incidents/${id}`)).json()) as CaseView;
@@ -127,4 +127,22 @@ test('P6: the evidence of a lie has the request, all votes, the wrong field; com
       return false;
     }
   });
+});
+
+test('P6: the evidence of a wrong write names table, row and column', async () => {
+  await using spare = await new Spare({ ...QUIRKS, variants: [{}, { env: { LIE: 'eve' } }, {}] }).start();
+  for (let i = 0; i < 5; i++) await fetch(spare.url, { method: 'POST' });
+  const reply = await fetch(`${spare.url}/sign`);
+  assert.deepEqual(await reply.json(), { lastInsertRowid: 1, changes: 1 });
+  const { incident, comparisons } = await compared(spare, 1);
+  assert.deepEqual([incident.replica, incident.kind], ['r1', 'update']);
+  assert.deepEqual(comparisons, [
+    {
+      of: 'update',
+      replicas: ['r1'],
+      against: 'the decided one',
+      differences: [{ where: 'table signed, row 1, column name', is: '"eve"', instead: '"bob"' }],
+      more: false,
+    },
+  ]);
 });

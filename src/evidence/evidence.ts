@@ -11,9 +11,11 @@ import { EVIDENCE_FOLDER, Folders } from './folders.ts';
 import { callWebhook, type HookOptions, runCommand } from './hook.ts';
 import { type Incident, Incidents, INCIDENTS_FILE } from './incidents.ts';
 import { type CaseView, readCase } from './read.ts';
+import { type Scratch, Scratches } from './scratch.ts';
 import { Serial } from './serial.ts';
 
 const LIMITS = { folders: 200, bytes: 512 * 1024 ** 2 };
+const SCRATCH_FOLDER = 'comparing';
 const WAITING_MAX = 100;
 /** What may wait to be written. */
 const UNWRITTEN_BYTES_MAX = 256 * 1024 ** 2;
@@ -23,6 +25,7 @@ export class Evidence {
   readonly #folders: Folders;
   readonly #hook: HookOptions;
   readonly #log: (line: string) => void;
+  readonly #scratches: Scratches;
   readonly #keeping: Serial;
   readonly #comparing: Serial;
   readonly #telling: Serial;
@@ -33,6 +36,7 @@ export class Evidence {
   constructor(dataFolder: string, hook: HookOptions, log: (line: string) => void) {
     this.incidents = new Incidents(join(dataFolder, INCIDENTS_FILE));
     this.#folders = new Folders(join(dataFolder, EVIDENCE_FOLDER), LIMITS);
+    this.#scratches = new Scratches(join(dataFolder, SCRATCH_FOLDER));
     this.#hook = hook;
     this.#log = log;
     const serial = (): Serial => new Serial(WAITING_MAX, (message) => log(`evidence   ${message}`));
@@ -45,17 +49,19 @@ export class Evidence {
     const incident = this.incidents.add(found);
     const exhibits = this.#bounded(exhibitsOf(incident, finds));
     const bytes = size(exhibits);
+    const scratch = has(exhibits, /^update-/) ? this.#scratches.take(finds.stateBefore) : null;
     this.#unwritten += bytes;
     const kept = this.#keeping.add(async () => {
       try {
         await this.#folders.keep(incident.id, exhibits);
       } finally {
         this.#unwritten -= bytes;
-        this.#follow(incident, exhibits);
+        this.#follow(incident, exhibits, scratch);
       }
     });
     if (kept) return incident;
     this.#unwritten -= bytes;
+    if (scratch !== null) void this.#scratches.give(scratch);
     this.#log(`evidence   incident ${incident.id}: too many at once, nothing but its line is kept`);
     return incident;
   }
@@ -66,17 +72,22 @@ export class Evidence {
   }
 
   /** Who is told gets to know where votes differ. */
-  #follow({ id }: Incident, exhibits: readonly Exhibit[]): void {
-    const differs = exhibits.some(({ file }) => /^(reply|update)-/.test(file));
-    if (!differs) return this.#tell(id);
-    const added = this.#comparing.add(async () => {
-      try {
-        await compareVotes(this.#folders.path(id), this.#closing.signal);
-      } finally {
-        this.#tell(id);
-      }
-    });
-    if (!added) this.#tell(id);
+  #follow({ id }: Incident, exhibits: readonly Exhibit[], scratch: Scratch | null): void {
+    const added =
+      has(exhibits, /^(reply|update)-/) && this.#comparing.add(async () => await this.#compare(id, scratch));
+    if (added) return;
+    if (scratch !== null) void this.#scratches.give(scratch);
+    this.#tell(id);
+  }
+
+  async #compare(id: number, scratch: Scratch | null): Promise<void> {
+    try {
+      if (scratch !== null) await this.#scratches.fill(scratch);
+      await compareVotes(this.#folders.path(id), scratch?.path ?? null, this.#closing.signal);
+    } finally {
+      if (scratch !== null) await this.#scratches.give(scratch);
+      this.#tell(id);
+    }
   }
 
   #tell(id: number): void {
@@ -110,6 +121,10 @@ export class Evidence {
     this.#closing.abort();
     for (const serial of [this.#keeping, this.#comparing, this.#telling]) await serial.close();
   }
+}
+
+function has(exhibits: readonly Exhibit[], name: RegExp): boolean {
+  return exhibits.some(({ file }) => name.test(file));
 }
 
 function size(exhibits: readonly Exhibit[]): number {

@@ -8,6 +8,7 @@ import type { Digest } from '../core/index.ts';
 import { decodeEntry } from '../wire/entry.ts';
 import { decodeRequest } from '../wire/http.ts';
 import type { Incident } from './incidents.ts';
+import type { StateBefore } from './scratch.ts';
 
 /** Bytes kept of one reply or update. */
 const PART_BYTES_MAX = 16 * 1024 ** 2;
@@ -23,6 +24,7 @@ export interface Finds {
   readonly votes: readonly { readonly replica: string; readonly vote: Digests; readonly atMs: number }[];
   readonly decided: Digests | null;
   readonly bytes: (kind: PartKind, digest: Digest) => Buffer | null;
+  readonly stateBefore: StateBefore;
   /** All that is kept of what the suspect's processes printed. */
   readonly console: string;
 }

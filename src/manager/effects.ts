@@ -54,7 +54,7 @@ export class Effects {
     this.#parts = parts;
     this.#handlers = handlers;
     this.evidence = new Evidence(options.dataFolder, options.hook, options.log);
-    this.#witness = new Witness(this.evidence, parts.work, parts.fleet);
+    this.#witness = new Witness(this.evidence, parts);
   }
 
   /** Entry 0, which every replica starts with. */

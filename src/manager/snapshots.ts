@@ -10,10 +10,12 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
+  linkSync,
   openSync,
   readdirSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -73,6 +75,16 @@ export class Snapshots {
   frames(): AsyncIterable<Buffer[]> {
     const name = this.#checkpoint?.file;
     return this.framesOf(name === undefined ? this.base : join(this.#folder, name));
+  }
+
+  /** Links the latest durable state to `target`, if it is one from before this entry and no larger than that. */
+  linkBefore(index: number, bytesMax: number, target: string): boolean {
+    if (this.index >= index) return false;
+    const source = this.#checkpoint === null ? this.base : join(this.#folder, this.#checkpoint.file);
+    if (source === null) return true;
+    if (statSync(source).size > bytesMax) return false;
+    linkSync(source, target);
+    return true;
   }
 
   async *framesOf(file: string | null): AsyncIterable<Buffer[]> {

@@ -5,11 +5,17 @@ import type { Evidence } from '../evidence/evidence.ts';
 import type { Finds } from '../evidence/exhibits.ts';
 import type { Incident } from '../evidence/incidents.ts';
 import type { Ballots, CastVote } from './ballots.ts';
+import type { Store } from '../ordering/store.ts';
+import type { EffectParts } from './effects.ts';
 import type { Fleet } from './fleet.ts';
 import type { InWork } from './in-work.ts';
+import type { Snapshots } from './snapshots.ts';
 
 /** Characters of console output on an incident's line; its folder has all. */
 const CONSOLE_CHARACTERS = 2000;
+
+/** The largest state that is made anew to say which rows differ. */
+const COMPARED_BYTES_MAX = 256 * 1024 ** 2;
 
 const SKIPPED =
   'skipped: it had no effect, its client was told so, the replicas went back to the verified state';
@@ -23,11 +29,15 @@ export class Witness {
   readonly #evidence: Evidence;
   readonly #work: InWork;
   readonly #fleet: Fleet;
+  readonly #store: Store;
+  readonly #snapshots: Snapshots;
 
-  constructor(evidence: Evidence, work: InWork, fleet: Fleet) {
+  constructor(evidence: Evidence, parts: EffectParts) {
     this.#evidence = evidence;
-    this.#work = work;
-    this.#fleet = fleet;
+    this.#work = parts.work;
+    this.#fleet = parts.fleet;
+    this.#store = parts.store;
+    this.#snapshots = parts.snapshots;
   }
 
   /** Null when it was not started, because what it would start from has changed: that is the incident, not each such start. */
@@ -95,6 +105,11 @@ export class Witness {
       votes: this.#work.ballots.votes(index),
       decided,
       bytes: (kind, digest) => this.#work.ballots[kind](index, digest),
+      stateBefore: (target) => {
+        const after = this.#snapshots.index;
+        const linked = this.#snapshots.linkBefore(index, COMPARED_BYTES_MAX, target);
+        return linked ? this.#store.updates(after + 1, index - 1) : null;
+      },
       console,
     };
   }

@@ -1,6 +1,6 @@
 // A counter with three bad routes: /differs answers otherwise in every copy, /dies ends the process, /hangs never
 // answers. Each of them first adds 100 to the counter. One field of /made differs in every copy, one of /who in the
-// copy that has LIE in its environment. State: quirks.db.
+// copy that has LIE in its environment, and what /sign writes there. State: quirks.db.
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { DatabaseSync } from 'node:sqlite';
@@ -9,6 +9,8 @@ const database = new DatabaseSync('quirks.db');
 database.exec('create table if not exists counter (value integer)');
 if (database.prepare('select count(*) as n from counter').get().n === 0)
   database.exec('insert into counter values (0)');
+database.exec('create table if not exists signed (at integer, name text)');
+const sign = database.prepare('insert into signed values (?, ?)');
 const add = database.prepare('update counter set value = value + ? returning value');
 
 createServer((request, response) => {
@@ -19,6 +21,7 @@ createServer((request, response) => {
     return response.end(chance());
   }
   if (request.url === '/made') return json({ thing: { name: 'x', made: [{ by: chance() }] } });
+  if (request.url === '/sign') return json(sign.run(1, process.env.LIE ?? 'bob'));
   if (request.url === '/who') return json({ users: [{ name: 'ann' }, { name: process.env.LIE ?? 'bob' }] });
   if (request.url === '/dies') {
     add.get(100);

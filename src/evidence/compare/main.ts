@@ -1,15 +1,17 @@
 /**
  * A process of its own: says in words where the votes of an incident differ. What replicas sent is parsed here, and
- * not in the manager; the process may read and write the incident's folder only, and its time and memory are bounded
- * (`tool.ts`).
+ * not in the manager; the process may read and write the incident's folder and a scratch folder only, and its time and
+ * memory are bounded (`tool.ts`).
  *
- * Called with the folder of the incident; writes `comparison.json` into it.
+ * Called with the folder of the incident, into which it writes `comparison.json`, and the scratch folder if the state before
+ * the entry is to be had there.
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CASE_FILE, type CaseFile, type CasePart } from '../exhibits.ts';
 import { type Comparison, COMPARISON_FILE, type Difference, LISTED_MAX } from './difference.ts';
 import { replyDifferences } from './replies.ts';
+import { updateDifferences } from './updates.ts';
 
 function comparisons(folder: string, file: CaseFile, kind: CasePart['kind']): Comparison[] {
   const [reference, ...others] = file.parts.filter((part) => part.kind === kind && part.whole);
@@ -31,10 +33,10 @@ function comparisons(folder: string, file: CaseFile, kind: CasePart['kind']): Co
 }
 
 function differences(kind: CasePart['kind'], is: Buffer, instead: Buffer): Difference[] {
-  return kind === 'reply' ? replyDifferences(is, instead) : [];
+  return kind === 'reply' ? replyDifferences(is, instead) : updateDifferences(is, instead, scratch);
 }
 
-const folder = process.argv[2] ?? '.';
+const [, , folder = '.', scratch = null] = process.argv;
 const file = JSON.parse(readFileSync(join(folder, CASE_FILE), 'utf8')) as CaseFile;
 const found = [...comparisons(folder, file, 'reply'), ...comparisons(folder, file, 'update')];
 const target = join(folder, COMPARISON_FILE);

@@ -4,33 +4,40 @@ import { setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = 120_000;
 const HEAP_MIB = 512;
-const LAST = 19;
+const BEHIND = 10;
 const SOURCES = fileURLToPath(new URL('../../', import.meta.url));
 const PACKAGE = fileURLToPath(new URL('../../../package.json', import.meta.url));
 const PROGRAM = fileURLToPath(new URL('main.ts', import.meta.url));
 
-/** Compares the votes of one incident. Rejects when nothing comes of it. */
-export async function compareVotes(folder: string, signal: AbortSignal): Promise<void> {
+/**
+ * Compares the votes of one incident. `scratch`: a folder with the state before its entry, if that is at hand. Rejects when
+ * nothing comes of it.
+ */
+export async function compareVotes(
+  folder: string,
+  scratch: string | null,
+  signal: AbortSignal,
+): Promise<void> {
   signal.throwIfAborted();
+  const folders = scratch === null ? [folder] : [folder, scratch];
   const running = promisify(execFile)(
     process.execPath,
     [
       '--permission',
       `--allow-fs-read=${SOURCES}`,
       `--allow-fs-read=${PACKAGE}`,
-      `--allow-fs-read=${folder}`,
-      `--allow-fs-write=${folder}`,
+      ...folders.flatMap((path) => [`--allow-fs-read=${path}`, `--allow-fs-write=${path}`]),
       `--max-old-space-size=${HEAP_MIB}`,
       PROGRAM,
-      folder,
+      ...folders,
     ],
     { timeout: TIMEOUT_MS, killSignal: 'SIGKILL', maxBuffer: 64 * 1024, env: {}, signal },
   );
   const { pid } = running.child;
   try {
-    if (pid !== undefined) setPriority(pid, LAST);
+    if (pid !== undefined) setPriority(pid, BEHIND);
   } catch {
     // It has ended already.
   }

@@ -1,0 +1,91 @@
+/** Does a comparison of two changes name what differs, with the state before them and without it? */
+import assert from 'node:assert/strict';
+import { mkdtempDisposableSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { test } from 'node:test';
+import { exportDatabaseFiles } from '../../replica/state/existing.ts';
+import { createSqliteState } from '../../replica/state/sqlite.ts';
+import { updateDifferences } from './updates.ts';
+import { STATE_FILE, UPDATES_FILE } from './verified.ts';
+
+const SCHEMA = `create table users (id integer primary key, name text, age);
+  create index by_name on users (name); insert into users values (1, 'ann', 30), (2, 'bob', 40)`;
+
+/** The update that this makes of the state that `before` leaves. */
+function updateOf(folder: string, name: string, base: Uint8Array, sql: string): Buffer {
+  const path = join(folder, name);
+  const state = createSqliteState([path]);
+  state.prepare(base);
+  state.open();
+  const service = new DatabaseSync(path);
+  service.exec(sql);
+  const update = Buffer.from(state.capture());
+  service.close();
+  state.close();
+  return update;
+}
+
+interface Pair {
+  readonly is: Buffer;
+  readonly instead: Buffer;
+  readonly scratch: string;
+}
+
+function pair(folder: string, is: string, instead: string): Pair {
+  const path = join(folder, 'base.db');
+  const database = new DatabaseSync(path);
+  database.exec(`pragma journal_mode = wal; ${SCHEMA}`);
+  database.close();
+  const base = exportDatabaseFiles([path]);
+  writeFileSync(join(folder, STATE_FILE), base);
+  writeFileSync(join(folder, UPDATES_FILE), '');
+  return {
+    is: updateOf(folder, 'is.db', base, is),
+    instead: updateOf(folder, 'instead.db', base, instead),
+    scratch: folder,
+  };
+}
+
+function places({ is, instead, scratch }: Pair, hasState = true): string[] {
+  const found = updateDifferences(is, instead, hasState ? scratch : null);
+  return found.map(({ where, is, instead }) => `${where}: ${is} | ${instead}`);
+}
+
+void test('P6: rows and columns are named, changed, added and left out', () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-compare-'));
+  const found = places(
+    pair(
+      place.path,
+      `update users set age = 31 where id = 1; insert into users values (7, 'eve', 1)`,
+      `update users set age = 32 where id = 1; delete from users where id = 2`,
+    ),
+  );
+  assert.deepEqual(found.slice(0, 3), [
+    'table users, row 1, column age: 31 | 32',
+    `table users, row 2: (null, "bob", 40) | nothing`,
+    'table users, row 7: (null, "eve", 1) | nothing',
+  ]);
+  assert.match(found[3] ?? '', /^page \d of by_name, byte \d+: /);
+});
+
+void test('P6: without the state before, or of a change where others made none, the pages are named', () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-compare-'));
+  const both = pair(
+    place.path,
+    `update users set age = 31 where id = 1`,
+    `update users set age = 32 where id = 1`,
+  );
+  assert.match(places(both, false)[0] ?? '', /^page 2: [0-9a-f ]+ \| [0-9a-f ]+$/);
+  assert.deepEqual(places({ ...both, instead: Buffer.alloc(0) }), [
+    'table users, row 1, column age: 31 | 30',
+  ]);
+});
+
+void test('P7: what is no update says so', () => {
+  assert.match(
+    updateDifferences(Buffer.from('nonsense'), Buffer.alloc(0), null)[0]?.is ?? '',
+    /^no update: malformed/,
+  );
+});

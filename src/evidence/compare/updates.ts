@@ -1,0 +1,122 @@
+/**
+ * Where two changes of the state differ: table, row and column where the pages are of a table, else the page.
+ *
+ * Without the state before them (`scratch` null), only the pages can be named.
+ */
+import { applyPage, type FilePatch } from '../../replica/state/patch.ts';
+import { StateError } from '../../replica/state/state.ts';
+import { type Difference, LISTED_MAX, shortened } from './difference.ts';
+import { type Row, rowsOf } from './leaf.ts';
+import { patchesOf, verifiedFiles, type VerifiedFile } from './verified.ts';
+
+const NOTHING = 'nothing';
+/** Pages looked at: an update that is made to be large costs no more. */
+const PAGES_MAX = 1000;
+
+export function updateDifferences(is: Buffer, instead: Buffer, scratch: string | null): Difference[] {
+  let patches: (FilePatch | null)[];
+  try {
+    patches = patchesOf(is);
+  } catch (error) {
+    if (!(error instanceof StateError)) throw error;
+    return [{ where: 'form', is: `no update: ${shortened(error.message)}`, instead: 'an update' }];
+  }
+  const others = patchesOf(instead);
+  const count = Math.max(patches.length, others.length);
+  const files = scratch === null ? [] : verifiedFiles(scratch, count);
+  const found: Difference[] = [];
+  for (let at = 0; at < count; at++) {
+    const [a, b, file] = [patches[at] ?? null, others[at] ?? null, files[at]];
+    const name = count === 1 ? '' : `file ${at + 1}, `;
+    if (file === undefined) found.push(...pageDifferences(name, a, b));
+    else found.push(...fileDifferences(name, a, b, file));
+  }
+  for (const file of files) file.close();
+  return found;
+}
+
+function pageDifferences(name: string, a: FilePatch | null, b: FilePatch | null): Difference[] {
+  const changes = (patch: FilePatch | null, page: number): string => {
+    const found = patch?.pages.find((other) => other.page === page);
+    return found === undefined
+      ? NOTHING
+      : found.bytes.map((bytes) => Buffer.from(bytes).toString('hex')).join(' ');
+  };
+  return pagesOf(a, b).flatMap((page) => {
+    const [is, instead] = [changes(a, page), changes(b, page)];
+    if (is === instead) return [];
+    return [{ where: `${name}page ${page}`, is: shortened(is), instead: shortened(instead) }];
+  });
+}
+
+function pagesOf(a: FilePatch | null, b: FilePatch | null): number[] {
+  const pages = [...(a?.pages ?? []), ...(b?.pages ?? [])].map(({ page }) => page);
+  return [...new Set(pages)].sort((x, y) => x - y).slice(0, PAGES_MAX);
+}
+
+/** `b` was decided, or is another replica's: the file is opened as it was before both. */
+function fileDifferences(
+  name: string,
+  a: FilePatch | null,
+  b: FilePatch | null,
+  file: VerifiedFile,
+): Difference[] {
+  const pageSize = (b ?? a)?.pageSize ?? 0;
+  if (a !== null && a.pageSize !== pageSize)
+    return [{ where: `${name}page size`, is: String(a.pageSize), instead: String(pageSize) }];
+  const before = new Map(pagesOf(a, b).map((page) => [page, file.read(page, pageSize)]));
+  const after = (patch: FilePatch | null, page: number): Buffer => {
+    const image = Buffer.from(before.get(page) ?? Buffer.alloc(pageSize));
+    const change = patch?.pages.find((other) => other.page === page);
+    if (change !== undefined) applyPage(change, image);
+    return image;
+  };
+  const { owners, columns } = file.layout();
+  const found: Difference[] = [];
+  for (const page of before.keys()) {
+    const [is, instead] = [after(a, page), after(b, page)];
+    if (found.length > LISTED_MAX || is.equals(instead)) continue;
+    const owner = owners.get(page);
+    const [rows, others] = [rowsOf(is, page), rowsOf(instead, page)];
+    const table = owner === undefined ? 'a table' : `table ${shortened(owner)}`;
+    if (rows !== null && others !== null) {
+      found.push(...rowDifferences(`${name}${table}`, columns(owner ?? ''), rows, others));
+    } else {
+      found.push(bytesDifference(`${name}page ${page} of ${shortened(owner ?? 'none so far')}`, is, instead));
+    }
+  }
+  return found;
+}
+
+function rowDifferences(
+  table: string,
+  columns: readonly string[],
+  a: Map<bigint, Row>,
+  b: Map<bigint, Row>,
+): Difference[] {
+  const found: Difference[] = [];
+  const row = (values: Row | undefined): string =>
+    values === undefined ? NOTHING : shortened(`(${values.join(', ')})`);
+  for (const rowid of new Set([...a.keys(), ...b.keys()])) {
+    const [is, instead] = [a.get(rowid), b.get(rowid)];
+    const where = `${table}, row ${rowid}`;
+    if (is === undefined || instead === undefined) found.push({ where, is: row(is), instead: row(instead) });
+    else {
+      for (let at = 0; at < Math.max(is.length, instead.length); at++) {
+        const [value = NOTHING, other = NOTHING] = [is[at], instead[at]];
+        if (value === other) continue;
+        const column = shortened(columns[at] ?? String(at + 1));
+        found.push({ where: `${where}, column ${column}`, is: shortened(value), instead: shortened(other) });
+      }
+    }
+    if (found.length > LISTED_MAX) break;
+  }
+  return found;
+}
+
+function bytesDifference(where: string, is: Buffer, instead: Buffer): Difference {
+  let at = 0;
+  while (is[at] === instead[at]) at++;
+  const bytes = (image: Buffer): string => image.subarray(at, at + 16).toString('hex');
+  return { where: `${where}, byte ${at}`, is: bytes(is), instead: bytes(instead) };
+}
