@@ -159,6 +159,7 @@ void test('P2: a backup that was changed or cut anywhere is refused, or what it 
   using place = new Place();
   const { digest } = await place.filled();
   const whole = readFileSync(place.file);
+  let refusals = 0;
   for (let i = 0; i < 40; i++) {
     const at = Math.floor((whole.length / 40) * i) + (i % 7) * 13;
     const changed = Buffer.from(whole);
@@ -166,11 +167,17 @@ void test('P2: a backup that was changed or cut anywhere is refused, or what it 
     writeFileSync(place.file, changed);
     try {
       assert.equal(place.restore(`changed-${i}`).digest, digest);
+      // A byte that means nothing was changed.
+      const folder = join(place.data, `../changed-${i}`);
+      assert.ok(readFileSync(join(folder, 'base')).equals(BASE));
+      assert.ok(readFileSync(join(folder, 'checkpoint-1')).equals(CHECKPOINT));
     } catch (error) {
+      refusals++;
       assert.ok(error instanceof SpareError, String(error));
       assert.match(error.code, /^backup-(damaged|foreign)$/);
     }
   }
+  assert.ok(refusals > 20, `only ${refusals} were refused`);
   writeFileSync(place.file, whole);
   truncateSync(place.file, whole.length / 2);
   place.refused('backup-damaged', 'cut');

@@ -9,6 +9,7 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { callWebhook, runCommand } from './hook.ts';
 
+const GONE_MS = 10_000;
 const NEVER = new AbortController().signal;
 const TOLD = { id: 7, evidence: '/evidence/7', json: '{"a":1}' };
 
@@ -54,8 +55,10 @@ void test('P7: when Spare ends, a command that hangs ends with all that it start
   while (readFileSync(pids, 'utf8') === '') await delay(10);
   controller.abort();
   await assert.rejects(running, /SIGKILL/);
+  const until = performance.now() + GONE_MS;
   for (const pid of readFileSync(pids, 'utf8').trim().split(' ')) {
-    while (existsSync(`/proc/${pid}/exe`)) await delay(10);
+    while (existsSync(`/proc/${pid}/exe`) && performance.now() < until) await delay(10);
+    assert.equal(existsSync(`/proc/${pid}/exe`), false);
   }
 });
 

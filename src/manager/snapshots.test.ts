@@ -57,6 +57,26 @@ test('P4: an export takes effect only once it is committed under its own digest 
   assert.deepEqual(readdirSync(folder.path), ['checkpoint-9']);
 });
 
+test('P2: while they are held, states that are not in force any more stay, for whoever reads them', () => {
+  using folder = new Folder();
+  const snapshots = new Snapshots(folder.path, 1000, null);
+  const checkpoint = (index: number): void => {
+    const bytes = Buffer.from(`state ${index}`);
+    snapshots.expect('r2', index);
+    snapshots.announce('r2', bytes.length);
+    snapshots.take('r2', bytes, true);
+    snapshots.commit(index, digestOf(bytes));
+    snapshots.inForce(index);
+  };
+  checkpoint(1);
+  {
+    using _held = snapshots.hold();
+    checkpoint(2);
+    assert.deepEqual(readdirSync(folder.path).sort(), ['checkpoint-1', 'checkpoint-2']);
+  }
+  assert.deepEqual(readdirSync(folder.path), ['checkpoint-2']);
+});
+
 test('P7: an export that nobody asked for, goes on after its end, or has another size than announced is refused', () => {
   using folder = new Folder();
   const snapshots = new Snapshots(folder.path, 20, null);
