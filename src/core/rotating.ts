@@ -68,12 +68,15 @@ export function caughtUp(core: Core, local: Local): void {
 const WARM_VOTES = 100;
 /** Where little is asked, warming up takes no longer than this. */
 const WARM_MS = 2000;
+/** Who has not caught up by then will not. */
+const CATCH_UP_MS = 10_000;
 
 /** Whether the old one may go, as far as clients would notice: the new one has caught up, and is warm. */
 function isWarm(core: Core, now: number, next: Local, at: Index): boolean {
-  if (next.faulty || now - next.since > WARM_MS) return true;
+  const ms = now - next.since;
+  if (next.faulty || ms > CATCH_UP_MS) return true;
   const through = (oldestOwed(next) ?? core.order.head + 1) - 1;
-  return through >= core.order.decided && through >= at + WARM_VOTES;
+  return through >= core.order.decided && (through >= at + WARM_VOTES || ms > WARM_MS);
 }
 
 /** From the old ones to the new ones, once everything before the `promote` or `succeed` is decided. */
