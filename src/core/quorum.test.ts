@@ -18,6 +18,13 @@ const votes: fc.Arbitrary<Map<ReplicaId, Vote>> = fc
 
 const quorum = fc.integer({ min: 1, max: 4 });
 
+void test('P1 Q2: votes are equal when reply and update are', () => {
+  const one: Vote = { reply: digest('a'), update: digest('x'), updateBytes: 1 };
+  assert.ok(sameVote(one, { ...one }));
+  assert.ok(!sameVote(one, { ...one, reply: digest('b') }));
+  assert.ok(!sameVote(one, { ...one, update: digest('y') }));
+});
+
 void test('P1 Q2: what is agreed has f+1 equal votes, and something is agreed whenever f+1 are equal', () => {
   fc.assert(
     fc.property(votes, quorum, (votes, quorum) => {

@@ -122,6 +122,20 @@ void test('the absolute form means path and query, and its host goes first', asy
   );
 });
 
+void test('P1: what f+1 agreed on and is no HTTP does not reach the client', async () => {
+  for (const headers of [
+    ['x-a', 'b\r\n\r\nHTTP/1.1 200 OK\r\nx-owned: yes'],
+    ['x-a\r\nx-owned', 'yes'],
+    ['transfer-encoding', 'chunked'],
+  ]) {
+    await using front = await startFront(() => ({ headers }));
+    const reply = await fetch(`http://127.0.0.1:${front.port}/`);
+    assert.equal(reply.status, 502);
+    assert.equal(reply.headers.get('x-owned'), null);
+    assert.match(await reply.text(), /not valid HTTP/);
+  }
+});
+
 void test('several Set-Cookie headers stay several', async () => {
   const headers = ['Set-Cookie', 'a=1', 'X-Other', 'o', 'Set-Cookie', 'b=2'];
   await using front = await startFront(() => ({ headers }));

@@ -10,7 +10,7 @@ test('P1: equal bytes have equal digests, different ones differ, nothing has a d
   const ballots = new Ballots(1000);
   const first = ballots.cast('r0', 1, reply, update);
   assert.deepEqual(ballots.cast('r1', 1, Buffer.from(reply), Buffer.from(update)), first);
-  const other = ballots.cast('r2', 1, Buffer.from('a lie'), update);
+  const other = ballots.cast('r2', 1, Buffer.from('a lying'), update);
   assert.notEqual(other?.reply, first?.reply);
   assert.equal(other?.update, first?.update);
   assert.notEqual(ballots.cast('r3', 1, reply, Buffer.alloc(0))?.update, first?.update);

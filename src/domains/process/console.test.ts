@@ -24,3 +24,12 @@ void it('keeps exactly the last bytes, however they arrive', () => {
   assert.equal(fed(all.slice(0, 70_001), all.slice(70_001)), tail);
   assert.equal(fed('x'.repeat(CONSOLE_BYTES)), 'x'.repeat(CONSOLE_BYTES));
 });
+
+void it('P7: reads on at its own pace once much has come', () => {
+  const stream = new PassThrough();
+  new Console().attach(stream);
+  stream.emit('data', Buffer.alloc(512 * 1024));
+  assert.equal(stream.isPaused(), false);
+  stream.emit('data', Buffer.alloc(512 * 1024));
+  assert.equal(stream.isPaused(), true);
+});

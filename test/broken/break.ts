@@ -1,0 +1,13 @@
+/** A promise broken on purpose, as data: a small wrong edit of the product, and the test that must fail with it. */
+
+export interface Break {
+  readonly promise: 'P1' | 'P2' | 'P3' | 'P4' | 'P5' | 'P6' | 'P7';
+  /** A test file that the promise names. */
+  readonly test: string;
+  /** What is wrong with the edit. */
+  readonly what: string;
+  readonly file: string;
+  /** Is found there exactly once. */
+  readonly find: string;
+  readonly replace: string;
+}
