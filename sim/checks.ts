@@ -230,7 +230,7 @@ export class Checks {
         return this.#blamed(effect);
       case 'take-state':
         if (effect.index > notes.decided) this.#jump = effect.index;
-        if (notes.doubtful && effect.index >= notes.decided) notes.replaced = notes.decided;
+        if (notes.doubtful && !core.booted && effect.index >= notes.decided) notes.replaced = notes.decided;
         return;
       case 'answer':
         promise(effect.index > notes.answered, 'P2', () => `${host.id} answers ${effect.index} again`);

@@ -54,9 +54,8 @@ export class Duties {
     this.#chose(core);
   }
 
-  /** What nobody told it, and the order did not decide, one of several chooses by the votes of f+1 that are members now. */
-  #chose({ order, group, options, alone }: Core): void {
-    if (alone) return;
+  /** What nobody told it, and the order did not decide, it chooses by the votes of f+1 that are members now. */
+  #chose({ order, group, options }: Core): void {
     for (let at = Math.min(this.#chosen, order.chosen) + 1; at <= order.chosen; at++) {
       const { decision, ordered, told, votes } = order.slot(toIndex(at)) ?? {};
       if (decision === undefined || decision === null || ordered !== null || told !== null) continue;

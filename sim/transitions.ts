@@ -172,7 +172,8 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     rotate: ['stay', 'none'],
     promote: ['executing', 'stay'],
     state: STAYS,
-    decided: STAYS,
+    // The new version takes over.
+    decided: ['executing', 'stay'],
     clock: STAYS,
     other: STAYS,
   },
@@ -207,7 +208,7 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     wake: NEVER,
     // Never back to `suspended` (G1).
     leave: LEAVES,
-    skip: STAYS,
+    skip: MAY_LEAVE,
     rotate: STAYS,
     promote: ['none', 'stay'],
     state: STAYS,

@@ -75,8 +75,8 @@ export const ROTATING: readonly Bug[] = [
     edits: [
       {
         file: 'replicas.ts',
-        find: 'if (local.version < this.#core.succession.version) {',
-        replace: 'if (local.version < 0) {',
+        find: 'for (const slot of this.#core.order.undecided()) slot.votes.delete(local.id);\n    this.#core.emit',
+        replace: 'this.#core.emit',
       },
     ],
   },

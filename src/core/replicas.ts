@@ -81,17 +81,9 @@ export class Replicas {
   #overtaken(now: number): void {
     for (const local of this.#locals.values()) {
       const member = this.#core.group.get(local.id);
-      if (member === undefined && local.phase === 'executing') this.#replaced(local);
+      if (member === undefined && local.phase === 'executing') this.remove(local);
       else if (member?.role === 'active' && WAKEABLE.has(local.phase)) this.#wake(now, local);
     }
-  }
-
-  /** Of an old version nothing counts any more: the new one votes on all that is undecided (S1 in `succession.ts`). */
-  #replaced(local: Local): void {
-    if (local.version < this.#core.succession.version) {
-      for (const slot of this.#core.order.undecided()) slot.votes.delete(local.id);
-    }
-    this.remove(local);
   }
 
   /** The group was full when its join was ordered. */
@@ -277,8 +269,10 @@ export class Replicas {
     if (local.phase === 'refreshing' && local.owed.length === 0) this.#suspend(local);
   }
 
+  /** What it voted on and is undecided, others decide: a decision is that of members, and of one version (S1 in `succession.ts`). */
   remove(local: Local): void {
     this.#locals.delete(local.id);
+    for (const slot of this.#core.order.undecided()) slot.votes.delete(local.id);
     this.#core.emit({ type: 'stop', replica: local.id });
   }
 
