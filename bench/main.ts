@@ -12,6 +12,7 @@ import { request, type Step } from './job.ts';
 import { writeLyingConfig } from './liar.ts';
 import { measureMasking, type MaskingLoad } from './masking.ts';
 import { type ModeName, type RunningMode, startMode, startSpare } from './modes.ts';
+import { type DomainFigures, measureDomains } from './domains.ts';
 import { endAll } from './processes.ts';
 import { plot } from './plot.ts';
 import { report } from './report.ts';
@@ -45,6 +46,7 @@ const comparisons: Comparison[] = [];
 const maskings: Masking[] = [];
 const rotations: RotationResult[] = [];
 const verdicts: Verdict[] = [];
+const domains: DomainFigures[] = [];
 
 async function startAll(service: Service, modes: readonly ModeName[]): Promise<RunningMode[]> {
   const running: RunningMode[] = [];
@@ -201,6 +203,7 @@ async function measure(): Promise<void> {
     await masking(generator, CONDUIT, events.conduit, conduitLoad);
   }
   if (parts.includes('rotation')) await rotation(generator);
+  if (parts.includes('domains')) domains.push(...(await measureDomains(folder, settings.domains, progress)));
   await generator.end();
 }
 
@@ -208,7 +211,16 @@ function save(at: Date, before: Record<string, unknown>): string {
   const name = `${at.toISOString().replace(/[:.]/g, '-')}.json`;
   const file = resolve(settings.out ?? join(import.meta.dirname, 'results', name));
   mkdirSync(dirname(file), { recursive: true });
-  const all = { at: at.toISOString(), machine: before, settings, comparisons, maskings, rotations, verdicts };
+  const all = {
+    at: at.toISOString(),
+    machine: before,
+    settings,
+    comparisons,
+    maskings,
+    rotations,
+    domains,
+    verdicts,
+  };
   writeFileSync(file, `${JSON.stringify(all, null, 2)}\n`);
   if (rotations.length > 0) writeFileSync(file.replace(/(\.json)?$/, '.svg'), plot(rotations));
   return file;
@@ -234,7 +246,7 @@ try {
   const at = new Date();
   const before = machine();
   await measure();
-  process.stdout.write(`\n${report(comparisons, maskings, rotations, verdicts)}\n\n`);
+  process.stdout.write(`\n${report(comparisons, maskings, rotations, domains, verdicts)}\n\n`);
   process.stdout.write(`figures: ${save(at, before)}\n`);
 } finally {
   await cleanUp();

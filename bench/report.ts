@@ -1,4 +1,5 @@
 /** The tables on the terminal. */
+import type { DomainFigures } from './domains.ts';
 import type { Comparison } from './compare.ts';
 import type { FaultEvent } from './masking.ts';
 import { median, quantile, sorted, spread } from './statistics.ts';
@@ -143,6 +144,16 @@ function rotationTable(result: RotationResult): string {
   return table([head, ...rows]);
 }
 
+function domainTable({ driver, isolation, figures }: DomainFigures): string {
+  const head = [`domains, ${driver}: ${isolation}`, 'median', '(least..most)'];
+  const rows = Object.entries(figures).map(([name, { median, least, most }]) => [
+    `  ${name}`,
+    figure(median),
+    `(${figure(least)}..${figure(most)})`,
+  ]);
+  return table([head, ...rows]);
+}
+
 function verdictTable(verdicts: readonly Verdict[]): string {
   const head = ['target', 'measured', '(least..most)', 'wanted', ''];
   const rows = verdicts.map(({ what, value, least, most, unit, target, met }) => [
@@ -159,12 +170,14 @@ export function report(
   comparisons: readonly Comparison[],
   maskings: readonly Masking[],
   rotations: readonly RotationResult[],
+  domains: readonly DomainFigures[],
   verdicts: readonly Verdict[],
 ): string {
   const tables = [
     ...comparisons.map(comparisonTable),
     ...maskings.map(maskingTable),
     ...rotations.map(rotationTable),
+    ...domains.map(domainTable),
   ];
-  return [...tables, verdictTable(verdicts)].join('\n\n');
+  return [...tables, ...(verdicts.length > 0 ? [verdictTable(verdicts)] : [])].join('\n\n');
 }

@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 import type { RotationPace } from './rotation.ts';
 
-const PARTS = ['conduit', 'json', 'latency', 'masking', 'rotation'] as const;
+const PARTS = ['conduit', 'json', 'latency', 'masking', 'rotation', 'domains'] as const;
 /** Long, so only where it is asked for. */
 const USUAL: readonly Part[] = ['conduit', 'json', 'latency', 'masking'];
 type Part = (typeof PARTS)[number];
@@ -19,6 +19,8 @@ export interface BenchSettings {
   /** Of each kind of fault, by service. */
   readonly events: { readonly json: number; readonly conduit: number };
   readonly rotation: RotationPace;
+  /** How often each figure of a domain is measured. */
+  readonly domains: number;
   /** Where the results go; undefined for a new file in `bench/results`. */
   readonly out: string | undefined;
 }
@@ -27,7 +29,7 @@ const USAGE = `Usage: node bench/main.ts [options]
 
   --quick         fewer and shorter rounds
   --seconds N     length of one measurement of one mode
-  --only PART     conduit, json, latency, masking or rotation; may be repeated (rotation only so: it takes 30 minutes)
+  --only PART     conduit, json, latency, masking, rotation or domains; may be repeated (the last two only so)
   --out FILE      where the figures go as JSON (default: a new file in bench/results)
 `;
 
@@ -63,6 +65,7 @@ export function parseSettings(args: readonly string[]): BenchSettings {
     rotation: quick
       ? { rounds: 2, seconds: 20, peakSeconds: 4 }
       : { rounds: 10, seconds: 60, peakSeconds: 10 },
+    domains: quick ? 3 : 10,
     out: values.out,
   };
 }

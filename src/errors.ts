@@ -24,6 +24,8 @@ export type ErrorCode =
   | 'service-not-deterministic'
   | 'hypervisor-unknown'
   | 'domain-start-failed'
+  | 'image-build-failed'
+  | 'image-damaged'
   | 'storage-failed'
   | 'not-running'
   | 'admin-failed'
@@ -64,6 +66,8 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, 1 | 2>> = {
   'service-not-deterministic': 1,
   'hypervisor-unknown': 2,
   'domain-start-failed': 1,
+  'image-build-failed': 1,
+  'image-damaged': 1,
   'storage-failed': 1,
   'not-running': 1,
   'admin-failed': 1,

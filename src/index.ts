@@ -1,2 +1,2 @@
 /** What a configuration file imports. */
-export { defineConfig, type Config, type Limits, type Variant } from './cli/config.ts';
+export { defineConfig, type Config, type Limits, type MachineImage, type Variant } from './cli/config.ts';

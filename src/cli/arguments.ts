@@ -7,6 +7,7 @@ import { type Config, faultsOutOfRange } from './config.ts';
 export const HELP = `Spare makes a stateful web service survive intrusions at f+1 cost.
 
 Usage: spare run [options] -- command...
+       spare image build [options] -- command...
        spare recover [--config FILE | --data FOLDER] REPLICA
        spare deploy [--config FILE | --data FOLDER]
        spare incidents [--config FILE | --data FOLDER]
@@ -18,7 +19,8 @@ Runs f+1 active and f+1 suspended copies of the service, which listens for HTTP 
 only replies that f+1 copies agree on. With "recover" a clean copy takes the place of one that runs,
 with "deploy" a new version of the service that of all. With "incidents" it says what went wrong, and
 with an ID all that is known of it. "backup" writes all that is needed to go on into a file, also while
-copies run; "restore" makes a data folder from it.
+copies run; "restore" makes a data folder from it. With "image build" the image of the
+virtual machines is made and its digest printed, without starting any.
 
   --config FILE         configuration (default: ./spare.config.ts, if there is one)
   --faults N            copies that may fail at once, 1 to 4 (default 1)
@@ -26,7 +28,7 @@ copies run; "restore" makes a data folder from it.
   --listen HOST:PORT    where clients come in (default 127.0.0.1:8080)
   --admin HOST:PORT     where the admin API listens (default 127.0.0.1:7070)
   --data FOLDER         what must survive a crash (default .spare)
-  --hypervisor NAME     what isolates a copy: process
+  --hypervisor NAME     what isolates a copy: process, or qemu (virtual machines)
   --help, --version
 
 Flags go before the configuration. Environment of the service: \`env\` in the configuration.
@@ -45,7 +47,7 @@ export type Call =
     }
   | ({ readonly type: 'recover'; readonly replica: string } & Where)
   /** `flags` count only where nothing runs. */
-  | { readonly type: 'deploy'; readonly configFile: string | undefined; readonly flags: Config }
+  | { readonly type: 'deploy' | 'image'; readonly configFile: string | undefined; readonly flags: Config }
   /** `id`: the one to show; null: list them. */
   | ({ readonly type: 'incidents'; readonly id: number | null } & Where);
 
@@ -86,7 +88,10 @@ export function parseCall(args: readonly string[]): Call {
   if (verb === 'backup') return { type: 'backup', file: parseFile(verb, rest), ...parseWhere(verb, values) };
   if (verb === 'restore')
     return { type: 'restore', file: parseFile(verb, rest), ...parseRun(values, command) };
-  if (verb !== 'run' && verb !== 'deploy') throw wrong(`There is no command ${JSON.stringify(verb)}.`);
+  if (verb === 'image' && rest.shift() !== 'build')
+    throw wrong('What to do with the image: `spare image build`.');
+  if (verb !== 'run' && verb !== 'deploy' && verb !== 'image')
+    throw wrong(`There is no command ${JSON.stringify(verb)}.`);
   if (rest[0] !== undefined)
     throw wrong(`The service's command goes behind --, before ${JSON.stringify(rest[0])}.`);
   return { type: verb, ...parseRun(values, command) };
@@ -107,7 +112,7 @@ function parseRun(
     // Relative to where the call is made, not to the configuration.
     ...(data === undefined ? {} : { data: resolve(data) }),
     // Whether there is such a hypervisor is checked with the configuration.
-    ...(hypervisor === undefined ? {} : { hypervisor: hypervisor as 'process' }),
+    ...(hypervisor === undefined ? {} : { hypervisor: hypervisor as 'process' | 'qemu' }),
     ...(command.length === 0 ? {} : { command }),
   };
   return { configFile: values.config, flags };

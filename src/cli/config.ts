@@ -3,7 +3,8 @@
  * anything is started.
  */
 import { statSync } from 'node:fs';
-import { relative, resolve } from 'node:path';
+import { isAbsolute, relative, resolve } from 'node:path';
+import { readOciProgram } from '../domains/qemu/image/oci.ts';
 import { SpareError } from '../errors.ts';
 import type { HookOptions } from '../evidence/hook.ts';
 import type { RecoveryOptions } from '../manager/rejuvenation.ts';
@@ -25,8 +26,10 @@ export interface Config {
   admin?: string;
   /** Where Spare keeps what must survive, relative to the configuration. Default `.spare`. */
   data?: string;
-  /** What isolates a replica. Default `process`. */
-  hypervisor?: 'process';
+  /** What isolates a replica: `process`, or `qemu` for virtual machines. Default `process`. */
+  hypervisor?: 'process' | 'qemu';
+  /** What else is in the image of a virtual machine. */
+  image?: MachineImage;
   /** The service folder, relative to the configuration. Default: the folder of the configuration. */
   folder?: string;
   /** The service's SQLite files, relative to the service folder. An empty list says that it has no state. */
@@ -55,6 +58,16 @@ export interface Recovery {
   spread?: string;
 }
 
+export interface MachineImage {
+  /** Files and folders of this host that the service needs besides its folder and program; absolute paths. */
+  include?: readonly string[];
+  /**
+   * A folder with an OCI image layout, relative to the configuration: what the service and its program are taken from.
+   * Command, environment and service folder are then the image's, unless they are said here.
+   */
+  oci?: string;
+}
+
 export interface Limits {
   /** Resident memory of one replica. Default 2 GiB. */
   memoryBytes?: number;
@@ -66,7 +79,7 @@ export interface Limits {
   replyBytes?: number;
   /** The longest that one request may take in the service. Default 30 s. */
   requestTimeoutMs?: number;
-  /** The longest that the service may take to start. Default 60 s. */
+  /** The longest that the service may take to start. Default 60 s; 10 min in a virtual machine, which may be emulated. */
   startTimeoutMs?: number;
   /** Requests waiting to be ordered; beyond that clients get 503. Default 2048. */
   waitingRequests?: number;
@@ -84,6 +97,10 @@ export interface Address {
 
 /** A whole and checked configuration; paths are absolute. */
 export interface Settings {
+  readonly hypervisor: 'process' | 'qemu';
+  readonly include: readonly string[];
+  /** The container image that folder and programs are in. */
+  readonly oci: string | undefined;
   readonly faults: number;
   readonly listen: Address;
   readonly admin: Address;
@@ -103,6 +120,7 @@ export interface Settings {
 const FAULTS_MAX = 4;
 const RECOVERY_MS_MIN = 1000;
 
+const MACHINE_START_MS = 600_000;
 const DEFAULT_LIMITS: Required<Limits> = {
   memoryBytes: 2 * 1024 ** 3,
   processes: 256,
@@ -202,28 +220,51 @@ function checkWebhook(webhook: string | null): string | null {
   );
 }
 
-function wholeLimits(limits: Limits): Required<Limits> {
+function wholeLimits(limits: Limits, hypervisor: Settings['hypervisor']): Required<Limits> {
   const given = Object.entries(limits).filter(([, value]) => value !== undefined);
-  return { ...DEFAULT_LIMITS, ...Object.fromEntries(given) };
+  const startTimeoutMs = hypervisor === 'qemu' ? MACHINE_START_MS : DEFAULT_LIMITS.startTimeoutMs;
+  return { ...DEFAULT_LIMITS, startTimeoutMs, ...Object.fromEntries(given) };
+}
+
+function checkHypervisor(name: string): 'process' | 'qemu' {
+  if (name === 'process' || name === 'qemu') return name;
+  throw new SpareError('hypervisor-unknown', `There is no hypervisor ${JSON.stringify(name)}.`, {
+    hint: 'Known: process, qemu.',
+  });
+}
+
+function checkFolder(folder: string): string {
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true) return folder;
+  throw new SpareError('service-folder-missing', `There is no service folder ${folder}.`, {
+    hint: '`folder` in the configuration is relative to the configuration itself.',
+  });
+}
+
+function wholeImage({ hypervisor, image = {} }: Config, folder: string): Pick<Settings, 'include' | 'oci'> {
+  const { include = [], oci } = image;
+  if (hypervisor !== 'qemu' && (include.length > 0 || oci !== undefined)) {
+    throw invalid(
+      'Only virtual machines have an `image`.',
+      "Add `hypervisor: 'qemu'`, or leave `image` out.",
+    );
+  }
+  const relative = include.find((path) => !isAbsolute(path));
+  if (relative === undefined) return { include, oci: oci === undefined ? undefined : resolve(folder, oci) };
+  throw invalid(`\`image.include\` has a relative path: ${relative}.`, 'Write absolute paths of this host.');
 }
 
 /** Makes `config` whole. Relative paths start at `folder`. Throws `SpareError`. */
 export function settle(config: Config, folder: string): Settings {
-  const { hypervisor = 'process' } = config;
-  if (hypervisor !== 'process') {
-    throw new SpareError('hypervisor-unknown', `There is no hypervisor ${JSON.stringify(hypervisor)}.`, {
-      hint: 'Known: process.',
-    });
-  }
-  const serviceFolder = resolve(folder, config.folder ?? '.');
-  if (statSync(serviceFolder, { throwIfNoEntry: false })?.isDirectory() !== true) {
-    throw new SpareError('service-folder-missing', `There is no service folder ${serviceFolder}.`, {
-      hint: '`folder` in the configuration is relative to the configuration itself.',
-    });
-  }
+  const hypervisor = checkHypervisor(config.hypervisor ?? 'process');
+  const { include, oci } = wholeImage(config, folder);
+  const program = oci === undefined ? undefined : readOciProgram(oci);
+  const serviceFolder =
+    program === undefined
+      ? checkFolder(resolve(folder, config.folder ?? '.'))
+      : resolve('/', config.folder ?? program.folder);
   const variants = (config.variants ?? [{}]).map((variant) => ({
-    command: variant.command ?? config.command ?? [],
-    env: { ...config.env, ...variant.env },
+    command: variant.command ?? config.command ?? program?.command ?? [],
+    env: { ...program?.env, ...config.env, ...variant.env },
   }));
   if (variants.some(({ command }) => command.length === 0)) {
     throw new SpareError('command-missing', 'No command to start the service with.', {
@@ -239,6 +280,9 @@ export function settle(config: Config, folder: string): Settings {
   const admin = parseAddress('admin', config.admin ?? '127.0.0.1:7070');
   checkAddresses(listen, admin);
   return {
+    hypervisor,
+    include,
+    oci,
     faults: checkFaults(config.faults ?? 1),
     listen,
     admin,
@@ -247,7 +291,7 @@ export function settle(config: Config, folder: string): Settings {
     state: checkState(serviceFolder, config.state),
     variants,
     recovery: wholeRecovery(config.recovery ?? {}),
-    limits: wholeLimits(config.limits ?? {}),
+    limits: wholeLimits(config.limits ?? {}, hypervisor),
     hook: {
       command: config.onIncident?.command ?? [],
       folder,

@@ -2,6 +2,7 @@
 import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { UNFINISHED_FILE } from '../backup/make.ts';
+import { IMAGES } from '../domains/qemu/driver.ts';
 import { messageOf, SpareError } from '../errors.ts';
 
 export const STORE_FILE = 'spare.db';
@@ -17,7 +18,7 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 export interface DataFolder {
-  /** Removes all that was made since, if nothing was there before. */
+  /** Removes all that was made since. */
   discard(): void;
 }
 
@@ -36,7 +37,8 @@ export function prepareDataFolder(folder: string): DataFolder {
     });
   }
   if (existsSync(join(folder, STORE_FILE))) return { discard: () => {} };
-  const strange = readdirSync(folder);
+  const before = readdirSync(folder);
+  const strange = before.filter((name) => name !== IMAGES);
   if (strange.length > 0) {
     const named = strange.slice(0, NAMED_MAX).join(', ') + (strange.length > NAMED_MAX ? ', …' : '');
     throw new SpareError('data-folder-foreign', `${folder} holds files that are not Spare's: ${named}.`, {
@@ -45,7 +47,8 @@ export function prepareDataFolder(folder: string): DataFolder {
   }
   return {
     discard: () => {
-      const paths = made === undefined ? readdirSync(folder).map((name) => join(folder, name)) : [made];
+      const added = readdirSync(folder).filter((name) => !before.includes(name));
+      const paths = made === undefined ? added.map((name) => join(folder, name)) : [made];
       for (const path of paths) rmSync(path, { recursive: true, force: true });
     },
   };

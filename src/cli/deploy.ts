@@ -24,19 +24,20 @@ export interface Deployed {
 }
 
 /** What each variant is started from. */
-export function variantsOf({ folder, state, variants }: Settings): ServiceImage[] {
-  return variants.map(({ command, env }) => ({ folder, command, env, state }));
+export function variantsOf({ folder, state, variants, oci }: Settings): ServiceImage[] {
+  return variants.map(({ command, env }) => ({ folder, command, env, state, oci }));
 }
 
 /** Throws `command-not-found`. */
-export function checkCommands({ variants, folder }: Settings): void {
+export function checkCommands({ variants, folder, oci }: Settings): void {
+  if (oci !== undefined) return;
   for (const { command } of variants) {
     findExecutable(command[0] ?? '', folder, process.env['PATH'] ?? '', []);
   }
 }
 
 export function versionOf(images: Images, image: Image): Version {
-  return { variants: image.variants, check: () => images.check(image) };
+  return { variants: image.variants, digest: image.digests.all, check: () => images.check(image) };
 }
 
 function refused(key: string): SpareError {

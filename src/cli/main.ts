@@ -1,5 +1,5 @@
 /** The program `spare`. */
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { messageOf, SpareError } from '../errors.ts';
 import type { Rotated } from '../manager/rejuvenation.ts';
 import { askAdmin } from './admin-client.ts';
@@ -7,6 +7,7 @@ import { type Call, HELP, parseCall, type Where } from './arguments.ts';
 import { backup, type Progress, restoreInto } from './backup.ts';
 import { readConfig } from './config-file.ts';
 import { dataFolder, settle, type Settings } from './config.ts';
+import { prepareImages } from './hypervisor.ts';
 import { acceptForNextStart, type Deployed } from './deploy.ts';
 import { listIncidents, showIncident } from './incidents.ts';
 import { addressUrl as url } from './listen.ts';
@@ -55,6 +56,16 @@ function describe(running: Running): void {
   print(`incidents  ${url(running.admin)}/incidents`);
 }
 
+async function buildImages(
+  { configFile, flags }: Extract<Call, { type: 'deploy' | 'image' }>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { config, folder } = await readConfig(configFile);
+  const settings = settle({ ...config, ...flags, hypervisor: 'qemu' }, folder);
+  mkdirSync(settings.data, { recursive: true, mode: 0o700 });
+  await unlessAborted(signal, prepareImages(settings, print));
+}
+
 /** Until it is interrupted or cannot go on; throws in both cases. */
 async function runUntilEnd(call: Extract<Call, { type: 'run' }>, signal: AbortSignal): Promise<never> {
   const read = async (again: boolean): Promise<Settings> => {
@@ -88,7 +99,7 @@ async function recover(call: Extract<Call, { type: 'recover' }>): Promise<void> 
 }
 
 /** Has the running group do it; where none runs, the next start will find it accepted. */
-async function deploy({ configFile, flags }: Extract<Call, { type: 'deploy' }>): Promise<void> {
+async function deploy({ configFile, flags }: Extract<Call, { type: 'deploy' | 'image' }>): Promise<void> {
   const { config, folder } = await readConfig(configFile);
   const data = dataFolder({ ...config, ...flags }, folder);
   const { data: _, ...others } = flags;
@@ -158,6 +169,9 @@ async function main(): Promise<number> {
       return 0;
     case 'restore':
       await restoreBackup(call);
+      return 0;
+    case 'image':
+      await buildImages(call, interruption());
       return 0;
     case 'incidents': {
       const folder = await dataFolderOf(call);

@@ -9,7 +9,6 @@ import { join } from 'node:path';
 import { newToken, publishAccess, withdrawAccess } from '../admin/access.ts';
 import { type AdminSource, createAdmin } from '../admin/admin.ts';
 import type { Driver } from '../domains/domain.ts';
-import { createProcessDriver } from '../domains/process/driver.ts';
 import type { SpareError } from '../errors.ts';
 import { createFront, type FrontOptions } from '../front/front.ts';
 import { type Image, Images, sameVariants } from '../images/images.ts';
@@ -23,6 +22,7 @@ import { checkCommands, Deploys, variantsOf, versionOf } from './deploy.ts';
 import { importExisting } from './existing-state.ts';
 import { addressUrl, bind, closeServer } from './listen.ts';
 import { serviceName } from './service-name.ts';
+import { createDriver, prepareImages } from './hypervisor.ts';
 import { Observer } from './status.ts';
 
 const UPDATE_BYTES_MAX = 64 * 1024 ** 2;
@@ -111,7 +111,7 @@ export async function run(
   isolated?: Driver,
 ): Promise<Running> {
   checkCommands(settings);
-  const driver = isolated ?? (await createProcessDriver());
+  const driver = isolated ?? (await createDriver(settings, log));
   const observer = new Observer(settings.faults);
   await using undo = new AsyncDisposableStack();
   undo.defer(() => observer.close());
@@ -149,10 +149,11 @@ export async function run(
   clearLeftovers(settings.data);
   publishAccess(settings.data, { url: addressUrl(adminAddress), token });
   undo.defer(() => withdrawAccess(settings.data));
-  if (opened.entries.length === 0) {
+  if (opened.entries.length === 0 && settings.oci === undefined) {
     importExisting(settings.folder, settings.state, join(settings.data, 'base'));
   }
   const image = await acceptedImage(images, known, settings);
+  await prepareImages(settings, log);
   signal.throwIfAborted();
   const orderer = new EmbeddedOrderer(store, nextIndex(opened));
   const started = new Manager(managerOptions(settings, versionOf(images, image), log), {

@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 import type { Domain, DomainLimits, Driver } from './domain.ts';
+import { isAlive } from './process/tree.ts';
 
 export const CONFORMANCE_AGENT: string = fileURLToPath(new URL('./conformance-agent.ts', import.meta.url));
 
@@ -36,12 +37,14 @@ interface Pending {
 export class Peer implements AsyncDisposable {
   readonly domain: Domain;
   readonly directory: string;
+  readonly #sharesKernel: boolean;
   readonly #pending = new Map<number, Pending>();
   #calls = 0;
 
-  constructor(domain: Domain, directory: string) {
+  constructor(domain: Domain, directory: string, sharesKernel: boolean) {
     this.domain = domain;
     this.directory = directory;
+    this.#sharesKernel = sharesKernel;
     let rest: string[] = [];
     domain.channel.setEncoding('utf8');
     domain.channel.on('data', (chunk: string) => {
@@ -74,6 +77,14 @@ export class Peer implements AsyncDisposable {
     return this.run(code, argument).then((value) => `[${JSON.stringify(value)}]`, String);
   }
 
+  /**
+   * The processes of the host that are there as long as the process with `marker` is there in the domain: itself, or
+   * the hypervisor of a machine, whose processes the host does not see.
+   */
+  seen(marker: string): number[] {
+    return findTrace(this.#sharesKernel ? marker : this.domain.pid);
+  }
+
   #settle(line: string): void {
     const { id, value, error } = JSON.parse(line) as { id: number; value?: unknown; error?: string };
     const pending = this.#pending.get(id);
@@ -91,14 +102,17 @@ export class Peer implements AsyncDisposable {
 export class Site implements AsyncDisposable {
   readonly base: string;
   readonly folder: string;
+  readonly #sharesKernel: boolean;
 
-  private constructor(base: string) {
+  private constructor(base: string, sharesKernel: boolean) {
     this.base = base;
     this.folder = join(base, 'service');
+    this.#sharesKernel = sharesKernel;
   }
 
-  static async create(): Promise<Site> {
-    const site = new Site(await mkdtemp(join(tmpdir(), 'spare-domain-')));
+  /** `sharesKernel`: whether the domains' processes are processes of the host. */
+  static async create(sharesKernel = true): Promise<Site> {
+    const site = new Site(await mkdtemp(join(tmpdir(), 'spare-domain-')), sharesKernel);
     // Readable for all: it is the domain that must keep its processes away, not the permissions of a folder.
     await chmod(site.base, 0o755);
     await mkdir(join(site.folder, 'lib'), { recursive: true });
@@ -126,6 +140,7 @@ export class Site implements AsyncDisposable {
     return new Peer(
       await driver.start({ id, image, limits: { ...LIMITS, ...limits }, directory }),
       directory,
+      this.#sharesKernel,
     );
   }
 
@@ -137,6 +152,11 @@ export class Site implements AsyncDisposable {
 /** A number that no other process has in its command line. */
 export function newMarker(): string {
   return `${100_000 + Math.floor(Math.random() * 900_000)}.${process.pid}${performance.now().toFixed(0)}`;
+}
+
+/** The processes that a marker, or a process number, stands for. */
+export function findTrace(trace: string | number): number[] {
+  return typeof trace === 'string' ? findMarked(trace) : [trace].filter(isAlive);
 }
 
 /** The host's processes with `marker` in their command line, zombies not included. */

@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
-import { before, describe, it } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 
 import { boundTests } from './conformance-bounds.ts';
 import { isolationTests } from './conformance-isolation.ts';
@@ -16,10 +16,10 @@ import {
   CONFORMANCE_AGENT,
   DAEMON,
   eventually,
-  findMarked,
   newMarker,
   type Register,
   Site,
+  findTrace,
 } from './conformance-peer.ts';
 import type { Driver } from './domain.ts';
 
@@ -28,6 +28,10 @@ export interface ConformanceOptions {
   readonly isolated: boolean;
   /** A driver that this host does not offer fails the tests instead of skipping them. */
   readonly required?: boolean;
+  /** Whether its domains' processes are processes of the host; those of a virtual machine are not. */
+  readonly sharesKernel: boolean;
+  /** The longest that a test may take, the start of its domain included. */
+  readonly testMs?: number;
 }
 
 const MANAGER = 'SPARE_CONFORMANCE_MANAGER';
@@ -43,13 +47,16 @@ export function conformance(
 ): void {
   const role = process.env[MANAGER];
   if (role !== undefined) {
-    if (role === name) void manage(makeDriver);
+    if (role === name) void manage(makeDriver, options.sharesKernel);
     return;
   }
   void describe(`conformance of ${name}`, { concurrency: 2 }, () => {
     let driver: Driver | undefined;
     let missing = '';
+    let site: Site | undefined;
     before(async () => {
+      // One for all tests: nothing in a domain can change it, which is one of them.
+      site = await Site.create(options.sharesKernel);
       try {
         driver = await makeDriver(CONFORMANCE_AGENT);
       } catch (error) {
@@ -57,19 +64,19 @@ export function conformance(
         missing = String(error);
       }
     });
+    after(() => site?.[Symbol.asyncDispose]());
     /** A test with a domain of its own. */
     const promise: Register = (title, body) => {
-      void it(title, { timeout: 30_000 }, async (context) => {
-        if (driver === undefined) {
+      void it(title, { timeout: options.testMs ?? 30_000 }, async (context) => {
+        if (driver === undefined || site === undefined) {
           context.skip(missing);
           return;
         }
-        await using site = await Site.create();
         await using peer = await site.start(driver);
         await body(peer, site, driver);
       });
     };
-    lifeTests(promise);
+    lifeTests(promise, options.sharesKernel);
     boundTests(promise);
     managerTests(name, promise);
     if (options.isolated) isolationTests(promise);
@@ -83,12 +90,15 @@ function managerTests(name: string, promise: Register): void {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const [line] = (await once(createInterface(manager.stdout), 'line')) as [string];
-    const { markers, folder } = JSON.parse(line) as { markers: string[]; folder: string };
+    const { traces, folder } = JSON.parse(line) as {
+      traces: (string | number)[];
+      folder: string;
+    };
     try {
-      for (const marker of markers) assert.equal(findMarked(marker).length, 1, 'the daemon runs');
+      for (const trace of traces) assert.equal(findTrace(trace).length, 1, 'the daemon runs');
       manager.kill('SIGKILL');
       await once(manager, 'exit');
-      const isGone = (): boolean => markers.every((marker) => findMarked(marker).length === 0);
+      const isGone = (): boolean => traces.every((trace) => findTrace(trace).length === 0);
       assert.equal(await eventually(isGone), true, 'something is left');
     } finally {
       manager.kill('SIGKILL');
@@ -98,17 +108,17 @@ function managerTests(name: string, promise: Register): void {
 }
 
 /** The manager that is killed: two domains with a daemon each, one of them suspended; prints a line when ready. */
-async function manage(makeDriver: (agent: string) => Promise<Driver>): Promise<void> {
+async function manage(makeDriver: (agent: string) => Promise<Driver>, sharesKernel: boolean): Promise<void> {
   const driver = await makeDriver(CONFORMANCE_AGENT);
-  const site = await Site.create();
-  const markers: string[] = [];
+  const site = await Site.create(sharesKernel);
+  const traces: (string | number)[] = [];
   for (const suspended of [false, true]) {
     const peer = await site.start(driver);
     const marker = newMarker();
-    markers.push(marker);
     await peer.run(DAEMON, marker);
-    await eventually(() => findMarked(marker).length === 1);
+    await eventually(() => peer.seen(marker).length === 1);
+    traces.push(sharesKernel ? marker : peer.domain.pid);
     if (suspended) await peer.domain.suspend();
   }
-  process.stdout.write(`${JSON.stringify({ markers, folder: site.base })}\n`);
+  process.stdout.write(`${JSON.stringify({ traces, folder: site.base })}\n`);
 }

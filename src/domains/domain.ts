@@ -25,12 +25,26 @@ export interface ServiceImage {
   readonly env: Readonly<Record<string, string>>;
   /** Database files, relative to `folder`; private to the domain and writable. Never taken from the host. */
   readonly state: readonly string[];
+  /** An OCI image layout that folder and program are in, instead of the host's files. */
+  readonly oci?: string | undefined;
 }
 
 export interface DomainLimits {
   /** Resident memory of all processes together; a domain above it is ended. */
   readonly memoryBytes: number;
   readonly processes: number;
+}
+
+/**
+ * What every domain of a kind is sent first, and answers in the same way. A driver may start one domain, let it answer,
+ * and make the others from that one.
+ */
+export interface Opening {
+  /** Equal for what is sent equally. */
+  readonly key: string;
+  send(write: (parts: Buffer[]) => Promise<void>): Promise<void>;
+  /** For one domain: is given all that it says, and told when that is the whole answer, or why there will be none. */
+  listen(): (bytes: Buffer) => 'more' | 'answered' | { readonly failed: string };
 }
 
 export interface DomainSpec {
@@ -40,6 +54,7 @@ export interface DomainSpec {
   readonly limits: DomainLimits;
   /** An existing folder only for this domain's files. The driver removes it in `destroy`. */
   readonly directory: string;
+  readonly opening?: Opening;
 }
 
 /** Cumulative since the start of the domain, over all of its processes, living or reaped. */
@@ -54,6 +69,8 @@ export interface Domain {
   readonly pid: number;
   /** To the agent; closed or ended when the domain is gone. Bytes from it are hostile. */
   readonly channel: Duplex;
+  /** Whether it was sent the opening already; its answer is then the first that comes from the channel. */
+  readonly opened: boolean;
   /** Why the domain ended, for a person: `exit status 1`, `killed by SIGKILL`, `memory limit (512 MiB) exceeded`. */
   readonly exited: Promise<string>;
   /** It has started: from now on it gets its share of the CPU. Until then all others may go first. */

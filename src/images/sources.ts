@@ -49,8 +49,12 @@ export function sourcesOf(images: readonly ServiceImage[], dataFolder: string): 
   const agent = [...AGENT.map((name) => join(ROOT, name)), ...dependencies, process.execPath];
   return [
     ...part('agent', agent, [data]),
-    ...part('preload', [join(ROOT, 'build')], [data]),
-    ...images.flatMap((image) => serviceOf(image, data)),
-    ...images.flatMap((image) => part('runtime', runtimeOf(image, data), [data])),
+    ...part('preload', [join(ROOT, 'build/spare-preload.so')], [data]),
+    ...images.flatMap((image) =>
+      image.oci === undefined ? serviceOf(image, data) : part('service', [image.oci], []),
+    ),
+    ...images
+      .filter(({ oci }) => oci === undefined)
+      .flatMap((image) => part('runtime', runtimeOf(image, data), [data])),
   ];
 }

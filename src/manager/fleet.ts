@@ -6,9 +6,10 @@
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Domain, Driver } from '../domains/domain.ts';
+import type { Domain, Driver, Opening, ServiceImage } from '../domains/domain.ts';
 import { messageOf, SpareError } from '../errors.ts';
-import { type Answer, printable, startFrames } from '../wire/channel.ts';
+import { type Answer, decodeAnswer, printable, startFrames } from '../wire/channel.ts';
+import { FrameReader } from '../wire/frames.ts';
 import { Link } from './link.ts';
 import type { Deployment } from './deployment.ts';
 import type { ManagerOptions, Version } from './options.ts';
@@ -126,28 +127,37 @@ export class Fleet {
     if (place.stopped) return;
     const directory = join(dataFolder, 'domains', id);
     mkdirSync(directory, { recursive: true });
-    const domain = await this.#driver.start({ id, image, limits, directory });
+    const opening = await this.#opening(version, image, entry);
+    const domain = await this.#driver.start({ id, image, limits, directory, opening });
     if (place.stopped) return await domain.destroy();
     place.link = this.#connect(id, place, domain);
+    if (!domain.opened) place.link.stream((write) => opening.send(write));
+  }
+
+  /** The start, and the initial state if there is one: the same for all replicas of a variant. */
+  async #opening(version: Version, image: ServiceImage, entry: StartEntry): Promise<Opening> {
     const { base } = this.#snapshots;
-    const { replyBytesMax, startTimeoutMs } = this.#options;
-    place.link.send(
-      startFrames({
-        timeMs: entry.timeMs,
-        seed: entry.seed.toString('base64'),
-        command: image.command,
-        env: image.env,
-        port: this.#driver.privateNetwork ? SERVICE_PORT : await freePort(),
-        state: image.state,
-        hasBase: base !== null,
-        timeoutMs: startTimeoutMs,
-        replyBytesMax,
-      }),
-    );
-    if (base === null) return;
-    place.link.stream(async (write) => {
-      for await (const frames of this.#snapshots.framesOf(base)) await write(frames);
+    const { frameBytesMax, replyBytesMax, startTimeoutMs } = this.#options;
+    const start = startFrames({
+      timeMs: entry.timeMs,
+      seed: entry.seed.toString('base64'),
+      command: image.command,
+      env: image.env,
+      port: this.#driver.privateNetwork ? SERVICE_PORT : await freePort(),
+      state: image.state,
+      hasBase: base !== null,
+      timeoutMs: startTimeoutMs,
+      replyBytesMax,
     });
+    return {
+      key: `${version.digest} ${Buffer.concat(start).toString('base64')}`,
+      send: async (write) => {
+        await write(start);
+        if (base === null) return;
+        for await (const frames of this.#snapshots.framesOf(base)) await write(frames);
+      },
+      listen: () => listenForStart(new FrameReader(frameBytesMax)),
+    };
   }
 
   #connect(id: string, place: Place, domain: Domain): Link {
@@ -184,4 +194,18 @@ export class Fleet {
     for (const id of this.#places.keys()) this.stop(id);
     while (this.#moving.size > 0) await Promise.all(this.#moving);
   }
+}
+
+/** What is wrong with the answer is found when the replica itself gives it. */
+function listenForStart(reader: FrameReader): ReturnType<Opening['listen']> {
+  return (bytes) => {
+    try {
+      const [first] = reader.read(bytes);
+      if (first === undefined) return 'more';
+      const answer = decodeAnswer(first);
+      return answer.type === 'failed' ? { failed: answer.message } : 'answered';
+    } catch (error) {
+      return { failed: messageOf(error) };
+    }
+  };
 }

@@ -33,6 +33,7 @@ class Pair implements AsyncDisposable {
     const done = async (): Promise<void> => {};
     const domain: Domain = {
       pid: process.pid,
+      opened: false,
       channel,
       exited: new Promise((resolve) => channel.once('close', () => resolve('the channel closed'))),
       prioritize: () => {},

@@ -7,6 +7,8 @@ import type { RecoveryOptions } from './rejuvenation.ts';
 /** What replicas are started from. */
 export interface Version {
   readonly variants: readonly ServiceImage[];
+  /** Of all that they are started from. */
+  readonly digest: string;
   /** Before each start. Throws `image-changed` when it is not what was accepted; that is reported already. */
   readonly check: () => Promise<void>;
 }

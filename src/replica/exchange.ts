@@ -8,6 +8,8 @@ import { Client, type Dispatcher } from 'undici';
 import { decodeRequest, encodeReply, encodeRequest } from '../wire/http.ts';
 import { endToEndHeaders, type HttpReply, type HttpRequest } from '../wire/http.ts';
 
+const KEEP_ALIVE_MS = 1000;
+
 /** A reply of the agent's own, the same in every replica. */
 export function refusal(status: number, text: string): HttpReply {
   return { status, headers: ['content-type', 'text/plain'], body: Buffer.from(text) };
@@ -25,8 +27,10 @@ export class Exchange {
       headersTimeout: 0,
       bodyTimeout: 0,
       connect: { timeout: 0 },
-      // Reusing a connection that the service is about to close would lose a request; its own hint is heeded.
-      keepAliveTimeout: 1000,
+      // Reusing a connection that the service is about to close would lose a request. Most keep it for 5 s and say so; where
+      // all is slow, as in an emulated machine, much earlier is safer. A shorter time that the service names is heeded.
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      keepAliveMaxTimeout: KEEP_ALIVE_MS,
     });
   }
 

@@ -49,7 +49,7 @@ export class Spare implements AsyncDisposable {
   }
 
   /** Starts it (again) on the same data; resolves once the group is whole. */
-  async start(): Promise<this> {
+  async start(withinMs: number = READY_MS): Promise<this> {
     const config = {
       listen: '127.0.0.1:0',
       admin: '127.0.0.1:0',
@@ -66,7 +66,7 @@ export class Spare implements AsyncDisposable {
     this.#child = child;
     for (const stream of [child.stdout, child.stderr])
       stream?.on('data', (text: Buffer) => (this.output += text.toString()));
-    await this.until('it is ready', READY_MS, () => {
+    await this.until('it is ready', withinMs, () => {
       if (child.exitCode !== null) throw new Error(`spare ended with ${child.exitCode}:\n${this.output}`);
       return this.output.includes('incidents  http');
     });

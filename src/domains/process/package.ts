@@ -25,11 +25,21 @@ export function withAncestors(folder: string): string[] {
   return folder === '/' ? ['/'] : [folder, ...withAncestors(dirname(folder))];
 }
 
-function dependenciesOf(folder: string, found: Set<string>): void {
-  const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as {
-    dependencies?: Record<string, string>;
-  };
-  for (const name of Object.keys(manifest.dependencies ?? {})) {
+interface PackageManifest {
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+  readonly peerDependencies?: Readonly<Record<string, string>>;
+  readonly peerDependenciesMeta?: Readonly<Record<string, { readonly optional?: boolean }>>;
+}
+
+/** Adds the folders of all packages that the one in `folder` needs at run time, as far as they are installed. */
+export function dependenciesOf(folder: string, found: Set<string>): void {
+  const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as PackageManifest;
+  const { dependencies, optionalDependencies, peerDependencies = {}, peerDependenciesMeta } = manifest;
+  const peers = Object.keys(peerDependencies).filter(
+    (name) => peerDependenciesMeta?.[name]?.optional !== true,
+  );
+  for (const name of [...Object.keys({ ...dependencies, ...optionalDependencies }), ...peers]) {
     const dependency = withAncestors(folder)
       .map((above) => join(above, 'node_modules', name))
       .find(exists);

@@ -12,7 +12,7 @@ import { type Bind, fillPrivateFolder, type Owner } from './folder.ts';
 import { packagePaths, withAncestors } from './package.ts';
 import { contains, exists } from './paths.ts';
 
-const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+export const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export interface Prepared {
   /** The service folder as seen inside. */
@@ -93,9 +93,10 @@ export async function prepare(spec: DomainSpec, options: PrepareOptions): Promis
 }
 
 /** The agent does little and often: collecting garbage in threads of its own costs it more than it gains. */
-const AGENT_FLAGS = ['--max-semi-space-size=16', '--single-threaded-gc'];
+export const AGENT_FLAGS: readonly string[] = ['--max-semi-space-size=16', '--single-threaded-gc'];
 
-function environment(programFolder: string, run: string, work: string): Record<string, string> {
+/** Of the agent, and so of the service. */
+export function environment(programFolder: string, run: string, work: string): Record<string, string> {
   const isSystem = SYSTEM_PATH.split(':').includes(programFolder);
   return {
     PATH: isSystem ? SYSTEM_PATH : `${programFolder}:${SYSTEM_PATH}`,
@@ -129,18 +130,21 @@ async function checkReadable(paths: readonly string[]): Promise<void> {
   }
 }
 
-/** The same in every domain, so nothing of the host's users and names is seen. */
-async function writeEtc(etc: string, owner: Owner | undefined): Promise<string> {
-  const uids = new Set([1000, owner?.uid ?? 1000]);
+/** What `/etc` says, by file name: the same in every domain, so nothing of the host's users and names is seen. */
+export function etcFiles(uids: Iterable<number>): Record<string, string> {
   const users = [...uids].map((uid) => `replica:x:${uid}:${uid}:replica:/tmp:/bin/sh\n`).join('');
   const groups = [...uids].map((uid) => `replica:x:${uid}:\n`).join('');
-  const files: Record<string, string> = {
+  return {
     passwd: `root:x:0:0:root:/root:/usr/sbin/nologin\n${users}nobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n`,
     group: `root:x:0:\n${groups}nogroup:x:65534:\n`,
     hosts: '127.0.0.1 localhost replica\n::1 localhost replica\n',
     hostname: 'replica\n',
     'nsswitch.conf': 'passwd: files\ngroup: files\nhosts: files\n',
   };
+}
+
+async function writeEtc(etc: string, owner: Owner | undefined): Promise<string> {
+  const files = etcFiles(new Set([1000, owner?.uid ?? 1000]));
   await mkdir(etc);
   for (const [name, text] of Object.entries(files)) await writeFile(join(etc, name), text, { mode: 0o644 });
   return etc;

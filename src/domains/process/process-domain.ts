@@ -48,6 +48,7 @@ function describe({ code, signal: name }: Exit): string {
 export class ProcessDomain implements Domain {
   readonly pid: number;
   readonly channel: Duplex;
+  readonly opened = false;
   readonly exited: Promise<string>;
   readonly #running: Running;
   readonly #limits: DomainLimits;

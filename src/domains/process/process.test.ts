@@ -7,10 +7,15 @@ const required = (process.env['SPARE_REQUIRE'] ?? '').split(',').includes('bubbl
 conformance('bubblewrap', (agent) => createProcessDriver({ level: 'bubblewrap', agent }), {
   isolated: true,
   required,
+  sharesKernel: true,
 });
 
-conformance('unshare', (agent) => createProcessDriver({ level: 'unshare', agent }), { isolated: false });
+conformance('unshare', (agent) => createProcessDriver({ level: 'unshare', agent }), {
+  isolated: false,
+  sharesKernel: true,
+});
 
 conformance('plain processes', (agent) => createProcessDriver({ level: 'plain', agent }), {
   isolated: false,
+  sharesKernel: true,
 });

@@ -1,0 +1,214 @@
+/**
+ * What a domain costs with each driver: to start, to clone, to suspend and wake, to hold, to replace. With the real agent and
+ * a small service; from the first start on all that can be kept is kept, as in a group.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Domain, Driver, Opening, ServiceImage } from '../src/domains/domain.ts';
+import { createProcessDriver } from '../src/domains/process/driver.ts';
+import { createQemuDriver } from '../src/domains/qemu/driver.ts';
+import { exportDatabaseFiles } from '../src/replica/state/existing.ts';
+import {
+  type Answer,
+  CHUNK_BYTES,
+  decodeAnswer,
+  digestFrames,
+  importFrames,
+  startFrames,
+} from '../src/wire/channel.ts';
+import { FrameReader } from '../src/wire/frames.ts';
+import { JSON_SERVICE } from './services.ts';
+import { type Spread, spread } from './statistics.ts';
+
+const ANSWER_BYTES_MAX = 64 * 1024 ** 2;
+const STATE_BYTES = 10 * 1024 ** 2;
+const ROW_BYTES = 1000;
+const PAUSED_MS = 1000;
+const REST_MS = 50;
+const LIMITS = { memoryBytes: 512 * 1024 ** 2, processes: 64 };
+
+export interface DomainFigures {
+  readonly driver: string;
+  readonly isolation: string;
+  /** Milliseconds, but where a name says otherwise. */
+  readonly figures: Readonly<Record<string, Spread>>;
+}
+
+interface Started {
+  readonly domain: Domain;
+  ask(frames: Buffer[]): Promise<Answer>;
+  tell(frames: Buffer[]): void;
+}
+
+class Bench {
+  readonly #driver: Driver;
+  readonly #folder: string;
+  readonly #image: ServiceImage;
+  #domains = 0;
+
+  constructor(driver: Driver, folder: string) {
+    this.#driver = driver;
+    this.#folder = folder;
+    const { folder: service, command, state } = JSON_SERVICE;
+    this.#image = { folder: service, command, env: {}, state: [state] };
+  }
+
+  /** Its service started. */
+  async start(): Promise<Started> {
+    this.#domains += 1;
+    const id = `d-${this.#domains}`;
+    const directory = join(this.#folder, id);
+    mkdirSync(directory, { recursive: true });
+    const opening = openingOf(this.#image);
+    const spec = { id, image: this.#image, limits: LIMITS, directory, opening };
+    const domain = await this.#driver.start(spec);
+    domain.prioritize();
+    const { channel } = domain;
+    const waiting: ((answer: Answer) => void)[] = [];
+    const reader = new FrameReader(ANSWER_BYTES_MAX);
+    channel.on('data', (bytes: Buffer) => {
+      for (const frame of reader.read(bytes)) waiting.shift()?.(decodeAnswer(frame));
+    });
+    const tell = (frames: Buffer[]): void => {
+      for (const part of frames) if (part.length > 0) channel.write(part);
+    };
+    const answered = new Promise<Answer>((resolve) => waiting.push(resolve));
+    if (!domain.opened) await opening.send(async (parts) => tell(parts));
+    const first = await answered;
+    if (first.type === 'failed') throw new Error(first.message);
+    const ask = (frames: Buffer[]): Promise<Answer> => {
+      const answer = new Promise<Answer>((resolve) => waiting.push(resolve));
+      tell(frames);
+      return answer;
+    };
+    return { domain, ask, tell };
+  }
+}
+
+function openingOf({ command, env, state }: ServiceImage): Opening {
+  const seed = Buffer.alloc(32, 1).toString('base64');
+  const limits = { timeoutMs: 600_000, replyBytesMax: ANSWER_BYTES_MAX };
+  const start = { timeMs: 0, seed, command, env, port: 8000, state, hasBase: false, ...limits };
+  return {
+    key: 'bench',
+    send: (write) => write(startFrames(start)),
+    listen: () => {
+      const reader = new FrameReader(ANSWER_BYTES_MAX);
+      return (bytes) => (reader.read(bytes).length > 0 ? 'answered' : 'more');
+    },
+  };
+}
+
+async function timed(action: () => Promise<unknown>): Promise<number> {
+  const begin = performance.now();
+  await action();
+  return performance.now() - begin;
+}
+
+/** An export of a database of about `STATE_BYTES`. */
+function makeState(folder: string): Buffer[] {
+  const path = join(folder, 'state.db');
+  const database = new DatabaseSync(path);
+  database.exec('pragma journal_mode = wal; create table t (a blob)');
+  const insert = database.prepare('insert into t values (randomblob(?))');
+  for (let i = 0; i < STATE_BYTES / ROW_BYTES; i += 1) insert.run(ROW_BYTES);
+  database.close();
+  const archive = Buffer.from(exportDatabaseFiles([path]));
+  const chunks: Buffer[] = [];
+  for (let at = 0; at < archive.length; at += CHUNK_BYTES)
+    chunks.push(archive.subarray(at, at + CHUNK_BYTES));
+  return chunks;
+}
+
+async function replace(bench: Bench, old: Started, state: readonly Buffer[]): Promise<Started> {
+  await old.domain.destroy();
+  const next = await bench.start();
+  for (const [at, chunk] of state.entries()) next.tell(importFrames(chunk, at === state.length - 1));
+  await next.ask(digestFrames());
+  await next.domain.suspend();
+  return next;
+}
+
+async function measureDriver(
+  driver: Driver,
+  folder: string,
+  state: readonly Buffer[],
+  times: number,
+  progress: (line: string) => void,
+): Promise<DomainFigures> {
+  const bench = new Bench(driver, join(folder, driver.name));
+  const found: Record<string, number[]> = {};
+  const note = (name: string, value: number): void => {
+    (found[name] ??= []).push(value);
+  };
+  progress(`${driver.name}: the first start`);
+  let current = await bench.start();
+  for (let i = 0; i < times; i += 1) {
+    const begin = performance.now();
+    const next = await bench.start();
+    await next.ask(digestFrames());
+    note('start to first reply', performance.now() - begin);
+    await current.domain.destroy();
+    current = next;
+  }
+  progress(`${driver.name}: suspend and resume`);
+  for (let i = 0; i < 2 * times; i += 1) {
+    note('suspend', await timed(() => current.domain.suspend()));
+    await delay(REST_MS);
+    note(
+      'resume to reply',
+      await timed(async () => (await current.domain.resume(), current.ask(digestFrames()))),
+    );
+  }
+  await current.domain.suspend();
+  await delay(REST_MS);
+  const before = await current.domain.usage();
+  await delay(PAUSED_MS);
+  const after = await current.domain.usage();
+  note('CPU seconds of a suspended one, in a second', after.cpuSeconds - before.cpuSeconds);
+  note('MiB of its own, suspended', after.residentBytes / 1024 ** 2);
+  progress(`${driver.name}: replacement`);
+  for (let i = 0; i < times; i += 1) {
+    note(
+      'replacement, 10 MiB of state',
+      await timed(async () => (current = await replace(bench, current, state))),
+    );
+  }
+  await current.domain.destroy();
+  const figures = Object.fromEntries(Object.entries(found).map(([name, values]) => [name, spread(values)]));
+  return { driver: driver.name, isolation: driver.isolation, figures };
+}
+
+/** Of a driver that keeps nothing yet: what the very first start takes. */
+async function measureCold(driver: Driver, folder: string): Promise<number> {
+  const bench = new Bench(driver, folder);
+  const begin = performance.now();
+  const { domain } = await bench.start();
+  const took = performance.now() - begin;
+  await domain.destroy();
+  return took;
+}
+
+/** `times`: how often each is measured. */
+export async function measureDomains(
+  folder: string,
+  times: number,
+  progress: (line: string) => void,
+): Promise<DomainFigures[]> {
+  const makers: (() => Promise<Driver>)[] = [
+    () => createProcessDriver(),
+    () => createQemuDriver({ folder: join(folder, 'machines'), include: [], progress: () => {} }),
+  ];
+  const state = makeState(folder);
+  const all: DomainFigures[] = [];
+  for (const make of makers) {
+    const measured = await measureDriver(await make(), folder, state, times, progress);
+    progress(`${measured.driver}: from nothing`);
+    const cold: number[] = [];
+    for (let i = 0; i < times; i += 1) cold.push(await measureCold(await make(), join(folder, 'cold')));
+    all.push({ ...measured, figures: { 'from nothing to first reply': spread(cold), ...measured.figures } });
+  }
+  return all;
+}

@@ -1,0 +1,27 @@
+/** What isolates the replicas, as the configuration says, and what must be there before the first one is started. */
+import type { Driver } from '../domains/domain.ts';
+import { createProcessDriver } from '../domains/process/driver.ts';
+import { buildImages, createQemuDriver, type QemuDriverOptions } from '../domains/qemu/driver.ts';
+import type { Settings } from './config.ts';
+import { variantsOf } from './deploy.ts';
+
+/** Changes nothing. Throws `domain-start-failed`, `image-build-failed`. */
+export async function createDriver(settings: Settings, log: (line: string) => void): Promise<Driver> {
+  switch (settings.hypervisor) {
+    case 'process':
+      return createProcessDriver();
+    case 'qemu':
+      return createQemuDriver(qemuOptions(settings, log));
+  }
+}
+
+/** Builds what is not there yet, into the data folder, and checks all. Throws `image-build-failed`, `image-damaged`. */
+export async function prepareImages(settings: Settings, log: (line: string) => void): Promise<void> {
+  if (settings.hypervisor === 'process') return;
+  const digests = await buildImages(variantsOf(settings), qemuOptions(settings, log));
+  for (const digest of digests) log(`image      sha256:${digest}`);
+}
+
+function qemuOptions({ data, include }: Settings, log: (line: string) => void): QemuDriverOptions {
+  return { include, folder: data, progress: (line) => log(`image      ${line}`) };
+}

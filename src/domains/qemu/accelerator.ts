@@ -1,0 +1,122 @@
+/**
+ * QEMU on this host: where it is, and whether it can use the processor's own virtualisation (KVM). A device that is there
+ * may still not work, as in a virtual machine that hides it badly: so a kernel is really started, once per manager.
+ */
+import { execFile } from 'node:child_process';
+import { existsSync, statSync } from 'node:fs';
+import { mkdtemp, open, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+
+import { messageOf, SpareError } from '../../errors.ts';
+import type { Owner } from '../process/folder.ts';
+import { type TakenOwner, takeOwner } from '../process/owners.ts';
+import { findTool } from '../process/paths.ts';
+import { type Accelerator, machineBytes } from './command.ts';
+import { Machine } from './machine.ts';
+
+export interface Hypervisor {
+  readonly program: string;
+  readonly accelerator: Accelerator;
+  /** One line for the operator. */
+  readonly description: string;
+}
+
+const KVM = '/dev/kvm';
+const PROBE_MS_MAX = 5000;
+const PROGRAMS: Readonly<Record<string, string>> = { x64: 'qemu-system-x86_64' };
+const VERSION_MIN = 7.2;
+
+/** `kernel`: any kernel that guests can boot. Throws `domain-start-failed` when there is no QEMU that can be used. */
+export async function findHypervisor(kernel: string): Promise<Hypervisor> {
+  const name = PROGRAMS[process.arch];
+  const program = name === undefined ? undefined : findTool(name);
+  if (program === undefined) {
+    throw new SpareError(
+      'domain-start-failed',
+      `There is no ${name ?? `QEMU for ${process.arch}`} on this host.`,
+      {
+        hint: 'Install it: apt-get install qemu-system-x86',
+      },
+    );
+  }
+  const { stdout } = await promisify(execFile)(program, ['--version']);
+  const [, version = '0'] = /version (\d+\.\d+)/.exec(stdout) ?? [];
+  if (Number(version) < VERSION_MIN) {
+    throw new SpareError('domain-start-failed', `${program} is too old: ${version}.`, {
+      hint: `Spare needs QEMU ${VERSION_MIN} or later.`,
+    });
+  }
+  const failure = existsSync(KVM) ? await tryKvm(program, kernel) : `no ${KVM}`;
+  if (failure === undefined) return { program, accelerator: 'kvm', description: `QEMU ${version} with KVM` };
+  return {
+    program,
+    accelerator: 'tcg',
+    description: `QEMU ${version}, emulated (KVM does not work: ${failure})`,
+  };
+}
+
+/** A user of its own for a machine, when the manager is root; in the group that may use KVM. */
+export function takeMachineOwner(): TakenOwner | undefined {
+  if (process.getuid?.() !== 0) return undefined;
+  const owner = takeOwner();
+  return { uid: owner.uid, gid: kvmGroup() ?? owner.gid, release: () => owner.release() };
+}
+
+function kvmGroup(): number | undefined {
+  const found = statSync(KVM, { throwIfNoEntry: false });
+  return found !== undefined && found.gid !== 0 && (found.mode & 0o060) === 0o060 ? found.gid : undefined;
+}
+
+/** Why it does not work; nothing if it does: a kernel without a file system stops by itself, soon. */
+async function tryKvm(program: string, kernel: string): Promise<string | undefined> {
+  const folder = await mkdtemp(join(tmpdir(), 'spare-kvm-'));
+  const owner = takeMachineOwner();
+  try {
+    return await bootUntilPanic(program, kernel, join(folder, 'memory'), owner);
+  } catch (error) {
+    return messageOf(error);
+  } finally {
+    owner?.release();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function bootUntilPanic(
+  program: string,
+  kernelPath: string,
+  memoryPath: string,
+  owner: Owner | undefined,
+): Promise<string | undefined> {
+  const limits = { memoryBytes: 0, processes: 0 };
+  const memoryBytes = machineBytes(limits.memoryBytes);
+  await using kernel = await open(kernelPath);
+  await using memory = await open(memoryPath, 'w+');
+  await memory.chmod(0o666);
+  await memory.truncate(memoryBytes);
+  const files = { kernel, initrd: kernel, root: kernel, memory };
+  const machine = new Machine({
+    program,
+    accelerator: 'kvm',
+    memoryBytes,
+    limits,
+    start: 'boot',
+    files,
+    owner,
+  });
+  try {
+    await machine.open();
+    await machine.run();
+    const late = delay(PROBE_MS_MAX, 'a guest does not get on', { ref: false });
+    const end = await Promise.race([machine.exited, late]);
+    return machine.console.text().includes('Kernel panic') ? undefined : end;
+  } catch (error) {
+    await machine.exited;
+    return machine.console.text().trim().split('\n').at(-1) ?? messageOf(error);
+  } finally {
+    machine.kill();
+    await machine.exited;
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * The command line of QEMU: a machine with one processor, its memory, one read-only disk, one serial line for the
+ * kernel's last words and three ports of a virtio console. Nothing else: every device is code that a guest can attack.
+ *
+ * All that belongs to a machine is handed over as open descriptors: QEMU needs no right on any path, and nobody else
+ * can connect to what it listens on, because it listens on nothing.
+ */
+
+/** Descriptors in the process of QEMU. */
+export const FD = {
+  channel: 3,
+  control: 4,
+  console: 5,
+  serial: 6,
+  qmp: 7,
+  state: 8,
+  kernel: 9,
+  initrd: 10,
+  root: 11,
+  memory: 12,
+} as const;
+
+/** `kvm` where it works, else emulation. */
+export type Accelerator = 'kvm' | 'tcg';
+
+export interface MachineOptions {
+  readonly accelerator: Accelerator;
+  readonly memoryBytes: number;
+  readonly limits: { readonly memoryBytes: number; readonly processes: number };
+  /**
+   * `boot`: from the image; what it writes to its memory is in the memory file. `clone`: from a saved state and the
+   * memory file, which it does not change.
+   */
+  readonly start: 'boot' | 'clone';
+}
+
+/** Room for the kernel, and for the image's files that it keeps in memory. */
+const OWN_BYTES = 128 * 1024 ** 2;
+const MIB = 1024 ** 2;
+/**
+ * All that QEMU can emulate but two things that make a guest slower: memory protection keys, which Node's engine switches so
+ * often, each time emptying what QEMU knows of the guest's pages, and a fifth level of page tables.
+ */
+const EMULATED = 'max,pku=off,la57=off';
+const MACHINE = 'pc,usb=off,i8042=off,vmport=off,smbus=off,hpet=off';
+/** Translated code that QEMU keeps; enough for a service, and a bound on what each machine holds. */
+const TRANSLATED_MIB = 128;
+
+/** Of the machine: what the domain may use, and room for what is not the domain's. */
+export function machineBytes(limitBytes: number): number {
+  return Math.ceil((limitBytes + OWN_BYTES) / MIB) * MIB;
+}
+
+function descriptor(fd: number): string {
+  return `/dev/fd/${fd}`;
+}
+
+function socket(name: string, fd: number): string[] {
+  return ['-chardev', `socket,id=${name},fd=${fd}`];
+}
+
+function port(name: string, number: number): string[] {
+  return ['-device', `virtserialport,chardev=${name},name=spare.${name},nr=${number}`];
+}
+
+export function machineArguments(options: MachineOptions): string[] {
+  const { accelerator, memoryBytes, limits, start } = options;
+  const memory = `memory-backend-file,id=memory,size=${memoryBytes},mem-path=${descriptor(FD.memory)}`;
+  const settings = [
+    'quiet panic=-1 console=ttyS0 8250.nr_uarts=1 audit=0 lsm=',
+    // What the kernel does against attacks on the processor's speculation, an emulated one does not have.
+    ...(accelerator === 'tcg' ? ['mitigations=off'] : []),
+    `spare.memory=${limits.memoryBytes} spare.processes=${limits.processes}`,
+  ];
+  const parts = [
+    ['-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none'],
+    ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
+    ['-machine', `${MACHINE},memory-backend=memory,dump-guest-core=off`],
+    ['-accel', accelerator === 'kvm' ? 'kvm' : `tcg,tb-size=${TRANSLATED_MIB}`],
+    ['-cpu', accelerator === 'kvm' ? 'host' : EMULATED, '-smp', '1', '-m', `${memoryBytes / MIB}M`],
+    ['-object', `${memory},share=${start === 'clone' ? 'off' : 'on'}`],
+    ['-kernel', descriptor(FD.kernel), '-initrd', descriptor(FD.initrd), '-append', settings.join(' ')],
+    ['-blockdev', `driver=file,node-name=file,read-only=on,locking=off,filename=${descriptor(FD.root)}`],
+    ['-blockdev', 'driver=raw,node-name=root,read-only=on,file=file'],
+    ['-device', 'virtio-blk-pci,drive=root', '-device', 'virtio-serial-pci,max_ports=4'],
+    [...socket('channel', FD.channel), ...port('channel', 1)],
+    [...socket('control', FD.control), ...port('control', 2)],
+    [...socket('console', FD.console), ...port('console', 3)],
+    [...socket('serial', FD.serial), '-device', 'isa-serial,chardev=serial'],
+    [...socket('qmp', FD.qmp), '-mon', 'chardev=qmp,mode=control', '-S'],
+    start === 'boot' ? [] : ['-incoming', 'defer'],
+  ];
+  return parts.flat();
+}

@@ -1,0 +1,143 @@
+/**
+ * The `qemu` driver: a domain is a virtual machine with a kernel of its own, cloned from a template of its image. A
+ * boundary also against exploits of the guest's kernel; what is left to attack is QEMU and, with KVM, the host's
+ * virtualisation.
+ *
+ * Templates are made when they are first needed, one for each kind of domain: same service, limits and opening.
+ */
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { messageOf, SpareError } from '../../errors.ts';
+import type { Domain, DomainSpec, Driver, ServiceImage } from '../domain.ts';
+import { DEFAULT_AGENT } from '../process/package.ts';
+import { removeFolder } from '../process/process-domain.ts';
+import { findHypervisor, type Hypervisor } from './accelerator.ts';
+import { buildImage } from './image/build.ts';
+import { findKernel } from './image/kernel.ts';
+import type { Image } from './image/manifest.ts';
+import { QemuDomain } from './qemu-domain.ts';
+import { Template } from './template.ts';
+
+export interface QemuDriverOptions {
+  /** Where images and the memory of templates are kept; never shown in an image. */
+  readonly folder: string;
+  /** Files and folders of the host that are to be in an image besides the service, absolute paths. */
+  readonly include: readonly string[];
+  /** The agent's entry file, an absolute path. */
+  readonly agent?: string;
+  /** The guest's first process; Spare's own by default. */
+  readonly init?: string;
+  /** Told what takes long. */
+  readonly progress: (line: string) => void;
+}
+
+/** In the folder of the driver. */
+export const IMAGES = 'images';
+/** Of the host: where its kernel package puts `boot` and `lib/modules`. */
+const KERNEL_ROOT = '/';
+/** After this a template is made anew: what is the same in all clones, such as where things lie in memory, changes. */
+const TEMPLATE_MS_MAX = 6 * 3600 * 1000;
+
+/** Finds QEMU and whether KVM works. Throws `domain-start-failed` or `image-build-failed`. */
+export async function createQemuDriver(options: QemuDriverOptions): Promise<Driver> {
+  const hypervisor = await findHypervisor(findKernel(KERNEL_ROOT).path);
+  return new QemuDriver(hypervisor, options);
+}
+
+/** Images are built one after the other: those of variants are often the same. */
+let building: Promise<unknown> = Promise.resolve();
+
+function imageOf(service: ServiceImage, options: QemuDriverOptions): Promise<Image> {
+  const { folder, agent = DEFAULT_AGENT } = options;
+  const images = join(folder, IMAGES);
+  const build = building.then(() =>
+    buildImage({ ...options, service, agent, hidden: folder, images, kernel: KERNEL_ROOT }),
+  );
+  building = build.catch(() => {});
+  return build;
+}
+
+/** Builds what is not there yet, checks all, and removes what none of them needs. Answers their digests. */
+export async function buildImages(
+  services: readonly ServiceImage[],
+  options: QemuDriverOptions,
+): Promise<Set<string>> {
+  const found = new Map<string, Image>();
+  for (const service of services) {
+    const image = await imageOf(service, options);
+    if (!found.has(image.folder)) await image.verify();
+    found.set(image.folder, image);
+  }
+  const images = join(options.folder, IMAGES);
+  for (const name of await readdir(images)) {
+    const path = join(images, name);
+    if (!found.has(path)) await rm(path, { recursive: true, force: true });
+  }
+  return new Set([...found.values()].map(({ manifest }) => manifest.digest));
+}
+
+class QemuDriver implements Driver {
+  readonly name = 'qemu';
+  readonly isolation: string;
+  readonly privateNetwork = true;
+  readonly #hypervisor: Hypervisor;
+  readonly #options: QemuDriverOptions;
+  readonly #templates = new Map<string, Promise<Template>>();
+
+  constructor(hypervisor: Hypervisor, options: QemuDriverOptions) {
+    this.isolation = hypervisor.description;
+    this.#hypervisor = hypervisor;
+    this.#options = options;
+  }
+
+  async start(spec: DomainSpec): Promise<Domain> {
+    try {
+      const template = await this.#template(spec);
+      return new QemuDomain(await template.clone(), spec.directory);
+    } catch (error) {
+      await removeFolder(spec.directory);
+      if (error instanceof SpareError) throw error;
+      throw new SpareError('domain-start-failed', `The machine did not start: ${messageOf(error)}.`, {
+        hint: 'The data folder must be writable, with room for an image and the memory of a machine.',
+        cause: error,
+      });
+    }
+  }
+
+  #template(spec: DomainSpec): Promise<Template> {
+    const { image, limits, opening } = spec;
+    const key = JSON.stringify([image, limits, opening?.key]);
+    const known = this.#templates.get(key);
+    const made = known ?? this.#make(spec, false);
+    this.#templates.set(key, made);
+    made.then(
+      (template) => {
+        if (performance.now() - template.madeAtMs > TEMPLATE_MS_MAX) this.#renew(key, spec, template);
+      },
+      () => this.#templates.delete(key),
+    );
+    return made;
+  }
+
+  async #make({ image, limits, opening }: DomainSpec, behind: boolean): Promise<Template> {
+    const built = await imageOf(image, this.#options);
+    const { folder } = this.#options;
+    return Template.make({ hypervisor: this.#hypervisor, image: built, limits, folder, opening, behind });
+  }
+
+  /** The old one serves until the new one is there. */
+  #renew(key: string, spec: DomainSpec, old: Template): void {
+    const before = this.#templates.get(key);
+    const next = this.#make(spec, true).then(async (template) => {
+      await old[Symbol.asyncDispose]();
+      return template;
+    });
+    next.then(
+      () => {
+        if (this.#templates.get(key) === before) this.#templates.set(key, next);
+      },
+      () => {},
+    );
+  }
+}

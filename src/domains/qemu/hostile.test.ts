@@ -1,0 +1,164 @@
+/**
+ * What can somebody do who got to be root in a guest? The agent of these tests keeps all rights: it stands for an attack
+ * that took the guest's kernel, and finds nothing there that leads out of the machine.
+ */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { buildInit } from '../../replica/guest/build.ts';
+import { CONFORMANCE_AGENT, MIB, type Peer, Site, SPAWN } from '../conformance-peer.ts';
+import type { Driver } from '../domain.ts';
+import { machineBytes } from './command.ts';
+import { createQemuDriver } from './driver.ts';
+
+const required = (process.env['SPARE_REQUIRE'] ?? '').split(',').includes('qemu');
+const LIMIT_BYTES = 256 * MIB;
+/** QEMU itself, and the code that it has translated. */
+const OWN_BYTES = 320 * MIB;
+const TEST_MS = 120_000;
+/** Shows what the kernel says of its devices, in a folder of its own. */
+const LOOK = `const fs = require('node:fs'); const { spawnSync } = require('node:child_process');
+  fs.mkdirSync('/tmp/sys', { recursive: true });
+  if (!fs.existsSync('/tmp/sys/class')) spawnSync('mount', ['-t', 'sysfs', 'none', '/tmp/sys']);`;
+
+void describe('a hostile root in a guest', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'spare-hostile-'));
+  let site: Site | undefined;
+  let driver: Driver | undefined;
+  let missing = '';
+  before(async () => {
+    site = await Site.create(false);
+    try {
+      const init = buildInit(join(folder, 'init'), ['-DAGENT_IS_ROOT']);
+      const include = ['sh', 'mount', 'yes', 'mknod'].map((name) => `/usr/bin/${name}`);
+      const options = { agent: CONFORMANCE_AGENT, folder, include, init, progress: () => {} };
+      driver = await createQemuDriver(options);
+    } catch (error) {
+      if (required) throw error;
+      missing = String(error);
+    }
+  });
+  after(async () => {
+    await site?.[Symbol.asyncDispose]();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const attack = (title: string, body: (peer: Peer, start: () => Promise<Peer>) => Promise<void>): void => {
+    void it(title, { timeout: TEST_MS }, async (context) => {
+      if (driver === undefined || site === undefined) {
+        context.skip(missing);
+        return;
+      }
+      const [own, place] = [driver, site];
+      const start = (): Promise<Peer> => place.start(own, { memoryBytes: LIMIT_BYTES });
+      await using peer = await start();
+      assert.equal(await peer.run('return process.getuid();'), 0);
+      await body(peer, start);
+    });
+  };
+
+  attack('D1: finds no network, no other disk, no port but its own', async (peer) => {
+    const found = (await peer.run(
+      `${LOOK}
+       const list = (path) => fs.readdirSync('/tmp/sys/' + path).sort();
+       const read = (path) => fs.readFileSync('/tmp/sys/' + path, 'utf8').trim();
+       return {
+         network: list('class/net'),
+         disks: list('block').filter((name) => !/^loop/.test(name)),
+         ports: list('class/virtio-ports').map((name) => read('class/virtio-ports/' + name + '/name')).sort(),
+         devices: list('bus/pci/devices').map((name) => read('bus/pci/devices/' + name + '/class').slice(0, 6)).sort(),
+       };`,
+    )) as Record<string, string[]>;
+    assert.deepEqual(found, {
+      network: ['lo'],
+      disks: ['vda'],
+      ports: ['spare.channel', 'spare.console', 'spare.control'],
+      // Bridges, a disk controller without disks, the disk, the ports: nothing of class 02, a network.
+      devices: ['0x0100', '0x0101', '0x0600', '0x0601', '0x0680', '0x0780'],
+    });
+  });
+
+  attack('D1: changes nothing of the image, for itself or for others', async (peer, start) => {
+    const failure = await peer.failure(
+      `${LOOK}
+       const fd = fs.openSync('/dev/vda', 'r+');
+       fs.writeSync(fd, Buffer.alloc(4096, 1), 0, 4096, 0);
+       fs.fsyncSync(fd);`,
+    );
+    assert.match(failure, /EACCES|EPERM|EROFS|EIO/);
+    const remounted = await peer.run(
+      `${LOOK} return spawnSync('mount', ['-o', 'remount,rw', '/'], { encoding: 'utf8' }).status;`,
+    );
+    assert.notEqual(remounted, 0);
+    await using other = await start();
+    assert.equal(await other.run('return 1;'), 1);
+  });
+
+  attack('D1: what it does to its kernel, no other machine has', async (peer, start) => {
+    await peer.run(`require('node:fs').writeFileSync('/proc/sys/kernel/hostname', 'taken');`);
+    await peer.run(`require('node:fs').writeFileSync('/run/note', 'taken');`);
+    await using other = await start();
+    assert.equal(await other.run(`return require('node:os').hostname();`), 'replica');
+    assert.equal(await other.run(`return require('node:fs').existsSync('/run/note');`), false);
+  });
+
+  attack(
+    'D6: cannot take more memory than the machine has, whatever it frees itself from',
+    async (peer, start) => {
+      await peer.run(
+        `${LOOK}
+       fs.mkdirSync('/tmp/group');
+       spawnSync('mount', ['-t', 'cgroup2', 'none', '/tmp/group']);
+       fs.writeFileSync('/tmp/group/agent/memory.max', 'max');
+       globalThis.kept = [];
+       setInterval(() => globalThis.kept.push(Buffer.alloc(16 * 1024 * 1024, 1)), 5);`,
+      );
+      const { pid } = peer.domain;
+      let most = 0;
+      const ended = peer.domain.exited.then(() => true);
+      for (const until = performance.now() + 15_000; performance.now() < until;) {
+        most = Math.max(most, residentBytes(pid));
+        if (await Promise.race([ended, delay(100)])) break;
+      }
+      assert.ok(most > LIMIT_BYTES / 2, 'it was not freed from anything');
+      assert.ok(most < machineBytes(LIMIT_BYTES) + OWN_BYTES, `${most / MIB} MiB`);
+      await using other = await start();
+      assert.equal(await other.run('return 1;'), 1);
+    },
+  );
+
+  attack('D6: floods of everything that it can write to cost the manager nothing', async (peer) => {
+    const before = process.memoryUsage().rss;
+    await peer.run(
+      `${SPAWN} const fs = require('node:fs');
+       const kernel = fs.openSync('/dev/ttyS0', 'w');
+       globalThis.floods = [spawn('yes', ['x'.repeat(1000)], { stdio: ['ignore', 'inherit', 'inherit'] }),
+         spawn('yes', ['y'.repeat(1000)], { stdio: ['ignore', kernel, kernel] })];`,
+    );
+    let longest = 0;
+    for (const until = performance.now() + 2000; performance.now() < until;) {
+      const start = performance.now();
+      await delay(5);
+      longest = Math.max(longest, performance.now() - start);
+    }
+    assert.ok(longest < 500, `blocked for ${longest.toFixed(0)} ms`);
+    assert.ok(process.memoryUsage().rss - before < 64 * MIB);
+    assert.ok(peer.domain.console().length <= 64 * 1024);
+    assert.equal(await peer.run('return 1;'), 1);
+  });
+});
+
+/** Of its own: what is mapped from a template is shared. */
+function residentBytes(pid: number): number {
+  try {
+    const [, kib = '0'] = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+    return Number(kib) * 1024;
+  } catch {
+    return 0;
+  }
+}

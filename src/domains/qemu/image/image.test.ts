@@ -1,0 +1,204 @@
+/** Images: is what is measured always the same, and is what was changed never started? */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { execFileSync } from 'node:child_process';
+import { chmod, cp, mkdir, open, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { mkdtempDisposableSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+
+import { SpareError } from '../../../errors.ts';
+import { DEFAULT_AGENT } from '../../process/package.ts';
+import { buildImage } from './build.ts';
+import { writeErofs } from './erofs.ts';
+import { Image, type Manifest } from './manifest.ts';
+import { readLayers, readOciProgram } from './oci.ts';
+import { FileTree } from './tree.ts';
+
+const required = (process.env['SPARE_REQUIRE'] ?? '').split(',').includes('qemu');
+
+async function service(base: string): Promise<string> {
+  const folder = join(base, 'service');
+  await mkdir(join(folder, 'lib'), { recursive: true });
+  await writeFile(join(folder, 'server.mjs'), 'export {};\n');
+  await writeFile(join(folder, 'lib/part.mjs'), 'export {};\n');
+  await writeFile(join(folder, 'app.db'), 'not for the image');
+  return folder;
+}
+
+async function build(base: string, folder: string, name: string): Promise<Image> {
+  return buildImage({
+    service: { folder, command: [process.execPath, 'server.mjs'], env: {}, state: ['app.db'] },
+    agent: DEFAULT_AGENT,
+    include: [],
+    hidden: join(base, 'data'),
+    images: join(base, name),
+    kernel: '/',
+    progress: () => {},
+  });
+}
+
+void test('an image of the same files is the same, whatever their times, order and state', async (context) => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-image-'));
+  const base = place.path;
+  const folder = await service(base);
+  let first: Image;
+  try {
+    first = await build(base, folder, 'one');
+  } catch (error) {
+    if (required) throw error;
+    context.skip(String(error));
+    return;
+  }
+  await rm(join(folder, 'server.mjs'));
+  await writeFile(join(folder, 'app.db'), 'another state');
+  await writeFile(join(folder, 'server.mjs'), 'export {};\n');
+  await utimes(join(folder, 'lib/part.mjs'), 1, 1);
+  const second = await build(base, folder, 'two');
+  assert.equal(second.manifest.digest, first.manifest.digest);
+  assert.notEqual(second.manifest.inputs, first.manifest.inputs);
+  await writeFile(join(folder, 'server.mjs'), 'export { };\n');
+  const third = await build(base, folder, 'three');
+  assert.notEqual(third.manifest.digest, first.manifest.digest);
+  const again = await build(base, folder, 'three');
+  assert.deepEqual(again.manifest, third.manifest);
+});
+
+async function madeUp(base: string): Promise<Image> {
+  const folder = join(base, 'image');
+  await mkdir(folder);
+  const digests: Record<string, string> = {};
+  for (const name of ['kernel', 'initrd', 'root']) {
+    await writeFile(join(folder, name), name.repeat(10_000));
+    digests[name] = createHash('sha256').update(name.repeat(10_000)).digest('hex');
+  }
+  const lines = ['kernel', 'initrd', 'root'].map((name) => `${name} ${digests[name]}\n`).join('');
+  const digest = createHash('sha256').update(lines).digest('hex');
+  return new Image(folder, { digest, files: digests, inputs: '' } as unknown as Manifest);
+}
+
+void test('a byte flipped in an image is refused, before its first start and after it', async () => {
+  for (const name of ['kernel', 'initrd', 'root']) {
+    for (const verifiedBefore of [false, true]) {
+      using place = mkdtempDisposableSync(join(tmpdir(), 'spare-image-'));
+      const image = await madeUp(place.path);
+      if (verifiedBefore) await image.verify();
+      const file = await open(join(place.path, 'image', name), 'r+');
+      await file.write(Buffer.of(0), 0, 1, 12_345);
+      await file.close();
+      await assert.rejects(image.verify(), (error) => {
+        assert.ok(error instanceof SpareError);
+        assert.equal(error.code, 'image-damaged');
+        assert.match(error.message, new RegExp(`${name} has the digest`));
+        return true;
+      });
+    }
+  }
+});
+
+void test('a manifest that was made to fit a changed file no longer fits itself', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-image-'));
+  const { folder, manifest } = await madeUp(place.path);
+  await writeFile(join(folder, 'root'), 'another');
+  const root = createHash('sha256').update('another').digest('hex');
+  const image = new Image(folder, { ...manifest, files: { ...manifest.files, root } });
+  await assert.rejects(image.verify(), /contradicts itself/);
+});
+
+void test('a root has what the tree says, at any size, as a tool of others reads it', async (context) => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-erofs-'));
+  const tree = new FileTree(false);
+  const long = 'x'.repeat(200);
+  const texts: Record<string, string> = {
+    '/empty': '',
+    '/page': 'p'.repeat(4096),
+    '/more': 'm'.repeat(4097),
+  };
+  for (let i = 0; i < 300; i += 1) texts[`/many/${long}-${i}`] = `file ${i}`;
+  for (const [path, text] of Object.entries(texts)) tree.set(path, { type: 'text', text });
+  tree.set('/many/link', { type: 'link', target: '../page' });
+  const path = join(place.path, 'root');
+  await writeErofs(path, tree.entries);
+  try {
+    execFileSync('fsck.erofs', ['--help'], { stdio: 'ignore' });
+  } catch {
+    context.skip('no fsck.erofs (erofs-utils) here');
+    return;
+  }
+  const out = join(place.path, 'out');
+  execFileSync('fsck.erofs', [`--extract=${out}`, path], { stdio: 'pipe' });
+  for (const [name, text] of Object.entries(texts)) assert.equal(readFileSync(join(out, name), 'utf8'), text);
+  assert.equal(readFileSync(join(out, 'many/link'), 'utf8'), texts['/page']);
+});
+
+async function layout(base: string, layers: readonly string[]): Promise<string> {
+  const folder = join(base, 'layout');
+  await mkdir(join(folder, 'blobs/sha256'), { recursive: true });
+  const put = async (bytes: Buffer): Promise<{ digest: string }> => {
+    const hex = createHash('sha256').update(bytes).digest('hex');
+    await writeFile(join(folder, 'blobs/sha256', hex), bytes);
+    return { digest: `sha256:${hex}` };
+  };
+  const said = { Entrypoint: ['python3'], Cmd: ['app.py'], Env: ['A=b=c'], WorkingDir: '/app' };
+  const config = await put(Buffer.from(JSON.stringify({ config: said })));
+  const blobs = [];
+  for (const layer of layers) blobs.push(await put(execFileSync('tar', ['-czf', '-', '-C', layer, '.'])));
+  const manifest = await put(Buffer.from(JSON.stringify({ config, layers: blobs })));
+  await writeFile(join(folder, 'index.json'), JSON.stringify({ manifests: [manifest] }));
+  return folder;
+}
+
+void test('an OCI image layout gives its program, and its layers one over the other', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-oci-'));
+  const [lower, upper] = [join(place.path, 'lower'), join(place.path, 'upper')];
+  for (const path of ['app/old', 'app/gone', 'hidden']) await mkdir(join(lower, path), { recursive: true });
+  await writeFile(join(lower, 'app/old/file'), 'old');
+  await writeFile(join(lower, 'app/kept'), 'kept');
+  await writeFile(join(lower, 'hidden/secret'), 'secret');
+  await symlink('kept', join(lower, 'app/link'));
+  await mkdir(join(upper, 'app/old'), { recursive: true });
+  await mkdir(join(upper, 'hidden'));
+  await writeFile(join(upper, 'app/.wh.gone'), '');
+  await writeFile(join(upper, 'app/old/file'), 'new');
+  await writeFile(join(upper, 'hidden/.wh..wh..opq'), '');
+  await chmod(join(upper, 'app/old/file'), 0o755);
+  const folder = await layout(place.path, [lower, upper]);
+  assert.deepEqual(readOciProgram(folder), {
+    command: ['python3', 'app.py'],
+    env: { A: 'b=c' },
+    folder: '/app',
+  });
+  const tree = new FileTree(false);
+  await readLayers(folder, tree, join(place.path, 'scratch'));
+  assert.deepEqual([...tree.entries.keys()].sort(), [
+    '/',
+    '/app',
+    '/app/kept',
+    '/app/link',
+    '/app/old',
+    '/app/old/file',
+    '/hidden',
+  ]);
+  const file = tree.entries.get('/app/old/file');
+  assert.ok(file?.type === 'file' && file.executable);
+  assert.equal(await readFile(file.source, 'utf8'), 'new');
+});
+
+void test('an OCI image layout with a changed blob is refused', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-oci-'));
+  const lower = join(place.path, 'lower');
+  await mkdir(lower);
+  await writeFile(join(lower, 'file'), 'text');
+  const folder = await layout(place.path, [lower]);
+  const index = JSON.parse(readFileSync(join(folder, 'index.json'), 'utf8')) as {
+    manifests: { digest: string }[];
+  };
+  const blob = (digest = ''): string => join(folder, 'blobs', digest.replace(':', '/'));
+  const manifest = JSON.parse(readFileSync(blob(index.manifests[0]?.digest), 'utf8')) as {
+    layers: { digest: string }[];
+  };
+  const layer = blob(manifest.layers[0]?.digest);
+  await cp(blob(index.manifests[0]?.digest), layer);
+  await assert.rejects(readLayers(folder, new FileTree(false), join(place.path, 'scratch')), /is damaged/);
+});

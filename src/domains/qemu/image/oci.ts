@@ -1,0 +1,124 @@
+/**
+ * A root taken from an OCI image layout, the folder that `skopeo copy … oci:folder` writes and that `docker save` has in
+ * its archive: the layers one over the other, and what the image says of the program in it.
+ *
+ * O1. Every blob has the digest that it is named by.
+ * O2. Owners, and devices, do not count: a service has no rights to use either.
+ */
+import { execFile } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+
+import { messageOf, SpareError } from '../../../errors.ts';
+import { digestOf } from './manifest.ts';
+import type { FileTree } from './tree.ts';
+
+interface Descriptor {
+  readonly mediaType?: string;
+  readonly digest: string;
+  readonly platform?: { readonly architecture: string; readonly os: string };
+}
+
+interface Index {
+  readonly manifests?: readonly Descriptor[];
+  readonly layers?: readonly Descriptor[];
+  readonly config?: Descriptor;
+}
+
+/** How the image says that its program is started. */
+export interface OciProgram {
+  readonly command: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly folder: string;
+}
+
+const run = promisify(execFile);
+const DIGEST = /^(sha256):([0-9a-f]{64})$/;
+const WHITEOUT = '.wh.';
+const OPAQUE = '.wh..wh..opq';
+const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
+const LISTING_BYTES_MAX = 64 * 1024 ** 2;
+
+function broken(layout: string, what: string, cause?: unknown): SpareError {
+  return new SpareError('image-build-failed', `${layout} is no OCI image layout that can be used: ${what}.`, {
+    hint: 'Make one with: skopeo copy docker-daemon:name:tag oci:folder',
+    cause,
+  });
+}
+
+function blobPath(layout: string, { digest }: Descriptor): string {
+  const [, algorithm, hex] = DIGEST.exec(digest) ?? [];
+  if (algorithm === undefined || hex === undefined) throw broken(layout, `it has the digest ${digest}`);
+  return join(layout, 'blobs', algorithm, hex);
+}
+
+function readJson<T>(layout: string, path: string): T {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as T;
+  } catch (cause) {
+    throw broken(layout, messageOf(cause), cause);
+  }
+}
+
+/** The manifest of the image for this machine; an index may point to another index. */
+function findManifest(layout: string): Index {
+  let found = readJson<Index>(layout, join(layout, 'index.json'));
+  for (let depth = 0; found.manifests !== undefined && depth < 3; depth += 1) {
+    const first = found.manifests.find(
+      ({ platform }) => platform === undefined || platform.architecture === ARCHITECTURES[process.arch],
+    );
+    if (first === undefined) throw broken(layout, `it has no image for ${process.arch}`);
+    found = readJson<Index>(layout, blobPath(layout, first));
+  }
+  return found;
+}
+
+/** Throws `image-build-failed`. */
+export function readOciProgram(layout: string): OciProgram {
+  const { config } = findManifest(layout);
+  if (config === undefined) throw broken(layout, 'its manifest names no configuration');
+  const { config: said = {} } = readJson<{
+    config?: { Entrypoint?: string[]; Cmd?: string[]; Env?: string[]; WorkingDir?: string };
+  }>(layout, blobPath(layout, config));
+  const env = (said.Env ?? []).map((line): [string, string] => {
+    const at = line.indexOf('=');
+    return [line.slice(0, at), line.slice(at + 1)];
+  });
+  return {
+    command: [...(said.Entrypoint ?? []), ...(said.Cmd ?? [])],
+    env: Object.fromEntries(env),
+    folder: said.WorkingDir === undefined || said.WorkingDir === '' ? '/' : said.WorkingDir,
+  };
+}
+
+/** Puts the layers into `tree`, from copies below `scratch`, which must stay as long as the tree is used. */
+export async function readLayers(layout: string, tree: FileTree, scratch: string): Promise<void> {
+  const { layers = [] } = findManifest(layout);
+  for (const [at, layer] of layers.entries()) {
+    const blob = blobPath(layout, layer);
+    const folder = join(scratch, `layer-${at}`);
+    await mkdir(folder, { recursive: true });
+    try {
+      if (`sha256:${await digestOf(blob)}` !== layer.digest) throw new Error(`${layer.digest} is damaged`);
+      const flags = ['--no-same-owner', '--delay-directory-restore', '--exclude=dev/*'];
+      await run('tar', ['-xf', blob, '-C', folder, ...flags], { maxBuffer: LISTING_BYTES_MAX });
+      await run('chmod', ['-R', 'u+rwX', folder]);
+    } catch (cause) {
+      throw broken(layout, messageOf(cause), cause);
+    }
+    applyWhiteouts(folder, tree);
+    tree.copy(folder, '/', (path) => basename(path).startsWith(WHITEOUT));
+  }
+}
+
+/** What a layer takes away from those below it. */
+function applyWhiteouts(folder: string, tree: FileTree): void {
+  for (const path of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+    const name = basename(path);
+    const above = join('/', dirname(path));
+    if (name === OPAQUE) tree.empty(above);
+    else if (name.startsWith(WHITEOUT)) tree.remove(join(above, name.slice(WHITEOUT.length)));
+  }
+}

@@ -1,0 +1,217 @@
+/**
+ * One running QEMU and the manager's ends of all that it holds. Started stopped; knows what is said on its control port,
+ * how its guest ended, and how to save and load its state.
+ *
+ * M1. QEMU runs as a user of its own that owns nothing, without any right, when the manager is root; else as the manager.
+ * M2. It does not outlive the manager: it is killed with its parent, and by a guardian.
+ * M3. What the guest says on its control port is at most a few short lines, and only told on to people.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { FileHandle } from 'node:fs/promises';
+import { constants } from 'node:os';
+import type { Duplex } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { Console } from '../process/console.ts';
+import type { Owner } from '../process/folder.ts';
+import { Guardian } from '../process/guardian.ts';
+import { findTool } from '../process/paths.ts';
+import { FD, machineArguments, type MachineOptions } from './command.ts';
+import { Qmp } from './qmp.ts';
+
+/** Descriptors of the image and of the memory, open in the manager. */
+export interface MachineFiles {
+  readonly kernel: FileHandle;
+  readonly initrd: FileHandle;
+  readonly root: FileHandle;
+  readonly memory: FileHandle;
+}
+
+export interface MachineStart extends MachineOptions {
+  /** Absolute path of QEMU. */
+  readonly program: string;
+  readonly files: MachineFiles;
+  readonly owner: Owner | undefined;
+}
+
+const MIB = 1024 ** 2;
+const LINE_BYTES_MAX = 4096;
+/** How a guest says that it switches itself off. */
+const ENDING = /^(status|signal|channel|limit) (\w+)$/;
+
+export class Machine {
+  readonly #qmp: Qmp;
+  readonly channel: Duplex;
+  readonly console: Console = new Console();
+  /** Why it ended, for a person. Never rejects. */
+  readonly exited: Promise<string>;
+  readonly pid: number;
+  readonly #child: ChildProcess;
+  readonly #options: MachineOptions;
+  readonly #said: string[] = [];
+  readonly #listeners = new Set<(line: string) => void>();
+  #rest = '';
+  #gone = false;
+
+  constructor(start: MachineStart) {
+    const { files, owner } = start;
+    this.#options = start;
+    const guardian = new Guardian('');
+    const handed = [files.kernel.fd, files.initrd.fd, files.root.fd, files.memory.fd];
+    const pipes = Array.from({ length: FD.kernel - FD.channel }, () => 'pipe' as const);
+    const [file = '', ...args] = [...dropping(owner), start.program, ...machineArguments(start)];
+    this.#child = spawn(file, args, {
+      env: {},
+      cwd: '/',
+      stdio: ['ignore', 'pipe', 'pipe', ...pipes, ...handed],
+      detached: true,
+    });
+    this.pid = this.#child.pid ?? 0;
+    if (this.pid > 0) guardian.watch(this.pid);
+    const stream = (fd: number): Duplex => this.#stream(fd);
+    this.channel = stream(FD.channel);
+    for (const output of [1, 2, FD.console, FD.serial]) this.console.attach(stream(output));
+    // The other end may be gone at any time; `exited` tells why.
+    for (const fd of Object.values(FD)) if (fd < FD.kernel) stream(fd).on('error', () => {});
+    this.#listen(stream(FD.control));
+    this.#qmp = new Qmp(stream(FD.qmp));
+    this.exited = this.#watch(guardian);
+  }
+
+  /** Whether it listens to commands; else it could not be started. */
+  async open(): Promise<void> {
+    await this.#qmp.open();
+  }
+
+  /** Tells the guest the time, and randomness that nobody else has; resolves once it has heard. */
+  async wake(random: Buffer, answer: 'ready' | 'awake', withinMs: number): Promise<void> {
+    const seconds = (Date.now() / 1000).toFixed(3);
+    this.#control.write(`wake ${seconds} ${random.toString('hex')}\n`);
+    const late = delay(withinMs, undefined, { ref: false }).then(() => {
+      throw new Error(`it was not ${answer} within ${withinMs} ms`);
+    });
+    const ended = this.exited.then((why) => {
+      throw new Error(why);
+    });
+    await Promise.race([this.heard(answer), late, ended]);
+  }
+
+  /** Resolves when the guest says this, from now on. */
+  heard(line: string): Promise<void> {
+    return new Promise((resolve) => {
+      const listener = (said: string): void => {
+        if (said !== line) return;
+        this.#listeners.delete(listener);
+        resolve();
+      };
+      this.#listeners.add(listener);
+    });
+  }
+
+  /** To be called when it is stopped. Saves the state of its devices through the socket, and leaves its memory in the memory file. */
+  async save(path: string, received: Promise<Buffer>): Promise<Buffer> {
+    const migrated = await this.#prepareMigration();
+    await this.#qmp.execute('migrate', { uri: `unix:${path}` });
+    await migrated();
+    return received;
+  }
+
+  /** Loads what `save` answered. */
+  async load(state: Buffer): Promise<void> {
+    const migrated = await this.#prepareMigration();
+    await this.#qmp.execute('migrate-incoming', { uri: `fd:${FD.state}` });
+    this.#stream(FD.state).end(state);
+    await migrated();
+  }
+
+  async run(): Promise<void> {
+    await this.#qmp.execute('cont');
+  }
+
+  async stop(): Promise<void> {
+    await this.#qmp.execute('stop');
+  }
+
+  kill(): void {
+    if (!this.#gone) this.#child.kill('SIGKILL');
+  }
+
+  get #control(): Duplex {
+    return this.#stream(FD.control);
+  }
+
+  #stream(fd: number): Duplex {
+    return (this.#child.stdio as unknown as readonly Duplex[])[fd] as Duplex;
+  }
+
+  /** Without what is in the memory file. Answers what waits until it is done. */
+  async #prepareMigration(): Promise<() => Promise<void>> {
+    const capabilities = ['x-ignore-shared', 'events'].map((capability) => ({ capability, state: true }));
+    await this.#qmp.execute('migrate-set-capabilities', { capabilities });
+    const ended = this.#qmp.event('MIGRATION', ({ status }) => status === 'completed' || status === 'failed');
+    ended.catch(() => {});
+    return async () => {
+      const { status } = await ended;
+      if (status !== 'completed') throw new Error('its state cannot be saved or loaded');
+    };
+  }
+
+  #listen(control: Duplex): void {
+    control.setEncoding('latin1');
+    control.on('data', (text: string) => {
+      const lines = (this.#rest + text).slice(0, LINE_BYTES_MAX).split('\n');
+      this.#rest = lines.pop() ?? '';
+      for (const line of lines) {
+        if (ENDING.test(line)) this.#said.push(line);
+        for (const listener of this.#listeners) listener(line);
+      }
+      this.#said.splice(0, this.#said.length - 1);
+    });
+  }
+
+  async #watch(guardian: Guardian): Promise<string> {
+    const failed = new Promise<string>((resolve) => {
+      this.#child.once('error', (error) => resolve(error.message));
+    });
+    const exited = new Promise<string>((resolve) => {
+      this.#child.once('exit', (code, signal) => {
+        if (signal !== null) resolve(`killed by ${signal}`);
+        else this.#afterLastWord(() => resolve(this.#ending(code ?? 0)));
+      });
+    });
+    const why = await Promise.race([failed, exited]);
+    this.#gone = true;
+    guardian.release();
+    return why;
+  }
+
+  /** What the guest said last may still be on its way. */
+  #afterLastWord(then: () => void): void {
+    if (this.#control.readableEnded || this.#control.destroyed) then();
+    else this.#control.once('close', then);
+  }
+
+  /** As the guest said before it switched itself off; else QEMU or its kernel ended. */
+  #ending(code: number): string {
+    const [kind, detail] = ENDING.exec(this.#said.at(-1) ?? '')?.slice(1) ?? [];
+    const { limits } = this.#options;
+    const number = Number(detail);
+    const signals = Object.entries(constants.signals);
+    if (kind === 'status') return `exit status ${number}`;
+    if (kind === 'signal') return `killed by ${signals.find(([, value]) => value === number)?.[0] ?? number}`;
+    if (kind === 'channel') return 'its agent closed the channel';
+    if (kind === 'limit' && detail === 'processes') return `process limit (${limits.processes}) exceeded`;
+    if (kind === 'limit') return `memory limit (${Math.round(limits.memoryBytes / MIB)} MiB) exceeded`;
+    return code === 0 ? 'its machine switched off' : `its hypervisor ended with status ${code}`;
+  }
+}
+
+/** Without rights, and killed with the manager. */
+function dropping(owner: Owner | undefined): string[] {
+  const setpriv = findTool('setpriv');
+  if (setpriv === undefined) return [];
+  const user =
+    owner === undefined ? [] : ['--reuid', String(owner.uid), '--regid', String(owner.gid), '--clear-groups'];
+  const rights = owner === undefined ? [] : ['--bounding-set=-all', '--inh-caps=-all'];
+  return [setpriv, ...user, ...rights, '--no-new-privs', '--pdeathsig', 'KILL', '--'];
+}

@@ -1,0 +1,26 @@
+/** The qemu driver passes the conformance suite. */
+import { mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after } from 'node:test';
+
+import { conformance } from '../conformance.ts';
+import { createQemuDriver } from './driver.ts';
+
+const required = (process.env['SPARE_REQUIRE'] ?? '').split(',').includes('qemu');
+const TOOLS = 'sh sleep yes mount umount unshare setpriv hostname nsenter true'.split(' ');
+const folder = mkdtempSync(join(tmpdir(), 'spare-qemu-'));
+after(() => rm(folder, { recursive: true, force: true }));
+
+conformance(
+  'qemu',
+  (agent) =>
+    createQemuDriver({
+      agent,
+      folder,
+      include: TOOLS.map((name) => `/usr/bin/${name}`),
+      progress: () => {},
+    }),
+  { isolated: true, required, sharesKernel: false, testMs: 120_000 },
+);

@@ -1,0 +1,117 @@
+/**
+ * The control channel of one QEMU (QMP): commands with their answers, and events. One JSON object a line.
+ *
+ * Q1. Every command is answered or rejected: when QEMU goes, says something else, or takes too long.
+ * Q2. A line has a greatest length, and what is not understood closes the channel: a QEMU that was taken over from
+ *     inside its guest must not take the manager over, too.
+ */
+import type { Duplex } from 'node:stream';
+
+const LINE_BYTES_MAX = 1024 * 1024;
+export const COMMAND_MS_MAX = 10_000;
+
+type Json = Readonly<Record<string, unknown>>;
+
+interface Waiting {
+  readonly resolve: (value: Json) => void;
+  readonly reject: (error: Error) => void;
+}
+
+export class Qmp {
+  readonly #socket: Duplex;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #listeners = new Set<(event: string, data: Json) => void>();
+  #rest = '';
+  #commands = 0;
+  #closed: Error | undefined;
+
+  constructor(socket: Duplex) {
+    this.#socket = socket;
+    socket.setEncoding('utf8');
+    socket.on('data', (text: string) => this.#take(text));
+    socket.on('error', () => this.#close('its control channel broke'));
+    socket.on('close', () => this.#close('it ended'));
+    socket.on('end', () => this.#close('it ended'));
+  }
+
+  /** Must be called once, first. */
+  async open(): Promise<void> {
+    await this.execute('qmp_capabilities');
+  }
+
+  /** Rejects with an Error that says why it was not done. */
+  execute(command: string, args: Json = {}): Promise<Json> {
+    if (this.#closed !== undefined) return Promise.reject(this.#closed);
+    this.#commands += 1;
+    const id = this.#commands;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => this.#close(`it does not answer \`${command}\``), COMMAND_MS_MAX);
+      const settle =
+        <T>(how: (value: T) => void) =>
+        (value: T): void => {
+          clearTimeout(timer);
+          how(value);
+        };
+      this.#waiting.set(id, { resolve: settle(resolve), reject: settle(reject) });
+      this.#socket.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`);
+    });
+  }
+
+  /** Resolves with the data of the first such event for which `check` holds; rejects when the channel closes. */
+  event(name: string, check: (data: Json) => boolean = () => true): Promise<Json> {
+    return new Promise((resolve, reject) => {
+      const listener = (event: string, data: Json): void => {
+        if (event === '') reject(this.#closed ?? new Error('it ended'));
+        else if (event !== name || !check(data)) return;
+        this.#listeners.delete(listener);
+        resolve(data);
+      };
+      this.#listeners.add(listener);
+      if (this.#closed !== undefined) listener('', {});
+    });
+  }
+
+  #take(text: string): void {
+    const lines = (this.#rest + text).split('\n');
+    this.#rest = lines.pop() ?? '';
+    if (this.#rest.length > LINE_BYTES_MAX) this.#close('it says too much');
+    for (const line of lines) {
+      if (this.#closed !== undefined) return;
+      try {
+        this.#understand(JSON.parse(line) as Json);
+      } catch {
+        this.#close('it says what cannot be understood');
+      }
+    }
+  }
+
+  #understand(message: Json): void {
+    const { id, event } = message;
+    if (typeof event === 'string') {
+      for (const listener of this.#listeners) listener(event, object(message['data']));
+    }
+    const waiting = typeof id === 'number' ? this.#waiting.get(id) : undefined;
+    if (waiting === undefined || typeof id !== 'number') return;
+    this.#waiting.delete(id);
+    if ('return' in message) waiting.resolve(object(message['return']));
+    else waiting.reject(new Error(text(object(message['error'])['desc'])));
+  }
+
+  #close(why: string): void {
+    if (this.#closed !== undefined) return;
+    this.#closed = new Error(why);
+    this.#socket.destroy();
+    for (const { reject } of this.#waiting.values()) reject(this.#closed);
+    this.#waiting.clear();
+    for (const listener of this.#listeners) listener('', {});
+    this.#listeners.clear();
+  }
+}
+
+function object(value: unknown): Json {
+  return typeof value === 'object' && value !== null ? (value as Json) : {};
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : 'refused';
+}

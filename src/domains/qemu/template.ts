@@ -1,0 +1,212 @@
+/**
+ * A machine that was booted once and stands still: its memory in a file, the state of its devices beside it. Clones
+ * are machines that go on from there: they map the file privately, so that they hold only what they change.
+ *
+ * T1. All clones of a template have the same memory layout, and what was random in its guest when it was saved. Before a
+ *     clone is used it gets the time and fresh randomness; and templates are made anew when they are old.
+ * T2. Nobody changes a template once it is saved. Its files have no name: they go with the manager.
+ */
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { type FileHandle, mkdtemp, open, rm, chown } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { messageOf, SpareError } from '../../errors.ts';
+import type { DomainLimits, Opening } from '../domain.ts';
+import { goBehind } from '../process/priority.ts';
+import type { TakenOwner } from '../process/owners.ts';
+import { type Hypervisor, takeMachineOwner } from './accelerator.ts';
+import { machineBytes } from './command.ts';
+import type { Image } from './image/manifest.ts';
+import { Machine, type MachineFiles } from './machine.ts';
+
+export interface TemplateOptions {
+  readonly hypervisor: Hypervisor;
+  readonly image: Image;
+  readonly limits: DomainLimits;
+  /** Where memory files are made; needs room for as much as the guests use. */
+  readonly folder: string;
+  /** What it is sent, and has answered, before it is saved: so clones come with their service already started. */
+  readonly opening: Opening | undefined;
+  /** Lets those that serve go first. */
+  readonly behind: boolean;
+}
+
+/** A machine that runs, and whose user it is. */
+export interface Running {
+  readonly machine: Machine;
+  /** To the opening, if it was sent one. */
+  readonly answer: Buffer | undefined;
+  release(): void;
+}
+
+interface Saved {
+  /** Of the machine's devices. */
+  readonly state: Buffer;
+  readonly answer: Buffer | undefined;
+}
+
+const SEED_BYTES = 32;
+const BOOT_MS_MAX = 120_000;
+const WAKE_MS_MAX = 30_000;
+/** How long a guest that is ready may go on before it is taken as it is. */
+const SETTLE_MS_MAX = 5000;
+const CONSOLE_LINES = 3;
+
+export class Template implements AsyncDisposable {
+  readonly madeAtMs: number = performance.now();
+  readonly #options: TemplateOptions;
+  readonly #files: MachineFiles;
+  readonly #saved: Saved;
+
+  private constructor(options: TemplateOptions, files: MachineFiles, saved: Saved) {
+    this.#options = options;
+    this.#files = files;
+    this.#saved = saved;
+  }
+
+  /** Boots a machine from the image and saves it. Throws `domain-start-failed` or `image-damaged`. */
+  static async make(options: TemplateOptions): Promise<Template> {
+    await options.image.verify();
+    const files = await openFiles(options);
+    const owner = takeMachineOwner();
+    const machine = start(options, 'boot', files, owner);
+    try {
+      await machine.open();
+      if (options.behind) goBehind(machine.pid);
+      await machine.run();
+      await machine.wake(randomBytes(SEED_BYTES), 'ready', BOOT_MS_MAX);
+      const answer = options.opening === undefined ? undefined : await openWith(machine, options.opening);
+      await Promise.race([machine.heard('idle'), machine.exited, delay(SETTLE_MS_MAX)]);
+      await machine.stop();
+      return new Template(options, files, { state: await save(machine, owner), answer });
+    } catch (error) {
+      await closeFiles(files);
+      throw await startFailure(machine, error);
+    } finally {
+      machine.kill();
+      await machine.exited;
+      owner?.release();
+    }
+  }
+
+  /** A machine that goes on from this one, awake. Throws `domain-start-failed` or `image-damaged`. */
+  async clone(): Promise<Running> {
+    await this.#options.image.verify();
+    const owner = takeMachineOwner();
+    const machine = start(this.#options, 'clone', this.#files, owner);
+    try {
+      await machine.open();
+      await machine.load(this.#saved.state);
+      await machine.run();
+      await machine.wake(randomBytes(SEED_BYTES), 'awake', WAKE_MS_MAX);
+      return { machine, answer: this.#saved.answer, release: () => owner?.release() };
+    } catch (error) {
+      const failure = await startFailure(machine, error);
+      owner?.release();
+      throw failure;
+    }
+  }
+
+  /** Clones that run keep what they have of it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await closeFiles(this.#files);
+  }
+}
+
+function start(
+  { hypervisor, limits }: TemplateOptions,
+  how: 'boot' | 'clone',
+  files: MachineFiles,
+  owner: TakenOwner | undefined,
+): Machine {
+  const { program, accelerator } = hypervisor;
+  const memoryBytes = machineBytes(limits.memoryBytes);
+  return new Machine({ program, accelerator, memoryBytes, limits, start: how, files, owner });
+}
+
+/** Answers what the agent said. Throws when it says that it cannot, or ends. */
+async function openWith(machine: Machine, opening: Opening): Promise<Buffer> {
+  const { channel } = machine;
+  const said: Buffer[] = [];
+  const understand = opening.listen();
+  const answered = new Promise<void>((resolve, reject) => {
+    channel.on('data', (bytes: Buffer) => {
+      said.push(bytes);
+      const found = understand(bytes);
+      if (found === 'answered') resolve();
+      else if (found !== 'more') reject(notStarted(found.failed, undefined));
+    });
+  });
+  const ended = machine.exited.then((why) => {
+    throw new Error(why);
+  });
+  const sent = opening.send(async (parts) => {
+    channel.cork();
+    for (const part of parts) channel.write(part);
+    channel.uncork();
+    if (channel.writableNeedDrain) await Promise.race([once(channel, 'drain'), machine.exited]);
+  });
+  await Promise.race([Promise.all([sent, answered]), ended]);
+  return Buffer.concat(said);
+}
+
+/** The memory has no name any more once it is open. */
+async function openFiles({ image, folder, limits }: TemplateOptions): Promise<MachineFiles> {
+  const path = join(folder, `memory-${randomBytes(8).toString('hex')}`);
+  const memory = await open(path, 'wx+');
+  try {
+    // Whoever owns a machine must be able to open it, through the descriptor that it is given: nobody else has one.
+    await memory.chmod(0o666);
+    await memory.truncate(machineBytes(limits.memoryBytes));
+  } finally {
+    await rm(path);
+  }
+  const names = ['kernel', 'initrd', 'root'] as const;
+  const [kernel, initrd, root] = await Promise.all(names.map((name) => open(image.path(name))));
+  return { kernel, initrd, root, memory } as Record<keyof MachineFiles, FileHandle>;
+}
+
+async function closeFiles(files: MachineFiles): Promise<void> {
+  await Promise.all(Object.values(files).map((file: FileHandle) => file.close()));
+}
+
+/** Through a socket that only the machine's user can reach, for as long as it takes. */
+async function save(machine: Machine, owner: TakenOwner | undefined): Promise<Buffer> {
+  const folder = await mkdtemp(join(tmpdir(), 'spare-save-'));
+  const path = join(folder, 'state');
+  const server = createServer();
+  try {
+    if (owner !== undefined) await chown(folder, owner.uid, owner.gid);
+    const state = new Promise<Buffer>((resolve, reject) => {
+      server.once('connection', (socket) => buffer(socket).then(resolve, reject));
+    });
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    if (owner !== undefined) await chown(path, owner.uid, owner.gid);
+    return await machine.save(path, state);
+  } finally {
+    server.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Ends the machine. */
+async function startFailure(machine: Machine, error: unknown): Promise<SpareError> {
+  machine.kill();
+  const ended = await machine.exited;
+  if (error instanceof SpareError) return error;
+  const last = machine.console.text().trim().split('\n').slice(-CONSOLE_LINES).join(' | ');
+  const why = ended.startsWith('killed') ? messageOf(error) : ended;
+  return notStarted(`The machine did not start: ${why}. ${last}`.trim(), error);
+}
+
+function notStarted(message: string, cause: unknown): SpareError {
+  return new SpareError('domain-start-failed', message, {
+    hint: 'If the message does not say why, try the command by itself.',
+    cause,
+  });
+}

@@ -1,0 +1,90 @@
+/* From the kernel's initial file system to the read-only root of the image, and what is writable in it. */
+#include "init.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Where the builder put what the service came with; `folder` is empty in the image. */
+#define SERVICE "/spare/service"
+
+void load_modules(const struct config *config) {
+    for (char *const *module = config->modules; *module != NULL; module++) {
+        int fd = open(*module, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) != 0 && errno != EEXIST)) fail("load", *module);
+        close(fd);
+    }
+}
+
+static void mount_tmpfs(const char *path, const char *options, unsigned long flags) {
+    if (mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV | flags, options) != 0) fail("mount", path);
+}
+
+static void write_setting(const char *path, const char *value) {
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, value, strlen(value)) < 0) fail("write", path);
+    close(fd);
+}
+
+static void raise_loopback(void) {
+    struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) != 0) fail("raise", "the loopback");
+    close(fd);
+}
+
+/* Disks are found while others start: waits for it. */
+static void mount_image(const char *path) {
+    for (int tries = 0; mount("/dev/vda", path, "erofs", MS_RDONLY | MS_NODEV | MS_NOSUID, NULL) != 0; tries++) {
+        if (tries == 5000) fail("mount", "the image");
+        usleep(1000);
+    }
+}
+
+/* A service folder below a mount, such as /tmp, is hidden by it; all others are in the image. */
+static void make_folder(const char *path) {
+    char above[PATH_LENGTH];
+    snprintf(above, sizeof above, "%s", path);
+    for (char *end = strchr(above + 1, '/'); end != NULL; end = strchr(end + 1, '/')) {
+        *end = 0;
+        mkdir(above, 0755);
+        *end = '/';
+    }
+    mkdir(above, 0755);
+}
+
+void enter_root(const struct config *config) {
+    mount_image("/root");
+    const char *moved[][2] = {{"/dev", "/root/dev"}, {"/proc", "/root/proc"}, {"/sys", "/root/sys"}};
+    for (size_t i = 0; i < 3; i++)
+        if (mount(moved[i][0], moved[i][1], NULL, MS_MOVE, NULL) != 0) fail("move", moved[i][0]);
+    if (chdir("/root") != 0 || mount(".", "/", NULL, MS_MOVE, NULL) != 0 || chroot(".") != 0 || chdir("/") != 0)
+        fail("enter", "the image");
+    mount_tmpfs("/tmp", "size=64m,mode=1777", 0);
+    mkdir("/dev/shm", 0755);
+    mount_tmpfs("/dev/shm", "size=64m,mode=1777", 0);
+    mount_tmpfs("/run", "size=16m,mode=0755", MS_NOEXEC);
+    mkdir("/run/spare", 0700);
+    if (chown("/run/spare", 1000, 1000) != 0) fail("own", "/run/spare");
+    /* What the service writes beside what it came with. Sticky: it can remove only what it made itself. */
+    mkdir("/run/service", 0700);
+    mount_tmpfs("/run/service", "size=100%,mode=0755", 0);
+    mkdir("/run/service/upper", 0755);
+    mkdir("/run/service/work", 0755);
+    chmod("/run/service/upper", 01777);
+    make_folder(config->folder);
+    if (mount("overlay", config->folder, "overlay", MS_NOSUID | MS_NODEV,
+              "lowerdir=" SERVICE ",upperdir=/run/service/upper,workdir=/run/service/work") != 0)
+        fail("mount", config->folder);
+    chmod("/run/service", 0700);
+    if (sethostname("replica", 7) != 0) fail("name", "the machine");
+    write_setting("/proc/sys/user/max_user_namespaces", "0");
+    raise_loopback();
+}
