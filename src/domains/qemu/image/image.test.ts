@@ -14,6 +14,7 @@ import { buildImage } from './build.ts';
 import { writeErofs } from './erofs.ts';
 import { Image, type Manifest } from './manifest.ts';
 import { readLayers, readOciProgram } from './oci.ts';
+import { writeLayout } from './testing.ts';
 import { FileTree } from './tree.ts';
 
 const required = (process.env['SPARE_REQUIRE'] ?? '').split(',').includes('qemu');
@@ -132,22 +133,7 @@ void test('a root has what the tree says, at any size, as a tool of others reads
   assert.equal(readFileSync(join(out, 'many/link'), 'utf8'), texts['/page']);
 });
 
-async function layout(base: string, layers: readonly string[]): Promise<string> {
-  const folder = join(base, 'layout');
-  await mkdir(join(folder, 'blobs/sha256'), { recursive: true });
-  const put = async (bytes: Buffer): Promise<{ digest: string }> => {
-    const hex = createHash('sha256').update(bytes).digest('hex');
-    await writeFile(join(folder, 'blobs/sha256', hex), bytes);
-    return { digest: `sha256:${hex}` };
-  };
-  const said = { Entrypoint: ['python3'], Cmd: ['app.py'], Env: ['A=b=c'], WorkingDir: '/app' };
-  const config = await put(Buffer.from(JSON.stringify({ config: said })));
-  const blobs = [];
-  for (const layer of layers) blobs.push(await put(execFileSync('tar', ['-czf', '-', '-C', layer, '.'])));
-  const manifest = await put(Buffer.from(JSON.stringify({ config, layers: blobs })));
-  await writeFile(join(folder, 'index.json'), JSON.stringify({ manifests: [manifest] }));
-  return folder;
-}
+const PROGRAM = { Entrypoint: ['python3'], Cmd: ['app.py'], Env: ['A=b=c'], WorkingDir: '/app' };
 
 void test('an OCI image layout gives its program, and its layers one over the other', async () => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-oci-'));
@@ -163,7 +149,7 @@ void test('an OCI image layout gives its program, and its layers one over the ot
   await writeFile(join(upper, 'app/old/file'), 'new');
   await writeFile(join(upper, 'hidden/.wh..wh..opq'), '');
   await chmod(join(upper, 'app/old/file'), 0o755);
-  const folder = await layout(place.path, [lower, upper]);
+  const folder = await writeLayout(place.path, [lower, upper], PROGRAM);
   assert.deepEqual(readOciProgram(folder), {
     command: ['python3', 'app.py'],
     env: { A: 'b=c' },
@@ -190,7 +176,7 @@ void test('an OCI image layout with a changed blob is refused', async () => {
   const lower = join(place.path, 'lower');
   await mkdir(lower);
   await writeFile(join(lower, 'file'), 'text');
-  const folder = await layout(place.path, [lower]);
+  const folder = await writeLayout(place.path, [lower], PROGRAM);
   const index = JSON.parse(readFileSync(join(folder, 'index.json'), 'utf8')) as {
     manifests: { digest: string }[];
   };
