@@ -96,7 +96,7 @@ async function bootUntilPanic(
   await using memory = await open(memoryPath, 'w+');
   await memory.chmod(0o666);
   await memory.truncate(memoryBytes);
-  const files = { kernel, initrd: kernel, root: kernel, memory };
+  const files = { kernel: kernel.fd, initrd: kernel.fd, root: kernel.fd, memory: memory.fd };
   const machine = new Machine({
     program,
     accelerator: 'kvm',

@@ -38,6 +38,8 @@ export const IMAGES = 'images';
 const KERNEL_ROOT = '/';
 /** After this a template is made anew: what is the same in all clones, such as where things lie in memory, changes. */
 const TEMPLATE_MS_MAX = 6 * 3600 * 1000;
+/** Enough for the variants of two versions. */
+const TEMPLATES_MAX = 8;
 
 /** Finds QEMU and whether KVM works. Throws `domain-start-failed` or `image-build-failed`. */
 export async function createQemuDriver(options: QemuDriverOptions): Promise<Driver> {
@@ -84,6 +86,7 @@ class QemuDriver implements Driver {
   readonly #hypervisor: Hypervisor;
   readonly #options: QemuDriverOptions;
   readonly #templates = new Map<string, Promise<Template>>();
+  readonly #renewing = new Set<string>();
 
   constructor(hypervisor: Hypervisor, options: QemuDriverOptions) {
     this.isolation = hypervisor.description;
@@ -108,16 +111,28 @@ class QemuDriver implements Driver {
   #template(spec: DomainSpec): Promise<Template> {
     const { image, limits, opening } = spec;
     const key = JSON.stringify([image, limits, opening?.key]);
-    const known = this.#templates.get(key);
-    const made = known ?? this.#make(spec, false);
-    this.#templates.set(key, made);
-    made.then(
-      (template) => {
-        if (performance.now() - template.madeAtMs > TEMPLATE_MS_MAX) this.#renew(key, spec, template);
-      },
+    const found = this.#templates.get(key) ?? this.#make(spec, false);
+    this.#keep(key, found);
+    found.then(
+      (template) => this.#renewIfOld(key, spec, template),
       () => this.#templates.delete(key),
     );
-    return made;
+    return found;
+  }
+
+  /** The one used last comes last; those that nobody has used for longest go, as after a few deploys. */
+  #keep(key: string, template: Promise<Template>): void {
+    this.#templates.delete(key);
+    this.#templates.set(key, template);
+    if (this.#templates.size <= TEMPLATES_MAX) return;
+    for (const [oldest, unused] of this.#templates) {
+      this.#templates.delete(oldest);
+      unused.then(
+        (gone) => gone[Symbol.dispose](),
+        () => {},
+      );
+      return;
+    }
   }
 
   async #make({ image, limits, opening }: DomainSpec, behind: boolean): Promise<Template> {
@@ -127,17 +142,16 @@ class QemuDriver implements Driver {
   }
 
   /** The old one serves until the new one is there. */
-  #renew(key: string, spec: DomainSpec, old: Template): void {
-    const before = this.#templates.get(key);
-    const next = this.#make(spec, true).then(async (template) => {
-      await old[Symbol.asyncDispose]();
-      return template;
-    });
-    next.then(
-      () => {
-        if (this.#templates.get(key) === before) this.#templates.set(key, next);
-      },
-      () => {},
-    );
+  #renewIfOld(key: string, spec: DomainSpec, old: Template): void {
+    if (performance.now() - old.madeAtMs < TEMPLATE_MS_MAX || this.#renewing.has(key)) return;
+    this.#renewing.add(key);
+    this.#make(spec, true)
+      .then((made) => {
+        this.#templates.set(key, Promise.resolve(made));
+        old[Symbol.dispose]();
+      })
+      // The next start tries again; until then there is the old one.
+      .catch(() => {})
+      .finally(() => this.#renewing.delete(key));
   }
 }

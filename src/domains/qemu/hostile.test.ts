@@ -132,6 +132,12 @@ void describe('a hostile root in a guest', () => {
     },
   );
 
+  attack('D4: a hypervisor that hangs is ended, and says so', async (peer) => {
+    process.kill(peer.domain.pid, 'SIGSTOP');
+    await peer.domain.suspend();
+    assert.match(await peer.domain.exited, /does not answer `stop`/);
+  });
+
   attack('D6: floods of everything that it can write to cost the manager nothing', async (peer) => {
     const before = process.memoryUsage().rss;
     await peer.run(

@@ -7,7 +7,6 @@
  * M3. What the guest says on its control port is at most a few short lines, and only told on to people.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import type { FileHandle } from 'node:fs/promises';
 import { constants } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -21,10 +20,10 @@ import { Qmp } from './qmp.ts';
 
 /** Descriptors of the image and of the memory, open in the manager. */
 export interface MachineFiles {
-  readonly kernel: FileHandle;
-  readonly initrd: FileHandle;
-  readonly root: FileHandle;
-  readonly memory: FileHandle;
+  readonly kernel: number;
+  readonly initrd: number;
+  readonly root: number;
+  readonly memory: number;
 }
 
 export interface MachineStart extends MachineOptions {
@@ -57,7 +56,7 @@ export class Machine {
     const { files, owner } = start;
     this.#options = start;
     const guardian = new Guardian('');
-    const handed = [files.kernel.fd, files.initrd.fd, files.root.fd, files.memory.fd];
+    const handed = [files.kernel, files.initrd, files.root, files.memory];
     const pipes = Array.from({ length: FD.kernel - FD.channel }, () => 'pipe' as const);
     const [file = '', ...args] = [...dropping(owner), start.program, ...machineArguments(start)];
     this.#child = spawn(file, args, {

@@ -8,7 +8,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { type FileHandle, mkdtemp, open, rm, chown } from 'node:fs/promises';
+import { closeSync, fchmodSync, ftruncateSync, openSync, rmSync } from 'node:fs';
+import { chown, mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,7 +22,7 @@ import { goBehind } from '../process/priority.ts';
 import type { TakenOwner } from '../process/owners.ts';
 import { type Hypervisor, takeMachineOwner } from './accelerator.ts';
 import { machineBytes } from './command.ts';
-import type { Image } from './image/manifest.ts';
+import type { Image, ImageFile } from './image/manifest.ts';
 import { Machine, type MachineFiles } from './machine.ts';
 
 export interface TemplateOptions {
@@ -57,7 +58,7 @@ const WAKE_MS_MAX = 30_000;
 const SETTLE_MS_MAX = 5000;
 const CONSOLE_LINES = 3;
 
-export class Template implements AsyncDisposable {
+export class Template implements Disposable {
   readonly madeAtMs: number = performance.now();
   readonly #options: TemplateOptions;
   readonly #files: MachineFiles;
@@ -72,7 +73,7 @@ export class Template implements AsyncDisposable {
   /** Boots a machine from the image and saves it. Throws `domain-start-failed` or `image-damaged`. */
   static async make(options: TemplateOptions): Promise<Template> {
     await options.image.verify();
-    const files = await openFiles(options);
+    const files = openFiles(options);
     const owner = takeMachineOwner();
     const machine = start(options, 'boot', files, owner);
     try {
@@ -85,7 +86,7 @@ export class Template implements AsyncDisposable {
       await machine.stop();
       return new Template(options, files, { state: await save(machine, owner), answer });
     } catch (error) {
-      await closeFiles(files);
+      closeFiles(files);
       throw await startFailure(machine, error);
     } finally {
       machine.kill();
@@ -113,8 +114,8 @@ export class Template implements AsyncDisposable {
   }
 
   /** Clones that run keep what they have of it. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await closeFiles(this.#files);
+  [Symbol.dispose](): void {
+    closeFiles(this.#files);
   }
 }
 
@@ -156,23 +157,29 @@ async function openWith(machine: Machine, opening: Opening): Promise<Buffer> {
 }
 
 /** The memory has no name any more once it is open. */
-async function openFiles({ image, folder, limits }: TemplateOptions): Promise<MachineFiles> {
+function openFiles({ image, folder, limits }: TemplateOptions): MachineFiles {
   const path = join(folder, `memory-${randomBytes(8).toString('hex')}`);
-  const memory = await open(path, 'wx+');
+  const memory = openSync(path, 'wx+');
+  rmSync(path);
+  const opened = [memory];
+  const open = (file: ImageFile): number => {
+    const fd = openSync(image.path(file), 'r');
+    opened.push(fd);
+    return fd;
+  };
   try {
     // Whoever owns a machine must be able to open it, through the descriptor that it is given: nobody else has one.
-    await memory.chmod(0o666);
-    await memory.truncate(machineBytes(limits.memoryBytes));
-  } finally {
-    await rm(path);
+    fchmodSync(memory, 0o666);
+    ftruncateSync(memory, machineBytes(limits.memoryBytes));
+    return { kernel: open('kernel'), initrd: open('initrd'), root: open('root'), memory };
+  } catch (error) {
+    for (const fd of opened) closeSync(fd);
+    throw error;
   }
-  const names = ['kernel', 'initrd', 'root'] as const;
-  const [kernel, initrd, root] = await Promise.all(names.map((name) => open(image.path(name))));
-  return { kernel, initrd, root, memory } as Record<keyof MachineFiles, FileHandle>;
 }
 
-async function closeFiles(files: MachineFiles): Promise<void> {
-  await Promise.all(Object.values(files).map((file: FileHandle) => file.close()));
+function closeFiles(files: MachineFiles): void {
+  for (const fd of Object.values(files) as number[]) closeSync(fd);
 }
 
 /** Through a socket that only the machine's user can reach, for as long as it takes. */
