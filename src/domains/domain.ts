@@ -94,4 +94,6 @@ export interface Driver {
    * domain cannot be started at all; then nothing of it is left, `spec.directory` neither.
    */
   start(spec: DomainSpec): Promise<Domain>;
+  /** Gives up what is being started, where that may take long: `start` throws. Domains that run stay. */
+  stop?(): void;
 }

@@ -192,6 +192,7 @@ export class Fleet {
   /** Ends all domains. */
   async close(): Promise<void> {
     for (const id of this.#places.keys()) this.stop(id);
+    this.#driver.stop?.();
     while (this.#moving.size > 0) await Promise.all(this.#moving);
   }
 }

@@ -87,11 +87,16 @@ class QemuDriver implements Driver {
   readonly #options: QemuDriverOptions;
   readonly #templates = new Map<string, Promise<Template>>();
   readonly #renewing = new Set<string>();
+  readonly #stopped = new AbortController();
 
   constructor(hypervisor: Hypervisor, options: QemuDriverOptions) {
     this.isolation = hypervisor.description;
     this.#hypervisor = hypervisor;
     this.#options = options;
+  }
+
+  stop(): void {
+    this.#stopped.abort();
   }
 
   async start(spec: DomainSpec): Promise<Domain> {
@@ -138,7 +143,16 @@ class QemuDriver implements Driver {
   async #make({ image, limits, opening }: DomainSpec, behind: boolean): Promise<Template> {
     const built = await imageOf(image, this.#options);
     const { folder } = this.#options;
-    return Template.make({ hypervisor: this.#hypervisor, image: built, limits, folder, opening, behind });
+    const { signal } = this.#stopped;
+    return Template.make({
+      hypervisor: this.#hypervisor,
+      image: built,
+      limits,
+      folder,
+      opening,
+      behind,
+      signal,
+    });
   }
 
   /** The old one serves until the new one is there. */

@@ -35,6 +35,8 @@ export interface TemplateOptions {
   readonly opening: Opening | undefined;
   /** Lets those that serve go first. */
   readonly behind: boolean;
+  /** Ends the machine that is being booted. */
+  readonly signal: AbortSignal;
 }
 
 /** A machine that runs, and whose user it is. */
@@ -76,6 +78,9 @@ export class Template implements Disposable {
     const files = openFiles(options);
     const owner = takeMachineOwner();
     const machine = start(options, 'boot', files, owner);
+    const kill = (): void => machine.kill();
+    if (options.signal.aborted) kill();
+    options.signal.addEventListener('abort', kill);
     try {
       await machine.open();
       if (options.behind) goBehind(machine.pid);
@@ -89,6 +94,7 @@ export class Template implements Disposable {
       closeFiles(files);
       throw await startFailure(machine, error);
     } finally {
+      options.signal.removeEventListener('abort', kill);
       machine.kill();
       await machine.exited;
       owner?.release();
