@@ -154,5 +154,12 @@ export function treeOf(pid: number): number[] {
 }
 
 export function signalTree(pid: number, signal: NodeJS.Signals): void {
-  for (const member of treeOf(pid)) process.kill(member, signal);
+  for (const member of treeOf(pid)) {
+    try {
+      process.kill(member, signal);
+    } catch (error) {
+      // It went with the one before.
+      if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+    }
+  }
 }
