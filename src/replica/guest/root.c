@@ -48,7 +48,23 @@ static void mount_image(const char *path) {
     }
 }
 
-/* A service folder below a mount, such as /tmp, is hidden by it; all others are in the image. */
+/* What is written at `path` is kept in memory, in `room`; below it lies what the image has at `lower`. Sticky: who writes can remove only
+   what it made itself. */
+static void make_writable(const char *lower, const char *path, const char *room, const char *size) {
+    char upper[PATH_LENGTH], work[PATH_LENGTH], options[3 * PATH_LENGTH];
+    snprintf(upper, sizeof upper, "%s/upper", room);
+    snprintf(work, sizeof work, "%s/work", room);
+    mkdir(room, 0700);
+    mount_tmpfs(room, size, 0);
+    mkdir(upper, 0755);
+    mkdir(work, 0755);
+    chmod(upper, 01777);
+    snprintf(options, sizeof options, "lowerdir=%s,upperdir=%s,workdir=%s", lower, upper, work);
+    if (mount("overlay", path, "overlay", MS_NOSUID | MS_NODEV, options) != 0) fail("mount", path);
+    chmod(room, 0700);
+}
+
+/* A service folder below a mount, such as /run, is hidden by it; all others are in the image. */
 static void make_folder(const char *path) {
     char above[PATH_LENGTH];
     snprintf(above, sizeof above, "%s", path);
@@ -67,23 +83,15 @@ void enter_root(const struct config *config) {
         if (mount(moved[i][0], moved[i][1], NULL, MS_MOVE, NULL) != 0) fail("move", moved[i][0]);
     if (chdir("/root") != 0 || mount(".", "/", NULL, MS_MOVE, NULL) != 0 || chroot(".") != 0 || chdir("/") != 0)
         fail("enter", "the image");
-    mount_tmpfs("/tmp", "size=64m,mode=1777", 0);
     mkdir("/dev/shm", 0755);
     mount_tmpfs("/dev/shm", "size=64m,mode=1777", 0);
     mount_tmpfs("/run", "size=16m,mode=0755", MS_NOEXEC);
     mkdir("/run/spare", 0700);
     if (chown("/run/spare", 1000, 1000) != 0) fail("own", "/run/spare");
-    /* What the service writes beside what it came with. Sticky: it can remove only what it made itself. */
-    mkdir("/run/service", 0700);
-    mount_tmpfs("/run/service", "size=100%,mode=0755", 0);
-    mkdir("/run/service/upper", 0755);
-    mkdir("/run/service/work", 0755);
-    chmod("/run/service/upper", 01777);
+    /* The program may lie in /tmp, so what the image has there stays to be seen. */
+    make_writable("/tmp", "/tmp", "/run/tmp", "size=64m,mode=0755");
     make_folder(config->folder);
-    if (mount("overlay", config->folder, "overlay", MS_NOSUID | MS_NODEV,
-              "lowerdir=" SERVICE ",upperdir=/run/service/upper,workdir=/run/service/work") != 0)
-        fail("mount", config->folder);
-    chmod("/run/service", 0700);
+    make_writable(SERVICE, config->folder, "/run/service", "size=100%,mode=0755");
     if (sethostname("replica", 7) != 0) fail("name", "the machine");
     write_setting("/proc/sys/user/max_user_namespaces", "0");
     raise_loopback();
