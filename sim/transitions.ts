@@ -148,7 +148,8 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     wake: ['executing'],
     leave: LEAVES,
     skip: ['executing', 'stay'],
-    rotate: ['relieving', 'stay', 'none'],
+    // Its turn to be refreshed comes in the same step.
+    rotate: ['relieving', 'refreshing', 'stay', 'none'],
     promote: ['executing', 'stay'],
     // A mark is decided; and, below, its turn comes.
     state: ['refreshing', 'stay'],
@@ -211,7 +212,7 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     skip: MAY_LEAVE,
     rotate: STAYS,
     promote: ['none', 'stay'],
-    state: STAYS,
+    state: MAY_LEAVE,
     decided: MAY_LEAVE,
     clock: MAY_LEAVE,
     other: MAY_LEAVE,
