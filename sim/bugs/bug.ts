@@ -1,13 +1,11 @@
 /** A planted bug, as data: small edits of the core that break a promise. */
 import type { Promised } from '../violation.ts';
 import type { ScenarioName } from '../scenarios.ts';
+import type { Edit } from './edit.ts';
 
-export interface Edit {
+export interface CoreEdit extends Edit {
   /** In `src/core`. */
   readonly file: string;
-  /** Is found there exactly once. */
-  readonly find: string;
-  readonly replace: string;
 }
 
 export interface Bug {
@@ -18,5 +16,5 @@ export interface Bug {
   readonly breaks: Promised;
   /** Where it shows. */
   readonly scenario: ScenarioName;
-  readonly edits: readonly [Edit, ...Edit[]];
+  readonly edits: readonly [CoreEdit, ...CoreEdit[]];
 }

@@ -5,24 +5,18 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Bug, Edit } from './bug.ts';
+import type { Bug } from './bug.ts';
+import { edited } from './edit.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-
-/** `text` after the edit; an edit that no longer fits is an error. */
-function edited(name: string, text: string, { file, find, replace }: Edit): string {
-  const found = text.split(find).length - 1;
-  if (found === 1) return text.replace(find, () => replace);
-  const what = found === 0 ? 'is not there any more' : `is there ${found} times`;
-  throw new Error(`Planted bug ${name} no longer fits src/core/${file}: this ${what}:\n${find}`);
-}
 
 /** The files of the core that the bug changes, as they are with it. */
 export function editedFiles({ name, edits }: Bug): Map<string, string> {
   const files = new Map<string, string>();
   for (const edit of edits) {
     const text = files.get(edit.file) ?? readFileSync(join(ROOT, 'src/core', edit.file), 'utf8');
-    files.set(edit.file, edited(name, text, edit));
+    const what = `Planted bug ${name} no longer fits src/core/${edit.file}`;
+    files.set(edit.file, edited(what, text, edit));
   }
   return files;
 }

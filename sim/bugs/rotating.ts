@@ -75,7 +75,7 @@ export const ROTATING: readonly Bug[] = [
     edits: [
       {
         file: 'replicas.ts',
-        find: 'for (const slot of this.#core.order.undecided()) slot.votes.delete(local.id);\n    this.#core.emit',
+        find: 'this.#core.order.forgetVotes(local.id);\n    this.#core.emit',
         replace: 'this.#core.emit',
       },
     ],

@@ -8,7 +8,7 @@ import { syncFile } from '../manager/snapshots.ts';
 import { Store } from '../ordering/store.ts';
 import { askAdmin } from './admin-client.ts';
 import type { Settings } from './config.ts';
-import { prepareDataFolder, STORE_FILE } from './data-folder.ts';
+import { checkDataFolder, prepareDataFolder, STORE_FILE } from './data-folder.ts';
 import { serviceName, stateFilesOf } from './service-name.ts';
 
 const SHOWN_EVERY_MS = 300;
@@ -26,11 +26,7 @@ function sizeOf(path: string): number {
 
 /** Throws `SpareError` data-folder-missing, data-folder-*, backup-*, admin-failed. */
 export async function backup(data: string, target: string, progress: Progress): Promise<MadeBackup> {
-  if (!existsSync(join(data, STORE_FILE))) {
-    throw new SpareError('data-folder-missing', `${data} is no data folder of Spare.`, {
-      hint: 'Name it with --data, or the configuration that names it with --config.',
-    });
-  }
+  checkDataFolder(data);
   const unfinished = join(data, UNFINISHED_FILE);
   const timer = setInterval(() => progress(`${mib(sizeOf(unfinished))} written`), SHOWN_EVERY_MS);
   try {

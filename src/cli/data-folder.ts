@@ -22,6 +22,14 @@ export interface DataFolder {
   discard(): void;
 }
 
+/** Throws `SpareError` data-folder-missing where nothing was ever started. */
+export function checkDataFolder(folder: string): void {
+  if (existsSync(join(folder, STORE_FILE))) return;
+  throw new SpareError('data-folder-missing', `${folder} is no data folder of Spare.`, {
+    hint: 'Name it with --data, or the configuration that names it with --config.',
+  });
+}
+
 /** Throws `SpareError` data-folder-unwritable, data-folder-foreign. */
 export function prepareDataFolder(folder: string): DataFolder {
   let made: string | undefined;

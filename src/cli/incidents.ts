@@ -1,5 +1,4 @@
 /** `spare incidents` and `spare incidents show ID`: what the data folder holds, in words. Also while Spare runs. */
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { SpareError } from '../errors.ts';
 import type { Comparison, Difference } from '../evidence/compare/difference.ts';
@@ -7,7 +6,7 @@ import { EVIDENCE_FOLDER } from '../evidence/folders.ts';
 import { type Incident, INCIDENTS_FILE, readIncidents } from '../evidence/incidents.ts';
 import { type CaseView, readCase } from '../evidence/read.ts';
 import { printable } from '../wire/channel.ts';
-import { STORE_FILE } from './data-folder.ts';
+import { checkDataFolder } from './data-folder.ts';
 
 const LABEL = 11;
 
@@ -20,10 +19,8 @@ function block(label: string, lines: readonly string[]): string[] {
 }
 
 function incidentsOf(data: string): Incident[] {
-  if (existsSync(join(data, STORE_FILE))) return readIncidents(join(data, INCIDENTS_FILE));
-  throw new SpareError('data-folder-missing', `${data} is no data folder of Spare.`, {
-    hint: 'Name it with --data, or the configuration that names it with --config.',
-  });
+  checkDataFolder(data);
+  return readIncidents(join(data, INCIDENTS_FILE));
 }
 
 function summary({ id, at, index, replica, kind, what }: Incident): string {

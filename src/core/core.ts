@@ -286,7 +286,7 @@ export class Core {
     if (local.faulty) return;
     local.faulty = true;
     this.emit({ type: 'incident', fault: { replica: local.id, kind, index }, variant: local.variant, votes });
-    for (const slot of this.order.undecided()) slot.votes.delete(local.id);
+    this.order.forgetVotes(local.id);
     if (this.succession.isSuccessor(local)) {
       this.replicas.remove(local);
       return this.succession.failed();

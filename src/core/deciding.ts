@@ -89,7 +89,7 @@ export class Deciding {
   heardOf(now: number, replica: ReplicaId, turn: number, good: Index): boolean {
     const { remotes, order } = this.#core;
     const news = remotes.heard(now, replica, turn, good);
-    if (news === 'new turn') for (const slot of order.undecided()) slot.votes.delete(replica);
+    if (news === 'new turn') order.forgetVotes(replica);
     return news !== 'old turn';
   }
 

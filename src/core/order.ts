@@ -7,7 +7,7 @@
  * O3. Agreed time never goes back.
  */
 import type { Entry, Key } from './entry.ts';
-import { assert, index as toIndex, type Index } from './ids.ts';
+import { assert, index as toIndex, type Index, type ReplicaId } from './ids.ts';
 import { KeyTable, type KeyUse } from './keys.ts';
 import type { Slot } from './slot.ts';
 
@@ -131,6 +131,11 @@ export class Order {
     slot.before = this.#voted;
     this.#chosen = slot.index;
     if (slot.decision !== null) this.#voted = slot.index;
+  }
+
+  /** What this replica voted on and is undecided, others decide. */
+  forgetVotes(replica: ReplicaId): void {
+    for (const slot of this.undecided()) slot.votes.delete(replica);
   }
 
   /** What is chosen and not decided is open again, whatever others said of it: they may be gone. */

@@ -110,7 +110,7 @@ export class Replicas {
       if (local.phase === 'started') this.#fill(now, local);
       else if (local.phase === 'executing') {
         this.#core.feeding.void(local);
-        for (const slot of this.#core.order.undecided()) slot.votes.delete(local.id);
+        this.#core.order.forgetVotes(local.id);
         this.#core.feeding.execute(now, local);
       }
     }
@@ -269,10 +269,10 @@ export class Replicas {
     if (local.phase === 'refreshing' && local.owed.length === 0) this.#suspend(local);
   }
 
-  /** What it voted on and is undecided, others decide: a decision is that of members, and of one version (S1 in `succession.ts`). */
+  /** With its votes: a decision is that of members, and of one version (S1 in `succession.ts`). */
   remove(local: Local): void {
     this.#locals.delete(local.id);
-    for (const slot of this.#core.order.undecided()) slot.votes.delete(local.id);
+    this.#core.order.forgetVotes(local.id);
     this.#core.emit({ type: 'stop', replica: local.id });
   }
 

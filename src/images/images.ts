@@ -93,7 +93,7 @@ export class Images implements AsyncDisposable {
     return new Promise((done, failed) => {
       this.#asked.set(id, { done, failed });
       this.#thread.ref();
-      // oxlint-disable-next-line unicorn/require-post-message-target-origin
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- threads have no origin
       this.#thread.postMessage({ ...request, id });
     }).finally(() => {
       if (this.#asked.size === 0) this.#thread.unref();

@@ -63,7 +63,7 @@ interface Kept {
 const images = new Map<number, Manifest>();
 
 function tell(answer: MeasuringAnswer): void {
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- threads have no origin
   parentPort?.postMessage(answer);
 }
 

@@ -121,15 +121,7 @@ function whatHappened({ fault, votes }: Fault, ballots: Ballots, why: string): s
   if (kind === 'late') return 'no answer within the deadline';
   if (kind === 'crash' || kind === 'protocol') return why;
   if (kind === 'state' || votes === null) return 'the digest of its state differs';
-  const { cast, decided } = votes;
-  if (kind === 'update') {
-    const wrong = ballots.update(index, cast.update);
-    const right = ballots.update(index, decided.update);
-    return wrong === null || right === null ? 'its update differs' : updateDifference(wrong, right);
-  }
-  const wrong = ballots.reply(index, cast.reply);
-  const right = ballots.reply(index, decided.reply);
-  return wrong === null || right === null ? 'its reply differs' : replyDifference(wrong, right);
+  return differenceOf(index, kind, votes.cast, votes.decided, ballots) ?? `its ${kind} differs`;
 }
 
 function whySkipped(reason: SkipReason, index: number, ballots: Ballots, ended: string): string {
@@ -142,7 +134,9 @@ function whySkipped(reason: SkipReason, index: number, ballots: Ballots, ended: 
       const pair = disagreement(index, ballots);
       if (pair === null) return 'the replicas do not agree on it';
       const [first, other] = pair;
-      return `${other.replica} against ${first.replica}: ${differenceOf(index, other, first, ballots)}`;
+      const kind = other.vote.reply === first.vote.reply ? 'update' : 'reply';
+      const difference = differenceOf(index, kind, other.vote, first.vote, ballots);
+      return `${other.replica} against ${first.replica}: ${difference ?? `the ${kind} differs`}`;
     }
   }
 }
@@ -162,10 +156,16 @@ function placeOf(index: number, { vote: a }: CastVote, { vote: b }: CastVote, ba
   return replyPlace(one, other);
 }
 
-function differenceOf(index: number, { vote: a }: CastVote, { vote: b }: CastVote, ballots: Ballots): string {
-  const kind = a.reply === b.reply ? 'update' : 'reply';
-  const one = ballots[kind](index, a[kind]);
-  const other = ballots[kind](index, b[kind]);
-  if (one === null || other === null) return `the ${kind} differs`;
+/** Null where the bytes are not at hand. */
+function differenceOf(
+  index: number,
+  kind: 'reply' | 'update',
+  is: CastVote['vote'],
+  instead: CastVote['vote'],
+  ballots: Ballots,
+): string | null {
+  const one = ballots[kind](index, is[kind]);
+  const other = ballots[kind](index, instead[kind]);
+  if (one === null || other === null) return null;
   return kind === 'update' ? updateDifference(one, other) : replyDifference(one, other);
 }

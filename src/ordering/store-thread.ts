@@ -22,7 +22,7 @@ import {
 const { path, service } = workerData as { path: string; service: string | null };
 
 function answer(message: StoreAnswer): void {
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- threads have no origin
   parentPort?.postMessage(message);
 }
 

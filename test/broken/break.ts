@@ -1,13 +1,11 @@
 /** A promise broken on purpose, as data: a small wrong edit of the product, and the test that must fail with it. */
+import type { Edit } from '../../sim/bugs/edit.ts';
 
-export interface Break {
+export interface Break extends Edit {
   readonly promise: 'P1' | 'P2' | 'P3' | 'P4' | 'P5' | 'P6' | 'P7';
   /** A test file that the promise names. */
   readonly test: string;
   /** What is wrong with the edit. */
   readonly what: string;
   readonly file: string;
-  /** Is found there exactly once. */
-  readonly find: string;
-  readonly replace: string;
 }

@@ -5,6 +5,7 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, wri
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { edited } from '../../sim/bugs/edit.ts';
 import type { Break } from './break.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -13,11 +14,8 @@ const COPIED = ['package.json', 'bin', 'src', 'test', 'sim', 'fuzz', 'docs', 'ex
 const RUN_MS_MAX = 90_000;
 
 /** The file with the edit; an edit that no longer fits is an error. */
-export function edited({ file, find, replace }: Break): string {
-  const text = readFileSync(join(ROOT, file), 'utf8');
-  const found = text.split(find).length - 1;
-  if (found === 1) return text.replace(find, () => replace);
-  throw new Error(`${file}: this is there ${found} times, not once:\n${find}`);
+export function editedFile(broken: Break): string {
+  return edited(broken.file, readFileSync(join(ROOT, broken.file), 'utf8'), broken);
 }
 
 /** Names of the tests that failed, in a copy with this edit, or without any. */
@@ -28,7 +26,7 @@ export async function failures(broken: Break, planted: boolean): Promise<string[
       if (existsSync(join(ROOT, part))) cpSync(join(ROOT, part), join(folder, part), { recursive: true });
     }
     symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
-    if (planted) writeFileSync(join(folder, broken.file), edited(broken));
+    if (planted) writeFileSync(join(folder, broken.file), editedFile(broken));
     return await run(folder, broken);
   } finally {
     rmSync(folder, { recursive: true });
