@@ -86,8 +86,11 @@ export const VOTE_ATTACKS: readonly Attack[] = [
     stopped: `${TURN}; all of a domain is stopped`,
     run: (captured) =>
       captured.answers('digest', (_answer, pass) => {
+        // In one write: stopped between two, it would say the second as its answer of the next time, when it is asked.
+        captured.manager.cork();
         pass();
         captured.send(digestAnswer(stateMark(Buffer.alloc(32, 1), 100)));
+        captured.manager.uncork();
       }),
   },
   {
