@@ -7,7 +7,7 @@ import type { Command, Entry, SkipReason } from '../src/core/entry.ts';
 import type { Event } from '../src/core/event.ts';
 import type { FaultKind } from '../src/core/fault.ts';
 import type { Part } from '../src/core/message.ts';
-import { type Fault, FAILURES, LIES } from './faults.ts';
+import { BREACHES, type Fault, FAILURES, LIES } from './faults.ts';
 import type { Host } from './host.ts';
 import type { Observed } from './simulation.ts';
 import { isEvent } from './transcript.ts';
@@ -134,7 +134,7 @@ const ALL: Record<string, object> = {
   skip: REASONS,
   blame: KINDS,
   fault: FAULTS,
-  broken: record([...LIES, ...FAILURES]),
+  broken: record([...LIES, ...FAILURES, ...BREACHES]),
   ...transitions('agreement', AGREEMENT),
   ...transitions('replica', REPLICA),
 };

@@ -5,14 +5,17 @@
  * F1. At most f replicas lie at a time, and as many as a decision takes stay sound: what is broken or down counts until the
  *     group is whole again without it.
  */
-import type { ReplicaId } from '../src/core/ids.ts';
+import type { Event } from '../src/core/event.ts';
+import { digest, type ReplicaId } from '../src/core/ids.ts';
 import type { Behaviour, Lie, Replica } from '../src/core/testing/replica.ts';
 import type { Host } from './host.ts';
 import type { Simulation } from './simulation.ts';
 
 export const LIES = ['reply', 'update', 'digest', 'export', 'collude', 'stale', 'future', 'flood'] as const;
 export const FAILURES = ['crash', 'hang', 'slow', 'lag'] as const;
-export type Way = (typeof LIES | typeof FAILURES)[number];
+/** It says something that it was not asked for, at this moment. */
+export const BREACHES = ['unasked'] as const;
+export type Way = (typeof LIES | typeof FAILURES | typeof BREACHES)[number];
 
 export const TIMES = ['always', 'once', 'woken', 'other-down'] as const;
 export type When = (typeof TIMES)[number];
@@ -104,7 +107,7 @@ export class Faults {
 
   /** Some replica exported a wrong state: which one of several it was, nobody can tell. */
   get exportsLie(): boolean {
-    return [...this.#everBroken.values()].includes('export');
+    return [...this.#everBroken.values()].some((way) => way === 'export' || way === 'unasked');
   }
 
   gone(id: ReplicaId): void {
@@ -283,12 +286,17 @@ export class Faults {
     else if (way === 'hang') replica.behaviour.hung = true;
     else if (way === 'slow') Object.assign(replica.behaviour, { workMs: 300, fillMs: 900 + 300 * pick });
     else if (way === 'lag') replica.behaviour.workMs = 40;
+    else if (way === 'unasked') host.tell(unasked(replica.id, this.#random()));
   }
 }
 
 /** It has not been of use yet. */
 function isStarting({ executes, suspended }: Replica): boolean {
   return !executes && !suspended;
+}
+
+function unasked(replica: ReplicaId, dice: number): Event {
+  return { type: dice < 0.5 ? 'digest' : 'exported', replica, digest: digest('unasked') };
 }
 
 function isLie(way: Way): way is Lie & Way {

@@ -4,7 +4,7 @@
  */
 import type { Kind } from '../src/core/testing/service.ts';
 import type { Workload } from './clients.ts';
-import { type Fault, type Planned, FAILURES, LIES, TIMES, type Way } from './faults.ts';
+import { BREACHES, type Fault, type Planned, FAILURES, LIES, TIMES, type Way } from './faults.ts';
 
 export interface Plan {
   readonly managers: number;
@@ -187,6 +187,42 @@ function wider(random: Random): Partial<Plan> {
   };
 }
 
+/** A manager sees the order only when the others have long begun without it. */
+function newcomer(random: Random): Partial<Plan> {
+  const ms = between(random, 500, 2500);
+  const cut: Planned = { at: 0, fault: { type: 'order-cut', pick: random(), ms } };
+  const then = times(random, 0, 3, () => replicaFault(random), [ms - 200, ms + 300]);
+  return { managers: several(random), refreshEvery: between(random, 5, 15), schedule: [cut, ...then] };
+}
+
+/** What happens so seldom by itself that nothing would be learnt of it. */
+function seldomMet(random: Random): Partial<Plan> {
+  const refreshEvery = between(random, 5, 15);
+  const fillMs = between(random, 0, 80);
+  const young = (ways: readonly [Way, ...Way[]]): Fault =>
+    ({ ...replicaFault(random, ways), young: random() < 0.7 }) as Fault;
+  const any = (): Fault => young([...LIES, ...FAILURES, ...BREACHES]);
+  switch (oneOf(random, ['founding', 'newcomer', 'unasked', 'deploy', 'deploy'])) {
+    case 'founding': {
+      const fault = (): Fault => (random() < 0.5 ? any() : anyFault(random));
+      return { fillMs, schedule: times(random, 1, 8, fault, [0, BEGIN_MS]) };
+    }
+    case 'newcomer':
+      return newcomer(random);
+    case 'unasked':
+      return { refreshEvery, fillMs, schedule: times(random, 1, 4, () => young(BREACHES)) };
+    default: {
+      const deploys = times(random, 2, 6, () => ({ type: 'deploy', variants: between(random, 1, 4) }));
+      return {
+        managers: 1,
+        refreshEvery,
+        fillMs,
+        schedule: [...deploys, ...times(random, 0, 4, any)],
+      };
+    }
+  }
+}
+
 export const SCENARIO_NAMES = [
   'fault-free',
   'founding',
@@ -202,6 +238,7 @@ export const SCENARIO_NAMES = [
   'deploy',
   'amnesia',
   'late-commands',
+  'newcomer',
   'chance',
   'bad-links',
   'mixed',
@@ -301,6 +338,7 @@ const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
       ] satisfies Planned[];
     }).flat(),
   }),
+  newcomer,
   chance,
   // Managers that learn late, or only by asking, what others saw.
   'bad-links': (random, plan) => ({
@@ -314,7 +352,13 @@ const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
     const workload = { ...plan.workload, kind: anyKind(random) };
     const schedule = times(random, 2, 10, () => anyFault(random));
     const wide = random() < 0.5 ? wider(random) : {};
-    return { workload, ...wide, schedule: [...schedule, ...(wide.schedule ?? [])] };
+    const more = random() < 0.2 ? seldomMet(random) : {};
+    return {
+      workload,
+      ...wide,
+      ...more,
+      schedule: [schedule, wide.schedule ?? [], more.schedule ?? []].flat(),
+    };
   },
 };
 

@@ -80,8 +80,9 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     start: NEVER,
     // The result of the start. Straight on where entry 0 is decided.
     result: ['started', 'joining', 'executing', 'faulty', 'none'],
-    digest: NEVER,
-    export: NEVER,
+    // Nobody asked.
+    digest: FAILS_OR_GOES,
+    export: FAILS_OR_GOES,
     down: FAILS_OR_GOES,
     blamed: FAILS_OR_GOES,
     join: NEVER,
@@ -99,8 +100,8 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     start: NEVER,
     // A second one.
     result: FAILS,
-    digest: NEVER,
-    export: NEVER,
+    digest: FAILS,
+    export: FAILS,
     down: FAILS,
     blamed: FAILS,
     join: NEVER,
@@ -109,8 +110,8 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     skip: STAYS,
     rotate: NEVER,
     promote: NEVER,
-    // Entry 0 is decided with it.
-    state: ['joining', 'executing'],
+    // Whoever boots after the others let go of entry 0 has its effect (W3).
+    state: NEVER,
     // Entry 0.
     decided: ['joining', 'executing'],
     clock: STAYS,
@@ -119,9 +120,9 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
   joining: {
     start: NEVER,
     result: FAILS_OR_GOES,
-    // It confirms the verified state: a member takes its place, another one asks to join.
-    digest: ['suspended', 'executing', 'stay'],
-    export: NEVER,
+    // It confirms the verified state: a member takes its place, another one asks to join. None: a second one.
+    digest: ['suspended', 'executing', 'none', 'stay'],
+    export: FAILS_OR_GOES,
     down: FAILS_OR_GOES,
     blamed: FAILS_OR_GOES,
     // Straight on where a mark is decided in the same step. None: the group is full.
@@ -139,11 +140,11 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
   suspended: {
     start: NEVER,
     result: NEVER,
-    digest: NEVER,
-    export: NEVER,
+    digest: FAILS_OR_GOES,
+    export: FAILS_OR_GOES,
     down: FAILS_OR_GOES,
-    // Its export is in dispute.
-    blamed: FAILS_OR_GOES,
+    // Its export is in dispute: of a member.
+    blamed: FAILS,
     join: NEVER,
     wake: ['executing'],
     leave: LEAVES,
@@ -171,7 +172,7 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     leave: LEAVES,
     skip: STAYS,
     rotate: ['stay', 'none'],
-    promote: ['executing', 'stay'],
+    promote: NEVER,
     state: STAYS,
     // The new version takes over.
     decided: ['executing', 'stay'],
@@ -181,8 +182,8 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
   relieving: {
     start: NEVER,
     result: NEVER,
-    digest: STAYS,
-    export: NEVER,
+    digest: ['faulty', 'stay'],
+    export: FAILS,
     down: FAILS,
     blamed: FAILS,
     join: NEVER,

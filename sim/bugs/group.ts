@@ -129,8 +129,21 @@ export const GROUP: readonly Bug[] = [
     edits: [
       {
         file: 'presence.ts',
-        find: 'if (this.#doubtful) return catchingUp.want(this.#away.decided);',
+        find: 'if (this.#away.doubtful !== null) return catchingUp.want(this.#away.doubtful);',
         replace: '',
+      },
+    ],
+  },
+  {
+    name: 'newcomer-is-not-away',
+    what: 'a manager that was never in the view takes all that it decided meanwhile for certain (W2)',
+    breaks: 'P2',
+    scenario: 'newcomer',
+    edits: [
+      {
+        file: 'presence.ts',
+        find: 'const away = decided < 0 || known;',
+        replace: 'const away = decided >= 0 && known;',
       },
     ],
   },

@@ -1,20 +1,19 @@
 /**
  * A manager's own coming and going: its boot, and what it does when the others took it for dead.
  *
- * W1. Who was dismissed has no replicas and decides nothing, until it boots again.
- * W2. It boots again only when nothing that it had decided can have been decided otherwise without it: the others had
+ * W1. Who is not in the view, not yet or not any more, has no replicas, and answers nothing.
+ * W2. It boots only when nothing that it has decided can have been decided otherwise without it: the others had
  *     reported at least as much, or it took over a state of theirs (H2 in `catching-up.ts`).
- * W3. It boots again only with all that is before the last mark on its disk: the others may let go of the order so far, and
+ * W3. It boots only with all that is before the last mark on its disk: the others may let go of the order so far, and
  *     whoever is in the view can go on with what it has itself.
  */
 import type { Core } from './core.ts';
 import type { Command } from './entry.ts';
 import { index as toIndex, type Index, type ManagerId } from './ids.ts';
 
-/** Out of the view: what it had decided by then, and the least that the others went on from. */
+/** Out of the view. What it decided up to `doubtful` may have been decided otherwise; null: nothing may. */
 interface Away {
-  readonly decided: Index;
-  floor: Index;
+  doubtful: Index | null;
 }
 
 export class Presence {
@@ -27,6 +26,8 @@ export class Presence {
   /** When the group last changed. */
   #calmSince = 0;
   #away: Away | null = null;
+  /** The last round of reports whose floor was compared with what is decided here. */
+  #compared = toIndex(-1);
 
   constructor(core: Core) {
     this.#core = core;
@@ -43,7 +44,7 @@ export class Presence {
 
   /** Whether a state of the others at this entry takes the place of one that is in doubt. */
   doubts(at: Index): boolean {
-    return this.#away !== null && at >= this.#away.decided;
+    return this.#away !== null && at >= (this.#away.doubtful ?? 0);
   }
 
   /** Some manager is not in the view: not booted yet, or taken for dead. */
@@ -55,13 +56,10 @@ export class Presence {
   recovered(first: Index, decided: Index, known: boolean): void {
     const { alone, managers, options, catchingUp } = this.#core;
     if (alone) return;
-    if (known && decided >= 0 && !managers.has(options.manager)) this.#leave(decided, toIndex(-1));
+    // Where the order is whole, it says what became of its earlier lives.
+    const away = decided < 0 || known;
+    if (away && !managers.has(options.manager)) this.#away = { doubtful: decided < 0 ? null : decided };
     if (first > decided + 1) catchingUp.want(toIndex(first - 1));
-  }
-
-  #leave(decided: Index, floor: Index): void {
-    if (this.#away === null) this.#away = { decided, floor };
-    else if (floor < this.#away.floor) this.#away.floor = floor;
   }
 
   start(): void {
@@ -71,13 +69,13 @@ export class Presence {
 
   /** Asks for its boot, as soon as W2 allows it. */
   boot(): void {
-    const { replicas, catchingUp, agreement } = this.#core;
+    const { replicas, catchingUp, agreement, order, refreshing } = this.#core;
     if (!this.#ready || this.#booted || this.#booting || catchingUp.wanting) return;
     if (this.#away !== null) {
-      if (this.#core.refreshing.behind) return;
+      if (refreshing.behind) return;
       // While others still say how far they are.
-      if (agreement.mode === 'reporting') return;
-      if (this.#doubtful) return catchingUp.want(this.#away.decided);
+      if (agreement.mode === 'reporting' && order.decided >= 0) return;
+      if (this.#away.doubtful !== null) return catchingUp.want(this.#away.doubtful);
     }
     this.#booting = true;
     this.#core.propose(replicas.bootCommand());
@@ -85,7 +83,7 @@ export class Presence {
 
   /** A state of the others is here. */
   stateTaken(at: Index): void {
-    if (this.doubts(at)) this.#away = { decided: at, floor: at };
+    if (this.doubts(at)) this.#away = { doubtful: null };
     this.boot();
   }
 
@@ -104,7 +102,7 @@ export class Presence {
       this.#dismissed();
     }
     this.#report();
-    this.#noteFloor(command);
+    this.#compare(command);
     this.boot();
   }
 
@@ -118,24 +116,20 @@ export class Presence {
     this.#bootedAt = now;
   }
 
-  /** The others may have decided otherwise what it had decided. */
-  get #doubtful(): boolean {
-    return this.#away !== null && this.#away.decided > this.#away.floor;
-  }
-
   #dismissed(): void {
-    const { order, replicas } = this.#core;
-    this.#leave(order.decided, order.decided);
+    this.#away ??= { doubtful: null };
     this.#booted = false;
-    replicas.removeAll();
+    this.#core.replicas.removeAll();
   }
 
-  /** Others go on from the floor without this manager, as soon as they decide anything after it. */
-  #noteFloor({ type }: Command): void {
-    const { mode, floor } = this.#core.agreement;
-    if (this.#away === null || floor >= this.#away.floor) return;
-    const decides = type === 'decide' || type === 'skip';
-    if (type === 'settle' || (mode === 'ordered' && decides)) this.#away.floor = floor;
+  /** As soon as the others decide anything after a floor, what was decided here beyond it is in doubt. */
+  #compare({ type }: Command): void {
+    const { agreement, order } = this.#core;
+    const { mode, floor, round } = agreement;
+    const decides = type === 'settle' || (mode === 'ordered' && (type === 'decide' || type === 'skip'));
+    if (this.#away === null || !decides || round === this.#compared) return;
+    this.#compared = round;
+    if (floor < order.decided) this.#away.doubtful = order.decided;
   }
 
   /** Says by the order how far it had decided when the round began; from then on it decides nothing by itself. */

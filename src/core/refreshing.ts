@@ -118,7 +118,7 @@ export class Refreshing {
   continue(now: number): void {
     const core = this.#core;
     const { round } = this.#refresh;
-    if (round === null || core.replicas.refreshing()) return;
+    if (round === null || core.replicas.refreshing() || core.succession.asked) return;
     if (core.group.suspicion === null && core.replicas.refreshNext(now, round)) return;
     const ended = this.#refresh.end(core.quorum, this.#oldestFirst());
     core.emit({ type: 'refreshed', through: appliedByAll(core) });

@@ -12,6 +12,7 @@
  * S1. A replica of a new version executes nothing, and is no member, before `succeed`; no entry is decided by votes of both
  *     versions together, also when a suspicion comes between and the new ones execute what the old ones have begun.
  * S2. Either all of the new ones take over at one entry, or none ever does.
+ * S3. Once they are asked for, none of the new ones is woken until the order has said yes or no.
  */
 import type { Core } from './core.ts';
 import type { Command, Member } from './entry.ts';
@@ -37,6 +38,11 @@ export class Succession {
 
   get version(): number {
     return this.#version;
+  }
+
+  /** All of the new ones sleep, and do so until the order says whether they take over. */
+  get asked(): boolean {
+    return this.#planned?.asked === true;
   }
 
   /** Of a version that has not taken over. */
@@ -72,7 +78,7 @@ export class Succession {
   /** The command was ordered, and has had its effect if the new ones are members now. */
   ordered({ members }: Extract<Command, { type: 'succeed' }>): void {
     const { group, replicas } = this.#core;
-    if (this.#planned === null || !this.#planned.asked) return;
+    if (this.#planned === null || !this.asked) return;
     const lost = members.filter(({ replica }) => replicas.get(replica) === undefined);
     if (members.every(({ replica }) => group.get(replica) !== undefined)) {
       const { variants } = this.#planned;
@@ -89,7 +95,7 @@ export class Succession {
   /** One of the new ones is faulty, and is gone. */
   failed(): void {
     // The order says whether it is a member: it may be already.
-    if (this.#planned?.asked !== true) this.#giveUp();
+    if (!this.asked) this.#giveUp();
   }
 
   #giveUp(): void {
