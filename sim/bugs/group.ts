@@ -64,7 +64,7 @@ export const GROUP: readonly Bug[] = [
     edits: [
       {
         file: 'presence.ts',
-        find: 'this.#booted = false;\n    replicas.removeAll();',
+        find: 'this.#booted = false;\n    this.#core.replicas.removeAll();',
         replace: '',
       },
     ],
