@@ -195,6 +195,15 @@ function newcomer(random: Random): Partial<Plan> {
   return { managers: several(random), refreshEvery: between(random, 5, 15), schedule: [cut, ...then] };
 }
 
+/** All are restarted while one of them has seen little of the order. */
+function lateRestart(random: Random): Planned[] {
+  const [pick, lagMs] = [random(), between(random, 50, 300)];
+  return [
+    { at: 0, fault: { type: 'order-lag', pick, ms: between(random, 300, 800), lagMs } },
+    { at: between(random, 60, 560), fault: { type: 'restart-all', ms: between(random, 10, 300) } },
+  ];
+}
+
 /** What happens so seldom by itself that nothing would be learnt of it. */
 function seldomMet(random: Random): Partial<Plan> {
   const refreshEvery = between(random, 5, 15);
@@ -205,7 +214,8 @@ function seldomMet(random: Random): Partial<Plan> {
   switch (oneOf(random, ['founding', 'newcomer', 'unasked', 'deploy', 'deploy'])) {
     case 'founding': {
       const fault = (): Fault => (random() < 0.5 ? any() : anyFault(random));
-      return { fillMs, schedule: times(random, 1, 8, fault, [0, BEGIN_MS]) };
+      if (random() < 0.5) return { fillMs, schedule: times(random, 1, 8, fault, [0, BEGIN_MS]) };
+      return { fillMs, schedule: lateRestart(random) };
     }
     case 'newcomer':
       return newcomer(random);

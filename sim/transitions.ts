@@ -90,7 +90,8 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     leave: LEAVES,
     skip: STAYS,
     rotate: STAYS,
-    promote: NEVER,
+    // A new version takes over from one that has not been of use yet.
+    promote: STAYS,
     state: STAYS,
     decided: STAYS,
     clock: STAYS,
@@ -110,8 +111,9 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     skip: STAYS,
     rotate: NEVER,
     promote: NEVER,
-    // Whoever boots after the others let go of entry 0 has its effect (W3).
-    state: NEVER,
+    // Entry 0 is decided with it: of one that is no member. The order decides entry 0, so a member's own vote would have
+    // been what was missing.
+    state: ['joining'],
     // Entry 0.
     decided: ['joining', 'executing'],
     clock: STAYS,

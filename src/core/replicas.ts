@@ -107,7 +107,8 @@ export class Replicas {
     for (const local of this.#locals.values()) {
       local.stale = true;
       if (local.faulty) continue;
-      if (local.phase === 'executing') {
+      if (local.phase === 'started') this.#fill(now, local);
+      else if (local.phase === 'executing') {
         this.#core.feeding.void(local);
         this.#core.order.forgetVotes(local.id);
         this.#core.feeding.execute(now, local);
