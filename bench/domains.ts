@@ -132,18 +132,19 @@ async function replace(bench: Bench, old: Started, state: readonly Buffer[]): Pr
 }
 
 async function measureDriver(
+  name: string,
   driver: Driver,
   folder: string,
   state: readonly Buffer[],
   times: number,
   progress: (line: string) => void,
 ): Promise<DomainFigures> {
-  const bench = new Bench(driver, join(folder, driver.name));
+  const bench = new Bench(driver, join(folder, name));
   const found: Record<string, number[]> = {};
   const note = (name: string, value: number): void => {
     (found[name] ??= []).push(value);
   };
-  progress(`${driver.name}: the first start`);
+  progress(`${name}: the first start`);
   let current = await bench.start();
   for (let i = 0; i < times; i += 1) {
     const begin = performance.now();
@@ -153,7 +154,7 @@ async function measureDriver(
     await current.domain.destroy();
     current = next;
   }
-  progress(`${driver.name}: suspend and resume`);
+  progress(`${name}: suspend and resume`);
   for (let i = 0; i < 2 * times; i += 1) {
     note('suspend', await timed(() => current.domain.suspend()));
     await delay(REST_MS);
@@ -169,7 +170,7 @@ async function measureDriver(
   const after = await current.domain.usage();
   note('CPU seconds of a suspended one, in a second', after.cpuSeconds - before.cpuSeconds);
   note('MiB of its own, suspended', after.residentBytes / 1024 ** 2);
-  progress(`${driver.name}: replacement`);
+  progress(`${name}: replacement`);
   for (let i = 0; i < times; i += 1) {
     note(
       'replacement, 10 MiB of state',
@@ -178,7 +179,7 @@ async function measureDriver(
   }
   await current.domain.destroy();
   const figures = Object.fromEntries(Object.entries(found).map(([name, values]) => [name, spread(values)]));
-  return { driver: driver.name, isolation: driver.isolation, figures };
+  return { driver: name, isolation: driver.isolation, figures };
 }
 
 /** Of a driver that keeps nothing yet: what the very first start takes. */
@@ -197,15 +198,18 @@ export async function measureDomains(
   times: number,
   progress: (line: string) => void,
 ): Promise<DomainFigures[]> {
-  const makers: (() => Promise<Driver>)[] = [
-    () => createProcessDriver(),
-    () => createQemuDriver({ folder: join(folder, 'machines'), include: [], progress: () => {} }),
-  ];
+  const machines = (suspension: 'paused' | 'parked') => (): Promise<Driver> =>
+    createQemuDriver({ folder: join(folder, 'machines'), include: [], progress: () => {}, suspension });
+  const makers: Readonly<Record<string, () => Promise<Driver>>> = {
+    process: () => createProcessDriver(),
+    qemu: machines('paused'),
+    'qemu, parked': machines('parked'),
+  };
   const state = makeState(folder);
   const all: DomainFigures[] = [];
-  for (const make of makers) {
-    const measured = await measureDriver(await make(), folder, state, times, progress);
-    progress(`${measured.driver}: from nothing`);
+  for (const [name, make] of Object.entries(makers)) {
+    const measured = await measureDriver(name, await make(), folder, state, times, progress);
+    progress(`${name}: from nothing`);
     const cold: number[] = [];
     for (let i = 0; i < times; i += 1) cold.push(await measureCold(await make(), join(folder, 'cold')));
     all.push({ ...measured, figures: { 'from nothing to first reply': spread(cold), ...measured.figures } });

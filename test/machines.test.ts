@@ -19,10 +19,12 @@ const WHOLE_AGAIN_MS = 60_000;
 const DELAY_MS = 60;
 
 /** Why there can be no machines here, or nothing. */
-const missing = await createQemuDriver({ folder: '', include: [], progress: () => {} }).then(
-  () => '',
-  String,
-);
+const missing = await createQemuDriver({
+  folder: '',
+  include: [],
+  progress: () => {},
+  suspension: 'paused',
+}).then(() => '', String);
 const options = { timeout: 900_000, skip: missing !== '' && !required && missing };
 
 function conduit(variants: readonly Variant[]): Spare {

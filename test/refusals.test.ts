@@ -81,6 +81,16 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
     says: /"xen"[^]*process/,
     args: run('--hypervisor', 'xen'),
   },
+  'a parked process': {
+    code: 'config-invalid',
+    says: /Only virtual machines can be parked/,
+    args: run('--suspension', 'parked'),
+  },
+  'an unknown depth of suspension': {
+    code: 'config-invalid',
+    says: /"deep"[^]*parked/,
+    config: { suspension: 'deep' },
+  },
   'a state file elsewhere': {
     code: 'config-invalid',
     says: /\.\.\/app\.db is not in/,

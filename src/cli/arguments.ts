@@ -29,6 +29,7 @@ virtual machines is made and its digest printed, without starting any.
   --admin HOST:PORT     where the admin API listens (default 127.0.0.1:7070)
   --data FOLDER         what must survive a crash (default .spare)
   --hypervisor NAME     what isolates a copy: process, or qemu (virtual machines)
+  --suspension DEPTH    of a virtual machine: paused (in memory), or parked (on disk)
   --help, --version
 
 Flags go before the configuration. Environment of the service: \`env\` in the configuration.
@@ -66,6 +67,7 @@ const OPTIONS = {
   admin: { type: 'string' },
   data: { type: 'string' },
   hypervisor: { type: 'string' },
+  suspension: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean' },
 } as const;
@@ -103,7 +105,7 @@ function parseRun(
 ): { readonly configFile: string | undefined; readonly flags: Config } {
   for (const [name, value] of Object.entries(values))
     if ([value].flat().includes('')) throw wrong(`--${name} is empty.`);
-  const { faults, state, listen, admin, data, hypervisor } = values;
+  const { faults, state, listen, admin, data, hypervisor, suspension } = values;
   const flags: Config = {
     ...(faults === undefined ? {} : { faults: parseFaults(faults) }),
     ...(state === undefined ? {} : { state }),
@@ -111,8 +113,9 @@ function parseRun(
     ...(admin === undefined ? {} : { admin }),
     // Relative to where the call is made, not to the configuration.
     ...(data === undefined ? {} : { data: resolve(data) }),
-    // Whether there is such a hypervisor is checked with the configuration.
+    // Whether there is such a one is checked with the configuration.
     ...(hypervisor === undefined ? {} : { hypervisor: hypervisor as 'process' | 'qemu' }),
+    ...(suspension === undefined ? {} : { suspension: suspension as 'paused' | 'parked' }),
     ...(command.length === 0 ? {} : { command }),
   };
   return { configFile: values.config, flags };

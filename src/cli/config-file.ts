@@ -70,6 +70,7 @@ const checkConfig = each({
   admin: text,
   data: text,
   hypervisor: text,
+  suspension: text,
   image: each({ include: texts, oci: text }),
   folder: text,
   state: texts,

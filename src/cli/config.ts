@@ -28,6 +28,11 @@ export interface Config {
   data?: string;
   /** What isolates a replica: `process`, or `qemu` for virtual machines. Default `process`. */
   hypervisor?: 'process' | 'qemu';
+  /**
+   * Of virtual machines: a suspended one keeps its memory (`paused`) and is woken within milliseconds, or is on disk only
+   * (`parked`) and is woken within half a second. Default `paused`.
+   */
+  suspension?: 'paused' | 'parked';
   /** What else is in the image of a virtual machine. */
   image?: MachineImage;
   /** The service folder, relative to the configuration. Default: the folder of the configuration. */
@@ -98,6 +103,7 @@ export interface Address {
 /** A whole and checked configuration; paths are absolute. */
 export interface Settings {
   readonly hypervisor: 'process' | 'qemu';
+  readonly suspension: 'paused' | 'parked';
   readonly include: readonly string[];
   /** The container image that folder and programs are in. */
   readonly oci: string | undefined;
@@ -233,6 +239,20 @@ function checkHypervisor(name: string): 'process' | 'qemu' {
   });
 }
 
+function checkSuspension({ hypervisor, suspension = 'paused' }: Config): 'paused' | 'parked' {
+  if (suspension !== 'paused' && suspension !== 'parked') {
+    throw invalid(
+      `\`suspension\` is ${JSON.stringify(suspension)}.`,
+      'It is `paused` (in memory) or `parked` (on disk).',
+    );
+  }
+  if (suspension === 'paused' || hypervisor === 'qemu') return suspension;
+  throw invalid(
+    'Only virtual machines can be parked.',
+    "Add `hypervisor: 'qemu'`, or leave `suspension` out.",
+  );
+}
+
 function checkFolder(folder: string): string {
   if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true) return folder;
   throw new SpareError('service-folder-missing', `There is no service folder ${folder}.`, {
@@ -281,6 +301,7 @@ export function settle(config: Config, folder: string): Settings {
   checkAddresses(listen, admin);
   return {
     hypervisor,
+    suspension: checkSuspension(config),
     include,
     oci,
     faults: checkFaults(config.faults ?? 1),

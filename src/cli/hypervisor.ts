@@ -22,6 +22,9 @@ export async function prepareImages(settings: Settings, log: (line: string) => v
   for (const digest of digests) log(`image      sha256:${digest}`);
 }
 
-function qemuOptions({ data, include }: Settings, log: (line: string) => void): QemuDriverOptions {
-  return { include, folder: data, progress: (line) => log(`image      ${line}`) };
+function qemuOptions(
+  { data, include, suspension }: Settings,
+  log: (line: string) => void,
+): QemuDriverOptions {
+  return { include, suspension, folder: data, progress: (line) => log(`image      ${line}`) };
 }

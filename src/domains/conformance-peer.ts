@@ -1,4 +1,5 @@
 /** What the conformance suite is made of: domains with the scriptable agent in them, and looks at the host. */
+import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -85,6 +86,12 @@ export class Peer implements AsyncDisposable {
     return findTrace(this.#sharesKernel ? marker : this.domain.pid);
   }
 
+  /** Of a domain that is not parked. */
+  get pid(): number {
+    assert.ok(this.domain.pid !== null, 'there is a process');
+    return this.domain.pid;
+  }
+
   #settle(line: string): void {
     const { id, value, error } = JSON.parse(line) as { id: number; value?: unknown; error?: string };
     const pending = this.#pending.get(id);
@@ -155,7 +162,8 @@ export function newMarker(): string {
 }
 
 /** The processes that a marker, or a process number, stands for. */
-export function findTrace(trace: string | number): number[] {
+export function findTrace(trace: string | number | null): number[] {
+  if (trace === null) return [];
   return typeof trace === 'string' ? findMarked(trace) : [trace].filter(isAlive);
 }
 

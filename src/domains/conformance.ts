@@ -117,8 +117,10 @@ async function manage(makeDriver: (agent: string) => Promise<Driver>, sharesKern
     const marker = newMarker();
     await peer.run(DAEMON, marker);
     await eventually(() => peer.seen(marker).length === 1);
-    traces.push(sharesKernel ? marker : peer.domain.pid);
     if (suspended) await peer.domain.suspend();
+    const trace = sharesKernel ? marker : peer.domain.pid;
+    // A parked one leaves nothing that could stay.
+    if (trace !== null) traces.push(trace);
   }
   process.stdout.write(`${JSON.stringify({ traces, folder: site.base })}\n`);
 }

@@ -65,8 +65,8 @@ export interface DomainUsage {
 }
 
 export interface Domain {
-  /** The process, as seen from the host, that an operator would look at: the agent, or the hypervisor. */
-  readonly pid: number;
+  /** The process, as seen from the host, that an operator would look at: the agent, or the hypervisor. Null: there is none. */
+  readonly pid: number | null;
   /** To the agent; closed or ended when the domain is gone. Bytes from it are hostile. */
   readonly channel: Duplex;
   /** Whether it was sent the opening already; its answer is then the first that comes from the channel. */

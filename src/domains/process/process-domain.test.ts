@@ -30,7 +30,7 @@ for (const level of ['bubblewrap', 'bubblewrap-root', 'unshare', 'plain'] satisf
       await peer.run(DAEMON, marker);
       assert.equal(await eventually(() => findMarked(marker).length === 1), true);
       if (depth % 2 === 1) await peer.domain.suspend();
-      const above = between(peer.domain.pid);
+      const above = between(peer.pid);
       depths = above.length;
       process.kill(above[depth] ?? 0, 'SIGKILL');
       assert.match(await peer.domain.exited, /^(killed by SIGKILL|exit status 1)$/);
@@ -49,7 +49,7 @@ void it('two starts at once are two users, none of them known to the host', asyn
   await using two = await site.start(driver);
   const uidOf = (pid: number): string =>
     execFileSync('stat', ['-c', '%u', `/proc/${pid}`], { encoding: 'utf8' });
-  const [first, second] = [uidOf(one.domain.pid), uidOf(two.domain.pid)];
+  const [first, second] = [uidOf(one.pid), uidOf(two.pid)];
   assert.notEqual(first, second);
   assert.ok(Number(first) > 0x7000_0000 - 1 && Number(second) > 0x7000_0000 - 1);
   return undefined;
@@ -62,9 +62,9 @@ void it('P5: a domain that starts stands behind those that serve, until it is pr
   const driver = await createProcessDriver({ agent: CONFORMANCE_AGENT });
   await using site = await Site.create();
   await using peer = await site.start(driver);
-  assert.equal(niceOf(peer.domain.pid), '10\n');
+  assert.equal(niceOf(peer.pid), '10\n');
   peer.domain.prioritize();
-  assert.equal(await eventually(() => niceOf(peer.domain.pid) === '0\n'), true);
+  assert.equal(await eventually(() => niceOf(peer.pid) === '0\n'), true);
   assert.notEqual(niceOf(process.pid), '10\n');
   return undefined;
 });

@@ -29,9 +29,9 @@ export interface MachineOptions {
   readonly limits: { readonly memoryBytes: number; readonly processes: number };
   /**
    * `boot`: from the image; what it writes to its memory is in the memory file. `clone`: from a saved state and the
-   * memory file, which it does not change.
+   * memory file, which it does not change. `again`: the same, but the file is its own, and changes with it.
    */
-  readonly start: 'boot' | 'clone';
+  readonly start: 'boot' | 'clone' | 'again';
 }
 
 /** Room for the kernel, and for the image's files that it keeps in memory. */

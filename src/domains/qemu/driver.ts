@@ -13,6 +13,7 @@ import type { Domain, DomainSpec, Driver, ServiceImage } from '../domain.ts';
 import { DEFAULT_AGENT } from '../process/package.ts';
 import { removeFolder } from '../process/process-domain.ts';
 import { findHypervisor, type Hypervisor } from './accelerator.ts';
+import type { Suspension } from './body.ts';
 import { buildImage } from './image/build.ts';
 import { findKernel } from './image/kernel.ts';
 import type { Image } from './image/manifest.ts';
@@ -28,6 +29,8 @@ export interface QemuDriverOptions {
   readonly agent?: string;
   /** The guest's first process; Spare's own by default. */
   readonly init?: string;
+  /** How deep a machine is suspended. */
+  readonly suspension: Suspension;
   /** Told what takes long. */
   readonly progress: (line: string) => void;
 }
@@ -142,7 +145,7 @@ class QemuDriver implements Driver {
 
   async #make({ image, limits, opening }: DomainSpec, behind: boolean): Promise<Template> {
     const built = await imageOf(image, this.#options);
-    const { folder } = this.#options;
+    const { folder, suspension } = this.#options;
     const { signal } = this.#stopped;
     return Template.make({
       hypervisor: this.#hypervisor,
@@ -152,6 +155,7 @@ class QemuDriver implements Driver {
       opening,
       behind,
       signal,
+      suspension,
     });
   }
 

@@ -8,6 +8,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -31,6 +32,10 @@ export interface MachineStart extends MachineOptions {
   readonly program: string;
   readonly files: MachineFiles;
   readonly owner: Owner | undefined;
+  /** Both ends of a channel that there is already; else it gets one that ends with it. */
+  readonly ends?: { readonly manager: Duplex; readonly machine: Socket } | undefined;
+  /** Where what it prints is kept; else in one of its own. */
+  readonly console?: Console | undefined;
 }
 
 const MIB = 1024 ** 2;
@@ -41,7 +46,7 @@ const ENDING = /^(status|signal|channel|limit) (\w+)$/;
 export class Machine {
   readonly #qmp: Qmp;
   readonly channel: Duplex;
-  readonly console: Console = new Console();
+  readonly console: Console;
   /** Why it ended, for a person. Never rejects. */
   readonly exited: Promise<string>;
   readonly pid: number;
@@ -53,25 +58,26 @@ export class Machine {
   #gone = false;
 
   constructor(start: MachineStart) {
-    const { files, owner } = start;
+    const { files, owner, ends } = start;
     this.#options = start;
+    this.console = start.console ?? new Console();
     const guardian = new Guardian('');
     const handed = [files.kernel, files.initrd, files.root, files.memory];
-    const pipes = Array.from({ length: FD.kernel - FD.channel }, () => 'pipe' as const);
+    const pipes = Array.from({ length: FD.kernel - FD.control }, () => 'pipe' as const);
     const [file = '', ...args] = [...dropping(owner), start.program, ...machineArguments(start)];
     this.#child = spawn(file, args, {
       env: {},
       cwd: '/',
-      stdio: ['ignore', 'pipe', 'pipe', ...pipes, ...handed],
+      stdio: ['ignore', 'pipe', 'pipe', ends?.machine ?? 'pipe', ...pipes, ...handed],
       detached: true,
     });
     this.pid = this.#child.pid ?? 0;
     if (this.pid > 0) guardian.watch(this.pid);
     const stream = (fd: number): Duplex => this.#stream(fd);
-    this.channel = stream(FD.channel);
+    this.channel = ends?.manager ?? stream(FD.channel);
     for (const output of [1, 2, FD.console, FD.serial]) this.console.attach(stream(output));
     // The other end may be gone at any time; `exited` tells why.
-    for (const fd of Object.values(FD)) if (fd < FD.kernel) stream(fd).on('error', () => {});
+    for (const fd of Object.values(FD)) if (fd < FD.kernel) stream(fd)?.on('error', () => {});
     this.#listen(stream(FD.control));
     this.#qmp = new Qmp(stream(FD.qmp));
     this.exited = this.#watch(guardian);

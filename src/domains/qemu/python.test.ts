@@ -117,7 +117,12 @@ void test(
     let driver: Driver;
     try {
       if (!existsSync(PYTHON)) throw new Error(`there is no ${PYTHON}`);
-      driver = await createQemuDriver({ folder: base, include: [], progress: () => {} });
+      driver = await createQemuDriver({
+        folder: base,
+        include: [],
+        progress: () => {},
+        suspension: 'paused',
+      });
     } catch (error) {
       if (required) throw error;
       context.skip(String(error));

@@ -10,55 +10,66 @@ import type { Duplex } from 'node:stream';
 
 import { messageOf } from '../../errors.ts';
 import type { Domain, DomainUsage } from '../domain.ts';
+import type { Console } from '../process/console.ts';
 import { BEHIND_MS_MAX, goAlong, goBehind } from '../process/priority.ts';
 import { removeFolder } from '../process/process-domain.ts';
 import { readStat } from '../process/tree.ts';
-import type { Machine } from './machine.ts';
+import type { Body } from './body.ts';
 import type { Running } from './template.ts';
 
 const TICKS_PER_SECOND = 100;
 const KIB = 1024;
 
 export class QemuDomain implements Domain {
-  readonly pid: number;
   readonly channel: Duplex;
   readonly opened: boolean;
   readonly exited: Promise<string>;
-  readonly #machine: Machine;
+  readonly #body: Body;
+  readonly #console: Console;
   readonly #directory: string;
   #turn: Promise<void> = Promise.resolve();
+  /** Of machines of it that were parked. */
+  #earlierSeconds = 0;
   #usage: DomainUsage = { cpuSeconds: 0, residentBytes: 0, processes: 0 };
   #gone = false;
   #reason: string | undefined;
   #destroyed: Promise<void> | undefined;
 
   constructor(running: Running, directory: string) {
-    const { machine, answer } = running;
-    this.pid = machine.pid;
-    this.channel = machine.channel;
+    const { body, console, answer } = running;
+    this.channel = body.channel;
     this.opened = answer !== undefined;
     if (answer !== undefined) this.channel.unshift(answer);
-    this.#machine = machine;
+    this.#body = body;
+    this.#console = console;
     this.#directory = directory;
-    goBehind(machine.pid);
+    if (this.pid !== null) goBehind(this.pid);
     setTimeout(() => this.prioritize(), BEHIND_MS_MAX).unref();
-    this.exited = machine.exited.then((why) => {
+    this.exited = body.exited.then((why) => {
       this.#gone = true;
       running.release();
       return this.#reason ?? why;
     });
   }
 
+  get pid(): number | null {
+    return this.#body.machine?.pid ?? null;
+  }
+
   suspend(): Promise<void> {
-    return this.#inTurn(() => this.#machine.stop());
+    return this.#inTurn(async () => {
+      const { cpuSeconds } = await this.usage();
+      await this.#body.suspend();
+      if (this.pid === null) this.#earlierSeconds = cpuSeconds;
+    });
   }
 
   resume(): Promise<void> {
-    return this.#inTurn(() => this.#machine.run());
+    return this.#inTurn(() => this.#body.resume());
   }
 
   prioritize(): void {
-    if (!this.#gone) void goAlong(this.pid);
+    if (!this.#gone && this.pid !== null) void goAlong(this.pid);
   }
 
   destroy(): Promise<void> {
@@ -66,18 +77,20 @@ export class QemuDomain implements Domain {
     return this.#destroyed;
   }
 
-  /** Of the hypervisor's process; what is shared with other clones does not count. */
+  /** Of the hypervisor's process; what is shared with other clones does not count, what is only on disk neither. */
   async usage(): Promise<DomainUsage> {
-    const stat = this.#gone ? undefined : readStat(this.pid);
-    if (stat !== undefined) {
-      const cpuSeconds = Math.max(stat.ownTicks / TICKS_PER_SECOND, this.#usage.cpuSeconds);
-      this.#usage = { cpuSeconds, residentBytes: ownBytes(this.pid), processes: 1 };
-    }
+    const { pid } = this;
+    const stat = this.#gone || pid === null ? undefined : readStat(pid);
+    if (stat !== undefined && pid !== null) {
+      const seconds = this.#earlierSeconds + stat.ownTicks / TICKS_PER_SECOND;
+      const cpuSeconds = Math.max(seconds, this.#usage.cpuSeconds);
+      this.#usage = { cpuSeconds, residentBytes: ownBytes(pid, this.#body.own), processes: 1 };
+    } else if (pid === null) this.#usage = { ...this.#usage, residentBytes: 0, processes: 0 };
     return this.#usage;
   }
 
   console(): string {
-    return this.#machine.console.text();
+    return this.#console.text();
   }
 
   #inTurn(action: () => Promise<void>): Promise<void> {
@@ -90,14 +103,14 @@ export class QemuDomain implements Domain {
 
   #end(reason: string): void {
     // One that ended by itself says why itself.
-    if (readStat(this.pid) !== undefined) this.#reason ??= reason;
-    this.#machine.kill();
+    if (this.pid === null || readStat(this.pid) !== undefined) this.#reason ??= reason;
+    this.#body.kill();
   }
 
   async #destroy(): Promise<void> {
     if (!this.#gone) {
       this.#reason ??= 'destroyed';
-      this.#machine.kill();
+      this.#body.kill();
     }
     await this.exited;
     this.channel.destroy();
@@ -105,10 +118,13 @@ export class QemuDomain implements Domain {
   }
 }
 
-function ownBytes(pid: number): number {
+function ownBytes(pid: number, kinds: readonly string[]): number {
   try {
-    const [, kib = '0'] = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
-    return Number(kib) * KIB;
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    const kib = kinds.map((kind) =>
+      Number(new RegExp(`^${kind}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? 0),
+    );
+    return KIB * kib.reduce((sum, one) => sum + one, 0);
   } catch {
     return 0;
   }

@@ -1,4 +1,4 @@
-/** The qemu driver passes the conformance suite. */
+/** The qemu driver passes the conformance suite, whichever way its machines are suspended. */
 import { mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -13,14 +13,17 @@ const TOOLS = 'sh sleep yes mount umount unshare setpriv hostname nsenter true'.
 const folder = mkdtempSync(join(tmpdir(), 'spare-qemu-'));
 after(() => rm(folder, { recursive: true, force: true }));
 
-conformance(
-  'qemu',
-  (agent) =>
-    createQemuDriver({
-      agent,
-      folder,
-      include: TOOLS.map((name) => `/usr/bin/${name}`),
-      progress: () => {},
-    }),
-  { isolated: true, required, sharesKernel: false, testMs: 120_000 },
-);
+for (const suspension of ['paused', 'parked'] as const) {
+  conformance(
+    suspension === 'paused' ? 'qemu' : 'qemu, parked',
+    (agent) =>
+      createQemuDriver({
+        agent,
+        folder,
+        include: TOOLS.map((name) => `/usr/bin/${name}`),
+        suspension,
+        progress: () => {},
+      }),
+    { isolated: true, required, sharesKernel: false, testMs: 120_000 },
+  );
+}

@@ -1,11 +1,13 @@
 /**
  * A machine that was booted once and stands still: its memory in a file, the state of its devices beside it. Clones
- * are machines that go on from there: they map the file privately, so that they hold only what they change.
+ * are machines that go on from there: they map the file privately, so that they hold only what they change; or, where they
+ * are to be parked, a copy of it.
  *
  * T1. All clones of a template have the same memory layout, and what was random in its guest when it was saved. Before a
  *     clone is used it gets the time and fresh randomness; and templates are made anew when they are old.
  * T2. Nobody changes a template once it is saved. Its files have no name: they go with the manager.
  */
+import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, fchmodSync, ftruncateSync, openSync, rmSync } from 'node:fs';
@@ -18,12 +20,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { messageOf, SpareError } from '../../errors.ts';
 import type { DomainLimits, Opening } from '../domain.ts';
+import { Console } from '../process/console.ts';
 import { goBehind } from '../process/priority.ts';
 import type { TakenOwner } from '../process/owners.ts';
 import { type Hypervisor, takeMachineOwner } from './accelerator.ts';
+import { type Body, openChannel, ParkedBody, PausedBody, type Suspension } from './body.ts';
 import { machineBytes } from './command.ts';
 import type { Image, ImageFile } from './image/manifest.ts';
-import { Machine, type MachineFiles } from './machine.ts';
+import { Machine, type MachineFiles, type MachineStart } from './machine.ts';
 
 export interface TemplateOptions {
   readonly hypervisor: Hypervisor;
@@ -37,13 +41,16 @@ export interface TemplateOptions {
   readonly behind: boolean;
   /** Ends the machine that is being booted. */
   readonly signal: AbortSignal;
+  readonly suspension: Suspension;
 }
 
-/** A machine that runs, and whose user it is. */
+/** A clone that runs. */
 export interface Running {
-  readonly machine: Machine;
+  readonly body: Body;
+  readonly console: Console;
   /** To the opening, if it was sent one. */
   readonly answer: Buffer | undefined;
+  /** To be called when it is gone. */
   release(): void;
 }
 
@@ -77,7 +84,7 @@ export class Template implements Disposable {
     await options.image.verify();
     const files = openFiles(options);
     const owner = takeMachineOwner();
-    const machine = start(options, 'boot', files, owner);
+    const machine = start(options, { start: 'boot', files, owner });
     const kill = (): void => machine.kill();
     if (options.signal.aborted) kill();
     options.signal.addEventListener('abort', kill);
@@ -104,17 +111,48 @@ export class Template implements Disposable {
   /** A machine that goes on from this one, awake. Throws `domain-start-failed` or `image-damaged`. */
   async clone(): Promise<Running> {
     await this.#options.image.verify();
+    return this.#options.suspension === 'paused' ? this.#shared() : this.#apart();
+  }
+
+  /** Holds of its memory only what it changes. */
+  async #shared(): Promise<Running> {
     const owner = takeMachineOwner();
-    const machine = start(this.#options, 'clone', this.#files, owner);
+    const release = (): void => owner?.release();
+    const machine = start(this.#options, { start: 'clone', files: this.#files, owner });
+    await this.#awaken(machine, release);
+    const { console } = machine;
+    return { body: new PausedBody(machine), console, answer: this.#saved.answer, release };
+  }
+
+  /** With a memory file of its own, which is all that is left of it while it is parked. */
+  async #apart(): Promise<Running> {
+    const { folder } = this.#options;
+    const files = { ...this.#files, memory: openMemory(folder) };
+    const [ends] = await Promise.all([openChannel(), copyMemory(this.#files.memory, files.memory)]);
+    const owner = takeMachineOwner();
+    const release = (): void => {
+      closeSync(files.memory);
+      ends.machine.destroy();
+      owner?.release();
+    };
+    const console = new Console();
+    const again = (): Machine => start(this.#options, { start: 'again', files, owner, ends, console });
+    const machine = again();
+    await this.#awaken(machine, release);
+    const body = new ParkedBody(machine, { ends, start: again, save: (stopped) => save(stopped, owner) });
+    return { body, console, answer: this.#saved.answer, release };
+  }
+
+  /** Releases and throws when it does not wake. */
+  async #awaken(machine: Machine, release: () => void): Promise<void> {
     try {
       await machine.open();
       await machine.load(this.#saved.state);
       await machine.run();
       await machine.wake(randomBytes(SEED_BYTES), 'awake', WAKE_MS_MAX);
-      return { machine, answer: this.#saved.answer, release: () => owner?.release() };
     } catch (error) {
       const failure = await startFailure(machine, error);
-      owner?.release();
+      release();
       throw failure;
     }
   }
@@ -127,13 +165,16 @@ export class Template implements Disposable {
 
 function start(
   { hypervisor, limits }: TemplateOptions,
-  how: 'boot' | 'clone',
-  files: MachineFiles,
-  owner: TakenOwner | undefined,
+  what: Pick<MachineStart, 'start' | 'files' | 'owner' | 'ends' | 'console'>,
 ): Machine {
   const { program, accelerator } = hypervisor;
-  const memoryBytes = machineBytes(limits.memoryBytes);
-  return new Machine({ program, accelerator, memoryBytes, limits, start: how, files, owner });
+  return new Machine({
+    program,
+    accelerator,
+    memoryBytes: machineBytes(limits.memoryBytes),
+    limits,
+    ...what,
+  });
 }
 
 /** Answers what the agent said. Throws when it says that it cannot, or ends. */
@@ -162,11 +203,26 @@ async function openWith(machine: Machine, opening: Opening): Promise<Buffer> {
   return Buffer.concat(said);
 }
 
-/** The memory has no name any more once it is open. */
-function openFiles({ image, folder, limits }: TemplateOptions): MachineFiles {
+/** A file that has no name any more. */
+function openMemory(folder: string): number {
   const path = join(folder, `memory-${randomBytes(8).toString('hex')}`);
   const memory = openSync(path, 'wx+');
   rmSync(path);
+  // Whoever owns a machine must be able to open it, through the descriptor that it is given: nobody else has one.
+  fchmodSync(memory, 0o666);
+  return memory;
+}
+
+/** Without its holes: a guest does not touch all that it may. */
+async function copyMemory(from: number, to: number): Promise<void> {
+  const args = ['--reflink=auto', '--sparse=auto', '/proc/self/fd/3', '/proc/self/fd/4'];
+  const copying = spawn('cp', args, { stdio: ['ignore', 'ignore', 'ignore', from, to] });
+  const [code] = (await once(copying, 'exit')) as [number | null];
+  if (code !== 0) throw new Error('the memory of its template could not be copied');
+}
+
+function openFiles({ image, folder, limits }: TemplateOptions): MachineFiles {
+  const memory = openMemory(folder);
   const opened = [memory];
   const open = (file: ImageFile): number => {
     const fd = openSync(image.path(file), 'r');
@@ -174,8 +230,6 @@ function openFiles({ image, folder, limits }: TemplateOptions): MachineFiles {
     return fd;
   };
   try {
-    // Whoever owns a machine must be able to open it, through the descriptor that it is given: nobody else has one.
-    fchmodSync(memory, 0o666);
     ftruncateSync(memory, machineBytes(limits.memoryBytes));
     return { kernel: open('kernel'), initrd: open('initrd'), root: open('root'), memory };
   } catch (error) {
