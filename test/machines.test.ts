@@ -3,12 +3,14 @@
  * and with one that lies? Machines may be emulated, and slow: what is measured here is what comes, not when.
  */
 import assert from 'node:assert/strict';
+import { closeSync, openSync, readdirSync, readSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Variant } from '../src/index.ts';
 import { createQemuDriver } from '../src/domains/qemu/driver.ts';
 import { conduitSuite } from './support/conduit-suite.ts';
-import { CONDUIT, Spare } from './support/spare.ts';
+import { CONDUIT, ROOT, Spare } from './support/spare.ts';
 
 const required = (process.env['SPARE_REQUIRE'] ?? '').split(',').includes('qemu');
 const PASSED = { assertions: 311, failures: [] };
@@ -26,6 +28,22 @@ const missing = await createQemuDriver({
   suspension: 'paused',
 }).then(() => '', String);
 const options = { timeout: 900_000, skip: missing !== '' && !required && missing };
+
+/** Small, so that an emulated machine is up within seconds. */
+function accounts(suspension: 'paused' | 'parked'): Spare {
+  return new Spare({
+    folder: join(ROOT, 'test/services'),
+    command: ['node', 'accounts.mjs'],
+    state: ['accounts.db'],
+    hypervisor: 'qemu',
+    suspension,
+    limits: { memoryBytes: 256 * 1024 ** 2 },
+  });
+}
+
+async function add(url: string): Promise<unknown> {
+  return (await fetch(`${url}/accounts/a`, { method: 'POST', body: '1' })).json();
+}
 
 function conduit(variants: readonly Variant[]): Spare {
   return new Spare({
@@ -69,3 +87,68 @@ void test('P1 P5 P6: in machines: one that alters replies: clients see nothing',
   const incidents = await spare.incidents();
   assert.ok(incidents.some(({ replica, kind }) => replica === 'r1' && kind === 'reply'));
 });
+
+void test(
+  'P5 P6: parked machines take over when an active one is killed, with the state of all requests',
+  options,
+  async () => {
+    await using spare = accounts('parked');
+    await spare.start(START_MS);
+    const passive = (await spare.status()).replicas.filter(({ role }) => role === 'passive');
+    assert.deepEqual(
+      passive.map(({ pid, residentBytes }) => [pid, residentBytes]),
+      [
+        [null, 0],
+        [null, 0],
+      ],
+    );
+    for (let count = 1; count <= 20; count++)
+      assert.deepEqual(await add(spare.url), { name: 'a', count, sum: count });
+    const [victim] = await spare.activePids();
+    assert.ok(victim !== undefined);
+    process.kill(victim.pid, 'SIGKILL');
+    for (let count = 21; count <= 40; count++)
+      assert.deepEqual(await add(spare.url), { name: 'a', count, sum: count });
+    await spare.whole(WHOLE_AGAIN_MS);
+    const incidents = await spare.incidents();
+    assert.ok(incidents.some(({ replica, kind }) => replica === victim.id && kind === 'crash'));
+  },
+);
+
+/** In the middle of the file, where the service or its runtime is. */
+function flipByte(path: string): void {
+  const file = openSync(path, 'r+');
+  const byte = Buffer.alloc(1);
+  const at = 10_000_000;
+  readSync(file, byte, 0, 1, at);
+  writeSync(file, Buffer.from([(byte[0] ?? 0) ^ 1]), 0, 1, at);
+  closeSync(file);
+}
+
+void test(
+  'P6: an image that is changed on disk is an incident, no machine starts from it, and clients are served on',
+  options,
+  async () => {
+    await using spare = accounts('paused');
+    await spare.start(START_MS);
+    const images = join(spare.data, 'images');
+    const [name = ''] = readdirSync(images);
+    flipByte(join(images, name, 'root'));
+    const [victim] = await spare.activePids();
+    assert.ok(victim !== undefined);
+    process.kill(victim.pid, 'SIGKILL');
+    await spare.until('the change is an incident', WHOLE_AGAIN_MS, async () =>
+      (await spare.incidents()).some(
+        ({ kind, what }) => kind === 'image' && what.includes('is not what was built'),
+      ),
+    );
+    for (let count = 1; count <= 20; count++)
+      assert.deepEqual(await add(spare.url), { name: 'a', count, sum: count });
+    const { replicas } = await spare.status();
+    assert.equal(replicas.filter(({ state }) => state === 'suspended').length, 0, 'no clean one comes');
+    rmSync(join(images, name), { recursive: true });
+    await spare.whole(START_MS);
+    const kinds = (await spare.incidents()).map(({ kind }) => kind);
+    assert.equal(kinds.filter((kind) => kind === 'image').length, 1, 'it was reported once');
+  },
+);

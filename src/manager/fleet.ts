@@ -19,6 +19,8 @@ import type { Snapshots } from './snapshots.ts';
 export interface FleetHandlers {
   readonly onAnswer: (id: string, answer: Answer) => void;
   readonly onDown: (id: string, kind: 'crash' | 'protocol') => void;
+  /** The image of machines is not what was built from what was accepted; told once, until a replica starts again. */
+  readonly onImageDamaged: (error: SpareError) => void;
 }
 
 /** Agreed time and randomness of entry 0: every replica starts with them, whenever it starts. */
@@ -53,6 +55,7 @@ export class Fleet {
   readonly #places = new Map<string, Place>();
   /** Domains on their way up or down: `close` waits for them. */
   readonly #moving = new Set<Promise<void>>();
+  #damage = '';
 
   constructor(
     options: ManagerOptions,
@@ -107,7 +110,7 @@ export class Fleet {
     this.#track(
       this.#bringUp(id, place, this.#deployment.version(version), variant, entry).catch((error: unknown) => {
         place.why = messageOf(error);
-        place.refused = error instanceof SpareError && error.code === 'image-changed';
+        place.refused = this.#isRefusal(error);
         if (!place.stopped) this.#handlers.onDown(id, 'crash');
       }),
     );
@@ -129,9 +132,19 @@ export class Fleet {
     mkdirSync(directory, { recursive: true });
     const opening = await this.#opening(version, image, entry);
     const domain = await this.#driver.start({ id, image, limits, directory, opening });
+    this.#damage = '';
     if (place.stopped) return await domain.destroy();
     place.link = this.#connect(id, place, domain);
     if (!domain.opened) place.link.stream((write) => opening.send(write));
+  }
+
+  #isRefusal(error: unknown): boolean {
+    if (!(error instanceof SpareError)) return false;
+    if (error.code === 'image-damaged' && error.message !== this.#damage) {
+      this.#damage = error.message;
+      this.#handlers.onImageDamaged(error);
+    }
+    return error.code === 'image-changed' || error.code === 'image-damaged';
   }
 
   /** The start, and the initial state if there is one: the same for all replicas of a variant. */

@@ -73,6 +73,7 @@ export class Manager {
     this.#fleet = new Fleet(options, driver, this.#deployment, this.#snapshots, {
       onAnswer: (id, answer) => this.#answered(replicaId(id), answer),
       onDown: (id, kind) => this.#tell({ type: 'down', replica: replicaId(id), kind }),
+      onImageDamaged: (error) => this.imageChanged(error),
     });
     this.#work = new InWork(store);
     const updates = new UpdateLog(store, recovery.decided);

@@ -82,6 +82,11 @@ export async function buildImages(
   return new Set([...found.values()].map(({ manifest }) => manifest.digest));
 }
 
+/** Of the template of such domains. */
+function keyOf({ image, limits, opening }: DomainSpec): string {
+  return JSON.stringify([image, limits, opening?.key]);
+}
+
 class QemuDriver implements Driver {
   readonly name = 'qemu';
   readonly isolation: string;
@@ -108,6 +113,8 @@ class QemuDriver implements Driver {
       return new QemuDomain(await template.clone(), spec.directory);
     } catch (error) {
       await removeFolder(spec.directory);
+      // Once it is built anew, what was made from it is of no use.
+      if (error instanceof SpareError && error.code === 'image-damaged') this.#forget(keyOf(spec));
       if (error instanceof SpareError) throw error;
       throw new SpareError('domain-start-failed', `The machine did not start: ${messageOf(error)}.`, {
         hint: 'The data folder must be writable, with room for an image and the memory of a machine.',
@@ -116,9 +123,17 @@ class QemuDriver implements Driver {
     }
   }
 
+  #forget(key: string): void {
+    const template = this.#templates.get(key);
+    this.#templates.delete(key);
+    template?.then(
+      (gone) => gone[Symbol.dispose](),
+      () => {},
+    );
+  }
+
   #template(spec: DomainSpec): Promise<Template> {
-    const { image, limits, opening } = spec;
-    const key = JSON.stringify([image, limits, opening?.key]);
+    const key = keyOf(spec);
     const found = this.#templates.get(key) ?? this.#make(spec, false);
     this.#keep(key, found);
     found.then(
@@ -133,14 +148,8 @@ class QemuDriver implements Driver {
     this.#templates.delete(key);
     this.#templates.set(key, template);
     if (this.#templates.size <= TEMPLATES_MAX) return;
-    for (const [oldest, unused] of this.#templates) {
-      this.#templates.delete(oldest);
-      unused.then(
-        (gone) => gone[Symbol.dispose](),
-        () => {},
-      );
-      return;
-    }
+    const [oldest] = this.#templates.keys();
+    if (oldest !== undefined) this.#forget(oldest);
   }
 
   async #make({ image, limits, opening }: DomainSpec, behind: boolean): Promise<Template> {
