@@ -176,10 +176,10 @@ export const REPLICA: Readonly<Record<ReplicaState, Readonly<Record<ReplicaEvent
     rotate: ['stay', 'none'],
     promote: NEVER,
     state: STAYS,
-    // The new version takes over.
+    // The new version takes over; below, at once, because of a suspicion.
     decided: ['executing', 'stay'],
     clock: STAYS,
-    other: STAYS,
+    other: ['executing', 'stay'],
   },
   relieving: {
     start: NEVER,
@@ -280,7 +280,8 @@ export const AGREEMENT: Readonly<Record<Mode, Readonly<Record<ModeEvent, Cell<Mo
     other: STAYS,
   },
   ordered: {
-    boot: ['round', 'stay'],
+    // Local: the group was empty.
+    boot: ['round', 'local', 'stay'],
     dismiss: ['round', 'stay'],
     report: STAYS,
     decide: STAYS,
