@@ -43,7 +43,7 @@ const CHANGES: Readonly<Record<string, [(path: string) => void, string[]]>> = {
   'another content': [(path) => writeFileSync(join(path, 'server.mjs'), 'attack()'), ['server.mjs changed']],
   'another content of the same length and times': [
     (path) => {
-      writeFileSync(join(path, 'server.mjs'), 'swerve');
+      writeFileSync(join(path, 'server.mjs'), 'steal()');
       utimesSync(join(path, 'server.mjs'), 1, 1);
     },
     ['server.mjs changed'],
@@ -106,7 +106,7 @@ void test('E1: what is known of a file is used only once its clock has gone on; 
   const read: number[] = [];
   measure([site.source], settled, ({ bytes }) => read.push(bytes));
   assert.deepEqual(read, []);
-  writeFileSync(file, 'attack');
+  writeFileSync(file, 'steal()');
   utimesSync(file, 1, 1);
   assert.deepEqual(seen(settled, site.source), ['server.mjs changed']);
 });

@@ -5,6 +5,8 @@ export interface Break extends Edit {
   readonly promise: 'P1' | 'P2' | 'P3' | 'P4' | 'P5' | 'P6' | 'P7';
   /** A test file that the promise names. */
   readonly test: string;
+  /** Part of the name of the tests there that are run; all of them if it is left out. */
+  readonly name?: string;
   /** What is wrong with the edit. */
   readonly what: string;
   readonly file: string;

@@ -20,7 +20,7 @@ A test that never fails proves nothing. Each line is a small wrong edit of the p
 that the promise names ([PROMISES.md](PROMISES.md)); without the edit it passes at every test run. Bugs that the simulator
 must find are in [PLANTED-BUGS.md](PLANTED-BUGS.md).
 
-Written by \`npm run broken -- --write\`; the edits are in \`test/broken/catalogue.ts\`.
+Written by \`npm run broken -- --write\`; the edits are in \`test/broken/catalogue.ts\` and \`whole.ts\`.
 
 | promise | test | edit of | what is wrong then | what failed |
 |---|---|---|---|---|
