@@ -5,10 +5,10 @@
  * change with every update of the host, are too large to be read, and are the host's, which is trusted.
  */
 import { realpathSync } from 'node:fs';
-import { dirname, extname, join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { ServiceImage } from '../domains/domain.ts';
 import { findExecutable } from '../domains/process/executable.ts';
-import { packagePaths, ROOT, withAncestors } from '../domains/process/package.ts';
+import { DEFAULT_AGENT, packagePaths, ROOT, withAncestors } from '../domains/process/package.ts';
 import { contains, exists } from '../domains/process/paths.ts';
 import type { Source } from './manifest.ts';
 
@@ -16,7 +16,7 @@ const SYSTEM = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32', 
 const STATE_SUFFIXES = ['', '-wal', '-shm', '-journal'];
 /** What the agent and its preload do not run of it need not be as it was. */
 const OWN = new Set(['src', 'build', 'dist', 'package.json'].map((name) => join(ROOT, name)));
-const AGENT = ['src/replica', 'src/wire', 'dist/replica', 'dist/wire', 'package.json'];
+const AGENT = ['src/replica', 'src/wire', 'src/errors.ts', 'dist', 'package.json'];
 
 function isSystem(path: string): boolean {
   return SYSTEM.some((folder) => contains(folder, path));
@@ -44,7 +44,7 @@ function serviceOf({ folder, state }: ServiceImage, data: string): Source[] {
 /** Throws `command-not-found`. A file that several of them hold counts for the first. */
 export function sourcesOf(images: readonly ServiceImage[], dataFolder: string): Source[] {
   const data = exists(dataFolder) ? realpathSync(dataFolder) : dataFolder;
-  const shown = packagePaths(join(ROOT, `src/replica/agent${extname(import.meta.filename)}`));
+  const shown = packagePaths(DEFAULT_AGENT);
   const dependencies = shown.filter((path) => !OWN.has(path) && !isSystem(path));
   const agent = [...AGENT.map((name) => join(ROOT, name)), ...dependencies, process.execPath];
   return [

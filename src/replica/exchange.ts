@@ -4,7 +4,8 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Client, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
+import Client from 'undici/lib/dispatcher/client.js';
 import { decodeRequest, encodeReply, encodeRequest } from '../wire/http.ts';
 import { endToEndHeaders, type HttpReply, type HttpRequest } from '../wire/http.ts';
 

@@ -3,18 +3,16 @@
  * Nothing else of the package's folder is shown; the data folder often lies in it.
  */
 import { readFileSync } from 'node:fs';
-import { dirname, extname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 
+import { compiledAgent } from '../../replica/compile.ts';
 import { contains, exists } from './paths.ts';
 
 /** The folder of Spare itself. */
 export const ROOT: string = packageRoot(import.meta.dirname);
 
-/** Where the agent starts, in the same form (source or compiled) as this file. */
-export const DEFAULT_AGENT: string = join(
-  import.meta.dirname,
-  `../../replica/agent${extname(import.meta.filename)}`,
-);
+/** Where the agent starts: compiled, if that is to be had. */
+export const DEFAULT_AGENT: string = compiledAgent() ?? join(import.meta.dirname, '../../replica/agent.ts');
 
 function packageRoot(folder: string): string {
   return exists(join(folder, 'package.json')) || folder === '/' ? folder : packageRoot(dirname(folder));

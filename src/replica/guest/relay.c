@@ -22,7 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BUFFER = 65536, LINE = 256, SEED = 32, LOOK_MS = 250, END_MS = 1000, NAME = 64, IDLE_SHARE = 20 };
+enum { BUFFER = 65536, PAGE = 4096, LINE = 256, SEED = 32, LOOK_MS = 250, END_MS = 1000, NAME = 64 };
+enum { IDLE_SHARE = 20 };
 
 struct pump {
     int from, to;
@@ -102,15 +103,22 @@ static short wanted(const struct pump *pump, int fd) {
     return fd == pump->to ? POLLOUT : 0;
 }
 
+/* A port gives a page at a time; who reads from the other end would wake for each. False once nothing more can come. */
+static int fill(struct pump *pump) {
+    pump->start = 0;
+    while (pump->end < BUFFER) {
+        ssize_t size = read(pump->from, pump->bytes + pump->end, BUFFER - pump->end);
+        if (size < 0) return errno == EAGAIN || errno == EINTR;
+        if (size == 0) return pump->end > 0;
+        pump->end += (size_t)size;
+        if (pump->end < PAGE) break;
+    }
+    return 1;
+}
+
 /* False once nothing more can come. */
 static int move(struct pump *pump) {
-    if (pump->end == 0) {
-        ssize_t size = read(pump->from, pump->bytes, BUFFER);
-        if (size == 0) return 0;
-        if (size < 0) return errno == EAGAIN || errno == EINTR;
-        pump->start = 0;
-        pump->end = (size_t)size;
-    }
+    if (pump->end == 0 && !fill(pump)) return 0;
     while (pump->start < pump->end) {
         ssize_t size = write(pump->to, pump->bytes + pump->start, pump->end - pump->start);
         if (size < 0) return errno == EAGAIN || errno == EINTR;

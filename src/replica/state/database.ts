@@ -26,6 +26,9 @@ const BACKLOG_STEP_FRAMES = 16_000;
 /** Captures without a change after which the file is looked at all the same: two system calls, as much as the rest. */
 const UNCHECKED_CAPTURES = 16;
 
+/** Pages of an archive that are written with one system call. */
+const WRITTEN_TOGETHER = 64;
+
 /** Fills the buffer with the next page of an archive. */
 type NextPage = (target: Buffer) => void;
 
@@ -273,11 +276,18 @@ export class Database {
   }
 
   #writeAll(pageCount: number, nextPage: NextPage): void {
-    for (let page = 1; page <= pageCount; page += 1) {
-      nextPage(this.#next);
-      if (page === 1) assertFirstPage(this.#next, this.#pageSize, this.#path);
-      canonicalize(page, this.#next);
-      this.#files.writePage(page, this.#next);
+    const size = this.#pageSize;
+    const together = Buffer.alloc(Math.min(pageCount, WRITTEN_TOGETHER) * size);
+    for (let first = 1; first <= pageCount; first += WRITTEN_TOGETHER) {
+      const count = Math.min(WRITTEN_TOGETHER, pageCount - first + 1);
+      for (let i = 0; i < count; i += 1) {
+        const image = together.subarray(i * size, (i + 1) * size);
+        nextPage(image);
+        if (first + i === 1) assertFirstPage(image, size, this.#path);
+        canonicalize(first + i, image);
+        this.pages.show(first + i, image);
+      }
+      this.#files.writePages(first, together.subarray(0, count * size), size);
     }
   }
 

@@ -90,8 +90,15 @@ export class DatabaseFiles {
   }
 
   writePage(page: number, image: Uint8Array): void {
-    const size = image.length;
-    for (let at = 0; at < size;) at += writeSync(this.#fd, image, at, size - at, (page - 1) * size + at);
+    this.writePages(page, image, image.length);
+  }
+
+  /** Pages from `first` on, one after the other in `images`. */
+  writePages(first: number, images: Uint8Array, pageSize: number): void {
+    const from = (first - 1) * pageSize;
+    for (let at = 0; at < images.length;) {
+      at += writeSync(this.#fd, images, at, images.length - at, from + at);
+    }
   }
 
   close(): void {

@@ -7,17 +7,20 @@ import { MerkleTree } from './merkle.ts';
 void test('the root follows from the images alone, however they came about', () => {
   const step = fc.record({
     count: fc.nat(600),
-    changes: fc.array(fc.tuple(fc.nat(599), fc.nat(255)), { maxLength: 5 }),
+    anew: fc.boolean(),
+    changes: fc.array(fc.tuple(fc.nat(599), fc.nat(255), fc.boolean()), { maxLength: 5 }),
   });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
       const tree = new MerkleTree();
       const images = Array.from({ length: 600 }, () => Buffer.alloc(4));
       const read = (page: number): Buffer => images[page - 1] ?? Buffer.alloc(4);
-      for (const { count, changes } of steps) {
-        for (const [at, value] of changes) {
+      for (const { count, anew, changes } of steps) {
+        if (anew) tree.touchAll();
+        for (const [at, value, shown] of changes) {
           images[at] = Buffer.alloc(4, value);
-          tree.touch(at + 1);
+          if (shown) tree.show(at + 1, read(at + 1));
+          else tree.touch(at + 1);
         }
         assert.deepEqual(tree.root(count, read), new MerkleTree().root(count, read));
       }
@@ -43,6 +46,11 @@ void test('touched and new pages are read again, and a bounded number of others 
   for (const page of [4007, 4999, count + 1, count + 2]) assert.ok(reads.includes(page));
   assert.equal(reads.length, new Set(reads).size);
   assert.ok(reads.length < 300);
+  reads.length = 0;
+  tree.touchAll();
+  for (let page = 1; page <= count; page += 1) if (page !== 4007) tree.show(page, Buffer.alloc(4, page));
+  tree.root(count, read);
+  assert.deepEqual(reads, [4007], 'what it was shown it need not read');
 });
 
 void test('S1: a page that changed behind its back shows in the root after a while', () => {

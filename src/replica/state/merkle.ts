@@ -5,8 +5,8 @@
  * even length, inner ones an odd length, so neither can stand for the other.
  *
  * M1. The root follows from the images alone, not from the history of changes.
- * M2. `root` reads the pages touched since the last call, the first call all; and each time some more, in turn, so that
- *     a page that changed behind our back is found, too, after a while.
+ * M2. `root` reads the pages touched since the last call, the first call all that it was not shown; and each time some more,
+ *     in turn, so that a page that changed behind our back is found, too, after a while.
  */
 import { hash } from 'node:crypto';
 
@@ -20,25 +20,39 @@ export class MerkleTree {
   readonly #levels: Buffer[] = [];
   #count = 0;
   #touched = new Set<number>();
+  /** Pages whose leaf is that of their image already. */
+  #shown = new Set<number>();
   #built = false;
   #scrubAt = 0;
 
   /** Says that the image of page `page` (from 1) may have changed. */
   touch(page: number): void {
+    this.#shown.delete(page);
     if (this.#built) this.#touched.add(page);
+  }
+
+  /** Says what the image of page `page` is now. */
+  show(page: number, image: Uint8Array): void {
+    this.touch(page);
+    this.#hashLeaf(page - 1, image);
+    this.#shown.add(page);
+  }
+
+  #hashLeaf(leaf: number, image: Uint8Array): void {
+    this.#level(0, leaf + 1).set(hash('sha256', image, 'buffer'), leaf * HASH_BYTES);
   }
 
   /** Says that every page may have changed. */
   touchAll(): void {
     this.#built = false;
     this.#touched.clear();
+    this.#shown.clear();
   }
 
   /** The root over pages 1 to `count`; zeros when there are none. `read` gives the image of a page. */
   root(count: number, read: (page: number) => Uint8Array): Buffer {
     let dirty = this.#dirtyLeaves(count);
-    const leaves = this.#level(0, count);
-    for (const leaf of dirty) leaves.set(hash('sha256', read(leaf + 1), 'buffer'), leaf * HASH_BYTES);
+    for (const leaf of dirty) if (!this.#shown.has(leaf + 1)) this.#hashLeaf(leaf, read(leaf + 1));
     let nodes = count;
     let level = 0;
     while (nodes > 1) {
@@ -49,6 +63,7 @@ export class MerkleTree {
     this.#count = count;
     this.#built = true;
     this.#touched.clear();
+    this.#shown.clear();
     return count === 0
       ? Buffer.alloc(HASH_BYTES)
       : Buffer.from(this.#level(level, 1).subarray(0, HASH_BYTES));

@@ -79,6 +79,11 @@ export class Pages implements PageSource {
     this.#tree.touch(page);
   }
 
+  /** What the image of a page is: it need not be read to know its digest. */
+  show(page: number, image: Uint8Array): void {
+    this.#tree.show(page, image);
+  }
+
   /** The image of a page as it was, also above the page count: zeros. Overwritten by the next call. */
   read(page: number): Buffer {
     return this.image(page, this.#buffer);

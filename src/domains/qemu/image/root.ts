@@ -43,12 +43,10 @@ const RUNTIME = '/spare/runtime';
 const AGENT_PARTS = [
   'package.json',
   'build/spare-preload.so',
-  ...['src', 'dist'].flatMap((form) => [
-    `${form}/replica`,
-    `${form}/wire`,
-    `${form}/errors.ts`,
-    `${form}/errors.js`,
-  ]),
+  'src/replica',
+  'src/wire',
+  'src/errors.ts',
+  'dist',
 ];
 const TEST = /\.test\.[jt]s$/;
 const FOLDERS = ['/dev', '/proc', '/sys', '/run', '/tmp', '/etc'];

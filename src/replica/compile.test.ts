@@ -1,0 +1,44 @@
+/** Is the compiled agent the one of the sources that are there, and does it run? */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { appendFileSync, cpSync, mkdtempDisposableSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { compileAgent, compiledAgent } from './compile.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+
+test('J1: what is compiled runs, is of all that it was compiled of, and is not used once that has changed', () => {
+  using folder = mkdtempDisposableSync(join(tmpdir(), 'spare-compile-'));
+  const root = folder.path;
+  for (const part of ['replica', 'wire', 'errors.ts']) {
+    cpSync(join(ROOT, 'src', part), join(root, 'src', part), { recursive: true });
+  }
+  cpSync(join(ROOT, 'package.json'), join(root, 'package.json'));
+  symlinkSync(join(ROOT, 'node_modules'), join(root, 'node_modules'));
+  assert.equal(compiledAgent(root), null);
+  compileAgent(root);
+  const agent = compiledAgent(root);
+  assert.equal(agent, join(root, 'dist/replica/agent.js'));
+  assert.deepEqual(readdirSync(root).sort(), ['dist', 'node_modules', 'package.json', 'src']);
+  // Nothing of the sources is needed but what is compiled: it gets as far as to ask for its domain.
+  rmSync(join(root, 'src'), { recursive: true });
+  const { stderr } = spawnSync(process.execPath, [agent], {
+    encoding: 'utf8',
+    env: {},
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+  });
+  assert.match(stderr, /SPARE_RUN is not set/);
+  assert.equal(compiledAgent(root), null);
+  cpSync(join(ROOT, 'src/replica'), join(root, 'src/replica'), { recursive: true });
+  cpSync(join(ROOT, 'src/wire'), join(root, 'src/wire'), { recursive: true });
+  cpSync(join(ROOT, 'src/errors.ts'), join(root, 'src/errors.ts'));
+  assert.equal(compiledAgent(root), agent);
+  for (const changed of ['wire/frames.ts', 'replica/determinism/page.mjs']) {
+    compileAgent(root);
+    assert.notEqual(compiledAgent(root), null);
+    appendFileSync(join(root, 'src', changed), '\n');
+    assert.equal(compiledAgent(root), null, changed);
+  }
+});
