@@ -6,6 +6,7 @@
  * T1. All clones of a template have the same memory layout, and what was random in its guest when it was saved. Before a
  *     clone is used it gets the time and fresh randomness; and templates are made anew when they are old.
  * T2. Nobody changes a template once it is saved. Its files have no name: they go with the manager.
+ * T3. Its files are open for as long as somebody may still start a machine with them: a clone that is being made, or is parked.
  */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -72,11 +73,15 @@ export class Template implements Disposable {
   readonly #options: TemplateOptions;
   readonly #files: MachineFiles;
   readonly #saved: Saved;
+  /** Itself, and clones that need its files. */
+  #users = 0;
+  readonly #leave: () => void;
 
   private constructor(options: TemplateOptions, files: MachineFiles, saved: Saved) {
     this.#options = options;
     this.#files = files;
     this.#saved = saved;
+    this.#leave = this.#use();
   }
 
   /** Boots a machine from the image and saves it. Throws `domain-start-failed` or `image-damaged`. */
@@ -110,8 +115,22 @@ export class Template implements Disposable {
 
   /** A machine that goes on from this one, awake. Throws `domain-start-failed` or `image-damaged`. */
   async clone(): Promise<Running> {
-    await this.#options.image.verify();
-    return this.#options.suspension === 'paused' ? this.#shared() : this.#apart();
+    const leave = this.#use();
+    try {
+      await this.#options.image.verify();
+      if (this.#options.suspension === 'parked') return await this.#apart(this.#use());
+      return await this.#shared();
+    } finally {
+      leave();
+    }
+  }
+
+  #use(): () => void {
+    this.#users++;
+    return () => {
+      this.#users--;
+      if (this.#users === 0) closeFiles(this.#files);
+    };
   }
 
   /** Holds of its memory only what it changes. */
@@ -125,15 +144,22 @@ export class Template implements Disposable {
   }
 
   /** With a memory file of its own, which is all that is left of it while it is parked. */
-  async #apart(): Promise<Running> {
-    const { folder } = this.#options;
-    const files = { ...this.#files, memory: openMemory(folder) };
-    const [ends] = await Promise.all([openChannel(), copyMemory(this.#files.memory, files.memory)]);
+  async #apart(leave: () => void): Promise<Running> {
+    const files = { ...this.#files, memory: openMemory(this.#options.folder) };
+    const close = (): void => {
+      closeSync(files.memory);
+      leave();
+    };
+    const copied = copyMemory(this.#files.memory, files.memory);
+    const [ends] = await Promise.all([openChannel(), copied]).catch((error: unknown) => {
+      close();
+      throw error;
+    });
     const owner = takeMachineOwner();
     const release = (): void => {
-      closeSync(files.memory);
       ends.machine.destroy();
       owner?.release();
+      close();
     };
     const console = new Console();
     const again = (): Machine => start(this.#options, { start: 'again', files, owner, ends, console });
@@ -157,9 +183,10 @@ export class Template implements Disposable {
     }
   }
 
-  /** Clones that run keep what they have of it. */
+  /** No clone is made of it any more; those that there are keep what they have of it. */
   [Symbol.dispose](): void {
-    closeFiles(this.#files);
+    // Who was given it just now comes first.
+    setImmediate(this.#leave);
   }
 }
 
