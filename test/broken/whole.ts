@@ -147,8 +147,8 @@ const ROWS: readonly Row[] = [
     'image that is changed',
     'src/domains/qemu/template.ts',
     'an image is not looked at before a machine is cloned',
-    'await this.#options.image.verify();\n    return this.#options.suspension',
-    'return this.#options.suspension',
+    'await this.#options.image.verify();\n      if (this.#options.suspension',
+    'if (this.#options.suspension',
   ],
   [
     'P6',
