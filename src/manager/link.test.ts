@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Domain } from '../domains/domain.ts';
 import type { Answer } from '../wire/channel.ts';
-import { digestAnswer, digestFrames, resultFrames, stateMark } from '../wire/channel.ts';
+import { digestAnswer, digestFrames, failedFrames, resultFrames, stateMark } from '../wire/channel.ts';
 import { Link } from './link.ts';
 
 const FRAME_BYTES_MAX = 64 * 1024;
@@ -25,6 +25,7 @@ class Pair implements AsyncDisposable {
   readonly downs: Down[] = [];
   readonly agent: Socket;
   readonly link: Link;
+  exit: (why: string) => void = () => {};
 
   private constructor(agent: Socket, channel: Socket) {
     this.agent = agent;
@@ -35,7 +36,10 @@ class Pair implements AsyncDisposable {
       pid: process.pid,
       opened: false,
       channel,
-      exited: new Promise((resolve) => channel.once('close', () => resolve('the channel closed'))),
+      exited: new Promise((resolve) => {
+        this.exit = resolve;
+        channel.once('close', () => resolve('the channel closed'));
+      }),
       prioritize: () => {},
       suspend: done,
       resume: done,
@@ -188,4 +192,14 @@ test('an agent that goes away is down once, and a destroyed link reports nothing
   ended.link.send(digestFrames());
   await delay(20);
   assert.deepEqual(ended.downs, []);
+});
+
+test('K5: what an agent said before it ended is heard first', async () => {
+  await using pair = await Pair.make();
+  for (const part of failedFrames('the service ended')) {
+    if (part.length > 0) await new Promise((resolve) => pair.agent.write(part, resolve));
+  }
+  pair.exit('exit status 1');
+  await pair.until(() => pair.downs.length > 0);
+  assert.deepEqual(pair.downs, [{ kind: 'crash', why: 'the service ended' }]);
 });

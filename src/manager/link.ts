@@ -6,6 +6,7 @@
  * K2. A frame that is malformed or too large ends the link at once: `onDown('protocol', …)`.
  * K3. What waits to be sent is bounded.
  * K4. After `destroy` nothing is reported any more.
+ * K5. What the agent said before it ended is heard first: it often says why.
  */
 import type { Domain } from '../domains/domain.ts';
 import { messageOf } from '../errors.ts';
@@ -38,9 +39,10 @@ export class Link {
     this.#handlers = handlers;
     const reader = new FrameReader(frameBytesMax);
     domain.channel.on('data', (chunk: Buffer) => this.#receive(reader, chunk));
-    domain.channel.on('close', () => void domain.exited.then((why) => this.#down('crash', why)));
     domain.channel.on('end', () => this.#down('crash', 'its agent closed the channel'));
-    void domain.exited.then((why) => this.#down('crash', why));
+    // In a whole turn of the loop all is read that has come.
+    const afterATurn = (then: () => void): void => void setImmediate(() => setImmediate(then));
+    void domain.exited.then((why) => afterATurn(() => this.#down('crash', why)));
   }
 
   #receive(reader: FrameReader, chunk: Buffer): void {
