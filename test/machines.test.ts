@@ -94,10 +94,17 @@ void test(
   async () => {
     await using spare = accounts('parked');
     await spare.start(START_MS);
-    await spare.until('the passive ones are parked', WHOLE_AGAIN_MS, async () => {
-      const passive = (await spare.status()).replicas.filter(({ role }) => role === 'passive');
-      return passive.every(({ pid, residentBytes }) => pid === null && residentBytes === 0);
+    let passive: [number | null, number][] = [];
+    // Parking takes a moment.
+    await spare.until('nobody passive is a process', WHOLE_AGAIN_MS, async () => {
+      const replicas = (await spare.status()).replicas.filter(({ role }) => role === 'passive');
+      passive = replicas.map(({ pid, residentBytes }) => [pid, residentBytes]);
+      return passive.every(([pid]) => pid === null);
     });
+    assert.deepEqual(passive, [
+      [null, 0],
+      [null, 0],
+    ]);
     for (let count = 1; count <= 20; count++)
       assert.deepEqual(await add(spare.url), { name: 'a', count, sum: count });
     const [victim] = await spare.activePids();

@@ -10,8 +10,7 @@ import type { Variant } from '../src/index.ts';
 import { conduitSuite } from './support/conduit-suite.ts';
 import { CONDUIT, signalTree, Spare } from './support/spare.ts';
 
-/** Alone on two cores it takes a few seconds; the tests that run beside it may take the same cores. */
-const WHOLE_AGAIN_MS = 30_000;
+const WHOLE_AGAIN_MS = 10_000;
 const ASSERTIONS = 311;
 /** Some 32 requests with this between them: a fault after a second is midway. */
 const DELAY_MS = 60;

@@ -1,6 +1,6 @@
 /**
- * Breaks that only the whole shows: a real service, real domains, files on disk. Each names the one test that must fail, since all
- * of a file would take minutes.
+ * Breaks that only the whole shows: a real service, real domains, files on disk, simulated lives. Where all tests of a file would
+ * take minutes, the one that must fail is named.
  */
 import type { Break } from './break.ts';
 
@@ -21,18 +21,24 @@ const LAST_WORD = [
   'const votes = [...this.countable(slot).values()];\n    return mayDecide && votes.length >= quorum ? (votes.at(-1) ?? null) : null;',
 ] as const;
 
+const BOTH_VERSIONS = [
+  'src/core/rotating.ts',
+  'the old version goes on beside the new one',
+  'const together = core.alone && old.every(({ version }) => version === core.succession.version);',
+  'const together = core.alone;',
+] as const;
+
+const NOT_DURABLE = [
+  'src/core/deciding.ts',
+  'an answer does not wait for the disk',
+  'const answerable = this.#durable < this.#restsOn ? -1 : Math.min(known, this.#durable);',
+  'const answerable = known;',
+] as const;
+
 const ROWS: readonly Row[] = [
   ['P1', 'test/masking.test.ts', 'alters replies', ...LAST_WORD],
   ['P1', 'test/enemy-contents.test.ts', 'another reply', ...LAST_WORD],
-  [
-    'P1',
-    'test/deploy.test.ts',
-    'f = 1',
-    'src/core/rotating.ts',
-    'the old version goes on beside the new one',
-    'const together = core.alone && old.every(({ version }) => version === core.succession.version);',
-    'const together = core.alone;',
-  ],
+  ['P1', 'test/deploy.test.ts', 'f = 1', ...BOTH_VERSIONS],
   [
     'P1',
     'test/determinism.test.ts',
@@ -42,15 +48,7 @@ const ROWS: readonly Row[] = [
     'tickFromMs: order.tickFromMs, seed: entry.seed });',
     'tickFromMs: order.tickFromMs, seed: crypto.getRandomValues(new Uint8Array(32)) });',
   ],
-  [
-    'P2',
-    'test/crash.test.ts',
-    '.',
-    'src/core/deciding.ts',
-    'an answer does not wait for the disk',
-    'const answerable = this.#durable < this.#restsOn ? -1 : Math.min(known, this.#durable);',
-    'const answerable = known;',
-  ],
+  ['P2', 'test/crash.test.ts', '.', ...NOT_DURABLE],
   [
     'P2',
     'test/refresh.test.ts',
@@ -249,30 +247,11 @@ const ROWS: readonly Row[] = [
     'await machine.load(state);',
     'void state;',
   ],
-];
-
-/** Breaks of what is simulated, or drawn by lot. */
-const DRAWN: readonly Row[] = [
-  [
-    'P1',
-    'src/core/core-deploy.test.ts',
-    '.',
-    'src/core/rotating.ts',
-    'the old version goes on beside the new one',
-    'const together = core.alone && old.every(({ version }) => version === core.succession.version);',
-    'const together = core.alone;',
-  ],
+  // What is simulated, or drawn by lot.
+  ['P1', 'src/core/core-deploy.test.ts', '.', ...BOTH_VERSIONS],
   ['P1', 'src/core/core-random.test.ts', '.', ...LAST_WORD],
   ['P1', 'sim/seeds.test.ts', '.', ...LAST_WORD],
-  [
-    'P2',
-    'sim/stories.test.ts',
-    '.',
-    'src/core/deciding.ts',
-    'an answer does not wait for the disk',
-    'const answerable = this.#durable < this.#restsOn ? -1 : Math.min(known, this.#durable);',
-    'const answerable = known;',
-  ],
+  ['P2', 'sim/stories.test.ts', '.', ...NOT_DURABLE],
   [
     'P6',
     'src/evidence/compare/leaf.test.ts',
@@ -284,14 +263,12 @@ const DRAWN: readonly Row[] = [
   ],
 ];
 
-export const WHOLE: readonly Break[] = [...ROWS, ...DRAWN].map(
-  ([promise, test, name, file, what, find, replace]) => ({
-    promise,
-    test,
-    name,
-    file,
-    what,
-    find,
-    replace,
-  }),
-);
+export const WHOLE: readonly Break[] = ROWS.map(([promise, test, name, file, what, find, replace]) => ({
+  promise,
+  test,
+  name,
+  file,
+  what,
+  find,
+  replace,
+}));

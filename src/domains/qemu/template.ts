@@ -118,7 +118,7 @@ export class Template implements Disposable {
     const leave = this.#use();
     try {
       await this.#options.image.verify();
-      if (this.#options.suspension === 'parked') return await this.#apart(this.#use());
+      if (this.#options.suspension === 'parked') return await this.#apart();
       return await this.#shared();
     } finally {
       leave();
@@ -144,8 +144,9 @@ export class Template implements Disposable {
   }
 
   /** With a memory file of its own, which is all that is left of it while it is parked. */
-  async #apart(leave: () => void): Promise<Running> {
+  async #apart(): Promise<Running> {
     const files = { ...this.#files, memory: openMemory(this.#options.folder) };
+    const leave = this.#use();
     const close = (): void => {
       closeSync(files.memory);
       leave();
