@@ -30,7 +30,7 @@ export function boundTests(promise: Register): void {
     assert.ok(process.memoryUsage().rss - before < 64 * MIB);
     assert.ok(peer.domain.console().length <= 64 * 1024);
     await peer.run(`globalThis.flood.kill('SIGKILL');`);
-    await peer.run(`console.error('the last word');`);
+    await peer.run(`console.log('the last word');`);
     assert.equal(await eventually(() => peer.domain.console().endsWith('the last word\n')), true);
   });
 

@@ -82,7 +82,7 @@ export class Evidence {
 
   async #compare(id: number, scratch: Scratch | null): Promise<void> {
     try {
-      if (scratch !== null) await this.#scratches.fill(scratch);
+      await scratch?.filled;
       await compareVotes(this.#folders.path(id), scratch?.path ?? null, this.#closing.signal);
     } finally {
       if (scratch !== null) await this.#scratches.give(scratch);

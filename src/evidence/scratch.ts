@@ -1,6 +1,6 @@
 /**
  * The state before an entry, for the comparison of what replicas made of it: a link to a whole state and the updates after it,
- * in a folder that is removed once they are compared. One at a time: a state may be large, and updates lie in memory.
+ * in a folder that is removed once they are compared. One at a time: a state may be large.
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
@@ -8,11 +8,12 @@ import { join } from 'node:path';
 import { STATE_FILE, UPDATES_FILE } from './compare/verified.ts';
 
 /** Links the whole state to `target`, if there is one, at once; gives the updates after it. Null: it cannot be had. */
-export type StateBefore = (target: string) => Promise<readonly Buffer[]> | null;
+export type StateBefore = (target: string) => AsyncIterable<readonly Buffer[]> | null;
 
 export interface Scratch {
   readonly path: string;
-  readonly updates: Promise<readonly Buffer[]>;
+  /** When all is there. */
+  readonly filled: Promise<void>;
 }
 
 export class Scratches {
@@ -32,20 +33,26 @@ export class Scratches {
     const updates = stateBefore(join(this.#path, STATE_FILE));
     if (updates === null) return null;
     this.#taken = true;
-    return { path: this.#path, updates };
-  }
-
-  async fill({ path, updates }: Scratch): Promise<void> {
-    const parts = (await updates).flatMap((update) => {
-      const length = Buffer.alloc(4);
-      length.writeUInt32LE(update.length);
-      return [length, update];
-    });
-    await writeFile(join(path, UPDATES_FILE), Buffer.concat(parts));
+    const filled = writeFile(join(this.#path, UPDATES_FILE), parts(updates));
+    // Whoever compares is told.
+    filled.catch(() => {});
+    return { path: this.#path, filled };
   }
 
   async give(scratch: Scratch): Promise<void> {
+    await Promise.allSettled([scratch.filled]);
     await rm(scratch.path, { recursive: true, force: true });
     this.#taken = false;
+  }
+}
+
+async function* parts(updates: AsyncIterable<readonly Buffer[]>): AsyncGenerator<Buffer> {
+  for await (const read of updates) {
+    for (const update of read) {
+      const length = Buffer.alloc(4);
+      length.writeUInt32LE(update.length);
+      yield length;
+      yield update;
+    }
   }
 }

@@ -11,7 +11,7 @@ import type { Incident } from '../evidence/incidents.ts';
 import type { Orderer } from '../ordering/orderer.ts';
 import type { Store } from '../ordering/store.ts';
 import { RECORD } from '../ordering/store-protocol.ts';
-import { digestFrames, executeFrames, exportFrames } from '../wire/channel.ts';
+import { applyFrames, digestFrames, executeFrames, exportFrames } from '../wire/channel.ts';
 import { encodeBare, encodeCommand } from '../wire/entry.ts';
 import type { Deployment } from './deployment.ts';
 import type { Fleet, StartEntry } from './fleet.ts';
@@ -109,7 +109,7 @@ export class Effects {
         return store.write(RECORD.truncateOrder, effect.through, Buffer.from(JSON.stringify(order)));
       }
       case 'truncate-updates':
-        return store.write(RECORD.truncateUpdates, effect.through);
+        return updates.truncate(effect.through);
       case 'forget-key':
         return store.write(RECORD.forgetReply, effect.index);
       case 'send':
@@ -147,17 +147,21 @@ export class Effects {
     const link = fleet.link(replica);
     const frames = updates.inMemory(from, through);
     if (frames !== null) link?.send(frames);
-    else link?.stream(async (write) => write(await updates.onDisk(from, through)));
+    else {
+      link?.stream(async (write) => {
+        for await (const read of updates.onDisk(from, through)) await write(read.flatMap(applyFrames));
+      });
+    }
   }
 
   #import(replica: ReplicaId, through: number): void {
     const { fleet, snapshots, updates } = this.#parts;
     fleet.link(replica)?.stream(async (write) => {
+      using _state = snapshots.hold();
+      using _updates = updates.hold();
       const after = snapshots.index;
-      const frames = snapshots.frames();
-      const later = await updates.onDisk(after + 1, through);
-      for await (const chunk of frames) await write(chunk);
-      await write(later);
+      for await (const chunk of snapshots.frames()) await write(chunk);
+      for await (const read of updates.onDisk(after + 1, through)) await write(read.flatMap(applyFrames));
     });
   }
 
@@ -190,7 +194,7 @@ export class Effects {
     const file = snapshots.commit(index, digest);
     if (file === null) return;
     store.write(RECORD.checkpoint, index, Buffer.from(JSON.stringify({ index, file })));
-    await store.updates(index, index);
+    await store.durable();
     snapshots.inForce(index);
     this.#handlers.tell({ type: 'checkpointed', index: toIndex(index) });
   }

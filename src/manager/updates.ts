@@ -2,6 +2,7 @@
  * The update log: decided updates, in memory for the replicas that are behind, on disk for those to come.
  *
  * P1. In memory are all updates after `trimmed`: what a passive replica may still ask for.
+ * P2. What is read from disk is there until it was read, and never in memory as a whole.
  */
 import type { Store } from '../ordering/store.ts';
 import { RECORD } from '../ordering/store-protocol.ts';
@@ -11,6 +12,8 @@ export class UpdateLog {
   readonly #store: Store;
   readonly #recent = new Map<number, Buffer>();
   #trimmed: number;
+  #toTruncate = -1;
+  #held = 0;
 
   /** `trimmed`: what is recorded up to here is on disk only. */
   constructor(store: Store, trimmed: number) {
@@ -48,8 +51,32 @@ export class UpdateLog {
     return frames;
   }
 
-  async onDisk(from: number, through: number): Promise<Buffer[]> {
-    const updates = await this.#store.updates(from, through);
-    return updates.flatMap((update) => applyFrames(update));
+  /** Some megabytes of updates at a time. */
+  async *onDisk(from: number, through: number): AsyncGenerator<Buffer[]> {
+    using _ = this.hold();
+    yield* this.#store.updates(from, through);
+  }
+
+  /** Until what it returns is disposed of, all stays on disk. */
+  hold(): Disposable {
+    this.#held++;
+    return {
+      [Symbol.dispose]: () => {
+        this.#held--;
+        this.#truncate();
+      },
+    };
+  }
+
+  /** Updates up to here are not needed any more. */
+  truncate(through: number): void {
+    this.#toTruncate = through;
+    this.#truncate();
+  }
+
+  #truncate(): void {
+    if (this.#held > 0 || this.#toTruncate < 0) return;
+    this.#store.write(RECORD.truncateUpdates, this.#toTruncate);
+    this.#toTruncate = -1;
   }
 }

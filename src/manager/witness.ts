@@ -5,11 +5,11 @@ import type { Evidence } from '../evidence/evidence.ts';
 import type { Finds } from '../evidence/exhibits.ts';
 import type { Incident } from '../evidence/incidents.ts';
 import type { Ballots, CastVote } from './ballots.ts';
-import type { Store } from '../ordering/store.ts';
 import type { EffectParts } from './effects.ts';
 import type { Fleet } from './fleet.ts';
 import type { InWork } from './in-work.ts';
 import type { Snapshots } from './snapshots.ts';
+import type { UpdateLog } from './updates.ts';
 
 /** Characters of console output on an incident's line; its folder has all. */
 const CONSOLE_CHARACTERS = 2000;
@@ -29,14 +29,14 @@ export class Witness {
   readonly #evidence: Evidence;
   readonly #work: InWork;
   readonly #fleet: Fleet;
-  readonly #store: Store;
+  readonly #updates: UpdateLog;
   readonly #snapshots: Snapshots;
 
   constructor(evidence: Evidence, parts: EffectParts) {
     this.#evidence = evidence;
     this.#work = parts.work;
     this.#fleet = parts.fleet;
-    this.#store = parts.store;
+    this.#updates = parts.updates;
     this.#snapshots = parts.snapshots;
   }
 
@@ -108,7 +108,7 @@ export class Witness {
       stateBefore: (target) => {
         const after = this.#snapshots.index;
         const linked = this.#snapshots.linkBefore(index, COMPARED_BYTES_MAX, target);
-        return linked ? this.#store.updates(after + 1, index - 1) : null;
+        return linked ? this.#updates.onDisk(after + 1, index - 1) : null;
       },
       console,
     };

@@ -72,7 +72,14 @@ export interface Recovery {
 
 export type StoreRequest =
   | { readonly type: 'batch'; readonly batch: ArrayBuffer }
-  | { readonly type: 'updates'; readonly id: number; readonly from: number; readonly through: number }
+  /** As many as fit into this many bytes, but at least one. */
+  | {
+      readonly type: 'updates';
+      readonly id: number;
+      readonly from: number;
+      readonly through: number;
+      readonly bytesMax: number;
+    }
   | { readonly type: 'reply'; readonly id: number; readonly index: number }
   /** Copies the whole database into a new file, as it is when that is done. */
   | { readonly type: 'copy'; readonly id: number; readonly path: string }
@@ -95,7 +102,13 @@ export type StoreAnswer =
       readonly message: string;
     }
   | { readonly type: 'durable' }
-  | { readonly type: 'rows'; readonly id: number; readonly rows: readonly Uint8Array[] }
+  /** `through`: the index of the last row, where rows have one. */
+  | {
+      readonly type: 'rows';
+      readonly id: number;
+      readonly rows: readonly Uint8Array[];
+      readonly through: number;
+    }
   | { readonly type: 'not-copied'; readonly id: number; readonly message: string }
   | { readonly type: 'failed'; readonly message: string }
   | { readonly type: 'closed' };

@@ -169,9 +169,22 @@ class StoreThread {
     void backup(this.#db, path, { rate: COPY_PAGES, progress: goOn })
       .finally(goOn)
       .then(
-        () => answer({ type: 'rows', id, rows: [] }),
+        () => answer({ type: 'rows', id, rows: [], through: -1 }),
         (error: unknown) => answer({ type: 'not-copied', id, message: messageOf(error) }),
       );
+  }
+
+  #updatesOf({ id, from, through, bytesMax }: Extract<StoreRequest, { type: 'updates' }>): void {
+    const query = this.#db.prepare('select idx, bytes from updates where idx between ? and ? order by idx');
+    const rows: Uint8Array[] = [];
+    let size = 0;
+    for (const row of query.iterate(from, through)) {
+      const bytes = row['bytes'] as Uint8Array;
+      rows.push(bytes);
+      size += bytes.length;
+      if (size >= bytesMax) return answer({ type: 'rows', id, rows, through: Number(row['idx']) });
+    }
+    answer({ type: 'rows', id, rows, through });
   }
 
   receive(request: StoreRequest): void {
@@ -192,15 +205,17 @@ class StoreThread {
         this.#truncate();
         this.#db.exec('commit');
         return answer({ type: 'durable' });
-      case 'updates': {
-        const query = this.#db.prepare('select bytes from updates where idx between ? and ? order by idx');
-        const rows = query.all(request.from, request.through).map((row) => row['bytes'] as Uint8Array);
-        return answer({ type: 'rows', id: request.id, rows });
-      }
+      case 'updates':
+        return this.#updatesOf(request);
       case 'reply': {
         const row = this.#db.prepare('select bytes from replies where idx = ?').get(request.index);
         const bytes = row?.['bytes'];
-        return answer({ type: 'rows', id: request.id, rows: bytes instanceof Uint8Array ? [bytes] : [] });
+        return answer({
+          type: 'rows',
+          id: request.id,
+          rows: bytes instanceof Uint8Array ? [bytes] : [],
+          through: request.index,
+        });
       }
       case 'copy':
         return this.#copy(request);

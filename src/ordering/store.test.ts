@@ -55,7 +55,7 @@ test('P2: entries, updates and facts that were durable are there after the store
   );
   assert.equal(again.opened.recovery.decided, 1);
   assert.equal(again.opened.recovery.nextReplica, 9);
-  assert.deepEqual(await again.store.updates(0, 5), [Buffer.from('update')]);
+  assert.deepEqual(await Array.fromAsync(again.store.updates(0, 5)), [[Buffer.from('update')]]);
   await again.store.close();
 });
 
@@ -72,7 +72,7 @@ test('P2: an entry is reported durable only once, in order, and never before tho
     for (let index = 0; index < count; index++) {
       setImmediate(() => {
         store.writeEntry(index, encodeBare('tick', index, SEED));
-        if (index % 50 === 0) void store.updates(0, 0);
+        if (index % 50 === 0) void store.durable();
       });
     }
   });
@@ -150,7 +150,7 @@ test('P2: truncating keeps entry 0, what comes after, and where the order goes o
     checkpoint: null,
   });
   assert.deepEqual(again.opened.keys, [{ index: 1, key: 'k', fingerprint: 'f' }]);
-  assert.deepEqual(await again.store.updates(0, 9), [Buffer.from('two')]);
+  assert.deepEqual(await Array.fromAsync(again.store.updates(0, 9)), [[Buffer.from('two')]]);
   await again.store.close();
 });
 
@@ -170,7 +170,7 @@ test('P7: a long order is let go a little with every batch, and is never taken u
   next.store.write(RECORD.truncateOrder, count - 2, facts);
   for (let i = 0; i < 20; i++) {
     next.store.writeDecided(i);
-    await next.store.updates(0, 0);
+    await next.store.durable();
   }
   await next.store.close();
   using db = new DatabaseSync(folder.file);

@@ -27,6 +27,8 @@ const LAZY_MS = 20;
  */
 const BATCH_RECORDS = 64;
 const BATCH_MS = 5;
+/** Of updates, at a time. */
+const READ_BYTES = 4 * 1024 ** 2;
 const NO_BYTES = new Uint8Array(0);
 
 export interface Opened {
@@ -60,8 +62,10 @@ function refusal(path: string, code: 'busy' | 'damaged' | 'foreign' | 'failed', 
   }
 }
 
+type Rows = Extract<StoreAnswer, { type: 'rows' }>;
+
 interface Waiting {
-  readonly resolve: (rows: readonly Uint8Array[]) => void;
+  readonly resolve: (rows: Rows) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -122,7 +126,7 @@ export class Store {
         this.onDurable(this.#underWay.shift() ?? -1);
         return this.#next();
       case 'rows':
-        this.#waiting.get(message.id)?.resolve(message.rows);
+        this.#waiting.get(message.id)?.resolve(message);
         this.#waiting.delete(message.id);
         return undefined;
       case 'not-copied':
@@ -211,7 +215,7 @@ export class Store {
     this.#post({ type: 'batch', batch }, [batch]);
   }
 
-  #ask(request: (id: number) => StoreRequest): Promise<readonly Uint8Array[]> {
+  #ask(request: (id: number) => StoreRequest): Promise<Rows> {
     this.#flush();
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
@@ -220,15 +224,34 @@ export class Store {
     });
   }
 
-  /** Decided updates `from` to `through`, both included, in order; entries that changed nothing have none. */
-  async updates(from: number, through: number): Promise<Buffer[]> {
-    const rows = await this.#ask((id) => ({ type: 'updates', id, from, through }));
-    return rows.map((row) => Buffer.from(row));
+  /**
+   * Decided updates `from` to `through`, both included, in order, some megabytes at a time; entries that changed nothing
+   * have none. What is truncated meanwhile is missing.
+   */
+  async *updates(from: number, through: number): AsyncGenerator<Buffer[]> {
+    for (let next = from; next <= through;) {
+      const first = next;
+      const read = await this.#ask((id) => ({
+        type: 'updates',
+        id,
+        from: first,
+        through,
+        bytesMax: READ_BYTES,
+      }));
+      yield read.rows.map((row) => Buffer.from(row.buffer, row.byteOffset, row.length));
+      next = read.through + 1;
+    }
+  }
+
+  /** When all that was written before the call is durable. */
+  async durable(): Promise<void> {
+    await this.#ask((id) => ({ type: 'updates', id, from: 0, through: -1, bytesMax: 0 }));
   }
 
   /** The reply that was decided for an entry with a key, or null. */
   async reply(index: number): Promise<Buffer | null> {
-    const [row] = await this.#ask((id) => ({ type: 'reply', id, index }));
+    const { rows } = await this.#ask((id) => ({ type: 'reply', id, index }));
+    const [row] = rows;
     return row === undefined ? null : Buffer.from(row);
   }
 

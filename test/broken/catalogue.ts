@@ -110,6 +110,14 @@ const ROWS: readonly Row[] = [
   ],
   [
     'P2',
+    'src/manager/updates.test.ts',
+    'src/manager/updates.ts',
+    'updates are truncated though they are being read',
+    'if (this.#held > 0 || this.#toTruncate < 0) return;',
+    'if (this.#toTruncate < 0) return;',
+  ],
+  [
+    'P2',
     'src/core/core-skip.test.ts',
     'src/core/core.ts',
     'a skip is not restored from',

@@ -1,0 +1,37 @@
+/** The update log on a real store. */
+import assert from 'node:assert/strict';
+import { mkdtempDisposableSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { Store } from '../ordering/store.ts';
+import { UpdateLog } from './updates.ts';
+
+const MIB = 1024 ** 2;
+
+void test('P2: updates are read from disk some megabytes at a time, and all of them though they are truncated meanwhile', async () => {
+  using folder = mkdtempDisposableSync(join(tmpdir(), 'spare-updates-'));
+  const { store } = await Store.open(join(folder.path, 'store.db'), null);
+  const updates = new UpdateLog(store, 0);
+  for (let index = 1; index <= 20; index++) updates.record(index, Buffer.alloc(MIB, index));
+  const read: number[][] = [];
+  for await (const part of updates.onDisk(2, 19)) {
+    read.push(part.map((update) => Number(update[0])));
+    updates.truncate(20);
+    for (let index = 21; index < 24; index++) updates.record(index, Buffer.alloc(1));
+  }
+  assert.deepEqual(
+    read.flat(),
+    Array.from({ length: 18 }, (_, i) => i + 2),
+  );
+  assert.ok(Math.max(...read.map((part) => part.length)) <= 5, JSON.stringify(read));
+  await store.durable();
+  updates.record(24, Buffer.alloc(1));
+  await store.durable();
+  assert.deepEqual(
+    await Array.fromAsync(store.updates(1, 20)),
+    [[]],
+    'what was held back is truncated after all',
+  );
+  await store.close();
+});
