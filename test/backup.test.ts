@@ -7,9 +7,9 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Call } from './support/call.ts';
-import { ROOT, Spare } from './support/spare.ts';
+import { ROOT, SERVICES, Spare } from './support/spare.ts';
 
-const LEDGER = { folder: join(ROOT, 'test/services'), command: ['node', 'ledger.mjs'], state: ['ledger.db'] };
+const LEDGER = { folder: SERVICES, command: ['node', 'ledger.mjs'], state: ['ledger.db'] };
 const CLIENTS = 6;
 
 interface Line {

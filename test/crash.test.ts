@@ -7,7 +7,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { ROOT, Spare, treeOf } from './support/spare.ts';
+import { SERVICES, Spare, treeOf } from './support/spare.ts';
 
 const ROUNDS = 20;
 const CLIENTS = 12;
@@ -78,7 +78,7 @@ function killAll(pid: number): number[] {
 
 test(`P2: all processes killed at once, ${ROUNDS} times under load: every acknowledged write is there exactly once`, async () => {
   await using spare = new Spare({
-    folder: join(ROOT, 'test/services'),
+    folder: SERVICES,
     command: ['node', 'ledger.mjs'],
     state: ['ledger.db'],
   });

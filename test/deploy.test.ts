@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { call } from './support/call.ts';
-import { ROOT, Spare } from './support/spare.ts';
+import { SERVICES, Spare } from './support/spare.ts';
 
 const CLIENTS = 6;
 /** Of each client, before the deploy is asked for and after it is done. */
@@ -29,7 +29,7 @@ class Site implements Disposable {
   readonly config: { folder: string; command: string[]; state: string[] };
 
   constructor() {
-    copyFileSync(join(ROOT, 'test/services/ledger.mjs'), this.server);
+    copyFileSync(join(SERVICES, 'ledger.mjs'), this.server);
     this.config = { folder: this.#place.path, command: ['node', 'server.mjs'], state: ['ledger.db'] };
   }
 

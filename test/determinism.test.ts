@@ -3,10 +3,9 @@
  * that take over later?
  */
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { ROOT, signalTree, Spare } from './support/spare.ts';
+import { SERVICES, signalTree, Spare } from './support/spare.ts';
 
 interface Answer {
   readonly born: string;
@@ -22,7 +21,7 @@ async function ask(url: string): Promise<Answer> {
 
 test('P1 P4: clock, randomness and timers are the same in all copies, also in those that take over', async () => {
   await using spare = await new Spare({
-    folder: join(ROOT, 'test/services'),
+    folder: SERVICES,
     command: ['node', 'ticker.mjs'],
     state: ['ticker.db'],
   }).start();

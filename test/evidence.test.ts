@@ -10,9 +10,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { CaseView } from '../src/evidence/read.ts';
 import { Call } from './support/call.ts';
-import { ROOT, Spare } from './support/spare.ts';
+import { ROOT, SERVICES, Spare } from './support/spare.ts';
 
-const QUIRKS = { folder: join(ROOT, 'test/services'), command: ['node', 'quirks.mjs'], state: ['quirks.db'] };
+const QUIRKS = { folder: SERVICES, command: ['node', 'quirks.mjs'], state: ['quirks.db'] };
 const SOON_MS = 120_000;
 
 async function caseOf(spare: Spare, id: number): Promise<CaseView> {

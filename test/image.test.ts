@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { call } from './support/call.ts';
-import { ROOT, signalTree, Spare } from './support/spare.ts';
+import { SERVICES, signalTree, Spare } from './support/spare.ts';
 
 const WITHIN_MS = 60_000;
 
@@ -16,7 +16,7 @@ const WITHIN_MS = 60_000;
 function site(): { folder: string; server: string; [Symbol.dispose]: () => void } {
   const place = mkdtempDisposableSync(join(tmpdir(), 'spare-site-'));
   const server = join(place.path, 'server.mjs');
-  copyFileSync(join(ROOT, 'test/services/ledger.mjs'), server);
+  copyFileSync(join(SERVICES, 'ledger.mjs'), server);
   return { folder: place.path, server, [Symbol.dispose]: () => place.remove() };
 }
 

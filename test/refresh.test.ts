@@ -4,18 +4,17 @@
  */
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ReplicaStatus } from '../src/admin/admin.ts';
-import { ROOT, signalTree, Spare } from './support/spare.ts';
+import { SERVICES, signalTree, Spare } from './support/spare.ts';
 
 /** More than the update log holds before a refresh. */
 const WRITES = 700;
 const CLIENTS = 10;
 const IDLE_MS = 3000;
 
-const LEDGER = { folder: join(ROOT, 'test/services'), command: ['node', 'ledger.mjs'], state: ['ledger.db'] };
+const LEDGER = { folder: SERVICES, command: ['node', 'ledger.mjs'], state: ['ledger.db'] };
 
 async function write(url: string, count: number): Promise<void> {
   const shares = Array.from({ length: CLIENTS }, async (_, client) => {

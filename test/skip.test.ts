@@ -3,12 +3,11 @@
  * It gets a 502 that says so, it has no effect, and the service goes on.
  */
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { ROOT, Spare } from './support/spare.ts';
+import { SERVICES, Spare } from './support/spare.ts';
 
 const QUIRKS = {
-  folder: join(ROOT, 'test/services'),
+  folder: SERVICES,
   command: ['node', 'quirks.mjs'],
   state: ['quirks.db'],
   limits: { requestTimeoutMs: 3000 },

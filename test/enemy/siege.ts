@@ -1,12 +1,11 @@
 /** A group under load in which one replica after another attacks, and what must be seen each time. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
 import { type TestContext, after, before, test } from 'node:test';
 import type { Incident } from '../../src/evidence/incidents.ts';
 import { Load } from '../support/load.ts';
 import { measure } from '../support/footprint.ts';
-import { ROOT, Spare } from '../support/spare.ts';
+import { SERVICES, Spare } from '../support/spare.ts';
 import type { Attack } from './attack.ts';
 import type { Knowledge } from './command.ts';
 import type { Order } from './host.ts';
@@ -32,7 +31,7 @@ class Siege {
 
   constructor() {
     const config = {
-      folder: join(ROOT, 'test/services'),
+      folder: SERVICES,
       command: ['node', 'accounts.mjs'],
       state: ['accounts.db'],
       limits: { memoryBytes: REPLICA_BYTES_MAX, processes: 48, requestTimeoutMs: 10_000 },

@@ -1,7 +1,7 @@
 /** A real `spare run` as a child process, with a data folder of its own and free ports. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -12,6 +12,10 @@ import type { Incident } from '../../src/evidence/incidents.ts';
 
 export const ROOT: string = fileURLToPath(new URL('../../', import.meta.url));
 export const CONDUIT: string = join(ROOT, 'examples/conduit');
+/** The services of the tests, away from the libraries of this project: all that a service can load is part of its image. */
+export const SERVICES: string = mkdtempSync(join(tmpdir(), 'spare-services-'));
+cpSync(join(ROOT, 'test/services'), SERVICES, { recursive: true });
+process.once('exit', () => rmSync(SERVICES, { recursive: true, force: true }));
 const READY_MS = 90_000;
 const POLL_MS = 50;
 
