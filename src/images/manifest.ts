@@ -12,7 +12,6 @@
  */
 import { createHash } from 'node:crypto';
 import { closeSync, lstatSync, openSync, readdirSync, readlinkSync, readSync, type Stats } from 'node:fs';
-import { join } from 'node:path';
 
 export type Part = 'service' | 'runtime' | 'agent' | 'preload';
 
@@ -50,13 +49,15 @@ const VERSION_CONTROL = new Set(['.git', '.hg', '.svn', '.jj']);
 class Measuring {
   readonly #known: Manifest;
   readonly #progress: (progress: Progress) => void;
+  readonly #breathe: () => void;
   readonly #done: Progress = { files: 0, bytes: 0 };
   readonly #buffer = Buffer.allocUnsafe(READ_BYTES);
   readonly entries = new Map<string, Entry>();
 
-  constructor(known: Manifest, progress: (progress: Progress) => void) {
+  constructor(known: Manifest, progress: (progress: Progress) => void, breathe: () => void) {
     this.#known = known;
     this.#progress = progress;
+    this.#breathe = breathe;
   }
 
   add(source: Source, path: string): void {
@@ -69,8 +70,9 @@ class Measuring {
     } else if (found.isDirectory()) {
       this.entries.set(path, { part, digest: 'folder', stat: '' });
       for (const name of readdirSync(path).sort()) {
-        if (!VERSION_CONTROL.has(name)) this.add(source, join(path, name));
+        if (!VERSION_CONTROL.has(name)) this.add(source, `${path}/${name}`);
       }
+      this.#breathe();
     } else if (found.isFile()) this.#file(part, path, found);
   }
 
@@ -104,13 +106,17 @@ class Measuring {
   }
 }
 
-/** `known`: an earlier manifest, of the same or of other sources. Throws what the system says when something cannot be read. */
+/**
+ * `known`: an earlier manifest, of the same or of other sources. `breathe` is called again and again, and may take its time. Throws
+ * what the system says when something cannot be read.
+ */
 export function measure(
   sources: readonly Source[],
   known: Manifest,
   progress: (progress: Progress) => void = () => {},
+  breathe: () => void = () => {},
 ): Manifest {
-  const measuring = new Measuring(known, progress);
+  const measuring = new Measuring(known, progress, breathe);
   for (const source of sources) measuring.add(source, source.path);
   return measuring.entries;
 }

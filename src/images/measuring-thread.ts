@@ -9,12 +9,16 @@ import {
   type FileChange,
   type Manifest,
   measure,
+  type Progress,
   type Source,
 } from './manifest.ts';
 
 /** Named in a message; of the others only the number. */
 const NAMED_MAX = 3;
 const TELL_MS = 1000;
+/** A check pauses after so long, for as long: at once it would take a processor from those that serve. */
+const WORK_MS = 4;
+const PAUSE_MS = 4;
 
 export type Digests = ReturnType<typeof digestsOf>;
 
@@ -69,18 +73,33 @@ function tell(answer: MeasuringAnswer): void {
 
 /** Everything that was ever measured, so that a file which several images have is read once. */
 function known(): Manifest {
+  const [only] = images.values();
+  if (only !== undefined && images.size === 1) return only;
   const all = new Map<string, Entry>();
   for (const manifest of images.values()) for (const [path, entry] of manifest) all.set(path, entry);
   return all;
 }
 
-function measured(sources: readonly Source[]): Manifest {
+function measured(sources: readonly Source[], breathe: () => void): Manifest {
   let told = Date.now();
-  return measure(sources, known(), ({ files, bytes }) => {
+  const progress = ({ files, bytes }: Progress): void => {
     if (Date.now() - told < TELL_MS) return;
     told = Date.now();
     tell({ type: 'progress', files, bytes });
-  });
+  };
+  return measure(sources, known(), progress, breathe);
+}
+
+/** Nobody writes to it: waiting for it is how a thread sleeps. */
+const nothing = new Int32Array(new SharedArrayBuffer(4));
+
+function atLeisure(): () => void {
+  let since = performance.now();
+  return () => {
+    if (performance.now() - since < WORK_MS) return;
+    Atomics.wait(nothing, 0, 0, PAUSE_MS);
+    since = performance.now();
+  };
 }
 
 function keep(image: number, file: string, about: unknown): void {
@@ -103,13 +122,13 @@ function answer(request: MeasuringRequest): MeasuringAnswer {
       return { ...done, digests: digestsOf(manifest), about };
     }
     case 'take': {
-      const manifest = measured(request.sources);
+      const manifest = measured(request.sources, () => {});
       images.set(image, manifest);
       return { ...done, digests: digestsOf(manifest) };
     }
     case 'check': {
       const before = images.get(image) ?? new Map<string, Entry>();
-      const now = measured(request.sources);
+      const now = measured(request.sources, atLeisure());
       const found = changes(before, now);
       if (found.length > 0)
         return { type: 'changed', id, named: found.slice(0, NAMED_MAX), count: found.length };
