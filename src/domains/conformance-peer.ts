@@ -40,6 +40,7 @@ export class Peer implements AsyncDisposable {
   readonly directory: string;
   readonly #sharesKernel: boolean;
   readonly #pending = new Map<number, Pending>();
+  #answered = false;
   #calls = 0;
 
   constructor(domain: Domain, directory: string, sharesKernel: boolean) {
@@ -93,6 +94,9 @@ export class Peer implements AsyncDisposable {
   }
 
   #settle(line: string): void {
+    // As the manager does: from its first answer on.
+    if (!this.#answered) this.domain.prioritize();
+    this.#answered = true;
     const { id, value, error } = JSON.parse(line) as { id: number; value?: unknown; error?: string };
     const pending = this.#pending.get(id);
     this.#pending.delete(id);
