@@ -85,7 +85,7 @@ function suspensionTests(promise: Register): void {
     while (Number(await peer.run(size)) < 10) await delay(10);
     for (let round = 0; round < 10; round += 1) {
       await peer.domain.suspend();
-      // What a hypervisor itself still has to do after that takes less than a millisecond.
+      // A hypervisor itself may have a little to do after that.
       await delay(10);
       const first = await peer.domain.usage();
       await delay(50);

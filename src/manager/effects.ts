@@ -148,9 +148,7 @@ export class Effects {
     const frames = updates.inMemory(from, through);
     if (frames !== null) link?.send(frames);
     else {
-      link?.stream(async (write) => {
-        for await (const read of updates.onDisk(from, through)) await write(read.flatMap(applyFrames));
-      });
+      link?.stream((write) => this.#replay(write, from, through));
     }
   }
 
@@ -161,8 +159,13 @@ export class Effects {
       using _updates = updates.hold();
       const after = snapshots.index;
       for await (const chunk of snapshots.frames()) await write(chunk);
-      for await (const read of updates.onDisk(after + 1, through)) await write(read.flatMap(applyFrames));
+      await this.#replay(write, after + 1, through);
     });
+  }
+
+  async #replay(write: (frames: Buffer[]) => Promise<void>, from: number, through: number): Promise<void> {
+    for await (const read of this.#parts.updates.onDisk(from, through))
+      await write(read.flatMap(applyFrames));
   }
 
   #start(effect: Extract<Effect, { type: 'start' }>): void {

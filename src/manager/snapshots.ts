@@ -22,6 +22,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { digest as toDigest, type Digest } from '../core/index.ts';
 import { CHUNK_BYTES, importFrames } from '../wire/channel.ts';
+import { Holds } from './holds.ts';
 
 const BASE = 'base';
 
@@ -48,7 +49,7 @@ export class Snapshots {
   readonly #bytesMax: number;
   readonly #exports = new Map<string, Export>();
   #checkpoint: { index: number; file: string } | null;
-  #held = 0;
+  readonly #holds = new Holds(() => this.#clean());
 
   constructor(folder: string, bytesMax: number, checkpoint: { index: number; file: string } | null) {
     this.#folder = folder;
@@ -161,17 +162,11 @@ export class Snapshots {
 
   /** Until what it returns is disposed of, files that are not in force any more stay. */
   hold(): Disposable {
-    this.#held++;
-    return {
-      [Symbol.dispose]: () => {
-        this.#held--;
-        this.#clean();
-      },
-    };
+    return this.#holds.take();
   }
 
   #clean(): void {
-    if (this.#held > 0) return;
+    if (this.#holds.any) return;
     const used = new Set([...this.#exports.values()].map((running) => running.file));
     if (this.#checkpoint !== null) used.add(this.#checkpoint.file);
     for (const name of readdirSync(this.#folder)) {

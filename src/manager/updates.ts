@@ -7,13 +7,14 @@
 import type { Store } from '../ordering/store.ts';
 import { RECORD } from '../ordering/store-protocol.ts';
 import { applyFrames } from '../wire/channel.ts';
+import { Holds } from './holds.ts';
 
 export class UpdateLog {
   readonly #store: Store;
   readonly #recent = new Map<number, Buffer>();
   #trimmed: number;
   #toTruncate = -1;
-  #held = 0;
+  readonly #holds = new Holds(() => this.#truncate());
 
   /** `trimmed`: what is recorded up to here is on disk only. */
   constructor(store: Store, trimmed: number) {
@@ -59,13 +60,7 @@ export class UpdateLog {
 
   /** Until what it returns is disposed of, all stays on disk. */
   hold(): Disposable {
-    this.#held++;
-    return {
-      [Symbol.dispose]: () => {
-        this.#held--;
-        this.#truncate();
-      },
-    };
+    return this.#holds.take();
   }
 
   /** Updates up to here are not needed any more. */
@@ -75,7 +70,7 @@ export class UpdateLog {
   }
 
   #truncate(): void {
-    if (this.#held > 0 || this.#toTruncate < 0) return;
+    if (this.#holds.any || this.#toTruncate < 0) return;
     this.#store.write(RECORD.truncateUpdates, this.#toTruncate);
     this.#toTruncate = -1;
   }

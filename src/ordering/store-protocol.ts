@@ -72,14 +72,8 @@ export interface Recovery {
 
 export type StoreRequest =
   | { readonly type: 'batch'; readonly batch: ArrayBuffer }
-  /** As many as fit into this many bytes, but at least one. */
-  | {
-      readonly type: 'updates';
-      readonly id: number;
-      readonly from: number;
-      readonly through: number;
-      readonly bytesMax: number;
-    }
+  /** Some megabytes of them. */
+  | { readonly type: 'updates'; readonly id: number; readonly from: number; readonly through: number }
   | { readonly type: 'reply'; readonly id: number; readonly index: number }
   /** Copies the whole database into a new file, as it is when that is done. */
   | { readonly type: 'copy'; readonly id: number; readonly path: string }

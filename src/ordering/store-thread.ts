@@ -52,6 +52,9 @@ function open(): DatabaseSync | null {
 /** Pages copied at a time: batches are written in between. */
 const COPY_PAGES = 64;
 
+/** Of updates that are read at a time; one more may exceed it. */
+const READ_BYTES = 4 * 1024 ** 2;
+
 /** Rows removed with one batch: truncating all at once would hold up what comes behind it. */
 const CUT_ROWS = 256;
 
@@ -174,7 +177,7 @@ class StoreThread {
       );
   }
 
-  #updatesOf({ id, from, through, bytesMax }: Extract<StoreRequest, { type: 'updates' }>): void {
+  #updatesOf({ id, from, through }: Extract<StoreRequest, { type: 'updates' }>): void {
     const query = this.#db.prepare('select idx, bytes from updates where idx between ? and ? order by idx');
     const rows: Uint8Array[] = [];
     let size = 0;
@@ -182,7 +185,7 @@ class StoreThread {
       const bytes = row['bytes'] as Uint8Array;
       rows.push(bytes);
       size += bytes.length;
-      if (size >= bytesMax) return answer({ type: 'rows', id, rows, through: Number(row['idx']) });
+      if (size >= READ_BYTES) return answer({ type: 'rows', id, rows, through: Number(row['idx']) });
     }
     answer({ type: 'rows', id, rows, through });
   }

@@ -27,8 +27,6 @@ const LAZY_MS = 20;
  */
 const BATCH_RECORDS = 64;
 const BATCH_MS = 5;
-/** Of updates, at a time. */
-const READ_BYTES = 4 * 1024 ** 2;
 const NO_BYTES = new Uint8Array(0);
 
 export interface Opened {
@@ -231,13 +229,7 @@ export class Store {
   async *updates(from: number, through: number): AsyncGenerator<Buffer[]> {
     for (let next = from; next <= through;) {
       const first = next;
-      const read = await this.#ask((id) => ({
-        type: 'updates',
-        id,
-        from: first,
-        through,
-        bytesMax: READ_BYTES,
-      }));
+      const read = await this.#ask((id) => ({ type: 'updates', id, from: first, through }));
       yield read.rows.map((row) => Buffer.from(row.buffer, row.byteOffset, row.length));
       next = read.through + 1;
     }
@@ -245,7 +237,7 @@ export class Store {
 
   /** When all that was written before the call is durable. */
   async durable(): Promise<void> {
-    await this.#ask((id) => ({ type: 'updates', id, from: 0, through: -1, bytesMax: 0 }));
+    await this.#ask((id) => ({ type: 'updates', id, from: 0, through: -1 }));
   }
 
   /** The reply that was decided for an entry with a key, or null. */

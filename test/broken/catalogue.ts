@@ -113,7 +113,7 @@ const ROWS: readonly Row[] = [
     'src/manager/updates.test.ts',
     'src/manager/updates.ts',
     'updates are truncated though they are being read',
-    'if (this.#held > 0 || this.#toTruncate < 0) return;',
+    'if (this.#holds.any || this.#toTruncate < 0) return;',
     'if (this.#toTruncate < 0) return;',
   ],
   [
