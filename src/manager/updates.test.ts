@@ -9,9 +9,10 @@ import { UpdateLog } from './updates.ts';
 
 const MIB = 1024 ** 2;
 
-void test('P2: updates are read from disk some megabytes at a time, and all of them though they are truncated meanwhile', async () => {
+void test('P2: updates are read from disk some megabytes at a time, and all of them though they are truncated meanwhile', async (context) => {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'spare-updates-'));
   const { store } = await Store.open(join(folder.path, 'store.db'), null);
+  context.after(() => store.close());
   const updates = new UpdateLog(store, 0);
   for (let index = 1; index <= 20; index++) updates.record(index, Buffer.alloc(MIB, index));
   const read: number[][] = [];
@@ -33,5 +34,4 @@ void test('P2: updates are read from disk some megabytes at a time, and all of t
     [[]],
     'what was held back is truncated after all',
   );
-  await store.close();
 });
