@@ -98,6 +98,7 @@ function openingOf({ command, env, state }: ServiceImage): Opening {
       const reader = new FrameReader(ANSWER_BYTES_MAX);
       return (bytes) => (reader.read(bytes).length > 0 ? 'answered' : 'more');
     },
+    rehearsal: digestFrames(),
   };
 }
 

@@ -45,6 +45,11 @@ export interface Opening {
   send(write: (parts: Buffer[]) => Promise<void>): Promise<void>;
   /** For one domain: is given all that it says, and told when that is the whole answer, or why there will be none. */
   listen(): (bytes: Buffer) => 'more' | 'answered' | { readonly failed: string };
+  /**
+   * An order that changes nothing, and has one answer. Who makes domains from one that has answered lets it carry this out often
+   * before, so that all of them are quick when they are woken.
+   */
+  readonly rehearsal: readonly Buffer[];
 }
 
 export interface DomainSpec {

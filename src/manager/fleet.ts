@@ -8,7 +8,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Domain, Driver, Opening, ServiceImage } from '../domains/domain.ts';
 import { messageOf, SpareError } from '../errors.ts';
-import { type Answer, decodeAnswer, printable, startFrames } from '../wire/channel.ts';
+import { type Answer, decodeAnswer, digestFrames, printable, startFrames } from '../wire/channel.ts';
 import { FrameReader } from '../wire/frames.ts';
 import { Link } from './link.ts';
 import type { Deployment } from './deployment.ts';
@@ -169,7 +169,8 @@ export class Fleet {
         if (base === null) return;
         for await (const frames of this.#snapshots.framesOf(base)) await write(frames);
       },
-      listen: () => listenForStart(new FrameReader(frameBytesMax)),
+      listen: () => listenForAnswer(new FrameReader(frameBytesMax)),
+      rehearsal: digestFrames(),
     };
   }
 
@@ -210,8 +211,8 @@ export class Fleet {
   }
 }
 
-/** What is wrong with the answer is found when the replica itself gives it. */
-function listenForStart(reader: FrameReader): ReturnType<Opening['listen']> {
+/** What is wrong with the answer is found when a replica itself gives it. */
+function listenForAnswer(reader: FrameReader): ReturnType<Opening['listen']> {
   return (bytes) => {
     try {
       const [first] = reader.read(bytes);

@@ -1,16 +1,18 @@
 /** What a template leaves behind for those that were made from it. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { closeSync, lstatSync, mkdtempDisposableSync, openSync, readdirSync, readlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 
+import type { Opening } from '../domain.ts';
 import { CONFORMANCE_AGENT, MIB, Site } from '../conformance-peer.ts';
 import { findHypervisor, type Hypervisor } from './accelerator.ts';
 import { buildImage } from './image/build.ts';
 import { findKernel } from './image/kernel.ts';
-import { Template } from './template.ts';
+import { Template, type TemplateOptions } from './template.ts';
 
 const required = (process.env['SPARE_REQUIRE'] ?? '').split(',').includes('qemu');
 
@@ -28,40 +30,46 @@ function openFiles(folder: string): string[] {
     .filter((path) => path.startsWith(folder));
 }
 
+/** Undefined where machines cannot be started, and need not. */
+async function templateOptions(place: string, site: Site): Promise<TemplateOptions | undefined> {
+  let hypervisor: Hypervisor;
+  try {
+    hypervisor = await findHypervisor(findKernel('/').path);
+  } catch (error) {
+    if (required) throw error;
+    return undefined;
+  }
+  const command = [process.execPath, 'server.mjs'];
+  const image = await buildImage({
+    service: { folder: site.folder, command, env: {}, state: [] },
+    agent: CONFORMANCE_AGENT,
+    include: [],
+    hidden: place,
+    images: join(place, 'images'),
+    kernel: '/',
+    progress: () => {},
+  });
+  return {
+    hypervisor,
+    image,
+    limits: { memoryBytes: 256 * MIB, processes: 64 },
+    folder: place,
+    opening: undefined,
+    behind: false,
+    signal: new AbortController().signal,
+    suspension: 'paused',
+  };
+}
+
 void test(
   'T3: a parked machine goes on though its template was given up, and nothing stays open after it',
   { timeout: 240_000 },
   async (context) => {
-    let hypervisor: Hypervisor;
-    try {
-      hypervisor = await findHypervisor(findKernel('/').path);
-    } catch (error) {
-      if (required) throw error;
-      context.skip(String(error));
-      return;
-    }
     using place = mkdtempDisposableSync(join(tmpdir(), 'spare-template-'));
     await using site = await Site.create(false);
-    const command = [process.execPath, 'server.mjs'];
-    const image = await buildImage({
-      service: { folder: site.folder, command, env: {}, state: [] },
-      agent: CONFORMANCE_AGENT,
-      include: [],
-      hidden: place.path,
-      images: join(place.path, 'images'),
-      kernel: '/',
-      progress: () => {},
-    });
-    const template = await Template.make({
-      hypervisor,
-      image,
-      limits: { memoryBytes: 256 * MIB, processes: 64 },
-      folder: place.path,
-      opening: undefined,
-      behind: false,
-      signal: new AbortController().signal,
-      suspension: 'parked',
-    });
+    const options = await templateOptions(place.path, site);
+    if (options === undefined) return context.skip('no machine can be started');
+    const template = await Template.make({ ...options, suspension: 'parked' });
     const running = await template.clone();
     const { body } = running;
     await body.suspend();
@@ -79,5 +87,43 @@ void test(
     body.channel.destroy();
     await turn();
     assert.deepEqual(openFiles(place.path), []);
+  },
+);
+
+/** In the words of the conformance suite's agent. */
+function order(code: string): Buffer {
+  return Buffer.from(`${JSON.stringify({ id: 0, code })}\n`);
+}
+
+void test(
+  'T4: a clone has been opened and is practised, and answers only to the opening',
+  { timeout: 240_000 },
+  async (context) => {
+    using place = mkdtempDisposableSync(join(tmpdir(), 'spare-template-'));
+    await using site = await Site.create(false);
+    const options = await templateOptions(place.path, site);
+    if (options === undefined) return context.skip('no machine can be started');
+    const opening: Opening = {
+      key: 'counted',
+      send: (write) => write([order('globalThis.rehearsals = 0; return "opened"')]),
+      listen: () => {
+        let said = '';
+        return (bytes) => {
+          said += bytes.toString();
+          return said.endsWith('\n') ? 'answered' : 'more';
+        };
+      },
+      rehearsal: [order('globalThis.rehearsals += 1')],
+    };
+    using template = await Template.make({ ...options, opening });
+    const clone = await template.clone();
+    const { body } = clone;
+    assert.equal(String(clone.answer), `${JSON.stringify({ id: 0, value: 'opened' })}\n`);
+    body.channel.write(order('return globalThis.rehearsals > 1'));
+    const [first] = (await once(body.channel, 'data')) as [Buffer];
+    assert.equal(String(first), `${JSON.stringify({ id: 0, value: true })}\n`);
+    body.kill();
+    await body.exited;
+    clone.release();
   },
 );
