@@ -9,29 +9,27 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { CONFORMANCE_AGENT, Site } from '../conformance-peer.ts';
 import type { Driver } from '../domain.ts';
 import { isAlive } from '../process/tree.ts';
+import type { Suspension } from './body.ts';
 import { createQemuDriver } from './driver.ts';
 
 const required = (process.env['SPARE_REQUIRE'] ?? '').split(',').includes('qemu');
 const BOOTING_MS = 500;
 
-void test('D3: a machine that is being booted is given up at once', { timeout: 120_000 }, async (context) => {
-  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-driver-'));
-  const suspension = 'paused';
-  const options = {
-    agent: CONFORMANCE_AGENT,
-    folder: place.path,
-    include: [],
-    suspension,
-    progress: () => {},
-  } as const;
-  let driver: Driver;
+/** Undefined where machines cannot be started, and need not. */
+async function createDriver(folder: string, suspension: Suspension): Promise<Driver | undefined> {
+  const options = { agent: CONFORMANCE_AGENT, folder, include: [], suspension, progress: () => {} };
   try {
-    driver = await createQemuDriver(options);
+    return await createQemuDriver(options);
   } catch (error) {
     if (required) throw error;
-    context.skip(String(error));
-    return;
+    return undefined;
   }
+}
+
+void test('D3: a machine that is being booted is given up at once', { timeout: 120_000 }, async (context) => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-driver-'));
+  const driver = await createDriver(place.path, 'paused');
+  if (driver === undefined) return context.skip('no machine can be started');
   await using site = await Site.create(false);
   const started = site.start(driver).then(
     () => 'started',
@@ -48,22 +46,8 @@ void test(
   { timeout: 120_000 },
   async (context) => {
     using place = mkdtempDisposableSync(join(tmpdir(), 'spare-driver-'));
-    const suspension = 'parked';
-    const options = {
-      agent: CONFORMANCE_AGENT,
-      folder: place.path,
-      include: [],
-      suspension,
-      progress: () => {},
-    } as const;
-    let driver: Driver;
-    try {
-      driver = await createQemuDriver(options);
-    } catch (error) {
-      if (required) throw error;
-      context.skip(String(error));
-      return;
-    }
+    const driver = await createDriver(place.path, 'parked');
+    if (driver === undefined) return context.skip('no machine can be started');
     await using site = await Site.create(false);
     await using peer = await site.start(driver);
     await peer.run('globalThis.kept = argument;', 'kept');
@@ -81,5 +65,39 @@ void test(
     await peer.domain.suspend();
     await peer.domain.destroy();
     assert.equal(await peer.domain.exited, 'destroyed');
+  },
+);
+
+/** Where its stack lies: the same in all clones of a template, and by chance in those of no other. */
+const LAYOUT =
+  "return /.*(?=\\[stack\\])/.exec(require('node:fs').readFileSync('/proc/self/maps', 'utf8'))[0];";
+const LOOK_MS = 200;
+const LATER_MS = 7 * 3600 * 1000;
+
+void test(
+  'a template that is old is made anew, and serves until its successor is there',
+  { timeout: 240_000 },
+  async (context) => {
+    using place = mkdtempDisposableSync(join(tmpdir(), 'spare-driver-'));
+    const driver = await createDriver(place.path, 'paused');
+    if (driver === undefined) return context.skip('no machine can be started');
+    await using site = await Site.create(false);
+    const layoutOf = async (): Promise<unknown> => {
+      await using peer = await site.start(driver);
+      return await peer.run(LAYOUT);
+    };
+    const first = await layoutOf();
+    assert.equal(await layoutOf(), first);
+    const now = performance.now.bind(performance);
+    context.mock.method(performance, 'now', () => now() + LATER_MS);
+    assert.equal(await layoutOf(), first);
+    const layouts = new Set<unknown>();
+    while (layouts.size < 2) {
+      await delay(LOOK_MS);
+      layouts.add(await layoutOf());
+    }
+    // What is new stays.
+    const successor = [...layouts].at(-1);
+    assert.deepEqual([await layoutOf(), await layoutOf()], [successor, successor]);
   },
 );

@@ -172,8 +172,11 @@ class QemuDriver implements Driver {
   #renewIfOld(key: string, spec: DomainSpec, old: Template): void {
     if (performance.now() - old.madeAtMs < TEMPLATE_MS_MAX || this.#renewing.has(key)) return;
     this.#renewing.add(key);
+    const known = this.#templates.get(key);
     this.#make(spec, true)
       .then((made) => {
+        // Forgotten meanwhile, and maybe made anew.
+        if (this.#templates.get(key) !== known) return made[Symbol.dispose]();
         this.#templates.set(key, Promise.resolve(made));
         old[Symbol.dispose]();
       })

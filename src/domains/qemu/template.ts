@@ -67,7 +67,7 @@ const SEED_BYTES = 32;
 const BOOT_MS_MAX = 120_000;
 const WAKE_MS_MAX = 30_000;
 /** Until then the agent's engine compiles what an order runs through, which takes longer than the order. */
-const REHEARSALS = 400;
+const REHEARSALS = 1000;
 /** Where the state is large, or all is slow, fewer must do. */
 const REHEARSAL_MS_MAX = 10_000;
 /** How long a guest that is ready may go on before it is taken as it is. */
