@@ -150,6 +150,15 @@ const ROWS: readonly Row[] = [
   ],
   [
     'P6',
+    'src/domains/qemu/driver.test.ts',
+    'template that is old',
+    'src/domains/qemu/driver.ts',
+    'a template is never too old',
+    'performance.now() - old.madeAtMs < TEMPLATE_MS_MAX || ',
+    'old.madeAtMs < Infinity || ',
+  ],
+  [
+    'P6',
     'test/evidence.test.ts',
     'wrong field',
     'src/evidence/exhibits.ts',
