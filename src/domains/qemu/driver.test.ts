@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdtempDisposableSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { CONFORMANCE_AGENT, Site } from '../conformance-peer.ts';
@@ -15,40 +15,47 @@ import { createQemuDriver } from './driver.ts';
 const required = (process.env['SPARE_REQUIRE'] ?? '').split(',').includes('qemu');
 const BOOTING_MS = 500;
 
-/** Undefined where machines cannot be started, and need not. */
-async function createDriver(folder: string, suspension: Suspension): Promise<Driver | undefined> {
-  const options = { agent: CONFORMANCE_AGENT, folder, include: [], suspension, progress: () => {} };
-  try {
-    return await createQemuDriver(options);
-  } catch (error) {
-    if (required) throw error;
-    return undefined;
-  }
+/** With a driver, and a place for its domains, of its own. */
+function driverTest(
+  title: string,
+  { suspension, timeout }: { readonly suspension: Suspension; readonly timeout: number },
+  body: (driver: Driver, site: Site, context: TestContext) => Promise<void>,
+): void {
+  void test(title, { timeout }, async (context) => {
+    using place = mkdtempDisposableSync(join(tmpdir(), 'spare-driver-'));
+    const options = { agent: CONFORMANCE_AGENT, folder: place.path, include: [], suspension };
+    let driver: Driver;
+    try {
+      driver = await createQemuDriver({ ...options, progress: () => {} });
+    } catch (error) {
+      if (required) throw error;
+      context.skip(String(error));
+      return;
+    }
+    await using site = await Site.create(false);
+    await body(driver, site, context);
+  });
 }
 
-void test('D3: a machine that is being booted is given up at once', { timeout: 120_000 }, async (context) => {
-  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-driver-'));
-  const driver = await createDriver(place.path, 'paused');
-  if (driver === undefined) return context.skip('no machine can be started');
-  await using site = await Site.create(false);
-  const started = site.start(driver).then(
-    () => 'started',
-    (error: unknown) => String(error),
-  );
-  await delay(BOOTING_MS);
-  driver.stop?.();
-  assert.match(await started, /machine did not start/);
-  await assert.rejects(site.start(driver), /machine did not start/);
-});
+driverTest(
+  'D3: a machine that is being booted is given up at once',
+  { suspension: 'paused', timeout: 120_000 },
+  async (driver, site) => {
+    const started = site.start(driver).then(
+      () => 'started',
+      (error: unknown) => String(error),
+    );
+    await delay(BOOTING_MS);
+    driver.stop?.();
+    assert.match(await started, /machine did not start/);
+    await assert.rejects(site.start(driver), /machine did not start/);
+  },
+);
 
-void test(
+driverTest(
   'a parked machine is no process and holds no memory, and goes on where it was',
-  { timeout: 120_000 },
-  async (context) => {
-    using place = mkdtempDisposableSync(join(tmpdir(), 'spare-driver-'));
-    const driver = await createDriver(place.path, 'parked');
-    if (driver === undefined) return context.skip('no machine can be started');
-    await using site = await Site.create(false);
+  { suspension: 'parked', timeout: 120_000 },
+  async (driver, site) => {
     await using peer = await site.start(driver);
     await peer.run('globalThis.kept = argument;', 'kept');
     const before = await peer.domain.usage();
@@ -74,14 +81,10 @@ const LAYOUT =
 const LOOK_MS = 200;
 const LATER_MS = 7 * 3600 * 1000;
 
-void test(
+driverTest(
   'a template that is old is made anew, and serves until its successor is there',
-  { timeout: 240_000 },
-  async (context) => {
-    using place = mkdtempDisposableSync(join(tmpdir(), 'spare-driver-'));
-    const driver = await createDriver(place.path, 'paused');
-    if (driver === undefined) return context.skip('no machine can be started');
-    await using site = await Site.create(false);
+  { suspension: 'paused', timeout: 240_000 },
+  async (driver, site, context) => {
     const layoutOf = async (): Promise<unknown> => {
       await using peer = await site.start(driver);
       return await peer.run(LAYOUT);

@@ -95,10 +95,12 @@ export class Machine {
     const late = delay(withinMs, undefined, { ref: false }).then(() => {
       throw new Error(`it was not ${answer} within ${withinMs} ms`);
     });
-    const ended = this.exited.then((why) => {
-      throw new Error(why);
-    });
-    await Promise.race([this.heard(answer), late, ended]);
+    await Promise.race([this.heard(answer), late, this.ended()]);
+  }
+
+  /** Never resolves; rejects once it has ended, with an Error that says why. */
+  async ended(): Promise<never> {
+    throw new Error(await this.exited);
   }
 
   /** Resolves when the guest says this, from now on. */

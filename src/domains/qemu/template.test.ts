@@ -1,10 +1,11 @@
 /** What a template leaves behind for those that were made from it. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { closeSync, lstatSync, mkdtempDisposableSync, openSync, readdirSync, readlinkSync } from 'node:fs';
+import { closeSync, lstatSync, mkdtempSync, openSync, readdirSync, readlinkSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 
 import type { Opening } from '../domain.ts';
@@ -30,22 +31,15 @@ function openFiles(folder: string): string[] {
     .filter((path) => path.startsWith(folder));
 }
 
-/** Undefined where machines cannot be started, and need not. */
-async function templateOptions(place: string, site: Site): Promise<TemplateOptions | undefined> {
-  let hypervisor: Hypervisor;
-  try {
-    hypervisor = await findHypervisor(findKernel('/').path);
-  } catch (error) {
-    if (required) throw error;
-    return undefined;
-  }
+async function templateOptions(folder: string, hypervisor: Hypervisor): Promise<TemplateOptions> {
+  await using site = await Site.create(false);
   const command = [process.execPath, 'server.mjs'];
   const image = await buildImage({
     service: { folder: site.folder, command, env: {}, state: [] },
     agent: CONFORMANCE_AGENT,
     include: [],
-    hidden: place,
-    images: join(place, 'images'),
+    hidden: folder,
+    images: join(folder, 'images'),
     kernel: '/',
     progress: () => {},
   });
@@ -53,7 +47,7 @@ async function templateOptions(place: string, site: Site): Promise<TemplateOptio
     hypervisor,
     image,
     limits: { memoryBytes: 256 * MIB, processes: 64 },
-    folder: place,
+    folder,
     opening: undefined,
     behind: false,
     signal: new AbortController().signal,
@@ -61,69 +55,84 @@ async function templateOptions(place: string, site: Site): Promise<TemplateOptio
   };
 }
 
-void test(
-  'T3: a parked machine goes on though its template was given up, and nothing stays open after it',
-  { timeout: 240_000 },
-  async (context) => {
-    using place = mkdtempDisposableSync(join(tmpdir(), 'spare-template-'));
-    await using site = await Site.create(false);
-    const options = await templateOptions(place.path, site);
-    if (options === undefined) return context.skip('no machine can be started');
-    const template = await Template.make({ ...options, suspension: 'parked' });
-    const running = await template.clone();
-    const { body } = running;
-    await body.suspend();
-    assert.ok(openFiles(place.path).length > 0);
-    template[Symbol.dispose]();
-    await turn();
-    // What is closed now is another file's number.
-    const others = Array.from({ length: 8 }, () => openSync('/dev/null', 'r'));
-    await body.resume();
-    assert.ok(body.machine !== null);
-    for (const other of others) closeSync(other);
-    body.kill();
-    await body.exited;
-    running.release();
-    body.channel.destroy();
-    await turn();
-    assert.deepEqual(openFiles(place.path), []);
-  },
-);
-
 /** In the words of the conformance suite's agent. */
 function order(code: string): Buffer {
   return Buffer.from(`${JSON.stringify({ id: 0, code })}\n`);
 }
 
-void test(
-  'T4: a clone has been opened and is practised, and answers only to the opening',
-  { timeout: 240_000 },
-  async (context) => {
-    using place = mkdtempDisposableSync(join(tmpdir(), 'spare-template-'));
-    await using site = await Site.create(false);
-    const options = await templateOptions(place.path, site);
-    if (options === undefined) return context.skip('no machine can be started');
-    const opening: Opening = {
-      key: 'counted',
-      send: (write) => write([order('globalThis.rehearsals = 0; return "opened"')]),
-      listen: () => {
-        let said = '';
-        return (bytes) => {
-          said += bytes.toString();
-          return said.endsWith('\n') ? 'answered' : 'more';
-        };
-      },
-      rehearsal: [order('globalThis.rehearsals += 1')],
-    };
-    using template = await Template.make({ ...options, opening });
-    const clone = await template.clone();
-    const { body } = clone;
-    assert.equal(String(clone.answer), `${JSON.stringify({ id: 0, value: 'opened' })}\n`);
-    body.channel.write(order('return globalThis.rehearsals > 1'));
-    const [first] = (await once(body.channel, 'data')) as [Buffer];
-    assert.equal(String(first), `${JSON.stringify({ id: 0, value: true })}\n`);
-    body.kill();
-    await body.exited;
-    clone.release();
-  },
-);
+void describe('templates', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'spare-template-'));
+  let options: TemplateOptions | undefined;
+  let missing = '';
+  before(async () => {
+    let hypervisor: Hypervisor;
+    try {
+      hypervisor = await findHypervisor(findKernel('/').path);
+    } catch (error) {
+      if (required) throw error;
+      missing = String(error);
+      return;
+    }
+    options = await templateOptions(folder, hypervisor);
+  });
+  after(() => rm(folder, { recursive: true, force: true }));
+
+  const promise = (title: string, body: (options: TemplateOptions) => Promise<void>): void => {
+    void it(title, { timeout: 240_000 }, async (context) => {
+      if (options === undefined) context.skip(missing);
+      else await body(options);
+    });
+  };
+
+  promise(
+    'T3: a parked machine goes on though its template was given up, and nothing stays open after it',
+    async (options) => {
+      const template = await Template.make({ ...options, suspension: 'parked' });
+      const running = await template.clone();
+      const { body } = running;
+      await body.suspend();
+      assert.ok(openFiles(folder).length > 0);
+      template[Symbol.dispose]();
+      await turn();
+      // What is closed now is another file's number.
+      const others = Array.from({ length: 8 }, () => openSync('/dev/null', 'r'));
+      await body.resume();
+      assert.ok(body.machine !== null);
+      for (const other of others) closeSync(other);
+      body.kill();
+      await body.exited;
+      running.release();
+      body.channel.destroy();
+      await turn();
+      assert.deepEqual(openFiles(folder), []);
+    },
+  );
+
+  promise(
+    'T4: a clone has been opened and is practised, and answers only to the opening',
+    async (options) => {
+      const opening: Opening = {
+        key: 'counted',
+        send: (write) => write([order('globalThis.rehearsals = 0; return "opened"')]),
+        listen: () => {
+          let said = '';
+          return (bytes) => {
+            said += bytes.toString();
+            return said.endsWith('\n') ? 'answered' : 'more';
+          };
+        },
+        rehearsal: [order('globalThis.rehearsals += 1')],
+      };
+      using template = await Template.make({ ...options, opening });
+      const clone = await template.clone();
+      const { body } = clone;
+      assert.equal(String(clone.answer), `${JSON.stringify({ id: 0, value: 'opened' })}\n`);
+      body.channel.write(order('return globalThis.rehearsals > 1'));
+      const [first] = (await once(body.channel, 'data')) as [Buffer];
+      assert.equal(String(first), `${JSON.stringify({ id: 0, value: true })}\n`);
+      body.kill();
+      await body.exited;
+      clone.release();
+    },
+  );
+});

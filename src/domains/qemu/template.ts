@@ -105,7 +105,6 @@ export class Template implements Disposable {
       await machine.run();
       await machine.wake(randomBytes(SEED_BYTES), 'ready', BOOT_MS_MAX);
       const answer = options.opening === undefined ? undefined : await openWith(machine, options.opening);
-      if (options.opening !== undefined) await rehearse(machine, options.opening);
       await Promise.race([machine.heard('idle'), machine.exited, delay(SETTLE_MS_MAX)]);
       await machine.stop();
       return new Template(options, files, { state: await save(machine, owner), answer });
@@ -212,7 +211,7 @@ function start(
   });
 }
 
-/** Answers what the agent said. Throws when it says that it cannot, or ends. */
+/** Opens it and lets it practise. Answers what the agent said to the opening. Throws when it says that it cannot, or ends. */
 async function openWith(machine: Machine, opening: Opening): Promise<Buffer> {
   const { channel } = machine;
   const answered = answerOf(machine, opening);
@@ -222,20 +221,18 @@ async function openWith(machine: Machine, opening: Opening): Promise<Buffer> {
     channel.uncork();
     if (channel.writableNeedDrain) await Promise.race([once(channel, 'drain'), machine.exited]);
   });
-  const [answer] = await Promise.race([Promise.all([answered, sent]), ended(machine)]);
+  const [answer] = await Promise.race([Promise.all([answered, sent]), machine.ended()]);
+  await Promise.race([rehearse(machine, opening), machine.ended()]);
   return answer;
 }
 
 async function rehearse(machine: Machine, opening: Opening): Promise<void> {
   const endMs = performance.now() + REHEARSAL_MS_MAX;
-  const rehearsals = async (): Promise<void> => {
-    for (let i = 0; i < REHEARSALS && performance.now() < endMs; i++) {
-      const answered = answerOf(machine, opening);
-      for (const part of opening.rehearsal) machine.channel.write(part);
-      await answered;
-    }
-  };
-  await Promise.race([rehearsals(), ended(machine)]);
+  for (let i = 0; i < REHEARSALS && performance.now() < endMs; i++) {
+    const answered = answerOf(machine, opening);
+    for (const part of opening.rehearsal) machine.channel.write(part);
+    await answered;
+  }
 }
 
 /** What the agent says from now on, until that is the answer. Throws when it says that it cannot. */
@@ -253,10 +250,6 @@ function answerOf({ channel }: Machine, opening: Opening): Promise<Buffer> {
     };
     channel.on('data', take);
   });
-}
-
-async function ended(machine: Machine): Promise<never> {
-  throw new Error(await machine.exited);
 }
 
 /** A file that has no name any more. */
