@@ -6,8 +6,9 @@
  * soon as everything before is decided. Then the old one is destroyed, and what is missing to 2f+2 is started. `retire`
  * ends the rotation once all managers of the view are that far.
  *
- * A program that begins to execute is slow for its first hundred requests. Where one manager decides by itself, more votes than
- * f+1 do no harm: there the old one goes on beside the new one until that is warm, and clients do not wait for it.
+ * A program that begins to execute is very slow for its first few requests. Where one manager decides by itself, more votes than
+ * f+1 do no harm: there the old one goes on beside the new one until these are over, and clients do not wait for them. Not for
+ * longer: one that executes more than needed takes its share of the processors from the others.
  *
  * N1. One rotation at a time, and none during a suspicion; a suspicion ends it.
  * N2. The new one executes nothing before `promote`; the old one nothing after it, where there are several managers.
@@ -64,19 +65,22 @@ export function caughtUp(core: Core, local: Local): void {
   core.propose({ type: 'promote', replica: local.id, replaces: rotation.out });
 }
 
-/** Votes after which a program that just began to execute is about as fast as one that did all along. */
-const WARM_VOTES = 100;
+/** Votes after which a program that just began to execute is not slow out of all proportion any more. */
+const WARM_VOTES = 5;
+/** Entries that the new one may be behind when the old one goes: clients wait for as many, and for no more. */
+const BEHIND_MAX = 10;
 /** Where little is asked, warming up takes no longer than this. */
 const WARM_MS = 2000;
 /** Who has not caught up by then will not. */
 const CATCH_UP_MS = 10_000;
 
-/** Whether the old one may go, as far as clients would notice: the new one has caught up, and is warm. */
+/** Whether the old one may go, as far as clients would notice: the new one is warm, and has as good as caught up. */
 function isWarm(core: Core, now: number, next: Local, at: Index): boolean {
   const ms = now - next.since;
   if (next.faulty || ms > CATCH_UP_MS) return true;
   const through = (oldestOwed(next) ?? core.order.head + 1) - 1;
-  return through >= core.order.decided && (through >= at + WARM_VOTES || ms > WARM_MS);
+  const near = through >= core.order.decided - BEHIND_MAX;
+  return near && (through >= at + WARM_VOTES || ms > WARM_MS);
 }
 
 /** From the old ones to the new ones, once everything before the `promote` or `succeed` is decided. */
