@@ -4,7 +4,7 @@
  * R1. Nothing is believed of a file before its digest is right.
  * R2. The folder has a store only once all else in it is durable: what was interrupted is no data folder.
  */
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { messageOf, SpareError } from '../errors.ts';
@@ -148,7 +148,7 @@ function writeState(
   for (const row of rows) {
     const bytes = row['bytes'] as Uint8Array;
     fd ??= openSync(path, 'wx', 0o600);
-    writeSync(fd, bytes);
+    writeFileSync(fd, bytes);
     progress(bytes.length);
   }
   if (fd === null) return;

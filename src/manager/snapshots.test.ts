@@ -1,5 +1,6 @@
 /** Is a checkpoint in force only when it is whole, agreed and durable, and is an export bounded? */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -75,6 +76,39 @@ test('P2: while they are held, states that are not in force any more stay, for w
     assert.deepEqual(readdirSync(folder.path).sort(), ['checkpoint-1', 'checkpoint-2']);
   }
   assert.deepEqual(readdirSync(folder.path), ['checkpoint-2']);
+});
+
+test('P2: a checkpoint that the store does not yet name stays, also when whoever read the one before lets go', () => {
+  using folder = new Folder();
+  const snapshots = new Snapshots(folder.path, 1000, null);
+  snapshots.expect('r2', 9);
+  snapshots.announce('r2', state.length);
+  snapshots.take('r2', state, true);
+  {
+    using _held = snapshots.hold();
+    snapshots.commit(9, digestOf(state));
+  }
+  assert.deepEqual(readdirSync(folder.path), ['checkpoint-9']);
+  snapshots.inForce(9);
+  assert.deepEqual(readdirSync(folder.path), ['checkpoint-9']);
+});
+
+test('P2: an export of which the disk took only a part is none', () => {
+  using folder = new Folder();
+  const script = `
+    import { Snapshots } from ${JSON.stringify(new URL('./snapshots.ts', import.meta.url).href)};
+    const snapshots = new Snapshots(${JSON.stringify(folder.path)}, 1000, null);
+    snapshots.expect('r2', 9);
+    snapshots.announce('r2', 100);
+    try {
+      process.stdout.write(String(snapshots.take('r2', Buffer.alloc(100), true)));
+    } catch (error) {
+      process.stdout.write(error.code);
+    }`;
+  // A file that may not grow any more stands for a disk that is full.
+  const args = ['--fsize=60', process.execPath, '--input-type=module', '--eval', script];
+  const { stdout, stderr } = spawnSync('prlimit', args, { encoding: 'utf8' });
+  assert.equal(stdout, 'EFBIG', stderr);
 });
 
 test('P7: an export that nobody asked for, goes on after its end, or has another size than announced is refused', () => {

@@ -16,7 +16,7 @@ import {
   renameSync,
   rmSync,
   statSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -49,6 +49,8 @@ export class Snapshots {
   readonly #bytesMax: number;
   readonly #exports = new Map<string, Export>();
   #checkpoint: { index: number; file: string } | null;
+  /** Durable, and on its way to the store. */
+  #committed: string | null = null;
   readonly #holds = new Holds(() => this.#clean());
 
   constructor(folder: string, bytesMax: number, checkpoint: { index: number; file: string } | null) {
@@ -122,7 +124,8 @@ export class Snapshots {
     if (running === undefined || running.digest !== null) return 'refused';
     running.bytes += chunk.length;
     if (running.bytes > running.bytesMax || (last && running.bytes < running.bytesMax)) return 'refused';
-    writeSync(running.fd, chunk);
+    // All of it: a disk that is nearly full takes a part, and says nothing.
+    writeFileSync(running.fd, chunk);
     running.hash.update(chunk);
     if (!last) return null;
     running.digest = toDigest(running.hash.digest('base64'));
@@ -143,12 +146,14 @@ export class Snapshots {
     }
     if (!done) return null;
     syncFile(this.#folder);
+    this.#committed = file;
     return file;
   }
 
   /** The store has it: what came before is removed. */
   inForce(index: number): void {
     this.#checkpoint = { index, file: `checkpoint-${index}` };
+    this.#committed = null;
     this.#clean();
   }
 
@@ -169,6 +174,7 @@ export class Snapshots {
     if (this.#holds.any) return;
     const used = new Set([...this.#exports.values()].map((running) => running.file));
     if (this.#checkpoint !== null) used.add(this.#checkpoint.file);
+    if (this.#committed !== null) used.add(this.#committed);
     for (const name of readdirSync(this.#folder)) {
       const ours = name.startsWith('checkpoint-') || name.startsWith('export-');
       if (ours && !used.has(name)) rmSync(join(this.#folder, name));
