@@ -143,6 +143,23 @@ test('P2 P6: what was deployed is what a restart begins with, and what replicas 
   assert.deepEqual(await add('b'), { number: 2, name: 'b', version: 3 });
 });
 
+test('P2: two deploys at once: one is refused, and a restart begins with what the other one brought', async () => {
+  using site = new Site();
+  await using spare = await new Spare(site.config).start();
+  site.change(2);
+  const calls = await Promise.all([
+    call('deploy', '--data', spare.data),
+    call('deploy', '--data', spare.data),
+  ]);
+  const texts = calls.map(({ text }) => text).join('\n');
+  assert.match(texts, /^deployed/m);
+  assert.match(texts, /\[deploy-under-way\]/);
+  await spare.signal('SIGKILL');
+  await spare.start();
+  const reply = await fetch(spare.url, { method: 'POST', body: 'a' });
+  assert.equal(((await reply.json()) as Line).version, 2);
+});
+
 test('P5: a version that does not start takes nothing over: the old one serves on, and it is said why', async () => {
   using site = new Site();
   await using spare = await new Spare(site.config).start();

@@ -3,6 +3,7 @@
  *
  * Z1. Accepted before the first replica of it starts, and no longer accepted when it did not take over: a restart meanwhile
  *     runs what was asked for.
+ * Z2. One at a time: what a second one takes back would be what the first one accepted.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,6 +11,7 @@ import { findExecutable } from '../domains/process/executable.ts';
 import type { ServiceImage } from '../domains/domain.ts';
 import { SpareError } from '../errors.ts';
 import { type Image, Images } from '../images/images.ts';
+import { deployUnderWay } from '../manager/deployment.ts';
 import type { Manager } from '../manager/manager.ts';
 import type { Version } from '../manager/options.ts';
 import type { Settings } from './config.ts';
@@ -50,6 +52,7 @@ export class Deploys {
   readonly #settings: Settings;
   readonly #log: (line: string) => void;
   #current: Image;
+  #underWay = false;
 
   /** `settings`: with which the group was started. */
   constructor(images: Images, image: Image, settings: Settings, log: (line: string) => void) {
@@ -65,6 +68,16 @@ export class Deploys {
     if (settings.data !== this.#settings.data) throw refused('data');
     if (settings.state.join('\n') !== this.#settings.state.join('\n')) throw refused('state');
     checkCommands(settings);
+    if (this.#underWay) throw deployUnderWay();
+    this.#underWay = true;
+    try {
+      return await this.#takeOver(manager, settings);
+    } finally {
+      this.#underWay = false;
+    }
+  }
+
+  async #takeOver(manager: Manager, settings: Settings): Promise<Deployed> {
     const next = await this.#images.measure(variantsOf(settings));
     const before = this.#current;
     if (isSame(before, next)) {

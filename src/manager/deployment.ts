@@ -13,6 +13,11 @@ interface UnderWay {
   readonly failed: (error: SpareError) => void;
 }
 
+export function deployUnderWay(): SpareError {
+  const message = 'A new version cannot be deployed now: another one is about to take over.';
+  return new SpareError('deploy-under-way', message, { hint: 'Wait until that is done, and try again.' });
+}
+
 export class Deployment {
   readonly #versions = new Map<number, Version>();
   #number = 0;
@@ -39,10 +44,7 @@ export class Deployment {
 
   /** `tell` has the core begin. Resolves with the seconds it took. Throws `deploy-under-way`, `deploy-failed`. */
   begin(now: number, version: Version, tell: () => void): Promise<number> {
-    if (this.#underWay !== null) {
-      const message = 'A new version cannot be deployed now: another one is about to take over.';
-      throw new SpareError('deploy-under-way', message, { hint: 'Wait until that is done, and try again.' });
-    }
+    if (this.#underWay !== null) throw deployUnderWay();
     this.#versions.set(this.#number + 1, version);
     return new Promise((done, failed) => {
       this.#underWay = { version, beganAt: now, done, failed };

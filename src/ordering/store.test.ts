@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { SpareError } from '../errors.ts';
 import { encodeBare, encodeRequestEntry } from '../wire/entry.ts';
 import { RECORD } from './store-protocol.ts';
@@ -190,4 +191,15 @@ test('a second manager, another service, and what is no store are refused', asyn
     Store.open(join(folder.path, 'no', 'such'), SERVICE),
     refused('data-folder-unwritable'),
   );
+});
+
+test('P2: a store that fails says so once, and can be closed after it', async () => {
+  using folder = new Folder();
+  const { store } = await Store.open(folder.file, SERVICE);
+  const failed = new Promise<SpareError>((resolve) => (store.onFailure = resolve));
+  // No index is written twice: any failure of its thread is like that of a full disk.
+  for (let i = 0; i < 2; i++) store.writeEntry(1, encodeBare('tick', 1, SEED));
+  assert.equal((await failed).code, 'storage-failed');
+  await delay(100);
+  await store.close();
 });

@@ -78,6 +78,8 @@ export class Store {
   #decided: number | null = null;
   #lazyTimer: NodeJS.Timeout | null = null;
   #closed: (() => void) | null = null;
+  /** Its thread is gone. */
+  #hasFailed = false;
   /** The last entry written, the last one handed to the thread, and what it was at each batch under way. */
   #written = -1;
   #posted = -1;
@@ -142,6 +144,7 @@ export class Store {
   }
 
   #failed(message: string): void {
+    this.#hasFailed = true;
     const hint = 'Free space on its disk or repair it, then start again: what was acknowledged is kept.';
     this.onFailure(new SpareError('storage-failed', `The store failed: ${message}.`, { hint }));
   }
@@ -254,6 +257,7 @@ export class Store {
 
   async close(): Promise<void> {
     if (this.#lazyTimer !== null) clearTimeout(this.#lazyTimer);
+    if (this.#hasFailed) return void (await this.#worker.terminate());
     const closed = new Promise<void>((resolve) => {
       this.#closed = resolve;
     });
