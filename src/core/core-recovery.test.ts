@@ -91,6 +91,8 @@ for (const faults of EACH) {
     assert.ok(first.outcome?.startsWith('reply '));
     assert.deepEqual([second.outcome, third.outcome], [`reply of ${first.index}`, `reply of ${first.index}`]);
     assert.ok(!executed(world).has(second.index) && !executed(world).has(third.index));
+    world.disk.flush();
+    assert.deepEqual([...world.disk.keys.keys()], [first.index], 'nothing of the others is kept');
   });
 
   void test(`P2: ${f}, a key's reuse for another request is refused`, () => {

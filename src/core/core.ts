@@ -23,6 +23,7 @@ import type { FaultKind } from './fault.ts';
 import { Feeding } from './feeding.ts';
 import type { Group } from './group.ts';
 import { assert, index as toIndex, type Index, type ReplicaId } from './ids.ts';
+import { type KeyUse, notKept } from './keys.ts';
 import { executingNow, type Local } from './local.ts';
 import type { Managers } from './managers.ts';
 import { Membership } from './membership.ts';
@@ -167,16 +168,20 @@ export class Core {
   #recovered(event: Extract<Event, { type: 'recovered' }>): void {
     this.order.recover(event.first, event.decided, event.time, event.tick);
     this.deciding.recover(event.decided);
-    for (const { key, fingerprint, index } of event.keys) this.order.remember({ key, fingerprint }, index);
+    for (const { index, ...key } of event.keys) this.#keyUsed(this.order.remember(key, index), index);
     if (event.state !== null) this.membership.restore(event.state);
     this.#round = this.agreement.round;
     this.refreshing.recover(event.decided);
     this.presence.recovered(event.first, event.decided, event.state !== null);
   }
 
-  #ordered(now: number, slot: Slot): void {
-    const forgotten = slot.use?.type === 'first' ? slot.use.forgotten : null;
+  #keyUsed(use: KeyUse, index: Index): void {
+    const forgotten = notKept(use, index);
     if (forgotten !== null) this.emit({ type: 'forget-key', index: forgotten });
+  }
+
+  #ordered(now: number, slot: Slot): void {
+    if (slot.use !== null) this.#keyUsed(slot.use, slot.index);
     if (slot.entry.type === 'mark') {
       this.membership.marked(slot.index);
       this.refreshing.marked(slot);

@@ -38,7 +38,7 @@ export type Effect =
     }
   /** Nobody will ask for the votes of this entry any more. */
   | { readonly type: 'release'; readonly index: Index }
-  /** An old key is forgotten, and its reply with it. */
+  /** The key of this entry is forgotten, and its reply with it: it is too old, or was not the first with that key. */
   | { readonly type: 'forget-key'; readonly index: Index }
   /** `version`: how many deploys have taken over, this one included, since the manager was started. */
   | {

@@ -14,6 +14,11 @@ export type KeyUse =
   | { readonly type: 'again'; readonly of: Index }
   | { readonly type: 'reused' };
 
+/** The entry whose key need not be kept after `index` used one: the oldest, or its own if it was not the first; null for none. */
+export function notKept(use: KeyUse, index: Index): Index | null {
+  return use.type === 'first' ? use.forgotten : index;
+}
+
 export class KeyTable {
   readonly #first = new Map<string, { fingerprint: string; index: Index }>();
   readonly #limit: number;

@@ -58,8 +58,8 @@ export class Order {
     this.#tick = tick;
   }
 
-  remember(key: Key, at: Index): void {
-    this.#keys.use(key, at);
+  remember(key: Key, at: Index): KeyUse {
+    return this.#keys.use(key, at);
   }
 
   append(index: Index, entry: Entry, now: number): Slot {

@@ -119,7 +119,8 @@ export class Witness {
 function whatHappened({ fault, votes }: Fault, ballots: Ballots, why: string): string {
   const { kind, index } = fault;
   if (kind === 'late') return 'no answer within the deadline';
-  if (kind === 'crash' || kind === 'protocol') return why;
+  if (kind === 'crash') return why;
+  if (kind === 'protocol') return why === '' ? 'it sent what was not asked for, or more than it may' : why;
   if (kind === 'state' || votes === null) return 'the digest of its state differs';
   return differenceOf(index, kind, votes.cast, votes.decided, ballots) ?? `its ${kind} differs`;
 }

@@ -23,9 +23,6 @@ const BACKLOG_FRAMES = 1000;
 /** While a statement of the service prevents that, the next attempt is after as many frames again, at most these. */
 const BACKLOG_STEP_FRAMES = 16_000;
 
-/** Captures without a change after which the file is looked at all the same: two system calls, as much as the rest. */
-const UNCHECKED_CAPTURES = 16;
-
 /** Pages of an archive that are written with one system call. */
 const WRITTEN_TOGETHER = 64;
 
@@ -52,7 +49,6 @@ export class Database {
   #next: Buffer = Buffer.alloc(0);
   #applied = false;
   #backlogMax: number = BACKLOG_FRAMES;
-  #unchecked = 0;
 
   /** Creates the file in place of what is there: an empty database, or one of the archive, from `nextPage`. */
   constructor(path: string, base: ArchivedFile, nextPage: NextPage) {
@@ -84,14 +80,11 @@ export class Database {
   /** Appends the change since the last capture; false, and nothing appended, when there is none. */
   capture(writer: ByteWriter): boolean {
     const { wal } = this.#opened();
+    // While we hold our lock the service cannot leave WAL mode; only replacing the file is left to be noticed. At once: what is
+    // written to another file would be acknowledged, and lost.
+    this.#files.assertSame();
     const first = this.pages.pageCount === 0;
-    const changed = first || wal.changed();
-    // While we hold our lock the service cannot leave WAL mode; only replacing the file is left to be noticed.
-    if (changed || ++this.#unchecked === UNCHECKED_CAPTURES) {
-      this.#unchecked = 0;
-      this.#files.assertSame();
-    }
-    if (!changed) return false;
+    if (!first && !wal.changed()) return false;
     assert(!this.#applied, 'an entry was executed on top of updates that are not flushed');
     this.#files.assertLog();
     const filePages = Math.floor(this.#files.length() / this.#pageSize);
