@@ -122,6 +122,11 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
     says: /its path is a file/,
     config: { data: 'service.mjs/data' },
   },
+  'a data folder where nobody can make one': {
+    code: 'data-folder-unwritable',
+    says: /Cannot write to the data folder \/proc\/spare\/data/,
+    config: { data: '/proc/spare/data' },
+  },
   'a data folder that is a file': {
     code: 'data-folder-unwritable',
     says: /it is a file/,

@@ -1,6 +1,6 @@
 /** The data folder: made or refused before anything is started in it, and taken back when nothing came of it. */
-import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { UNFINISHED_FILE } from '../backup/make.ts';
 import { IMAGES } from '../domains/qemu/driver.ts';
 import { messageOf, SpareError } from '../errors.ts';
@@ -30,11 +30,19 @@ export function checkDataFolder(folder: string): void {
   });
 }
 
+/** Returns the topmost folder that it made. One by one: below `/proc` a recursive `mkdir` of Node never comes back. */
+export function makeFolder(folder: string): string | undefined {
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true) return undefined;
+  const above = existsSync(dirname(folder)) ? undefined : makeFolder(dirname(folder));
+  mkdirSync(folder, { mode: 0o700 });
+  return above ?? folder;
+}
+
 /** Throws `SpareError` data-folder-unwritable, data-folder-foreign. */
 export function prepareDataFolder(folder: string): DataFolder {
   let made: string | undefined;
   try {
-    made = mkdirSync(folder, { recursive: true, mode: 0o700 });
+    made = makeFolder(folder);
     accessSync(folder, constants.W_OK | constants.X_OK);
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;

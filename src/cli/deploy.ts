@@ -9,7 +9,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { findExecutable } from '../domains/process/executable.ts';
 import type { ServiceImage } from '../domains/domain.ts';
-import { SpareError } from '../errors.ts';
+import { messageOf, SpareError } from '../errors.ts';
 import { type Image, Images } from '../images/images.ts';
 import { deployUnderWay } from '../manager/deployment.ts';
 import type { Manager } from '../manager/manager.ts';
@@ -90,6 +90,7 @@ export class Deploys {
     try {
       seconds = await manager.deploy(versionOf(this.#images, next));
     } catch (error) {
+      this.#log(`refused    image ${next.digests.all.slice(0, 12)}: ${messageOf(error)}`);
       await this.#images.accept(before);
       await this.#images.forget(next);
       throw error;

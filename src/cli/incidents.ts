@@ -24,7 +24,7 @@ function incidentsOf(data: string): Incident[] {
 }
 
 function summary({ id, at, index, replica, kind, what }: Incident): string {
-  const who = replica === null ? 'skipped' : replica;
+  const who = replica ?? (kind === 'image' ? 'refused' : 'skipped');
   return [id, at, `entry ${index}`, who, `${kind}: ${what.split('\n')[0] ?? ''}`].join('  ');
 }
 

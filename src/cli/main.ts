@@ -1,5 +1,5 @@
 /** The program `spare`. */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { messageOf, SpareError } from '../errors.ts';
 import type { Rotated } from '../manager/rejuvenation.ts';
 import { askAdmin } from './admin-client.ts';
@@ -7,6 +7,7 @@ import { type Call, HELP, parseCall, type Where } from './arguments.ts';
 import { backup, type Progress, restoreInto } from './backup.ts';
 import { readConfig } from './config-file.ts';
 import { dataFolder, settle, type Settings } from './config.ts';
+import { makeFolder } from './data-folder.ts';
 import { prepareImages } from './hypervisor.ts';
 import { acceptForNextStart, type Deployed } from './deploy.ts';
 import { listIncidents, showIncident } from './incidents.ts';
@@ -62,7 +63,7 @@ async function buildImages(
 ): Promise<void> {
   const { config, folder } = await readConfig(configFile);
   const settings = settle({ ...config, ...flags, hypervisor: 'qemu' }, folder);
-  mkdirSync(settings.data, { recursive: true, mode: 0o700 });
+  makeFolder(settings.data);
   await unlessAborted(signal, prepareImages(settings, print));
 }
 
