@@ -160,6 +160,20 @@ test('P2: two deploys at once: one is refused, and a restart begins with what th
   assert.equal(((await reply.json()) as Line).version, 2);
 });
 
+test('P6: a group that is not repaired, because the service on disk has changed, is made whole by a deploy', async () => {
+  using site = new Site();
+  await using spare = await new Spare(site.config).start();
+  site.change(2);
+  const [victim] = await spare.activePids();
+  process.kill(victim?.pid ?? 0, 'SIGKILL');
+  const seen = async (): Promise<boolean> => (await spare.incidents()).some(({ kind }) => kind === 'image');
+  await spare.until('the repair is refused', WITHIN_MS, seen);
+  assert.match((await call('deploy', '--data', spare.data)).text, /^deployed/m);
+  await spare.whole(WITHIN_MS);
+  const reply = await fetch(spare.url, { method: 'POST', body: 'a' });
+  assert.equal(((await reply.json()) as Line).version, 2);
+});
+
 test('P5: a version that does not start takes nothing over: the old one serves on, and it is said why', async () => {
   using site = new Site();
   await using spare = await new Spare(site.config).start();

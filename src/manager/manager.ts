@@ -202,8 +202,9 @@ export class Manager {
    * `group-not-whole`, `deploy-under-way`, `deploy-failed`.
    */
   async deploy(version: Version): Promise<number> {
-    if (!this.#calm() && !this.#deployment.underWay) {
-      const hint = 'A new version takes over only from a group that is whole. See /status, and try again.';
+    // It need not be whole: where the service on disk has changed, only this makes it whole again.
+    if (!this.answering() || this.#core.group.suspicion !== null) {
+      const hint = 'A new version takes over only from a group that answers. See /status, and try again.';
       throw new SpareError('group-not-whole', 'The group is being repaired.', { hint });
     }
     const variants = version.variants.length;
