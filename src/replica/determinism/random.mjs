@@ -11,6 +11,8 @@
  *
  * Not covered, because OpenSSL draws for itself: generateKey*, generateKeyPair*, generatePrime*, DH and ECDH keys,
  * ECDSA, RSA-PSS and RSA-OAEP, subtle.generateKey, TLS. A service must not put their results into replies or state.
+ * Nor `random()` and `randomblob()` of SQLite, whose generator is seeded once; nor threads that are started anew again and
+ * again, whose ids count all that were there before.
  */
 import crypto from 'node:crypto';
 
