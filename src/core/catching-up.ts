@@ -25,8 +25,10 @@ export class CatchingUp {
   #wanted: Index | null = null;
   #which: 'checkpoint' | 'latest' = 'latest';
   #wantedAt = 0;
-  /** Such a state is durable here, and waits for the order to come so far. */
+  /** Such a state is here, and waits for the order to come so far. */
   #arrived: Index | null = null;
+  /** The state that was taken over last. */
+  #taken = toIndex(-1);
 
   constructor(core: Core) {
     this.#core = core;
@@ -35,6 +37,11 @@ export class CatchingUp {
   /** Waits for a whole state, so that nothing else is of use. */
   get wanting(): boolean {
     return this.#wanted !== null;
+  }
+
+  /** The state that was taken over is not durable here yet: a crash would bring back what was there before. */
+  get keeping(): boolean {
+    return this.#taken > this.#core.refreshing.checkpoint;
   }
 
   // Votes and decisions.
@@ -158,6 +165,7 @@ export class CatchingUp {
     const at = this.#arrived;
     if (at === null || order.head < at) return;
     this.#arrived = null;
+    this.#taken = at;
     this.#core.emit({ type: 'take-state', index: at });
     replicas.took(at);
     if (this.#wanted !== null && at >= this.#wanted) this.#wanted = null;

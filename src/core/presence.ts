@@ -5,7 +5,8 @@
  * W2. It boots only when nothing that it has decided can have been decided otherwise without it: the others had
  *     reported at least as much, or it took over a state of theirs (H2 in `catching-up.ts`).
  * W3. It boots only with all that is before the last mark on its disk: the others may let go of the order so far, and
- *     whoever is in the view can go on with what it has itself.
+ *     whoever is in the view can go on with what it has itself. The same goes for a state that it took over: a crash after
+ *     the boot would bring back what that replaced, and nobody would doubt it.
  */
 import type { Core } from './core.ts';
 import type { Command } from './entry.ts';
@@ -72,7 +73,7 @@ export class Presence {
     const { replicas, catchingUp, agreement, order, refreshing } = this.#core;
     if (!this.#ready || this.#booted || this.#booting || catchingUp.wanting) return;
     if (this.#away !== null) {
-      if (refreshing.behind) return;
+      if (refreshing.behind || catchingUp.keeping) return;
       // While others still say how far they are.
       if (agreement.mode === 'reporting' && order.decided >= 0) return;
       if (this.#away.doubtful !== null) return catchingUp.want(this.#away.doubtful);
