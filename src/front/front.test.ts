@@ -170,6 +170,14 @@ void test('a body passes both ways byte by byte', async () => {
   assert.deepEqual(valuesOf(reply, 'content-length'), ['256']);
 });
 
+void test('a body that comes byte by byte reaches the service whole', async () => {
+  await using front = await startFront(({ body }) => ({ body }));
+  const body = Array.from({ length: 3000 }, (_, i) => String(i % 10)).join('');
+  const chunks = body.replace(/./g, '1\r\n$&\r\n');
+  const head = `POST / HTTP/1.1\r\n${CLOSE}Transfer-Encoding: chunked\r\n\r\n`;
+  assert.equal(bodyOf(await exchange(front.port, `${head}${chunks}0\r\n\r\n`)), body);
+});
+
 const KEYED = `POST /p HTTP/1.1\r\n${CLOSE}Content-Length: 1\r\n`;
 
 async function keyOf(text: string): Promise<{ status: number; fingerprint: string | null }> {

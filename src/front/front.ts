@@ -5,7 +5,7 @@
  *
  * H1. A request is handed on once it has come whole; a client that leaves before that leaves no trace.
  * H2. A client gets the agreed reply, or a plain-text error that says why there is none; never something else.
- * H3. Bodies, waiting requests and connections are bounded.
+ * H3. Bodies, also those that have not come whole, waiting requests and connections are bounded.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -14,8 +14,10 @@ import type { Verdict } from '../manager/in-work.ts';
 import { MalformedError } from '../wire/bytes.ts';
 import { decodeReply, encodeRequest, type HttpReply, namesLength } from '../wire/http.ts';
 import { Admission, type AdmissionLimits, type Ticket } from './admission.ts';
+import { Gathered } from './gathered.ts';
 import { refuse, refuseConnection } from './refuse.ts';
 import { forwardedHeaders, keyOf, severalHosts, targetOf, tooManyHeaders } from './request.ts';
+import { Room } from './room.ts';
 
 export interface FrontOptions {
   readonly admission: AdmissionLimits;
@@ -46,10 +48,18 @@ const SKIPPED_TEXT = {
 
 const KEY_TEXT = 'The Idempotency-Key is not usable: 1 to 255 printable ASCII characters.';
 
+const TOO_SLOW_TEXT = 'Too much is being sent, and this body has been coming for longest.';
+
+/** Refuses a request whose body is coming. */
+type Drop = (status: number, text: string) => void;
+
 export function createFront(options: FrontOptions, backend: Backend): Server {
   const admission = new Admission(options.admission);
+  const { inFlightBytes, waitingBytes } = options.admission;
+  // As much as may come, as may be in work and wait once it has come.
+  const coming = new Room<Drop>(inFlightBytes + waitingBytes, (drop) => drop(503, TOO_SLOW_TEXT));
   const take = (request: IncomingMessage, response: ServerResponse): void =>
-    receive(request, response, options.bodyBytesMax, (body) =>
+    receive(request, response, coming, options.bodyBytesMax, (body) =>
       forward(admission, backend, request, response, body),
     );
   const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
@@ -91,21 +101,29 @@ function bodyLimitText(bytes: number): string {
 function receive(
   request: IncomingMessage,
   response: ServerResponse,
+  coming: Room<Drop>,
   limit: number,
   whole: (body: Buffer) => void,
 ): void {
-  let chunks: Buffer[] = [];
-  let size = 0;
+  let body: Gathered | null = new Gathered(Number(request.headers['content-length'] ?? limit));
+  const drop: Drop = (status, text) => {
+    body = null;
+    coming.release(drop);
+    refuse(request, response, status, text);
+  };
   request.on('data', (chunk: Buffer) => {
-    size += chunk.length;
-    if (size <= limit) return void chunks.push(chunk);
-    chunks = [];
-    if (!response.headersSent) refuse(request, response, 413, bodyLimitText(limit));
+    if (body === null) return;
+    if (body.length + chunk.length > limit) return drop(413, bodyLimitText(limit));
+    body.add(chunk);
+    coming.hold(drop, body.bytesHeld);
   });
   request.on('end', () => {
-    const [only] = chunks;
-    if (size <= limit) whole(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks));
+    coming.release(drop);
+    const all = body?.bytes();
+    body = null;
+    if (all !== undefined) whole(all);
   });
+  request.on('close', () => coming.release(drop));
   request.on('error', () => {});
 }
 

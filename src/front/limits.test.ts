@@ -62,6 +62,43 @@ void test('a body of exactly the limit passes', async () => {
   assert.equal(front.ordered[0]?.request.body.length, LIMIT);
 });
 
+void test('bodies that are held back are bounded: who began first gets 503, and who sends on is served', async () => {
+  const admission = { inFlight: 8, inFlightBytes: 2 * LIMIT, waiting: 8, waitingBytes: 2 * LIMIT };
+  await using front = await startFront(NOTHING, { admission });
+  using stack = new DisposableStack();
+  const head = `POST / HTTP/1.1\r\n${CLOSE}Content-Length: ${LIMIT}\r\n\r\n`;
+  const slow: Wire[] = [];
+  for (let i = 0; i < 8; i++) {
+    const wire = stack.use(new Wire(front.port));
+    slow.push(wire.send(head + 'x'.repeat(LIMIT - 1)));
+    // Each before the next one: it tells that this one came.
+    assert.equal(statusOf(await exchange(front.port, head + 'x'.repeat(LIMIT))), 200);
+  }
+  const refused = await Promise.all(slow.slice(0, 4).map((wire) => wire.end()));
+  assert.deepEqual(refused.map(statusOf), [503, 503, 503, 503]);
+  assert.deepEqual(valuesOf(refused[0] ?? '', 'retry-after'), ['1']);
+  assert.match(bodyOf(refused[0] ?? ''), /coming for longest/);
+  const last = slow.slice(-2).map((wire) => wire.send('x').end());
+  assert.deepEqual((await Promise.all(last)).map(statusOf), [200, 200]);
+});
+
+void test('bodies that came, and those of clients that left, take no room', async () => {
+  const admission = { inFlight: 8, inFlightBytes: LIMIT, waiting: 8, waitingBytes: LIMIT };
+  await using front = await startFront(NOTHING, { admission });
+  const head = `POST / HTTP/1.1\r\n${HOST}Content-Length: ${LIMIT}\r\n\r\n`;
+  using first = new Wire(front.port);
+  first.send(`${head}x`);
+  await delay(20);
+  for (let i = 0; i < 4; i++) {
+    assert.equal(statusOf(await exchange(front.port, head.replace(HOST, CLOSE) + 'x'.repeat(LIMIT))), 200);
+    using leaves = new Wire(front.port);
+    leaves.send(head + 'x'.repeat(LIMIT - 1));
+    await delay(20);
+  }
+  first.send('x'.repeat(LIMIT - 1));
+  assert.equal(statusOf(await first.until(/\r\n\r\n/)), 200);
+});
+
 void test('headers too large or too many get 431, and as many as a replica takes pass', async () => {
   await using front = await startFront(NOTHING);
   const ask = async (headers: string): Promise<number> =>

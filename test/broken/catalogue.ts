@@ -393,8 +393,8 @@ const ROWS: readonly Row[] = [
     'src/front/limits.test.ts',
     'src/front/front.ts',
     'bodies may be of any size',
-    'if (size <= limit) return void chunks.push(chunk);',
-    'if (size >= 0) return void chunks.push(chunk);',
+    'if (body.length + chunk.length > limit) return',
+    'if (body.length < 0) return',
   ],
   [
     'P7',
