@@ -169,6 +169,7 @@ async function main(): Promise<void> {
   const front = createFront(
     {
       bodyBytesMax: MIB,
+      unreadBytesMax: 256 * MIB,
       admission: {
         inFlight: 256,
         inFlightBytes: 32 * MIB,

@@ -85,6 +85,8 @@ function managerOptions(settings: Settings, version: Version, log: (line: string
 function frontOptions({ limits }: Settings): FrontOptions {
   return {
     bodyBytesMax: limits.bodyBytes,
+    // Some replies of the largest size.
+    unreadBytesMax: 32 * limits.replyBytes,
     admission: {
       inFlight: 256,
       inFlightBytes: 32 * 1024 ** 2,

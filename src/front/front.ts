@@ -5,7 +5,8 @@
  *
  * H1. A request is handed on once it has come whole; a client that leaves before that leaves no trace.
  * H2. A client gets the agreed reply, or a plain-text error that says why there is none; never something else.
- * H3. Bodies, also those that have not come whole, waiting requests and connections are bounded.
+ * H3. Bodies, also those that have not come whole, waiting requests, replies that are not taken, and connections are
+ *     bounded.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -18,10 +19,13 @@ import { Gathered } from './gathered.ts';
 import { refuse, refuseConnection } from './refuse.ts';
 import { forwardedHeaders, keyOf, severalHosts, targetOf, tooManyHeaders } from './request.ts';
 import { Room } from './room.ts';
+import { Unread } from './unread.ts';
 
 export interface FrontOptions {
   readonly admission: AdmissionLimits;
   readonly bodyBytesMax: number;
+  /** Of replies that clients have not taken yet. */
+  readonly unreadBytesMax: number;
 }
 
 /** Where requests go; `done` is called once. */
@@ -58,9 +62,10 @@ export function createFront(options: FrontOptions, backend: Backend): Server {
   const { inFlightBytes, waitingBytes } = options.admission;
   // As much as may come, as may be in work and wait once it has come.
   const coming = new Room<Drop>(inFlightBytes + waitingBytes, (drop) => drop(503, TOO_SLOW_TEXT));
+  const unread = new Unread(options.unreadBytesMax);
   const take = (request: IncomingMessage, response: ServerResponse): void =>
     receive(request, response, coming, options.bodyBytesMax, (body) =>
-      forward(admission, backend, request, response, body),
+      forward(admission, backend, unread, request, response, body),
     );
   const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
     const refused = refusal(request, options, backend);
@@ -130,6 +135,7 @@ function receive(
 function forward(
   admission: Admission,
   backend: Backend,
+  unread: Unread,
   request: IncomingMessage,
   response: ServerResponse,
   body: Buffer,
@@ -144,17 +150,17 @@ function forward(
     run: () =>
       backend.submit(key, encoded, (verdict) => {
         admission.leave(ticket);
-        if (!response.destroyed) respond(request, response, verdict);
+        if (!response.destroyed) respond(unread, request, response, verdict);
       }),
   };
   response.once('close', () => admission.abandon(ticket));
   if (!admission.enter(ticket)) refuse(request, response, 503, 'Too many requests are waiting.');
 }
 
-function respond(request: IncomingMessage, response: ServerResponse, verdict: Verdict): void {
+function respond(unread: Unread, request: IncomingMessage, response: ServerResponse, verdict: Verdict): void {
   switch (verdict.type) {
     case 'reply':
-      return reply(request, response, verdict.bytes, verdict.timeMs);
+      return reply(unread, request, response, verdict);
     case 'skipped':
       return refuse(request, response, 502, skippedText(verdict));
     case 'key-reused':
@@ -182,7 +188,12 @@ function dateHeader(timeMs: number): string {
   return dateText;
 }
 
-function reply(request: IncomingMessage, response: ServerResponse, bytes: Buffer, timeMs: number): void {
+function reply(
+  unread: Unread,
+  request: IncomingMessage,
+  response: ServerResponse,
+  { bytes, timeMs }: Extract<Verdict, { type: 'reply' }>,
+): void {
   let decoded: HttpReply;
   try {
     decoded = decodeReply(bytes);
@@ -196,5 +207,5 @@ function reply(request: IncomingMessage, response: ServerResponse, bytes: Buffer
   const bodiless = request.method === 'HEAD' || status === 204 || status === 304;
   if (!bodiless) out.push('content-length', String(body.length));
   response.writeHead(status, out);
-  response.end(bodiless ? undefined : body);
+  unread.end(response, bodiless ? Buffer.alloc(0) : body, bytes.length);
 }

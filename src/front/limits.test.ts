@@ -4,7 +4,17 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Verdict } from '../manager/in-work.ts';
 import { HEADERS_MAX } from '../wire/http.ts';
-import { bodyOf, exchange, replyVerdict, startFront, statusOf, TIME_MS, valuesOf, Wire } from './testing.ts';
+import {
+  bodyOf,
+  exchange,
+  type Front,
+  replyVerdict,
+  startFront,
+  statusOf,
+  TIME_MS,
+  valuesOf,
+  Wire,
+} from './testing.ts';
 
 const HOST = 'Host: spare.test\r\n';
 const CLOSE = `${HOST}Connection: close\r\n`;
@@ -189,6 +199,51 @@ void test('beyond the bounded queue clients get 503 and when to come again; who 
   front.ordered[1]?.done(replyVerdict({}));
   assert.equal(statusOf(await next.end()), 200);
   assert.equal(front.ordered.length, 2);
+});
+
+/** Asks for `FLOOD`, and reads nothing of it yet. */
+async function askAndPause(front: Front): Promise<Wire> {
+  const wire = new Wire(front.port);
+  const before = front.ordered.length;
+  wire.send(`GET /${before} HTTP/1.1\r\n${CLOSE}\r\n`).socket.pause();
+  await front.reached(before + 1);
+  return wire;
+}
+
+void test('replies that are not read are bounded: who reads on gets all, who has read nothing for longest is cut off', async () => {
+  const verdict = replyVerdict({ body: FLOOD });
+  await using front = await startFront(() => 'wait', { unreadBytesMax: 2.5 * FLOOD.length });
+  using reading = await askAndPause(front);
+  using first = await askAndPause(front);
+  using second = await askAndPause(front);
+  front.ordered[0]?.done(verdict);
+  front.ordered[1]?.done(verdict);
+  reading.socket.resume();
+  while (reading.received.length < FLOOD.length / 2) await delay(1);
+  reading.socket.pause();
+  // What is under way between the two.
+  await delay(100);
+  front.ordered[2]?.done(verdict);
+  first.socket.resume();
+  assert.ok((await first.end()).length < FLOOD.length);
+  for (const wire of [reading, second]) {
+    wire.socket.resume();
+    assert.equal(bodyOf(await wire.end()).length, FLOOD.length);
+  }
+});
+
+void test('replies that were read, and those of clients that left, take no room', async () => {
+  await using front = await startFront(() => ({ body: FLOOD }), { unreadBytesMax: 3.5 * FLOOD.length });
+  using slow = await askAndPause(front);
+  for (let i = 0; i < 4; i++) {
+    const reply = await exchange(front.port, `GET / HTTP/1.1\r\n${CLOSE}\r\n`);
+    assert.equal(bodyOf(reply).length, FLOOD.length);
+    const leaves = await askAndPause(front);
+    leaves.socket.resetAndDestroy();
+    await delay(20);
+  }
+  slow.socket.resume();
+  assert.equal(bodyOf(await slow.end()).length, FLOOD.length);
 });
 
 void test('while the service starts clients get 503', async () => {

@@ -6,7 +6,7 @@ import { Room } from './room.ts';
 const BYTES_MAX = 100;
 
 const step = fc.record({
-  type: fc.constantFrom('hold' as const, 'hold' as const, 'release' as const),
+  type: fc.constantFrom('hold' as const, 'hold' as const, 'cameOn' as const, 'release' as const),
   who: fc.nat(5),
   bytes: fc.nat(120),
 });
@@ -20,12 +20,13 @@ void test('what is held is bounded, the first go, and nobody without need', () =
       const total = (): number => held.reduce((sum, { bytes }) => sum + bytes, 0);
       for (const { type, who, bytes } of steps) {
         const at = held.findIndex((one) => one.who === who);
-        if (at !== -1) held.splice(at, 1);
+        const [one] = at === -1 ? [] : held.splice(at, 1);
         if (type === 'hold') held.splice(at === -1 ? held.length : at, 0, { who, bytes });
+        else if (type === 'cameOn' && one !== undefined) held.push(one);
         const expected: number[] = [];
         while (total() > BYTES_MAX && held.length > 1) expected.push(held.shift()?.who ?? -1);
         if (type === 'hold') room.hold(who, bytes);
-        else room.release(who);
+        else room[type](who);
         assert.deepEqual(gone.splice(0), expected);
       }
     }),

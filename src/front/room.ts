@@ -1,5 +1,5 @@
 /**
- * Bytes that are held because a client sends them at its own pace: bounded all together, whatever clients do.
+ * Bytes that are held because a client sends or takes them at its own pace: bounded all together, whatever clients do.
  *
  * M1. When there is no room, the first goes: nobody keeps room from others by holding on to it.
  * M2. A single one always fits: its own size is limited elsewhere.
@@ -7,7 +7,7 @@
 export class Room<Who> {
   readonly #bytesMax: number;
   readonly #giveUp: (who: Who) => void;
-  /** In the order in which they came. */
+  /** In the order in which they came, or came on. */
   readonly #held = new Map<Who, number>();
   #bytes = 0;
 
@@ -26,6 +26,14 @@ export class Room<Who> {
       this.release(first);
       this.#giveUp(first);
     }
+  }
+
+  /** `who` came on, and goes after all others; without effect on one that holds nothing. */
+  cameOn(who: Who): void {
+    const bytes = this.#held.get(who);
+    if (bytes === undefined) return;
+    this.#held.delete(who);
+    this.#held.set(who, bytes);
   }
 
   release(who: Who): void {

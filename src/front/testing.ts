@@ -39,6 +39,7 @@ export function replyVerdict(reply: Partial<HttpReply>): Verdict {
 
 const OPTIONS: FrontOptions = {
   bodyBytesMax: 64 * 1024,
+  unreadBytesMax: 1024 ** 2,
   admission: { inFlight: 8, inFlightBytes: 1024 ** 2, waiting: 8, waitingBytes: 1024 ** 2 },
 };
 

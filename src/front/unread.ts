@@ -1,0 +1,50 @@
+/**
+ * Replies that clients have not taken yet: bounded all together, however slowly clients read.
+ *
+ * R1. When there is no room, the connection goes that has taken nothing for longest. One that reads on is served.
+ */
+import type { ServerResponse } from 'node:http';
+import { Room } from './room.ts';
+
+/** Sent one after the other, to see whether the client takes them; smaller ones take longer. */
+const PIECE_BYTES = 256 * 1024;
+
+/** The longest that a client may take nothing. Not shorter: the system, too, takes what is sent a megabyte at a time. */
+const STALLED_MS = 60_000;
+
+export class Unread {
+  readonly #room: Room<ServerResponse>;
+
+  constructor(bytesMax: number) {
+    this.#room = new Room(bytesMax, cut);
+  }
+
+  /** Ends the response with `body`, a part of `bytes` that are kept until then. */
+  end(response: ServerResponse, body: Uint8Array, bytes: number): void {
+    this.#room.hold(response, bytes);
+    const stalled = setTimeout(() => {
+      // It is not its turn yet.
+      if (response.socket === null) stalled.refresh();
+      else cut(response);
+    }, STALLED_MS).unref();
+    response.once('close', () => {
+      clearTimeout(stalled);
+      this.#room.release(response);
+    });
+    this.#send(response, body, stalled);
+  }
+
+  #send(response: ServerResponse, body: Uint8Array, stalled: NodeJS.Timeout): void {
+    if (body.length <= PIECE_BYTES) return void response.end(body);
+    response.write(body.subarray(0, PIECE_BYTES), (error) => {
+      if (error) return;
+      stalled.refresh();
+      this.#room.cameOn(response);
+      this.#send(response, body.subarray(PIECE_BYTES), stalled);
+    });
+  }
+}
+
+function cut(response: ServerResponse): void {
+  response.req.socket.destroy();
+}
