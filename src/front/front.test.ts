@@ -1,8 +1,9 @@
 /** Does HTTP mean to the service, and to the client, what it would mean without Spare in between? */
 import assert from 'node:assert/strict';
-import { Agent, request as httpRequest } from 'node:http';
+import { Agent, type IncomingMessage, request as httpRequest } from 'node:http';
 import { test } from 'node:test';
 import type { HttpRequest } from '../wire/http.ts';
+import { targetOf } from './request.ts';
 import { bodyOf, exchange, replyVerdict, startFront, statusOf, valuesOf, Wire } from './testing.ts';
 
 const CLOSE = 'Host: spare.test\r\nConnection: close\r\n';
@@ -120,6 +121,31 @@ void test('the absolute form means path and query, and its host goes first', asy
     front.ordered.map(({ request }) => [request.target, headersOf(request, 'host')]),
     ['/p?q', '/?q', '/'].map((target) => [target, ['other.test']]),
   );
+});
+
+void test('an absolute form that names no host, or a user, is refused', async () => {
+  await using front = await startFront(echo);
+  for (const target of [
+    'http:///p',
+    'http://',
+    'http://:80/p',
+    'http://?q',
+    'http://u:p@other.test/p',
+    'https://@/',
+  ])
+    assert.equal(statusOf(await exchange(front.port, `GET ${target} HTTP/1.1\r\n${CLOSE}\r\n`)), 400, target);
+  assert.equal(front.ordered.length, 0);
+  await exchange(front.port, `GET http://other.test/@ HTTP/1.1\r\n${CLOSE}\r\n`);
+  assert.equal(front.ordered[0]?.request.target, '/@');
+});
+
+void test('where no host is named, the address asked is it, in brackets if it is one of IPv6', () => {
+  const hostAt = (localAddress: string): string => {
+    const request = { url: '/', headers: {}, socket: { localAddress, localPort: 8080 } };
+    return targetOf(request as unknown as IncomingMessage).host;
+  };
+  assert.equal(hostAt('::1'), '[::1]:8080');
+  assert.equal(hostAt('127.0.0.1'), '127.0.0.1:8080');
 });
 
 void test('P1: what f+1 agreed on and is no HTTP does not reach the client', async () => {

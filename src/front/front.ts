@@ -17,7 +17,7 @@ import { decodeReply, encodeRequest, type HttpReply, namesLength } from '../wire
 import { Admission, type AdmissionLimits, type Ticket } from './admission.ts';
 import { Gathered } from './gathered.ts';
 import { refuse, refuseConnection } from './refuse.ts';
-import { forwardedHeaders, keyOf, severalHosts, targetOf, tooManyHeaders } from './request.ts';
+import { forwardedHeaders, keyOf, severalHosts, targetOf, tooManyHeaders, unusableHost } from './request.ts';
 import { Room } from './room.ts';
 import { Unread } from './unread.ts';
 
@@ -93,6 +93,7 @@ function refusal(request: IncomingMessage, options: FrontOptions, backend: Backe
   }
   if (request.url === '*') return [501, 'The request target * is not supported.'];
   if (severalHosts(request)) return [400, 'The request names several hosts.'];
+  if (unusableHost(request)) return [400, 'The request target names no host, or a user.'];
   if (tooManyHeaders(request)) return [431, 'The request has too many headers.'];
   if (Number(length ?? 0) > options.bodyBytesMax) return [413, bodyLimitText(options.bodyBytesMax)];
   if (!backend.ready()) return [503, 'The service is starting.'];

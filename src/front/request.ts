@@ -6,6 +6,7 @@
  */
 import { hash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import { isIPv6 } from 'node:net';
 import type { Key } from '../core/index.ts';
 import { endToEndHeaders, HEADERS_MAX } from '../wire/http.ts';
 
@@ -27,6 +28,15 @@ export function severalHosts({ rawHeaders }: IncomingMessage): boolean {
   return hosts > 1;
 }
 
+/** Of the absolute form: what names the host. */
+const AUTHORITY = /^https?:\/\/([^/?#]*)/i;
+
+/** Whether the target names no host, or somebody on it, which is no part of `Host` (RFC 9110, 4.2.1 and 4.2.4). */
+export function unusableHost({ url = '' }: IncomingMessage): boolean {
+  const [, named] = AUTHORITY.exec(url) ?? [];
+  return named !== undefined && (/^(:|$)/.test(named) || named.includes('@'));
+}
+
 export interface Target {
   /** Path and query. */
   readonly target: string;
@@ -35,12 +45,16 @@ export interface Target {
 
 /** Also of the absolute form, whose host goes before the header's (RFC 9112, 3.2.2). */
 export function targetOf(request: IncomingMessage): Target {
-  const { url = '/', headers, socket } = request;
-  const [authority = '', named] = /^https?:\/\/([^/?#]*)/i.exec(url) ?? [];
+  const { url = '/', headers } = request;
+  const [authority = '', named] = AUTHORITY.exec(url) ?? [];
   const target = url.slice(authority.length);
-  // A client of HTTP/1.0 need not name a host.
-  const host = named ?? headers.host ?? `${socket.localAddress ?? ''}:${socket.localPort ?? 80}`;
+  const host = named ?? headers.host ?? localAddress(request);
   return { target: target.startsWith('/') ? target : `/${target}`, host };
+}
+
+/** A client of HTTP/1.0 need not name a host. */
+function localAddress({ socket: { localAddress: address = '', localPort = 80 } }: IncomingMessage): string {
+  return `${isIPv6(address) ? `[${address}]` : address}:${localPort}`;
 }
 
 export function forwardedHeaders(request: IncomingMessage, host: string): string[] {
