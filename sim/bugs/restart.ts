@@ -10,8 +10,8 @@ export const RESTART: readonly Bug[] = [
     edits: [
       {
         file: 'core.ts',
-        find: 'this.order.remember({ key, fingerprint }, index);',
-        replace: 'if (index < 0) this.order.remember({ key, fingerprint }, index);',
+        find: 'this.#keyUsed(this.order.remember(key, index), index);',
+        replace: 'if (index < 0) this.#keyUsed(this.order.remember(key, index), index);',
       },
     ],
   },
