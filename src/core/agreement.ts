@@ -12,7 +12,8 @@
  *
  * A1. Only managers of the view are waited for, each in its present life; a change of the view begins a new round.
  * A2. An ordered decision stays as long as what it rests on does: a later round with a lower floor opens entries again, and
- *     with them what was decided on top of them. A skip rests on nothing.
+ *     with them what was decided on top of them. One that is ordered in a later round than it was asked for has no effect.
+ *     A skip rests on nothing, nor does entry 0.
  * A3. What is let go of follows from the order alone: the oldest decisions, once there are many. Whoever forgot one sooner
  *     would take a second `decide` or `skip` of the same entry for the first.
  */
@@ -101,11 +102,13 @@ export class Agreement {
     return index === 0 ? this.#floor < 0 : this.#mode === 'ordered' && index > this.#floor;
   }
 
-  /** What takes effect of an ordered `decide`: nothing rests on a decision that another one came before. */
-  decide(votes: readonly Decision[]): Decision[] {
+  /** What takes effect of a `decide` asked for in `round`: nothing rests on a decision that another one came before. */
+  decide(round: Index, votes: readonly Decision[]): Decision[] {
     const taken: Decision[] = [];
     for (const decision of votes) {
       const { index, vote } = decision;
+      // Its voters executed what was decided before it then, and that may be open again.
+      if (round !== this.#round && index > 0) break;
       if (this.open(index)) {
         this.#keep(index, { vote, floor: this.#floor });
         taken.push(decision);

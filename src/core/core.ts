@@ -235,9 +235,9 @@ export class Core {
     }
   }
 
-  #decide(at: Index, { votes }: Extract<Command, { type: 'decide' }>, own: boolean): void {
+  #decide(at: Index, { round, votes }: Extract<Command, { type: 'decide' }>, own: boolean): void {
     if (own) this.said.deciding = false;
-    for (const { index, vote } of this.agreement.decide(votes)) {
+    for (const { index, vote } of this.agreement.decide(round, votes)) {
       this.deciding.restsOn(at);
       const slot = this.order.slot(index);
       if (slot !== undefined && index > this.order.decided) slot.ordered = vote;

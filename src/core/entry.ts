@@ -56,8 +56,15 @@ export type Command =
       readonly round: Index;
       readonly decided: Index;
     }
-  /** f+1 replicas voted so for each of these, which follow one another; holds up to the first that is decided otherwise. */
-  | { readonly type: 'decide'; readonly votes: readonly { readonly index: Index; readonly vote: Vote }[] }
+  /**
+   * f+1 replicas voted so for each of these, which follow one another, in the round that began at `round`; holds up to the first
+   * that is decided otherwise.
+   */
+  | {
+      readonly type: 'decide';
+      readonly round: Index;
+      readonly votes: readonly { readonly index: Index; readonly vote: Vote }[];
+    }
   /** A clean replica is ready for the passive role. */
   | { readonly type: 'join'; readonly member: Member }
   /** Votes for `index` differ, or one lags: all passive replicas execute from here on. */

@@ -38,7 +38,7 @@ test('V2: nobody is dismissed in the name of an earlier life, or in a later one 
 
 const CAME_BETWEEN: readonly (Command | 'mark')[] = [
   'mark',
-  { type: 'decide', votes: [] },
+  { type: 'decide', round: index(3), votes: [] },
   { type: 'skip', index: index(2), reason: 'poison' },
   { type: 'report', manager: A, round: index(3), decided: index(0) },
 ];

@@ -17,7 +17,7 @@ export function proposeDecisions(core: Core): void {
   const votes = decidable(core);
   if (votes.length === 0) return;
   core.said.deciding = true;
-  core.propose({ type: 'decide', votes });
+  core.propose({ type: 'decide', round: core.agreement.round, votes });
 }
 
 function decidable(core: Core): { index: Index; vote: Vote }[] {
