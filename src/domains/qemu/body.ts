@@ -79,6 +79,7 @@ export class ParkedBody implements Body {
   readonly #parking: Parking;
   #machine: Machine | null = null;
   #state: Buffer | null = null;
+  #killed = false;
   #ended: (why: string) => void = () => {};
 
   constructor(machine: Machine, parking: Parking) {
@@ -98,7 +99,10 @@ export class ParkedBody implements Body {
     const machine = this.#machine;
     if (machine === null) return;
     await machine.stop();
-    this.#state = await this.#parking.save(machine);
+    const state = await this.#parking.save(machine);
+    // Who was killed meanwhile is not parked: its end is that of the domain.
+    if (this.#killed) return;
+    this.#state = state;
     this.#machine = null;
     machine.kill();
     await machine.exited;
@@ -116,6 +120,7 @@ export class ParkedBody implements Body {
   }
 
   kill(): void {
+    this.#killed = true;
     if (this.#machine === null) this.#ended('killed while it was parked');
     else this.#machine.kill();
   }

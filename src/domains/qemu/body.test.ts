@@ -1,0 +1,53 @@
+/** What becomes of a machine that is parked when its end comes in between; the machines of these tests are pretended. */
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+
+import { type ChannelEnds, openChannel, ParkedBody, type Parking } from './body.ts';
+import type { Machine } from './machine.ts';
+
+const STATE = Buffer.from('state');
+
+class PretendedMachine {
+  readonly exited: Promise<string>;
+  readonly kill: () => void;
+
+  constructor() {
+    const ended = Promise.withResolvers<string>();
+    this.exited = ended.promise;
+    // As a process: it has its signal at once, and is gone later.
+    this.kill = () => void setImmediate(() => ended.resolve('killed by SIGKILL'));
+  }
+
+  async stop(): Promise<void> {}
+}
+
+function startMachine(): Machine {
+  return new PretendedMachine() as unknown as Machine;
+}
+
+function parked(ends: ChannelEnds, save: Parking['save']): ParkedBody {
+  return new ParkedBody(startMachine(), { ends, start: startMachine, save });
+}
+
+void it('D4: a machine that is killed when its state has just been saved has ended', async () => {
+  const ends = await openChannel();
+  const body = parked(ends, async () => {
+    body.kill();
+    return STATE;
+  });
+  await body.suspend();
+  assert.equal(await body.exited, 'killed by SIGKILL');
+  ends.manager.destroy();
+});
+
+void it('B2: a machine that goes because it is parked is not the end, but to be killed then is', async () => {
+  const ends = await openChannel();
+  const body = parked(ends, async () => STATE);
+  await body.suspend();
+  assert.equal(body.machine, null);
+  assert.equal(await Promise.race([body.exited, turn('not yet')]), 'not yet');
+  body.kill();
+  assert.equal(await body.exited, 'killed while it was parked');
+  ends.manager.destroy();
+});
