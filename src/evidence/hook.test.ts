@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { withDescriptors } from '../testing.ts';
 import { callWebhook, runCommand } from './hook.ts';
 
 const GONE_MS = 10_000;
@@ -40,6 +41,13 @@ void test('P6: a command that fails, or is not there, is named with its last wor
   );
   await assert.rejects(run(tmpdir(), last), /ended with status 3: no route\ufffd$/);
   await assert.rejects(run(tmpdir(), ['no-such-program']), /no-such-program cannot be started: .*ENOENT/);
+});
+
+void test('P6: a command that cannot be started for want of descriptors is a failure', async () => {
+  await assert.rejects(
+    withDescriptors(2, () => run(tmpdir(), ['true'])),
+    /the command true cannot be started: too many open files/,
+  );
 });
 
 void test('P7: when Spare ends, a command that hangs ends with all that it started', async () => {

@@ -4,8 +4,10 @@
  *
  * H1. Whatever they do, it takes bounded time and memory, and nobody waits for it but the next call.
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import type { Readable, Writable } from 'node:stream';
 import { messageOf } from '../errors.ts';
+import { withStreams } from '../spawn.ts';
 import { printable } from '../wire/channel.ts';
 
 export interface HookOptions {
@@ -14,6 +16,8 @@ export interface HookOptions {
   readonly folder: string;
   readonly webhook: string | null;
 }
+
+type Child = ChildProcessByStdio<Writable, Readable, Readable>;
 
 const TIMEOUT_MS = 30_000;
 const OUTPUT_BYTES = 4096;
@@ -26,27 +30,17 @@ export interface Told {
 }
 
 /** Rejects with a sentence when it failed. */
-export async function runCommand(
-  { command, folder }: HookOptions,
-  { id, evidence, json }: Told,
-  signal: AbortSignal,
-): Promise<void> {
+export async function runCommand(options: HookOptions, told: Told, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
-  const [program = '', ...args] = command;
-  const child = spawn(program, args, {
-    cwd: folder,
-    env: { ...process.env, SPARE_INCIDENT: String(id), SPARE_EVIDENCE: evidence },
-    stdio: ['pipe', 'pipe', 'pipe'],
-    // Of its own group, so that what it started ends with it.
-    detached: true,
-  });
+  const [program = ''] = options.command;
+  const child = spawnCommand(options, told);
   let output = Buffer.alloc(0);
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (chunk: Buffer) => (output = Buffer.concat([output, chunk]).subarray(-OUTPUT_BYTES)));
   }
   // One that does not read what it is told is not at fault.
   child.stdin.on('error', () => {});
-  child.stdin.end(json);
+  child.stdin.end(told.json);
   const limit = AbortSignal.timeout(TIMEOUT_MS);
   const stop = AbortSignal.any([signal, limit]);
   const kill = (): void => {
@@ -65,6 +59,23 @@ export async function runCommand(
   const said = printable(output.toString()).trim().split('\n').at(-1) ?? '';
   const why = limit.aborted ? `did not end within ${TIMEOUT_MS / 1000} s` : end;
   throw new Error(`the command ${program} ${why}${said === '' ? '' : `: ${said}`}`);
+}
+
+function spawnCommand({ command, folder }: HookOptions, { id, evidence }: Told): Child {
+  const [program = '', ...args] = command;
+  try {
+    return withStreams(
+      spawn(program, args, {
+        cwd: folder,
+        env: { ...process.env, SPARE_INCIDENT: String(id), SPARE_EVIDENCE: evidence },
+        stdio: ['pipe', 'pipe', 'pipe'],
+        // Of its own group, so that what it started ends with it.
+        detached: true,
+      }),
+    );
+  } catch (error) {
+    throw new Error(`the command ${program} cannot be started: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 /** Rejects with a sentence when it failed. */

@@ -10,6 +10,8 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 
+import { withStreams } from '../../spawn.ts';
+
 /** Waits for the end of its standard input, whose lines say what to kill; kills that, then all with the marker. */
 const SCRIPT = `
 while read -r pid; do pids="$pids $pid"; done
@@ -26,11 +28,13 @@ export class Guardian {
 
   /**
    * `marker` is an environment entry (`NAME=value`) that only processes of the domain carry; empty when killing
-   * the processes given to `watch` takes all others along.
+   * the processes given to `watch` takes all others along. Throws when it cannot be started.
    */
   constructor(marker: string) {
     const args = ['-c', SCRIPT, 'sh', marker];
-    this.#child = spawn('/bin/sh', args, { env: {}, stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+    this.#child = withStreams(
+      spawn('/bin/sh', args, { env: {}, stdio: ['pipe', 'ignore', 'ignore'], detached: true }),
+    );
     this.#child.on('error', () => {});
     this.#child.stdin?.on('error', () => {});
     this.#child.unref();

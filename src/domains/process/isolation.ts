@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 
 import { messageOf, SpareError } from '../../errors.ts';
+import { withStreams } from '../../spawn.ts';
 import { type BubblewrapForm, bubblewrapCommand } from './bubblewrap.ts';
 import type { Command } from './command.ts';
 import { plainCommand, unshareCommand } from './fallback.ts';
@@ -152,13 +153,15 @@ async function trial(isolation: Isolation): Promise<Isolation | string> {
 
 async function run(command: Command, env: Readonly<Record<string, string>>): Promise<string | undefined> {
   const [file = '', ...args] = command.argv;
-  const child = spawn(file, args, {
-    env,
-    stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
-    detached: true,
-    timeout: PROBE_TIMEOUT_MS,
-    killSignal: 'SIGKILL',
-  });
+  const child = withStreams(
+    spawn(file, args, {
+      env,
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
+      detached: true,
+      timeout: PROBE_TIMEOUT_MS,
+      killSignal: 'SIGKILL',
+    }),
+  );
   sendArguments(child, command);
   const exit = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(error.message));

@@ -8,7 +8,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { SpareError } from '../../errors.ts';
+import { messageOf, SpareError } from '../../errors.ts';
+import { withStreams } from '../../spawn.ts';
 import type { Command } from './command.ts';
 import { Console } from './console.ts';
 import { Guardian } from './guardian.ts';
@@ -48,13 +49,13 @@ export async function launch(isolation: Isolation, prepared: Prepared): Promise<
   const command = isolation.command(prepared);
   const marker = `SPARE_RUN=${prepared.env['SPARE_RUN']}`;
   const guardian = new Guardian(isolation.pidNamespace ? '' : marker);
-  const [file = '', ...args] = command.argv;
-  const child = spawn(file, args, {
-    env: prepared.env,
-    cwd: isolation.privateView ? '/' : prepared.work,
-    stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
-    detached: true,
-  });
+  let child: ChildProcess;
+  try {
+    child = spawnDomain(isolation, prepared, command);
+  } catch (error) {
+    guardian.release();
+    throw notStarted(isolation, messageOf(error));
+  }
   if (child.pid !== undefined) guardian.watch(-child.pid);
   let failure: string | undefined;
   const exit = new Promise<Exit>((resolve) => {
@@ -79,13 +80,29 @@ export async function launch(isolation: Isolation, prepared: Prepared): Promise<
     guardian.release();
     channel.destroy();
     await exit;
-    throw new SpareError('domain-start-failed', `The domain did not start: ${failure ?? lastLine(output)}`, {
-      hint: `It was to be isolated by: ${isolation.description}.`,
-    });
+    throw notStarted(isolation, failure ?? lastLine(output));
   }
   guardian.watch(init?.pid ?? agent);
   const tree = init === undefined ? markedTree(agent, marker) : namespaceTree(init.pid);
   return { child, agent, init, tree, channel, console: output, exit, guardian };
+}
+
+function spawnDomain(isolation: Isolation, prepared: Prepared, command: Command): ChildProcess {
+  const [file = '', ...args] = command.argv;
+  return withStreams(
+    spawn(file, args, {
+      env: prepared.env,
+      cwd: isolation.privateView ? '/' : prepared.work,
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
+      detached: true,
+    }),
+  );
+}
+
+function notStarted(isolation: Isolation, why: string): SpareError {
+  return new SpareError('domain-start-failed', `The domain did not start: ${why}`, {
+    hint: `It was to be isolated by: ${isolation.description}.`,
+  });
 }
 
 /** Ends what was started, unless that has ended itself: from then on its number may be somebody else's. */

@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { it } from 'node:test';
 
+import { children, withDescriptors } from '../../testing.ts';
 import { CONFORMANCE_AGENT, eventually, findMarked, newMarker, Site } from '../conformance-peer.ts';
 import { createProcessDriver, type Level } from './driver.ts';
 import { removeFolder } from './process-domain.ts';
@@ -39,6 +40,19 @@ for (const level of ['bubblewrap', 'bubblewrap-root', 'unshare', 'plain'] satisf
     return undefined;
   });
 }
+
+void it('without descriptors a domain is not started, and nothing stays', async () => {
+  const driver = await createProcessDriver({ level: 'plain', agent: CONFORMANCE_AGENT });
+  await using site = await Site.create();
+  const before = children();
+  for (const free of [4, 8]) {
+    await assert.rejects(
+      withDescriptors(free, () => site.start(driver)),
+      { code: 'domain-start-failed' },
+    );
+    assert.equal(await eventually(() => children() === before), true, 'something is left');
+  }
+});
 
 void it('two starts at once are two users, none of them known to the host', async (context) => {
   const driver = await createProcessDriver({ level: 'bubblewrap', agent: CONFORMANCE_AGENT }).catch(String);

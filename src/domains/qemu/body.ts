@@ -140,10 +140,13 @@ export async function openChannel(): Promise<ChannelEnds> {
   // The machine's end is not read here.
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: true });
   try {
-    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(path, resolve));
-    const connected = once(server, 'connection') as Promise<[Socket]>;
+    await once(server.listen(path), 'listening');
     const manager = connect(path);
-    const [[machine]] = await Promise.all([connected, once(manager, 'connect')]);
+    const machine = await new Promise<Socket>((resolve, reject) => {
+      server.on('error', reject).once('connection', resolve);
+      // As it is when there is no descriptor for the other end.
+      manager.on('error', reject).once('close', () => reject(new Error('a channel without other end')));
+    });
     // The other end may be gone at any time; `exited` tells why.
     for (const end of [manager, machine]) end.on('error', () => {});
     return { manager, machine };

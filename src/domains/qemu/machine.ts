@@ -12,6 +12,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { withStreams } from '../../spawn.ts';
 import { Console } from '../process/console.ts';
 import type { Owner } from '../process/folder.ts';
 import { Guardian } from '../process/guardian.ts';
@@ -57,20 +58,18 @@ export class Machine {
   #rest = '';
   #gone = false;
 
+  /** Throws when its process cannot be started for want of memory or descriptors. */
   constructor(start: MachineStart) {
-    const { files, owner, ends } = start;
+    const { ends } = start;
     this.#options = start;
     this.console = start.console ?? new Console();
     const guardian = new Guardian('');
-    const handed = [files.kernel, files.initrd, files.root, files.memory];
-    const pipes = Array.from({ length: FD.kernel - FD.control }, () => 'pipe' as const);
-    const [file = '', ...args] = [...dropping(owner), start.program, ...machineArguments(start)];
-    this.#child = spawn(file, args, {
-      env: {},
-      cwd: '/',
-      stdio: ['ignore', 'pipe', 'pipe', ends?.machine ?? 'pipe', ...pipes, ...handed],
-      detached: true,
-    });
+    try {
+      this.#child = spawnMachine(start);
+    } catch (error) {
+      guardian.release();
+      throw error;
+    }
     this.pid = this.#child.pid ?? 0;
     if (this.pid > 0) guardian.watch(this.pid);
     const stream = (fd: number): Duplex => this.#stream(fd);
@@ -211,6 +210,21 @@ export class Machine {
     if (kind === 'limit') return `memory limit (${Math.round(limits.memoryBytes / MIB)} MiB) exceeded`;
     return code === 0 ? 'its machine switched off' : `its hypervisor ended with status ${code}`;
   }
+}
+
+function spawnMachine(start: MachineStart): ChildProcess {
+  const { files, owner, ends } = start;
+  const handed = [files.kernel, files.initrd, files.root, files.memory];
+  const pipes = Array.from({ length: FD.kernel - FD.control }, () => 'pipe' as const);
+  const [file = '', ...args] = [...dropping(owner), start.program, ...machineArguments(start)];
+  return withStreams(
+    spawn(file, args, {
+      env: {},
+      cwd: '/',
+      stdio: ['ignore', 'pipe', 'pipe', ends?.machine ?? 'pipe', ...pipes, ...handed],
+      detached: true,
+    }),
+  );
 }
 
 /** Without rights, and killed with the manager. */

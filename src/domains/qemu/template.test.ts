@@ -9,7 +9,8 @@ import { after, before, describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 
 import type { Opening } from '../domain.ts';
-import { CONFORMANCE_AGENT, MIB, Site } from '../conformance-peer.ts';
+import { descriptors, withDescriptors } from '../../testing.ts';
+import { CONFORMANCE_AGENT, eventually, MIB, Site } from '../conformance-peer.ts';
 import { findHypervisor, type Hypervisor } from './accelerator.ts';
 import { buildImage } from './image/build.ts';
 import { findKernel } from './image/kernel.ts';
@@ -107,6 +108,18 @@ void describe('templates', () => {
       assert.deepEqual(openFiles(folder), []);
     },
   );
+
+  promise('T3: a clone that cannot be started for want of descriptors leaves none open', async (options) => {
+    using template = await Template.make({ ...options, suspension: 'parked' });
+    const before = descriptors();
+    for (const free of [0, 4, 8, 12, 16]) {
+      await assert.rejects(
+        withDescriptors(free, () => template.clone()),
+        /EMFILE|too many open files|memory of its template|without other end/,
+      );
+      assert.equal(await eventually(() => descriptors() <= before), true, 'something is left open');
+    }
+  });
 
   promise(
     'T4: a clone has been opened and is practised, and answers only to the opening',

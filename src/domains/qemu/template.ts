@@ -93,30 +93,11 @@ export class Template implements Disposable {
   /** Boots a machine from the image and saves it. Throws `domain-start-failed` or `image-damaged`. */
   static async make(options: TemplateOptions): Promise<Template> {
     await options.image.verify();
-    const files = openFiles(options);
-    const owner = takeMachineOwner();
-    const machine = start(options, { start: 'boot', files, owner });
-    const kill = (): void => machine.kill();
-    if (options.signal.aborted) kill();
-    options.signal.addEventListener('abort', kill);
-    try {
-      await machine.open();
-      if (options.behind) goBehind(machine.pid);
-      await machine.run();
-      await machine.wake(randomBytes(SEED_BYTES), 'ready', BOOT_MS_MAX);
-      const answer = options.opening === undefined ? undefined : await openWith(machine, options.opening);
-      await Promise.race([machine.heard('idle'), machine.exited, delay(SETTLE_MS_MAX)]);
-      await machine.stop();
-      return new Template(options, files, { state: await save(machine, owner), answer });
-    } catch (error) {
-      closeFiles(files);
-      throw await startFailure(machine, error);
-    } finally {
-      options.signal.removeEventListener('abort', kill);
-      machine.kill();
-      await machine.exited;
-      owner?.release();
-    }
+    using held = new DisposableStack();
+    const files = held.adopt(openFiles(options), closeFiles);
+    const template = new Template(options, files, await boot(options, files));
+    held.move();
+    return template;
   }
 
   /** A machine that goes on from this one, awake. Throws `domain-start-failed` or `image-damaged`. */
@@ -141,52 +122,46 @@ export class Template implements Disposable {
 
   /** Holds of its memory only what it changes. */
   async #shared(): Promise<Running> {
-    const owner = takeMachineOwner();
-    const release = (): void => owner?.release();
+    using held = new DisposableStack();
+    const owner = held.adopt(takeMachineOwner(), (taken) => taken?.release());
     const machine = start(this.#options, { start: 'clone', files: this.#files, owner });
-    await this.#awaken(machine, release);
-    const { console } = machine;
-    return { body: new PausedBody(machine), console, answer: this.#saved.answer, release };
+    await this.#awaken(machine);
+    return this.#running(new PausedBody(machine), machine.console, held);
   }
 
   /** With a memory file of its own, which is all that is left of it while it is parked. */
   async #apart(): Promise<Running> {
-    const files = { ...this.#files, memory: openMemory(this.#options.folder) };
-    const leave = this.#use();
-    const close = (): void => {
-      closeSync(files.memory);
-      leave();
-    };
-    const copied = copyMemory(this.#files.memory, files.memory);
-    const [ends] = await Promise.all([openChannel(), copied]).catch((error: unknown) => {
-      close();
-      throw error;
-    });
-    const owner = takeMachineOwner();
-    const release = (): void => {
-      ends.machine.destroy();
-      owner?.release();
-      close();
-    };
+    using held = new DisposableStack();
+    held.defer(this.#use());
+    const memory = held.adopt(openMemory(this.#options.folder), closeSync);
+    const files = { ...this.#files, memory };
+    await copyMemory(this.#files.memory, memory);
+    const owner = held.adopt(takeMachineOwner(), (taken) => taken?.release());
+    const ends = await openChannel();
+    held.defer(() => ends.machine.destroy());
     const console = new Console();
     const again = (): Machine => start(this.#options, { start: 'again', files, owner, ends, console });
     const machine = again();
-    await this.#awaken(machine, release);
+    await this.#awaken(machine);
     const body = new ParkedBody(machine, { ends, start: again, save: (stopped) => save(stopped, owner) });
-    return { body, console, answer: this.#saved.answer, release };
+    return this.#running(body, console, held);
   }
 
-  /** Releases and throws when it does not wake. */
-  async #awaken(machine: Machine, release: () => void): Promise<void> {
+  /** Takes what it holds along. */
+  #running(body: Body, console: Console, held: DisposableStack): Running {
+    const kept = held.move();
+    return { body, console, answer: this.#saved.answer, release: () => kept.dispose() };
+  }
+
+  /** Throws when it does not wake; then it has ended. */
+  async #awaken(machine: Machine): Promise<void> {
     try {
       await machine.open();
       await machine.load(this.#saved.state);
       await machine.run();
       await machine.wake(randomBytes(SEED_BYTES), 'awake', WAKE_MS_MAX);
     } catch (error) {
-      const failure = await startFailure(machine, error);
-      release();
-      throw failure;
+      throw await startFailure(machine, error);
     }
   }
 
@@ -209,6 +184,32 @@ function start(
     limits,
     ...what,
   });
+}
+
+/** Boots a machine and saves it; it has ended then. */
+async function boot(options: TemplateOptions, files: MachineFiles): Promise<Saved> {
+  using held = new DisposableStack();
+  const owner = held.adopt(takeMachineOwner(), (taken) => taken?.release());
+  const machine = start(options, { start: 'boot', files, owner });
+  const kill = (): void => machine.kill();
+  if (options.signal.aborted) kill();
+  options.signal.addEventListener('abort', kill);
+  try {
+    await machine.open();
+    if (options.behind) goBehind(machine.pid);
+    await machine.run();
+    await machine.wake(randomBytes(SEED_BYTES), 'ready', BOOT_MS_MAX);
+    const answer = options.opening === undefined ? undefined : await openWith(machine, options.opening);
+    await Promise.race([machine.heard('idle'), machine.exited, delay(SETTLE_MS_MAX)]);
+    await machine.stop();
+    return { state: await save(machine, owner), answer };
+  } catch (error) {
+    throw await startFailure(machine, error);
+  } finally {
+    options.signal.removeEventListener('abort', kill);
+    machine.kill();
+    await machine.exited;
+  }
 }
 
 /** Opens it and lets it practise. Answers what the agent said to the opening. Throws when it says that it cannot, or ends. */
@@ -299,9 +300,12 @@ async function save(machine: Machine, owner: TakenOwner | undefined): Promise<Bu
   try {
     if (owner !== undefined) await chown(folder, owner.uid, owner.gid);
     const state = new Promise<Buffer>((resolve, reject) => {
+      server.on('error', reject);
       server.once('connection', (socket) => buffer(socket).then(resolve, reject));
     });
-    await new Promise<void>((resolve) => server.listen(path, resolve));
+    // Who fails before that is awaited has said so.
+    state.catch(() => {});
+    await once(server.listen(path), 'listening');
     if (owner !== undefined) await chown(path, owner.uid, owner.gid);
     return await machine.save(path, state);
   } finally {

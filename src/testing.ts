@@ -1,0 +1,38 @@
+/** For tests of what happens when descriptors run out. */
+import { execFileSync } from 'node:child_process';
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
+
+/** Above what a test has open itself. */
+const LIMIT = 512;
+
+/** Runs `body` while this process can open `free` descriptors more. */
+export async function withDescriptors<T>(free: number, body: () => Promise<T>): Promise<T> {
+  const pid = String(process.pid);
+  execFileSync('prlimit', ['--pid', pid, `--nofile=${LIMIT}:`]);
+  const taken = takeAll();
+  for (const fd of taken.splice(-free, free)) closeSync(fd);
+  try {
+    return await body();
+  } finally {
+    for (const fd of taken) closeSync(fd);
+  }
+}
+
+function takeAll(): number[] {
+  const taken: number[] = [];
+  try {
+    for (;;) taken.push(openSync('/dev/null', 'r'));
+  } catch {
+    return taken;
+  }
+}
+
+/** The one that lists them included. */
+export function descriptors(): number {
+  return readdirSync('/proc/self/fd').length;
+}
+
+/** Processes that this one started and has not waited for. */
+export function children(): string {
+  return readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8');
+}
