@@ -4,9 +4,18 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { children, withDescriptors } from '../../testing.ts';
-import { CONFORMANCE_AGENT, eventually, findMarked, newMarker, Site } from '../conformance-peer.ts';
+import {
+  CONFORMANCE_AGENT,
+  eventually,
+  findMarked,
+  MIB,
+  newMarker,
+  Site,
+  SPAWN,
+} from '../conformance-peer.ts';
 import { createProcessDriver, type Level } from './driver.ts';
 import { removeFolder } from './process-domain.ts';
 import { readStat } from './tree.ts';
@@ -16,6 +25,9 @@ function between(agent: number): number[] {
   const parent = readStat(agent)?.parent ?? 0;
   return parent === process.pid || parent === 0 ? [agent] : [...between(parent), agent];
 }
+
+/** The watchdog sees a suspended domain more than twice. */
+const LOOKS_MS = 3500;
 
 const DAEMON = `const options = { detached: true, stdio: 'ignore' };
   require('node:child_process').spawn('sh', ['-c', 'sleep $0 & exit', argument], options);`;
@@ -67,6 +79,40 @@ void it('two starts at once are two users, none of them known to the host', asyn
   assert.notEqual(first, second);
   assert.ok(Number(first) > 0x7000_0000 - 1 && Number(second) > 0x7000_0000 - 1);
   return undefined;
+});
+
+/** Works for ever, in a process of its own; holds 400 MiB after a while. */
+const BUSY = `${SPAWN}
+  const code = "const kept = []; for (;;) if (kept.length < 400) kept.push(Buffer.alloc(1024 * 1024, 1));";
+  spawn(process.execPath, ['-e', code, argument], { stdio: 'ignore' });`;
+
+void it('P4, D2: a process that continues while its domain is suspended ends it, one that is stopped does not', async () => {
+  const driver = await createProcessDriver({ agent: CONFORMANCE_AGENT });
+  await using site = await Site.create();
+  await using peer = await site.start(driver, { memoryBytes: 1024 * MIB });
+  const marker = newMarker();
+  await peer.run(BUSY, marker);
+  await delay(500);
+  await peer.domain.suspend();
+  assert.equal(await Promise.race([peer.domain.exited, delay(LOOKS_MS, 'suspended')]), 'suspended');
+  await peer.domain.resume();
+  await delay(500);
+  await peer.domain.suspend();
+  // As a timer of its own can do, which nobody stops.
+  for (const pid of findMarked(marker)) process.kill(pid, 'SIGCONT');
+  assert.equal(await peer.domain.exited, 'it went on while it was suspended');
+  assert.deepEqual(findMarked(marker), []);
+});
+
+void it('P4, D6: the limits hold for a suspended domain, too', async () => {
+  const driver = await createProcessDriver({ agent: CONFORMANCE_AGENT });
+  await using site = await Site.create();
+  await using peer = await site.start(driver, { memoryBytes: 256 * MIB });
+  const marker = newMarker();
+  await peer.run(BUSY, marker);
+  await peer.domain.suspend();
+  for (const pid of findMarked(marker)) process.kill(pid, 'SIGCONT');
+  assert.equal(await peer.domain.exited, 'memory limit (256 MiB) exceeded');
 });
 
 void it('P5: a domain that starts stands behind those that serve, until it is prioritized', async (context) => {

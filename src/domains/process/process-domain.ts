@@ -4,6 +4,8 @@
  * P1. Whoever ends the domain, `exited` resolves only once no process of it is left.
  * P2. The first reason wins: a domain that is ended for its memory says so, whatever its processes said last.
  * P3. `suspend` and `resume` run one after the other; both are without effect on a domain that has ended.
+ * P4. A suspended domain is watched, too: a process can have a timer of its own send it the signal that continues it. Who works
+ *     nevertheless is ended.
  */
 import { execFile } from 'node:child_process';
 import { rm } from 'node:fs/promises';
@@ -19,6 +21,10 @@ import { BEHIND_MS_MAX, goAlong, goBehind } from './priority.ts';
 import { isAlive, readStat } from './tree.ts';
 
 const WATCH_MS = 250;
+/** While it is suspended: to look costs the manager CPU. */
+const SUSPENDED_WATCH_MS = 1000;
+/** Of a suspended domain, from the first look on: what was in a call to the system when it was stopped finishes that. */
+const SUSPENDED_CPU_SECONDS = 0.1;
 const STOP_TIMEOUT_MS = 1000;
 const END_TIMEOUT_MS = 5000;
 const POLL_MS = 2;
@@ -57,6 +63,10 @@ export class ProcessDomain implements Domain {
   readonly #watchdog: NodeJS.Timeout;
   #turn: Promise<void> = Promise.resolve();
   #suspended = false;
+  /** When the watchdog looks again; at a domain that is awake it always does. */
+  #lookMs = 0;
+  /** What a suspended domain had used at the first look. */
+  #restingSeconds: number | undefined;
   #gone = false;
   #reason: string | undefined;
   #destroyed: Promise<void> | undefined;
@@ -71,9 +81,7 @@ export class ProcessDomain implements Domain {
     this.#accounting = new Accounting(running.init?.pid);
     goBehind(running.agent);
     setTimeout(() => this.prioritize(), BEHIND_MS_MAX).unref();
-    this.#watchdog = setInterval(() => {
-      if (!this.#suspended) this.#sample();
-    }, WATCH_MS).unref();
+    this.#watchdog = setInterval(() => this.#watch(), WATCH_MS).unref();
     this.exited = running.exit.then(async (exit) => {
       clearInterval(this.#watchdog);
       const clean = await this.#waitUntilGone();
@@ -88,17 +96,10 @@ export class ProcessDomain implements Domain {
   suspend(): Promise<void> {
     return this.#inTurn(async () => {
       this.#suspended = true;
-      const deadline = performance.now() + STOP_TIMEOUT_MS;
-      for (let last = ''; performance.now() < deadline;) {
-        const pids = this.#pids((pid) => signal(pid, 'SIGSTOP'));
-        const found = pids.join();
-        const quiet = pids.every((pid) => QUIET.has(readStat(pid)?.state ?? 'X'));
-        // Only a second look that finds the same shows that none slipped away during the first.
-        if (quiet && found === last) return;
-        last = quiet ? found : '';
-        await (quiet ? undefined : delay(1));
-      }
-      // A busy host has not given them time to stop. They have their signal: none executes anything of its own.
+      // Not before they had time to stop.
+      this.#lookMs = Infinity;
+      await this.#stop();
+      this.#lookMs = performance.now() + SUSPENDED_WATCH_MS;
     });
   }
 
@@ -106,6 +107,8 @@ export class ProcessDomain implements Domain {
     return this.#inTurn(async () => {
       for (const pid of this.#pids()) signal(pid, 'SIGCONT');
       this.#suspended = false;
+      this.#lookMs = 0;
+      this.#restingSeconds = undefined;
     });
   }
 
@@ -129,6 +132,31 @@ export class ProcessDomain implements Domain {
   #inTurn(action: () => Promise<void>): Promise<void> {
     this.#turn = this.#turn.then(() => (this.#isEnding() ? undefined : action()));
     return this.#turn;
+  }
+
+  async #stop(): Promise<void> {
+    const deadline = performance.now() + STOP_TIMEOUT_MS;
+    for (let last = ''; performance.now() < deadline;) {
+      const pids = this.#pids((pid) => signal(pid, 'SIGSTOP'));
+      const found = pids.join();
+      const quiet = pids.every((pid) => QUIET.has(readStat(pid)?.state ?? 'X'));
+      // Only a second look that finds the same shows that none slipped away during the first.
+      if (quiet && found === last) return;
+      last = quiet ? found : '';
+      await (quiet ? undefined : delay(1));
+    }
+    // A busy host has not given them time to stop. They have their signal: none executes anything of its own.
+  }
+
+  #watch(): void {
+    const now = performance.now();
+    if (now < this.#lookMs) return;
+    const { cpuSeconds } = this.#sample();
+    if (!this.#suspended) return;
+    this.#lookMs = now + SUSPENDED_WATCH_MS;
+    this.#restingSeconds ??= cpuSeconds;
+    const used = cpuSeconds - this.#restingSeconds;
+    if (used > SUSPENDED_CPU_SECONDS) this.#end('it went on while it was suspended');
   }
 
   #isEnding(): boolean {
