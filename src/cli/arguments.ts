@@ -9,7 +9,7 @@ export const HELP = `Spare makes a stateful web service survive intrusions at f+
 Usage: spare run [options] -- command...
        spare image build [options] -- command...
        spare recover [--config FILE | --data FOLDER] REPLICA
-       spare deploy [--config FILE | --data FOLDER]
+       spare deploy [options] [-- command...]
        spare incidents [--config FILE | --data FOLDER]
        spare incidents show [--config FILE | --data FOLDER] ID
        spare backup [--config FILE | --data FOLDER] FILE
