@@ -1,26 +1,47 @@
-/** What is left of a machine whose process cannot be started. */
+/** What is left of a machine whose process cannot be started, or does what no QEMU does. */
 import assert from 'node:assert/strict';
-import { openSync } from 'node:fs';
+import { mkdtempSync, openSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { it } from 'node:test';
 
 import { children, descriptors, withDescriptors } from '../../testing.ts';
-import { eventually } from '../conformance-peer.ts';
+import { eventually, MIB } from '../conformance-peer.ts';
 import { takeMachineOwner } from './accelerator.ts';
+import { openChannel, ParkedBody } from './body.ts';
+import { FD } from './command.ts';
 import type { Image } from './image/manifest.ts';
 import { Machine } from './machine.ts';
-import { Template, type TemplateOptions } from './template.ts';
+import { QemuDomain } from './qemu-domain.ts';
+import { save, Template, type TemplateOptions } from './template.ts';
 
 /** Too few for a machine: for nothing, for its guardian, for a part of its ports. */
 const FEW = [0, 4, 8, 12];
 const LIMITS = { memoryBytes: 2 ** 28, processes: 8 };
+const OPTIONS = { accelerator: 'tcg', memoryBytes: 2 ** 28, limits: LIMITS, owner: undefined } as const;
+
+/** Says yes to every command, and tells its state without end. */
+const ENDLESS = `#!${process.execPath}
+  const { Socket, connect } = require('node:net');
+  const control = new Socket({ fd: ${FD.qmp} });
+  const part = Buffer.alloc(1024 ** 2);
+  control.on('data', (lines) => {
+    for (const line of lines.toString().trim().split('\\n')) {
+      const { id, execute, arguments: { uri } } = JSON.parse(line);
+      control.write(JSON.stringify({ return: {}, id }) + '\\n');
+      if (execute !== 'migrate') continue;
+      const state = connect(uri.slice('unix:'.length)).on('error', () => {});
+      const more = () => { while (state.write(part)); };
+      state.on('drain', more);
+      more();
+    }
+  });`;
 
 void it('without descriptors a machine is not started, and nothing stays', async () => {
   const fd = openSync('/dev/null', 'r');
   const files = { kernel: fd, initrd: fd, root: fd, memory: fd };
-  const options = { program: '/bin/true', accelerator: 'tcg', memoryBytes: 2 ** 28, limits: LIMITS } as const;
   const start = async (): Promise<Machine> =>
-    new Machine({ ...options, start: 'clone', files, owner: undefined });
+    new Machine({ ...OPTIONS, program: '/bin/true', start: 'clone', files });
   const before = descriptors();
   for (const free of FEW) {
     await assert.rejects(withDescriptors(free, start), /too many open files/);
@@ -55,3 +76,26 @@ void it('without descriptors a template is not made, and its files and its user 
     assert.equal(nextOwner(), owner);
   }
 });
+
+void it(
+  'V3, P7: a machine that tells its state without end is ended, and little of it is kept',
+  { timeout: 30_000 },
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'spare-endless-'));
+    const program = join(folder, 'qemu');
+    writeFileSync(program, ENDLESS, { mode: 0o755 });
+    const fd = openSync('/dev/null', 'r');
+    const files = { kernel: fd, initrd: fd, root: fd, memory: fd };
+    const ends = await openChannel();
+    const start = (): Machine => new Machine({ ...OPTIONS, program, start: 'again', files, ends });
+    const machine = start();
+    const body = new ParkedBody(machine, { ends, start, save: (stopped) => save(stopped, undefined) });
+    const running = { body, console: machine.console, answer: undefined, release: () => {} };
+    const domain = new QemuDomain(running, folder);
+    const before = process.memoryUsage().rss;
+    await domain.suspend();
+    assert.equal(await domain.exited, 'its hypervisor failed: the state of its devices is too large');
+    assert.ok(process.memoryUsage().rss - before < 512 * MIB);
+    await domain.destroy();
+  },
+);

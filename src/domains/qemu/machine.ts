@@ -118,8 +118,9 @@ export class Machine {
   async save(path: string, received: Promise<Buffer>): Promise<Buffer> {
     const migrated = await this.#prepareMigration();
     await this.#qmp.execute('migrate', { uri: `unix:${path}` });
-    await migrated();
-    return received;
+    // A hypervisor that sends what is wrong may never say that it is done.
+    const [state] = await Promise.all([received, migrated()]);
+    return state;
   }
 
   /** Loads what `save` answered. */

@@ -15,10 +15,9 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, fchmodSync, ftruncateSync, openSync, rmSync } from 'node:fs';
 import { chown, mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buffer } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { messageOf, SpareError } from '../../errors.ts';
@@ -72,6 +71,9 @@ const REHEARSALS = 1000;
 const REHEARSAL_MS_MAX = 10_000;
 /** How long a guest that is ready may go on before it is taken as it is. */
 const SETTLE_MS_MAX = 5000;
+/** Of a machine's devices: a few hundred KiB are usual. */
+const STATE_BYTES = 1024 ** 2;
+const STATE_BYTES_MAX = 64 * STATE_BYTES;
 const CONSOLE_LINES = 3;
 
 export class Template implements Disposable {
@@ -293,15 +295,17 @@ function closeFiles(files: MachineFiles): void {
 }
 
 /** Through a socket that only the machine's user can reach, for as long as it takes. */
-async function save(machine: Machine, owner: TakenOwner | undefined): Promise<Buffer> {
+export async function save(machine: Machine, owner: TakenOwner | undefined): Promise<Buffer> {
   const folder = await mkdtemp(join(tmpdir(), 'spare-save-'));
   const path = join(folder, 'state');
   const server = createServer();
+  // Whoever comes second is not the machine that was asked to.
+  server.maxConnections = 1;
   try {
     if (owner !== undefined) await chown(folder, owner.uid, owner.gid);
     const state = new Promise<Buffer>((resolve, reject) => {
       server.on('error', reject);
-      server.once('connection', (socket) => buffer(socket).then(resolve, reject));
+      server.once('connection', (socket) => receiveState(socket).then(resolve, reject));
     });
     // Who fails before that is awaited has said so.
     state.catch(() => {});
@@ -312,6 +316,20 @@ async function save(machine: Machine, owner: TakenOwner | undefined): Promise<Bu
     server.close();
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** To its end. Throws when there is more than any machine has: a hypervisor that was taken over may write for ever. */
+async function receiveState(socket: Socket): Promise<Buffer> {
+  let room = Buffer.alloc(STATE_BYTES);
+  let bytes = 0;
+  for await (const part of socket as AsyncIterable<Buffer>) {
+    const all = bytes + part.length;
+    if (all > STATE_BYTES_MAX) throw new Error('the state of its devices is too large');
+    // What is kept grows with the bytes, not with the pieces that they come in.
+    if (all > room.length) room = Buffer.concat([room], 2 * all);
+    bytes += part.copy(room, bytes);
+  }
+  return Buffer.from(room.subarray(0, bytes));
 }
 
 /** Ends the machine. */
