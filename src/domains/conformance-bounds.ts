@@ -22,11 +22,13 @@ export function boundTests(promise: Register): void {
     await peer.run(`${SPAWN} globalThis.flood = spawn('yes', ['x'.repeat(100)], { stdio: 'inherit' });`);
     let longest = 0;
     for (const until = performance.now() + 500; performance.now() < until;) {
-      const start = performance.now();
+      const start = process.cpuUsage();
       await delay(5);
-      longest = Math.max(longest, performance.now() - start);
+      // Of its own: others may keep it from the processor.
+      const { user, system } = process.cpuUsage(start);
+      longest = Math.max(longest, (user + system) / 1000);
     }
-    assert.ok(longest < 250, `blocked for ${longest.toFixed(0)} ms`);
+    assert.ok(longest < 250, `busy for ${longest.toFixed(0)} ms`);
     assert.ok(process.memoryUsage().rss - before < 64 * MIB);
     assert.ok(peer.domain.console().length <= 64 * 1024);
     await peer.run(`globalThis.flood.kill('SIGKILL');`);
