@@ -27,7 +27,7 @@ export class CatchingUp {
   #wantedAt = 0;
   /** Such a state is here, and waits for the order to come so far. */
   #arrived: Index | null = null;
-  /** The state that was taken over last. */
+  /** The state that was last taken over as a whole: none before it can be had any more. */
   #taken = toIndex(-1);
 
   constructor(core: Core) {
@@ -37,6 +37,10 @@ export class CatchingUp {
   /** Waits for a whole state, so that nothing else is of use. */
   get wanting(): boolean {
     return this.#wanted !== null;
+  }
+
+  get taken(): Index {
+    return this.#taken;
   }
 
   /** The state that was taken over is not durable here yet: a crash would bring back what was there before. */
@@ -167,7 +171,6 @@ export class CatchingUp {
     this.#arrived = null;
     this.#taken = at;
     this.#core.emit({ type: 'take-state', index: at });
-    replicas.took(at);
     if (this.#wanted !== null && at >= this.#wanted) this.#wanted = null;
     const replaces = presence.doubts(at);
     if (replaces) order.doubt(deciding.answered);

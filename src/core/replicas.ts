@@ -26,8 +26,6 @@ export class Replicas {
   #starts: Starts;
   #nextNumber: number;
   #halted = false;
-  /** The state that was last taken over as a whole: none before it can be had any more. */
-  #taken = toIndex(-1);
 
   constructor(core: Core) {
     this.#core = core;
@@ -95,11 +93,6 @@ export class Replicas {
   /** This manager was taken for dead: none of its replicas belongs to the group any more. */
   removeAll(): void {
     for (const local of this.#locals.values()) this.remove(local);
-  }
-
-  /** A state that was fetched is this manager's checkpoint. */
-  took(at: Index): void {
-    this.#taken = at;
   }
 
   /** A state was fetched as a whole: what was executed before it is of no use. */
@@ -249,7 +242,7 @@ export class Replicas {
   refreshNext(now: number, round: { mark: Index; digest: Digest; exporting: boolean }): boolean {
     for (const local of this.#locals.values()) {
       if (local.phase !== 'suspended' || local.faulty || local.applied >= round.mark) continue;
-      if (local.stale && round.mark < this.#taken) continue;
+      if (local.stale && round.mark < this.#core.catchingUp.taken) continue;
       local.phase = 'refreshing';
       local.since = now;
       this.#core.emit({ type: 'resume', replica: local.id });

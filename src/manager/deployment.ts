@@ -38,10 +38,6 @@ export class Deployment {
     return this.#versions.get(number);
   }
 
-  get underWay(): boolean {
-    return this.#underWay !== null;
-  }
-
   /** `tell` has the core begin. Resolves with the seconds it took. Throws `deploy-under-way`, `deploy-failed`. */
   begin(now: number, version: Version, tell: () => void): Promise<number> {
     if (this.#underWay !== null) throw deployUnderWay();

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { children, withDescriptors } from '../../testing.ts';
+import { withDescriptors } from '../../testing.ts';
 import {
   CONFORMANCE_AGENT,
   eventually,
@@ -18,7 +18,7 @@ import {
 } from '../conformance-peer.ts';
 import { createProcessDriver, type Level } from './driver.ts';
 import { removeFolder } from './process-domain.ts';
-import { readStat } from './tree.ts';
+import { childrenOf, readStat } from './tree.ts';
 
 /** Below the manager, down to the agent. */
 function between(agent: number): number[] {
@@ -56,13 +56,17 @@ for (const level of ['bubblewrap', 'bubblewrap-root', 'unshare', 'plain'] satisf
 void it('without descriptors a domain is not started, and nothing stays', async () => {
   const driver = await createProcessDriver({ level: 'plain', agent: CONFORMANCE_AGENT });
   await using site = await Site.create();
-  const before = children();
+  const before = childrenOf(process.pid);
   for (const free of [4, 8]) {
     await assert.rejects(
       withDescriptors(free, () => site.start(driver)),
       { code: 'domain-start-failed' },
     );
-    assert.equal(await eventually(() => children() === before), true, 'something is left');
+    assert.equal(
+      await eventually(() => childrenOf(process.pid).join() === before.join()),
+      true,
+      'something is left',
+    );
   }
 });
 

@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { it } from 'node:test';
 
-import { children, descriptors, withDescriptors } from '../../testing.ts';
+import { descriptors, withDescriptors } from '../../testing.ts';
 import { eventually, MIB } from '../conformance-peer.ts';
+import { childrenOf } from '../process/tree.ts';
 import { takeMachineOwner } from './accelerator.ts';
 import { openChannel, ParkedBody } from './body.ts';
 import { FD } from './command.ts';
@@ -45,7 +46,10 @@ void it('without descriptors a machine is not started, and nothing stays', async
   const before = descriptors();
   for (const free of FEW) {
     await assert.rejects(withDescriptors(free, start), /too many open files/);
-    assert.equal(await eventually(() => descriptors() <= before && children() === ''), true);
+    assert.equal(
+      await eventually(() => descriptors() <= before && childrenOf(process.pid).length === 0),
+      true,
+    );
   }
 });
 
