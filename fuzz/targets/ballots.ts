@@ -12,8 +12,14 @@ export const target: Target = {
   ],
   words: ['\xf0', '\x01\x10'],
   run: (input) => {
-    const ballots = new Ballots(BYTES_MAX);
-    let refused = false;
+    const full = new Set<string>();
+    let wasFull = false;
+    const ballots = new Ballots(BYTES_MAX, (replica, isFull) => {
+      assert.notEqual(full.has(replica), isFull);
+      if (isFull) full.add(replica);
+      else full.delete(replica);
+      wasFull ||= isFull;
+    });
     for (let at = 0; at + 2 < input.length;) {
       const [who = 0, index = 0, length = 0] = input.subarray(at, at + 3);
       const bytes = input.subarray(at + 3, at + 3 + length);
@@ -23,15 +29,16 @@ export const target: Target = {
         assert.equal(ballots.reply(index, digestOf(Buffer.of(1, 2, 3))), null);
         continue;
       }
-      const vote = ballots.cast(`r${who % 4}`, index % 4, bytes, bytes.subarray(1));
-      if (vote === null) {
-        refused = true;
-        continue;
-      }
+      const replica = `r${who % 4}`;
+      // It is not heard.
+      if (full.has(replica)) continue;
+      const vote = ballots.cast(replica, index % 4, bytes, bytes.subarray(1));
       assert.equal(vote.reply, digestOf(bytes));
       assert.ok(ballots.reply(index % 4, vote.reply)?.equals(bytes));
       assert.ok(ballots.update(index % 4, vote.update)?.equals(bytes.subarray(1)));
     }
-    return refused ? 'refused' : 'kept';
+    for (let index = 0; index < 4; index++) ballots.release(index);
+    assert.equal(full.size, 0, 'nothing is kept of what is released');
+    return wasFull ? 'full' : 'kept';
   },
 };

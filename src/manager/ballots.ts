@@ -3,7 +3,9 @@
  *
  * The core sees digests only; the bytes stay here until it releases the entry, and who cast what when, as evidence.
  *
- * B1. What one replica makes the manager keep is bounded: bytes of its own, which no other replica sent before it.
+ * B1. What one replica makes the manager keep, bytes of its own which no other replica sent before it, is bounded: above the
+ *     bound it is not to be heard until some are let go of. That is not a fault: it may be another one that is slow. The slowest
+ *     that is sound has nothing that is undecided, so there is always one that is heard.
  * B2. Of each replica its last vote for an entry is known: one that was put back to a verified state casts another.
  */
 import { hash } from 'node:crypto';
@@ -39,14 +41,15 @@ export class Ballots {
   readonly #ballots = new Map<number, Ballot>();
   readonly #bytesOf = new Map<string, number>();
   readonly #bytesMax: number;
+  readonly #onFull: (replica: string, full: boolean) => void;
 
-  /** `bytesMax`: what one replica may have here. */
-  constructor(bytesMax: number) {
+  /** `bytesMax`: what one replica may have here; `onFull`: it has more now, or no longer. */
+  constructor(bytesMax: number, onFull: (replica: string, full: boolean) => void) {
     this.#bytesMax = bytesMax;
+    this.#onFull = onFull;
   }
 
-  /** The vote; null when the replica has too much here already. */
-  cast(replica: string, index: number, reply: Buffer, update: Buffer): Vote | null {
+  cast(replica: string, index: number, reply: Buffer, update: Buffer): Vote {
     let ballot = this.#ballots.get(index);
     if (ballot === undefined) {
       ballot = { votes: [], replies: [], updates: [] };
@@ -57,7 +60,6 @@ export class Ballots {
       update: this.#keep(ballot.updates, replica, update),
       updateBytes: update.length,
     };
-    if ((this.#bytesOf.get(replica) ?? 0) > this.#bytesMax) return null;
     const cast = { replica, vote, atMs: Date.now() };
     const earlier = ballot.votes.findIndex((known) => known.replica === replica);
     if (earlier === -1) ballot.votes.push(cast);
@@ -71,8 +73,17 @@ export class Ballots {
     for (const known of kept) if (known.bytes.equals(bytes)) return known.digest;
     const digest = digestOf(bytes);
     kept.push({ digest, bytes, replica });
-    this.#bytesOf.set(replica, (this.#bytesOf.get(replica) ?? 0) + bytes.length);
+    this.#count(replica, bytes.length);
     return digest;
+  }
+
+  #count(replica: string, bytes: number): void {
+    const before = this.#bytesOf.get(replica) ?? 0;
+    const after = before + bytes;
+    if (after > 0) this.#bytesOf.set(replica, after);
+    else this.#bytesOf.delete(replica);
+    const full = after > this.#bytesMax;
+    if (full !== before > this.#bytesMax) this.#onFull(replica, full);
   }
 
   /** What was cast for an entry that is not released, in the order in which it came first. */
@@ -94,11 +105,7 @@ export class Ballots {
     if (ballot === undefined) return;
     this.#ballots.delete(index);
     for (const list of [ballot.replies, ballot.updates]) {
-      for (const { replica, bytes } of list) {
-        const left = (this.#bytesOf.get(replica) ?? 0) - bytes.length;
-        if (left > 0) this.#bytesOf.set(replica, left);
-        else this.#bytesOf.delete(replica);
-      }
+      for (const { replica, bytes } of list) this.#count(replica, -bytes.length);
     }
   }
 }

@@ -8,7 +8,7 @@ import type { Outcome, ReplicaId, Vote } from '../core/index.ts';
 import type { Store } from '../ordering/store.ts';
 import { Ballots, digestOf } from './ballots.ts';
 
-/** Bytes of undecided votes that one replica may have the manager keep. */
+/** Bytes of undecided votes of one replica, above which it is not heard. */
 const BALLOT_BYTES_MAX = 256 * 1024 ** 2;
 
 /** What a client is told: the encoded reply, or why there is none. */
@@ -23,13 +23,15 @@ export type Client = (verdict: Verdict) => void;
 
 export class InWork {
   readonly #store: Store;
-  readonly ballots: Ballots = new Ballots(BALLOT_BYTES_MAX);
+  readonly ballots: Ballots;
   readonly #entries = new Map<number, Buffer>();
   readonly #times = new Map<number, number>();
   readonly #clients = new Map<number, Client>();
 
-  constructor(store: Store) {
+  /** `onFull`: see `Ballots`. */
+  constructor(store: Store, onFull: (replica: string, full: boolean) => void) {
     this.#store = store;
+    this.ballots = new Ballots(BALLOT_BYTES_MAX, onFull);
   }
 
   take(index: number, entry: Buffer): void {
@@ -51,8 +53,7 @@ export class InWork {
     return this.#entries.get(index) ?? null;
   }
 
-  /** Null when the replica has more undecided votes than can be kept. */
-  cast(replica: ReplicaId, index: number, reply: Buffer, update: Buffer): Vote | null {
+  cast(replica: ReplicaId, index: number, reply: Buffer, update: Buffer): Vote {
     // Only of entries in work are bytes kept; the core knows whether this one was to be answered at all.
     if (this.#entries.has(index)) return this.ballots.cast(replica, index, reply, update);
     return { reply: digestOf(reply), update: digestOf(update), updateBytes: update.length };

@@ -61,6 +61,12 @@ export class Link {
     }
   }
 
+  /** Whether more is taken from the agent. What came in one piece of at most 64 KiB with the last frame is heard still. */
+  hear(wanted: boolean): void {
+    if (wanted) this.domain.channel.resume();
+    else this.domain.channel.pause();
+  }
+
   #down(kind: 'crash' | 'protocol', why: string): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -75,7 +75,7 @@ export class Manager {
       onDown: (id, kind) => this.#tell({ type: 'down', replica: replicaId(id), kind }),
       onImageDamaged: (error) => this.imageChanged(error),
     });
-    this.#work = new InWork(store);
+    this.#work = new InWork(store, (replica, full) => this.#fleet.link(replica)?.hear(!full));
     const updates = new UpdateLog(store, recovery.decided);
     const [fleet, snapshots, work, seeds] = [this.#fleet, this.#snapshots, this.#work, this.#seeds];
     const deployment = this.#deployment;
@@ -286,8 +286,7 @@ export class Manager {
 
   #voted(replica: ReplicaId, { index, reply, update }: Extract<Answer, { type: 'result' }>): void {
     const vote = this.#work.cast(replica, index, reply, update);
-    if (vote === null) this.#tell({ type: 'down', replica, kind: 'protocol' });
-    else this.#tell({ type: 'vote', replica, index: toIndex(index), vote });
+    this.#tell({ type: 'vote', replica, index: toIndex(index), vote });
   }
 
   #halt(error: SpareError): void {

@@ -361,8 +361,8 @@ const ROWS: readonly Row[] = [
     'src/manager/ballots.test.ts',
     'src/manager/ballots.ts',
     'a replica may have any number of bytes kept',
-    'if ((this.#bytesOf.get(replica) ?? 0) > this.#bytesMax) return null;',
-    '',
+    'const full = after > this.#bytesMax;',
+    'const full = false;',
   ],
   [
     'P7',
