@@ -3,7 +3,7 @@
  * changed on disk while it runs.
  */
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdtempDisposableSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, copyFileSync, mkdtempDisposableSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -82,4 +82,18 @@ test('P6: a group does not start from what was changed while it was down', async
   writeFileSync(place.server, sound);
   await spare.start();
   assert.ok(await works(spare.url));
+});
+
+test('a service whose folder is written to while it starts is refused, and the message says by what', async () => {
+  using place = site();
+  const log = setInterval(() => appendFileSync(join(place.folder, 'out.log'), 'a line\n'), 5);
+  await using spare = new Spare(service(place.folder));
+  try {
+    const refusal = /out\.log \(service\) was \w+[^]*a log, belongs elsewhere[^]*\[image-changed\]/;
+    await assert.rejects(spare.start(), refusal);
+  } finally {
+    clearInterval(log);
+  }
+  await call('deploy', '--data', spare.data);
+  await spare.start();
 });

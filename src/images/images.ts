@@ -39,7 +39,8 @@ function describe(named: readonly FileChange[], count: number): string {
   return `${texts.join(', ')}${more}`;
 }
 
-const HINT = 'Undo the change, or accept what is there now with `spare deploy`.';
+const HINT =
+  'Undo the change, or accept what is there now with `spare deploy`. What is written all the time, such as a log, belongs elsewhere.';
 
 function changed(what: string): SpareError {
   const message = `What the service starts from is not what was accepted: ${what}.`;

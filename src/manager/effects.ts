@@ -214,6 +214,11 @@ export class Effects {
       const hint = 'Its start writes something that is not a function of the agreed time and randomness.';
       return this.#handlers.onHalt(new SpareError('service-not-deterministic', message, { hint }));
     }
+    const latest = this.evidence.incidents.latest().at(-1);
+    if (latest?.kind === 'image') {
+      const hint = 'No replica starts from anything else than what was accepted.';
+      return this.#handlers.onHalt(new SpareError('image-changed', latest.what, { hint }));
+    }
     const hint =
       'Try the command by itself; it must listen for HTTP on $PORT and keep its state in the --state files.';
     this.#handlers.onHalt(
