@@ -139,6 +139,13 @@ void test('an absolute form that names no host, or a user, is refused', async ()
   assert.equal(front.ordered[0]?.request.target, '/@');
 });
 
+void test('a Host that is more than a host and a port is refused', async () => {
+  await using front = await startFront(echo);
+  for (const host of ['u:p@other.test', 'other.test/p', 'other.test?q', 'a b'])
+    assert.equal(statusOf(await exchange(front.port, `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`)), 400, host);
+  assert.equal(front.ordered.length, 0);
+});
+
 void test('where no host is named, the address asked is it, in brackets if it is one of IPv6', () => {
   const hostAt = (localAddress: string): string => {
     const request = { url: '/', headers: {}, socket: { localAddress, localPort: 8080 } };

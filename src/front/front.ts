@@ -93,7 +93,7 @@ function refusal(request: IncomingMessage, options: FrontOptions, backend: Backe
   }
   if (request.url === '*') return [501, 'The request target * is not supported.'];
   if (severalHosts(request)) return [400, 'The request names several hosts.'];
-  if (unusableHost(request)) return [400, 'The request target names no host, or a user.'];
+  if (unusableHost(request)) return [400, 'The request names no host, or more than a host, such as a user.'];
   if (tooManyHeaders(request)) return [431, 'The request has too many headers.'];
   if (Number(length ?? 0) > options.bodyBytesMax) return [413, bodyLimitText(options.bodyBytesMax)];
   if (!backend.ready()) return [503, 'The service is starting.'];

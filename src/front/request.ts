@@ -31,10 +31,10 @@ export function severalHosts({ rawHeaders }: IncomingMessage): boolean {
 /** Of the absolute form: what names the host. */
 const AUTHORITY = /^https?:\/\/([^/?#]*)/i;
 
-/** Whether the target names no host, or somebody on it, which is no part of `Host` (RFC 9110, 4.2.1 and 4.2.4). */
-export function unusableHost({ url = '' }: IncomingMessage): boolean {
+/** Whether the target names no host, or what names the host is more than that, such as a user (RFC 9110, 4.2.4; RFC 9112, 3.2). */
+export function unusableHost({ url = '', headers }: IncomingMessage): boolean {
   const [, named] = AUTHORITY.exec(url) ?? [];
-  return named !== undefined && (/^(:|$)/.test(named) || named.includes('@'));
+  return (named !== undefined && /^(:|$)/.test(named)) || /[@/?#\s]/.test(named ?? headers.host ?? '');
 }
 
 export interface Target {
