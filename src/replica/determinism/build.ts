@@ -11,7 +11,7 @@ import { existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const SOURCES = ['preload.c', 'preload-clock.c', 'preload-random.c'].map(beside);
+const SOURCES = ['preload.c', 'preload-clock.c', 'preload-random.c', 'preload-sqlite.c'].map(beside);
 const HEADER = beside('preload.h');
 const LIBRARY = fileURLToPath(new URL('../../../build/spare-preload.so', import.meta.url));
 const COMPILERS = ['cc', 'gcc', 'clang', 'g++'];

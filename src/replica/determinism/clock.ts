@@ -17,9 +17,9 @@ import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 /** Size of the file in bytes: one page, of which the first `CLOCK_ENTRY_BYTES` are used. */
 export const CLOCK_FILE_BYTES = 4096;
 /** What one `set` writes. All numbers are little endian. */
-export const CLOCK_ENTRY_BYTES = 64;
-/** Byte offsets. `drawn` counts the 64-byte random blocks that libc callers took in this entry. */
-export const CLOCK_OFFSETS = { index: 0, time: 8, drawn: 16, tickFrom: 24, seed: 32 } as const;
+export const CLOCK_ENTRY_BYTES = 72;
+/** Byte offsets. `drawn` and `drawnSql` count the 64-byte random blocks that libc callers and SQL took in this entry. */
+export const CLOCK_OFFSETS = { index: 0, time: 8, drawn: 16, tickFrom: 24, seed: 32, drawnSql: 64 } as const;
 export const SEED_BYTES = 32;
 
 const NS_PER_MS = 1_000_000n;

@@ -5,7 +5,6 @@
 #include "preload.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,13 +25,14 @@ static void quarter_round(uint32_t s[16], int a, int b, int c, int d) {
   s[c] += s[d], s[b] = rotate(s[b] ^ s[c], 7);
 }
 
-/* The ChaCha20 block function of RFC 8439, section 2.3, with a zero nonce and 64 bits of block counter (its words
- * 12 and 13, as in Bernstein's original). Words are little endian, as are the machines this is built for. */
-static void chacha20_block(const uint8_t key[32], uint64_t block, uint8_t out[BLOCK_BYTES]) {
+/* The ChaCha20 block function of RFC 8439, section 2.3, with 64 bits of block counter and of nonce (words 12 to 15, as
+ * in Bernstein's original); the nonce is the number of the stream. Words are little endian, as are the machines this
+ * is built for. */
+static void chacha20_block(const uint8_t key[32], uint32_t stream, uint64_t block, uint8_t out[BLOCK_BYTES]) {
   uint32_t start[16] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};
   uint32_t s[16];
   memcpy(start + 4, key, 32);
-  start[12] = (uint32_t)block, start[13] = (uint32_t)(block >> 32);
+  start[12] = (uint32_t)block, start[13] = (uint32_t)(block >> 32), start[14] = stream;
   memcpy(s, start, sizeof s);
   for (int round = 0; round < 20; round += 2) {
     for (int i = 0; i < 4; i++) quarter_round(s, i, 4 + i, 8 + i, 12 + i);
@@ -42,16 +42,20 @@ static void chacha20_block(const uint8_t key[32], uint64_t block, uint8_t out[BL
   memcpy(out, s, BLOCK_BYTES);
 }
 
-static void fill(struct page *p, void *buffer, size_t size) {
-  uint64_t block = atomic_fetch_add(&p->drawn, (size + BLOCK_BYTES - 1) / BLOCK_BYTES);
+static void fill_from(struct page *p, uint32_t stream, _Atomic uint64_t *drawn, void *buffer, size_t size) {
+  uint64_t block = atomic_fetch_add(drawn, (size + BLOCK_BYTES - 1) / BLOCK_BYTES);
   uint8_t bytes[BLOCK_BYTES];
   for (uint8_t *out = buffer; size > 0; block++) {
     size_t part = size < BLOCK_BYTES ? size : BLOCK_BYTES;
-    chacha20_block(p->seed, block, bytes);
+    chacha20_block(p->seed, stream, block, bytes);
     memcpy(out, bytes, part);
     out += part, size -= part;
   }
 }
+
+static void fill(struct page *p, void *buffer, size_t size) { fill_from(p, 0, &p->drawn, buffer, size); }
+
+void fill_sql(struct page *p, void *buffer, size_t size) { fill_from(p, 1, &p->drawn_sql, buffer, size); }
 
 ssize_t getrandom(void *buffer, size_t size, unsigned flags) {
   struct page *p = page();
@@ -104,7 +108,7 @@ static bool is_random_device(int fd) {
 
 ssize_t read(int fd, void *buffer, size_t size) {
   struct page *p = page();
-  if (p == NULL || !is_random_device(fd)) return NEXT(read)(fd, buffer, size);
+  if (p == NULL || is_seeding_sqlite || !is_random_device(fd)) return NEXT(read)(fd, buffer, size);
   if (size > INT32_MAX) size = INT32_MAX;
   fill(p, buffer, size);
   return (ssize_t)size;

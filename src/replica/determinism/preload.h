@@ -5,6 +5,8 @@
 #undef _FORTIFY_SOURCE
 #define _GNU_SOURCE
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -14,6 +16,7 @@
 struct page {
   _Atomic uint64_t index, time_ns, drawn, tick_from_ns;
   uint8_t seed[32];
+  _Atomic uint64_t drawn_sql;
 };
 
 /* The page, or NULL when everything passes through. */
@@ -21,6 +24,12 @@ struct page *page(void);
 
 /* An absolute deadline of a wall clock as real time, in `room`; any other deadline as it is. */
 const struct timespec *real(clockid_t clock, const struct timespec *deadline, struct timespec *room);
+
+/* Random bytes of the entry for `random()` and `randomblob()` of SQL: a stream of its own. */
+void fill_sql(struct page *p, void *buffer, size_t size);
+
+/* Whether this thread lets SQLite seed its own generator, for which it is to read the kernel's random bytes. */
+extern _Thread_local bool is_seeding_sqlite __attribute__((tls_model("initial-exec")));
 
 /* The next definition of a symbol, libc's as a rule; looked up once per place of use. */
 void *lookup(_Atomic(void *) *slot, const char *name);
