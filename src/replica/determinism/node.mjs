@@ -17,8 +17,9 @@ import { installClocks } from './clocks.mjs';
 import { lineage } from './lineage.mjs';
 import { Page } from './page.mjs';
 import { TimerQueue } from './queue.mjs';
-import { installRandom } from './random.mjs';
+import { installRandom, Keystream } from './random.mjs';
 import { Requests } from './requests.mjs';
+import { installSqlite } from './sqlite.mjs';
 import { connectTicks } from './ticks.mjs';
 import { Start } from './start.mjs';
 import { installTimers } from './timers.mjs';
@@ -34,7 +35,9 @@ if (path) {
     () => page.read(),
     () => queue.park(),
   );
-  installRandom(page, `${lineage(page)}/${threadId}`);
+  const owner = `${lineage(page)}/${threadId}`;
+  installRandom(page, owner);
+  installSqlite(new Keystream(page, `sql/${owner}`));
   installClocks(page);
   installTimers(queue);
   syncBuiltinESMExports();

@@ -11,8 +11,7 @@
  *
  * Not covered, because OpenSSL draws for itself: generateKey*, generateKeyPair*, generatePrime*, DH and ECDH keys,
  * ECDSA, RSA-PSS and RSA-OAEP, subtle.generateKey, TLS. A service must not put their results into replies or state.
- * Nor `random()` and `randomblob()` of SQLite, whose generator is seeded once; nor threads that are started anew again and
- * again, whose ids count all that were there before.
+ * Nor threads that are started anew again and again, whose ids count all that were there before.
  */
 import crypto from 'node:crypto';
 
@@ -21,7 +20,7 @@ const { setImmediate } = globalThis;
 const CHUNK_BYTES = 1024;
 const ZEROS = Buffer.alloc(CHUNK_BYTES);
 
-class Keystream {
+export class Keystream {
   #page;
   #label;
   #entry = 0;
