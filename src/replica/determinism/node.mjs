@@ -7,12 +7,12 @@
  * timers run only inside entries (`queue.mjs`). Without SPARE_CLOCK in the environment this module does nothing.
  *
  * Limits, besides those named in the parts: a thread or child process does not know that the request it works for is
- * in flight elsewhere, so timers there wait for ticks; HTTP/2 requests and WebSocket messages are not requests here; a child that is given an environment without
- * SPARE_CLOCK escapes; `process.pid`, memory figures and load addresses are real.
+ * in flight elsewhere, so timers there wait for ticks; HTTP/2 requests and WebSocket messages are not requests here; a
+ * child or thread that is given an environment without SPARE_CLOCK or NODE_OPTIONS escapes; `process.pid`, thread ids,
+ * memory figures and load addresses are real.
  */
 import { syncBuiltinESMExports } from 'node:module';
 import process from 'node:process';
-import { threadId } from 'node:worker_threads';
 import { installClocks } from './clocks.mjs';
 import { lineage } from './lineage.mjs';
 import { Page } from './page.mjs';
@@ -35,7 +35,7 @@ if (path) {
     () => page.read(),
     () => queue.park(),
   );
-  const owner = `${lineage(page)}/${threadId}`;
+  const owner = lineage(page);
   installRandom(page, owner);
   installSqlite(new Keystream(page, `sql/${owner}`));
   installClocks(page);

@@ -4,14 +4,15 @@
  * R1. A keystream starts anew with every entry; which bytes a call gets depends on the seed and on the calls before
  *     it in the same entry, never on earlier entries. `Math.random` has a stream of its own, so that jitter in
  *     some library does not shift the ids that another one makes.
- * R2. Processes and threads of one domain have different streams: the label holds the lineage of the process and the
- *     thread id.
+ * R2. Processes and threads of one domain have different streams, which are the same in every replica: the label holds
+ *     their lineage.
  * R3. The originals are still called: they check the arguments, throw their own errors and size the result, which is
  *     then overwritten. Bytes are drawn when a function is called, also if a callback gets them later.
  *
  * Not covered, because OpenSSL draws for itself: generateKey*, generateKeyPair*, generatePrime*, DH and ECDH keys,
  * ECDSA, RSA-PSS and RSA-OAEP, subtle.generateKey, TLS. A service must not put their results into replies or state.
- * Nor threads that are started anew again and again, whose ids count all that were there before.
+ * Nor what a thread or process draws that was started in one entry and kept for later ones: a replica that was started
+ * since then has one of another name.
  */
 import crypto from 'node:crypto';
 
@@ -167,7 +168,7 @@ function replace(target, functions) {
  * Replaces the sources of randomness. Named ESM imports see it after `module.syncBuiltinESMExports()`.
  *
  * @param {import('./page.mjs').Page} page
- * @param {string} owner lineage of the process and id of the thread
+ * @param {string} owner lineage of the process or thread
  */
 export function installRandom(page, owner) {
   const stream = new Keystream(page, `crypto/${owner}`);

@@ -1,0 +1,66 @@
+/** Are processes and threads told apart by names that are the same in every replica? */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Sandbox } from './testing.ts';
+
+/** Answers with what children and threads draw that it starts for the request in all ways, and the threads of its start. */
+const THREADS = `
+  import { execFileSync } from 'node:child_process';
+  import http from 'node:http';
+  import { once } from 'node:events';
+  import { getEnvironmentData, setEnvironmentData, SHARE_ENV, Worker } from 'node:worker_threads';
+  setEnvironmentData('own', 'kept');
+  const DRAW = \`
+    import { parentPort, workerData, getEnvironmentData, Worker } from 'node:worker_threads';
+    import { execFileSync, execFile } from 'node:child_process';
+    const draw = () => [crypto.randomUUID(), Math.random()];
+    const seen = [workerData, getEnvironmentData('own'), getEnvironmentData('SPARE_LINEAGE'), process.env.SPARE_LINEAGE !== undefined];
+    const print = ['-p', 'crypto.randomUUID()'];
+    parentPort.on('message', (way) => {
+      if (way === 'plain') parentPort.postMessage([seen, draw()]);
+      if (way === 'sync') parentPort.postMessage([draw(), String(execFileSync(process.execPath, print))]);
+      if (way === 'child') execFile(process.execPath, print, (error, out) => parentPort.postMessage([draw(), out]));
+      if (way === 'nested') {
+        const inner = new Worker('(await import("worker_threads")).parentPort.postMessage(crypto.randomUUID())', { eval: true });
+        inner.once('message', (drawn) => parentPort.postMessage([draw(), drawn]));
+      }
+    });\`;
+  class Own extends Worker {}
+  const ask = async (worker, way) => { worker.postMessage(way); return (await once(worker, 'message'))[0]; };
+  const atStart = [1, 2].map(() => new Worker(DRAW, { eval: true, workerData: 'start' }));
+  http.createServer(async (request, response) => {
+    const drawn = [];
+    for (const worker of atStart) drawn.push(await ask(worker, 'plain'));
+    drawn.push(String(execFileSync(process.execPath, ['-p', 'crypto.randomUUID()'])));
+    for (const [Class, way, env] of [
+      [Worker, 'plain'], [Worker, 'plain', SHARE_ENV], [Own, 'sync', { ...process.env }], [Worker, 'child'], [Worker, 'nested'],
+    ]) {
+      const worker = new Class(DRAW, { eval: true, workerData: { way }, env });
+      drawn.push(await ask(worker, way));
+      await worker.terminate();
+    }
+    try { new Worker(5); } catch (error) { drawn.push(error.code, getEnvironmentData('SPARE_LINEAGE') ?? null); }
+    response.end(JSON.stringify(drawn));
+  }).listen(process.env.LISTEN, () => console.log('up'));`;
+
+void test('threads draw the same numbers in an entry however many were started before it', async () => {
+  await using sandbox = new Sandbox();
+  const at = async (ask: (path: string) => Promise<string>, index: number): Promise<string> => {
+    sandbox.set({ index, seed: Buffer.alloc(32, index) });
+    return ask('/');
+  };
+  const old = await sandbox.serve('node', THREADS);
+  const third = await at(old, 3);
+  const ninth = await at(old, 9);
+  sandbox.set({});
+  const fresh = await sandbox.serve('node', THREADS);
+  assert.equal(await at(fresh, 9), ninth);
+  const drawn = [third, ninth].flatMap((reply) => reply.match(/[\da-f-]{36}|0\.\d+/g) ?? []);
+  assert.ok(drawn.length > 30);
+  assert.ok(
+    ninth.includes('[[{"way":"plain"},"kept",null,true],'),
+    'a thread sees nothing of its name but the variable of a process',
+  );
+  assert.ok(ninth.endsWith('"ERR_INVALID_ARG_TYPE",null]'), ninth);
+  assert.equal(new Set(drawn).size, drawn.length, 'no two draws are the same');
+});
