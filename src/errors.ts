@@ -105,6 +105,13 @@ export class SpareError extends Error {
   }
 }
 
+/** The data folder, or a file of it, cannot be written while Spare runs. */
+export function storageFailed(path: string, why: string): SpareError {
+  return new SpareError('storage-failed', `Writing to ${path} failed: ${why}.`, {
+    hint: 'Free space on its disk or repair it, then start again: what was acknowledged is kept.',
+  });
+}
+
 /** The message of whatever was thrown, for a cause that is shown to a person. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);

@@ -39,6 +39,8 @@ export interface EffectHandlers {
   readonly onIncident: () => void;
   readonly onReleased: (index: number) => void;
   readonly onHalt: (error: SpareError) => void;
+  /** What goes on beside the loop failed. */
+  readonly onFailure: (error: unknown) => void;
 }
 
 export class Effects {
@@ -101,7 +103,7 @@ export class Effects {
       case 'skipped':
         return this.#incident(this.#witness.skipped(effect));
       case 'checkpoint':
-        return void this.#checkpoint(effect);
+        return void this.#checkpoint(effect).catch((error: unknown) => this.#handlers.onFailure(error));
       case 'refreshed':
         return updates.trim(effect.through);
       case 'truncate-order': {

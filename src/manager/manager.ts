@@ -9,7 +9,7 @@ import { makeBackup, type MadeBackup } from '../backup/make.ts';
 import { Core, index as toIndex, managerId, replicaId } from '../core/index.ts';
 import type { CoreView, Event, Key, ReplicaId } from '../core/index.ts';
 import type { Domain, Driver } from '../domains/domain.ts';
-import { SpareError } from '../errors.ts';
+import { SpareError, storageFailed } from '../errors.ts';
 import type { Evidence } from '../evidence/evidence.ts';
 import type { Orderer } from '../ordering/orderer.ts';
 import type { Opened, Store } from '../ordering/store.ts';
@@ -87,6 +87,7 @@ export class Manager {
         onIncident: () => (this.#brokenAt ??= performance.now()),
         onReleased: (index) => this.#released(index),
         onHalt: (error) => this.#halt(error),
+        onFailure: (error) => this.#failed(error),
       },
     );
     this.#core = new Core({
@@ -257,8 +258,12 @@ export class Manager {
     this.#events.push(event);
     if (this.#handling) return;
     this.#handling = true;
-    for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
-      for (const effect of this.#core.step(performance.now(), next)) this.#effects.carryOut(effect);
+    try {
+      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
+        for (const effect of this.#core.step(performance.now(), next)) this.#effects.carryOut(effect);
+      }
+    } catch (error) {
+      this.#failed(error);
     }
     this.#handling = false;
   }
@@ -274,13 +279,20 @@ export class Manager {
           replica,
           digest: digestOf(Buffer.from(answer.digest, 'base64')),
         });
-      case 'chunk': {
-        const digest = this.#snapshots.take(replica, answer.chunk, answer.last);
-        if (digest === 'refused') return this.#tell({ type: 'down', replica, kind: 'protocol' });
-        return digest === null ? undefined : this.#tell({ type: 'exported', replica, digest });
-      }
+      case 'chunk':
+        return this.#exported(replica, answer);
       case 'failed':
         return undefined;
+    }
+  }
+
+  #exported(replica: ReplicaId, { chunk, last }: Extract<Answer, { type: 'chunk' }>): void {
+    try {
+      const digest = this.#snapshots.take(replica, chunk, last);
+      if (digest === 'refused') this.#tell({ type: 'down', replica, kind: 'protocol' });
+      else if (digest !== null) this.#tell({ type: 'exported', replica, digest });
+    } catch (error) {
+      this.#failed(error);
     }
   }
 
@@ -289,7 +301,16 @@ export class Manager {
     this.#tell({ type: 'vote', replica, index: toIndex(index), vote });
   }
 
+  /** Of what is done here only the data folder fails with an error of the system: all ends. Anything else is a bug. */
+  #failed(error: unknown): void {
+    if (error instanceof SpareError) return this.#halt(error);
+    if (!(error instanceof Error && 'syscall' in error)) throw error;
+    this.#halt(storageFailed(this.#options.dataFolder, error.message));
+  }
+
   #halt(error: SpareError): void {
+    if (this.#closed) return;
+    this.#closed = true;
     this.onHalt(error);
   }
 

@@ -9,7 +9,7 @@ import { ROOT, treeOf } from './spare.ts';
 
 const POLL_MS = 10;
 const GONE_MS = 3000;
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 90_000;
 
 /** What tells a process from a later one of the same number; null when it is gone or a zombie. */
 function identity(pid: number): string | null {

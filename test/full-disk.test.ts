@@ -1,0 +1,77 @@
+/** Does a disk that fails while Spare runs end it in words that a person understands, whatever is being written? */
+import assert from 'node:assert/strict';
+import { mkdirSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite, test } from 'node:test';
+import type { Status } from '../src/admin/admin.ts';
+import { Call, Place } from './support/call.ts';
+import { SERVICES, signalTree } from './support/spare.ts';
+
+/** Bytes that a client sends at a time: a few of them make a checkpoint. */
+const LINE_BYTES = 8 * 1024 ** 2;
+const LEDGER = {
+  folder: SERVICES,
+  command: ['node', 'ledger.mjs'],
+  state: ['ledger.db'],
+  limits: { bodyBytes: LINE_BYTES, replyBytes: 2 * LINE_BYTES },
+};
+/** More than there are entries before the first checkpoint. */
+const ENTRIES_MAX = 1000;
+
+/** Of the replicas' agents. */
+async function pidsOf(call: Call): Promise<number[]> {
+  const reply = await fetch(/^status +(\S+)$/m.exec(call.stdout)?.[1] ?? '');
+  const { replicas } = (await reply.json()) as Status;
+  return replicas.flatMap(({ pid }) => pid ?? []);
+}
+
+/** What stands in the way in the data folder, and the error of the system that comes of it. */
+const FAILURES: Readonly<Record<string, { why: string; prepare: (data: string, pids: number[]) => void }>> = {
+  'no file can be made for an export': {
+    why: 'EISDIR',
+    prepare: (data) => mkdirSync(join(data, 'export-r2')),
+  },
+  'there is no room for an export': {
+    why: 'ENOSPC',
+    prepare: (data) => symlinkSync('/dev/full', join(data, 'export-r2')),
+  },
+  'a checkpoint cannot be made durable': {
+    why: 'EISDIR',
+    prepare: (data) => {
+      for (let index = 0; index < ENTRIES_MAX; index++) mkdirSync(join(data, `checkpoint-${index}`));
+    },
+  },
+  'an incident cannot be written down': {
+    why: 'ENOSPC',
+    prepare: (data, [pid = 0]) => {
+      symlinkSync('/dev/full', join(data, 'incidents.jsonl'));
+      signalTree(pid, 'SIGKILL');
+    },
+  },
+};
+
+suite('P2: the group ends with `storage-failed`, says where and what to do, and leaves no process', () => {
+  for (const [name, { why, prepare }] of Object.entries(FAILURES)) {
+    test(name, async () => {
+      using place = new Place().configure(LEDGER);
+      const data = join(place.folder, 'data');
+      await using call = new Call(place.folder, ['run', '--config', 'spare.config.mjs']);
+      await call.until(() => call.stdout.includes('incidents  http'));
+      prepare(data, await pidsOf(call));
+      const url = /^service +(\S+)$/m.exec(call.stdout)?.[1];
+      const body = 'x'.repeat(LINE_BYTES);
+      try {
+        for (let i = 0; i < ENTRIES_MAX; i++) await fetch(`${url}/entries`, { method: 'POST', body });
+      } catch {
+        // Clients are cut off.
+      }
+      assert.equal(await call.end(), 1, call.stderr);
+      const [error = '', hint = '', ...more] = call.stderr.split('\n');
+      assert.ok(error.startsWith(`spare: Writing to ${data} failed: ${why}: `), call.stderr);
+      assert.ok(error.endsWith('[storage-failed]'), call.stderr);
+      assert.match(hint, /Free space .* start again/);
+      assert.deepEqual(more, [''], 'nothing else is said');
+      assert.deepEqual(await call.left(), []);
+    });
+  }
+});
