@@ -70,9 +70,10 @@ export class InWork {
     const timeMs = this.#times.get(index) ?? Date.now();
     const bytes = outcome.digest === null ? null : this.ballots.reply(outcome.of, outcome.digest);
     if (bytes !== null) return client({ type: 'reply', bytes, timeMs });
-    void this.#store.reply(outcome.of).then((kept) => {
+    const read = (kept: Buffer | null): void =>
       client(kept === null ? { type: 'forgotten' } : { type: 'reply', bytes: kept, timeMs });
-    });
+    // The manager ends with its store, and then all clients are cut off.
+    void this.#store.reply(outcome.of).then(read, () => {});
   }
 
   release(index: number): void {

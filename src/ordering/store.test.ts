@@ -193,13 +193,34 @@ test('a second manager, another service, and what is no store are refused', asyn
   );
 });
 
+/** Has its thread fail, as a full disk would: no index is written twice. */
+function spoil(store: Store): void {
+  for (let i = 0; i < 2; i++) store.writeEntry(1, encodeBare('tick', 1, SEED));
+}
+
 test('P2: a store that fails says so once, and can be closed after it', async () => {
   using folder = new Folder();
   const { store } = await Store.open(folder.file, SERVICE);
   const failed = new Promise<SpareError>((resolve) => (store.onFailure = resolve));
-  // No index is written twice: any failure of its thread is like that of a full disk.
-  for (let i = 0; i < 2; i++) store.writeEntry(1, encodeBare('tick', 1, SEED));
-  assert.equal((await failed).code, 'storage-failed');
+  spoil(store);
+  const error = await failed;
+  assert.equal(error.code, 'storage-failed');
+  assert.ok(error.message.includes(folder.file), error.message);
   await delay(100);
+  await store.close();
+});
+
+test('P2: whoever waits for a store that fails is refused, and so is whoever asks later', async () => {
+  using folder = new Folder();
+  const { store } = await Store.open(folder.file, SERVICE);
+  spoil(store);
+  const asked = [
+    store.durable(),
+    store.reply(0),
+    store.copy(join(folder.path, 'copy')),
+    Array.fromAsync(store.updates(0, 1)),
+  ];
+  await Promise.all(asked.map((answer) => assert.rejects(answer, refused('storage-failed'))));
+  await assert.rejects(store.durable(), refused('storage-failed'));
   await store.close();
 });

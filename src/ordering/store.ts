@@ -4,10 +4,10 @@
  *
  * T1. What is written together or meanwhile becomes durable together: one fsync a batch, one batch at a time.
  * T2. Batches become durable in the order written; what is read sees all that was written before.
- * T3. A failure to store is fatal: nothing more is acknowledged.
+ * T3. A failure to store is fatal: nothing more is acknowledged, and whoever waits for an answer, or asks later, is refused.
  */
 import { Worker } from 'node:worker_threads';
-import { messageOf, SpareError } from '../errors.ts';
+import { messageOf, SpareError, storageFailed } from '../errors.ts';
 import { assert } from '../core/index.ts';
 import {
   packBatch,
@@ -68,6 +68,7 @@ interface Waiting {
 }
 
 export class Store {
+  readonly #path: string;
   readonly #worker: Worker;
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 0;
@@ -79,7 +80,7 @@ export class Store {
   #lazyTimer: NodeJS.Timeout | null = null;
   #closed: (() => void) | null = null;
   /** Its thread is gone. */
-  #hasFailed = false;
+  #failure: SpareError | null = null;
   /** The last entry written, the last one handed to the thread, and what it was at each batch under way. */
   #written = -1;
   #posted = -1;
@@ -89,7 +90,8 @@ export class Store {
   /** Called once when the store fails; nothing becomes durable after it. */
   onFailure: (error: SpareError) => void = () => {};
 
-  private constructor(worker: Worker) {
+  private constructor(path: string, worker: Worker) {
+    this.#path = path;
     this.#worker = worker;
   }
 
@@ -107,7 +109,7 @@ export class Store {
       throw refusal(path, first.code, first.message);
     }
     assert(first.type === 'opened', 'the store answers opened first');
-    const store = new Store(worker);
+    const store = new Store(path, worker);
     store.#listen();
     const entries = first.entries.map(({ index, bytes }) => ({ index, bytes: Buffer.from(bytes) }));
     store.#written = entries.at(-1)?.index ?? first.recovery.first - 1;
@@ -144,9 +146,11 @@ export class Store {
   }
 
   #failed(message: string): void {
-    this.#hasFailed = true;
-    const hint = 'Free space on its disk or repair it, then start again: what was acknowledged is kept.';
-    this.onFailure(new SpareError('storage-failed', `The store failed: ${message}.`, { hint }));
+    if (this.#failure !== null) return;
+    this.#failure = storageFailed(this.#path, message);
+    this.onFailure(this.#failure);
+    for (const { reject } of this.#waiting.values()) reject(this.#failure);
+    this.#waiting.clear();
   }
 
   #post(request: StoreRequest, transfer: ArrayBuffer[] = []): void {
@@ -216,10 +220,12 @@ export class Store {
     this.#post({ type: 'batch', batch }, [batch]);
   }
 
+  /** Rejects with `storage-failed`. */
   #ask(request: (id: number) => StoreRequest): Promise<Rows> {
     this.#flush();
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
+      if (this.#failure !== null) return reject(this.#failure);
       this.#waiting.set(id, { resolve, reject });
       this.#post(request(id));
     });
@@ -257,7 +263,7 @@ export class Store {
 
   async close(): Promise<void> {
     if (this.#lazyTimer !== null) clearTimeout(this.#lazyTimer);
-    if (this.#hasFailed) return void (await this.#worker.terminate());
+    if (this.#failure !== null) return void (await this.#worker.terminate());
     const closed = new Promise<void>((resolve) => {
       this.#closed = resolve;
     });
