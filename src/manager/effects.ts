@@ -196,7 +196,7 @@ export class Effects {
 
   async #checkpoint({ index, digest }: Extract<Effect, { type: 'checkpoint' }>): Promise<void> {
     const { snapshots, store } = this.#parts;
-    const file = snapshots.commit(index, digest);
+    const file = await snapshots.commit(index, digest);
     if (file === null) return;
     store.write(RECORD.checkpoint, index, Buffer.from(JSON.stringify({ index, file })));
     await store.durable();

@@ -46,11 +46,11 @@ test('P4: an export takes effect only once it is committed under its own digest 
   const digestOfAll = snapshots.take('r2', state.subarray(5), true);
   assert.equal(digestOfAll, digestOf(state));
   assert.deepEqual(await imported(snapshots), { bytes: Buffer.alloc(0), lasts: [true] });
-  assert.equal(snapshots.commit(9, digest('another')), null, 'a digest that nobody exported');
+  assert.equal(await snapshots.commit(9, digest('another')), null, 'a digest that nobody exported');
   snapshots.expect('r3', 9);
   snapshots.announce('r3', state.length);
   snapshots.take('r3', state, true);
-  assert.equal(snapshots.commit(9, digestOf(state)), 'checkpoint-9');
+  assert.equal(await snapshots.commit(9, digestOf(state)), 'checkpoint-9');
   assert.equal(snapshots.index, -1);
   snapshots.inForce(9);
   assert.equal(snapshots.index, 9);
@@ -58,27 +58,27 @@ test('P4: an export takes effect only once it is committed under its own digest 
   assert.deepEqual(readdirSync(folder.path), ['checkpoint-9']);
 });
 
-test('P2: while they are held, states that are not in force any more stay, for whoever reads them', () => {
+test('P2: while they are held, states that are not in force any more stay, for whoever reads them', async () => {
   using folder = new Folder();
   const snapshots = new Snapshots(folder.path, 1000, null);
-  const checkpoint = (index: number): void => {
+  const checkpoint = async (index: number): Promise<void> => {
     const bytes = Buffer.from(`state ${index}`);
     snapshots.expect('r2', index);
     snapshots.announce('r2', bytes.length);
     snapshots.take('r2', bytes, true);
-    snapshots.commit(index, digestOf(bytes));
+    await snapshots.commit(index, digestOf(bytes));
     snapshots.inForce(index);
   };
-  checkpoint(1);
+  await checkpoint(1);
   {
     using _held = snapshots.hold();
-    checkpoint(2);
+    await checkpoint(2);
     assert.deepEqual(readdirSync(folder.path).sort(), ['checkpoint-1', 'checkpoint-2']);
   }
   assert.deepEqual(readdirSync(folder.path), ['checkpoint-2']);
 });
 
-test('P2: a checkpoint that the store does not yet name stays, also when whoever read the one before lets go', () => {
+test('P2: a checkpoint that the store does not yet name stays, also when whoever read the one before lets go', async () => {
   using folder = new Folder();
   const snapshots = new Snapshots(folder.path, 1000, null);
   snapshots.expect('r2', 9);
@@ -86,10 +86,29 @@ test('P2: a checkpoint that the store does not yet name stays, also when whoever
   snapshots.take('r2', state, true);
   {
     using _held = snapshots.hold();
-    snapshots.commit(9, digestOf(state));
+    await snapshots.commit(9, digestOf(state));
   }
   assert.deepEqual(readdirSync(folder.path), ['checkpoint-9']);
   snapshots.inForce(9);
+  assert.deepEqual(readdirSync(folder.path), ['checkpoint-9']);
+});
+
+test('P2: what comes while a checkpoint is made durable leaves it alone: another export of its replica, another checkpoint', async () => {
+  using folder = new Folder();
+  const snapshots = new Snapshots(folder.path, 1000, null);
+  const exported = (index: number, bytes: Buffer): void => {
+    snapshots.expect('r2', index);
+    snapshots.announce('r2', bytes.length);
+    snapshots.take('r2', bytes, true);
+  };
+  exported(9, state);
+  const committed = snapshots.commit(9, digestOf(state));
+  const later = Buffer.from('a later state');
+  exported(12, later);
+  assert.equal(await snapshots.commit(12, digestOf(later)), null);
+  assert.equal(await committed, 'checkpoint-9');
+  snapshots.inForce(9);
+  assert.deepEqual((await imported(snapshots)).bytes, state);
   assert.deepEqual(readdirSync(folder.path), ['checkpoint-9']);
 });
 

@@ -2,6 +2,7 @@
  * Whole states on disk: the initial one, and checkpoints.
  *
  * N1. A checkpoint is in force only once its file is durable and the store says so; the one before stays until then.
+ *     Making it durable takes as long as the disk does, and holds up nobody; of those that are agreed on meanwhile none is taken.
  * N2. What a replica exports goes to a file of its own and has the size that it announced, which the core compares with what
  *     f+1 replicas voted on; nothing of it is used before f+1 exports of different replicas have the same digest.
  */
@@ -9,6 +10,7 @@ import { createHash, type Hash } from 'node:crypto';
 import {
   closeSync,
   existsSync,
+  fsync,
   fsyncSync,
   linkSync,
   openSync,
@@ -20,6 +22,7 @@ import {
 } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { digest as toDigest, type Digest } from '../core/index.ts';
 import { CHUNK_BYTES, importFrames } from '../wire/channel.ts';
 import { Holds } from './holds.ts';
@@ -49,7 +52,7 @@ export class Snapshots {
   readonly #bytesMax: number;
   readonly #exports = new Map<string, Export>();
   #checkpoint: { index: number; file: string } | null;
-  /** Durable, and on its way to the store. */
+  /** Being made durable, or on its way to the store. */
   #committed: string | null = null;
   readonly #holds = new Holds(() => this.#clean());
 
@@ -132,21 +135,25 @@ export class Snapshots {
     return running.digest;
   }
 
-  /** Makes the agreed export durable; its name is the store's to keep. The others are removed. */
-  commit(index: number, digest: Digest): string | null {
-    const file = `checkpoint-${index}`;
-    let done = false;
+  /** Makes the agreed export durable; its name is the store's to keep. The others are removed. Null: none was taken. */
+  async commit(index: number, digest: Digest): Promise<string | null> {
+    let agreed: Export | null = null;
     for (const [replica, running] of this.#exports) {
-      if (!done && running.index === index && running.digest === digest) {
-        fsyncSync(running.fd);
-        renameSync(join(this.#folder, running.file), join(this.#folder, file));
-        done = true;
-      }
-      this.discard(replica);
+      const isAgreed = running.index === index && running.digest === digest;
+      if (agreed === null && isAgreed && this.#committed === null) {
+        agreed = running;
+        this.#exports.delete(replica);
+      } else this.discard(replica);
     }
-    if (!done) return null;
-    syncFile(this.#folder);
+    if (agreed === null) return null;
+    const file = `checkpoint-${index}`;
+    // At once: the next export of the replica has the same name.
+    renameSync(join(this.#folder, agreed.file), join(this.#folder, file));
     this.#committed = file;
+    await promisify(fsync)(agreed.fd);
+    closeSync(agreed.fd);
+    await using folder = await open(this.#folder);
+    await folder.sync();
     return file;
   }
 
