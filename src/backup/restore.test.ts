@@ -1,11 +1,13 @@
 /** Is a backup all that a group goes on from, and is anything else than a whole one refused? */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import {
   copyFileSync,
   mkdirSync,
   mkdtempDisposableSync,
   readdirSync,
   readFileSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
@@ -65,12 +67,12 @@ class Place implements Disposable {
     return made;
   }
 
-  restore(name: string, service: string = SERVICE): Restored {
+  restore(name: string, backup: string = this.file): Restored {
     return restore({
-      backup: this.file,
+      backup,
       dataFolder: this.make(name),
       storeFile: 'spare.db',
-      service,
+      service: SERVICE,
       fits: (other) => other === SERVICE,
       progress: () => {},
     });
@@ -153,6 +155,24 @@ void test('a file that is none, no backup, or of another service is refused', as
   database.exec('pragma user_version = 1000');
   database.close();
   place.refused('backup-foreign', 'version');
+});
+
+void test('what cannot be read as a file is refused at once, and said what it is', () => {
+  using place = new Place();
+  const says = (code: ErrorCode, file: string, what: RegExp): void =>
+    assert.throws(
+      () => place.restore(`of-${file}`, join(place.data, file)),
+      (error) => error instanceof SpareError && error.code === code && what.test(error.message),
+    );
+  mkdirSync(join(place.data, 'folder'));
+  says('backup-missing', 'folder', /folder is a folder/);
+  execFileSync('sh', ['-c', 'mkfifo "$0"', join(place.data, 'pipe')]);
+  says('backup-missing', 'pipe', /pipe is no regular file/);
+  symlinkSync('loop', join(place.data, 'loop'));
+  says('backup-failed', 'loop', /loop cannot be read: ELOOP/);
+  writeFileSync(join(place.data, 'secret'), 'text', { mode: 0 });
+  // To root nothing is forbidden.
+  if (process.getuid?.() !== 0) says('backup-failed', 'secret', /secret cannot be read: EACCES/);
 });
 
 void test('P2: a backup that was changed or cut anywhere is refused, or what it says is what was backed up', async () => {

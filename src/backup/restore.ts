@@ -4,7 +4,17 @@
  * R1. Nothing is believed of a file before its digest is right.
  * R2. The folder has a store only once all else in it is durable: what was interrupted is no data folder.
  */
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fsyncSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { messageOf, SpareError } from '../errors.ts';
@@ -43,11 +53,7 @@ export interface Restored {
 /** Throws `SpareError` backup-missing, backup-foreign, backup-damaged, backup-failed. */
 export function restore(options: RestoreOptions): Restored {
   const { backup, fits } = options;
-  if (!existsSync(backup)) {
-    throw new SpareError('backup-missing', `There is no file ${backup}.`, {
-      hint: 'Name what `spare backup` made.',
-    });
-  }
+  checkFile(backup);
   const database = open(backup);
   try {
     let read = 0;
@@ -58,6 +64,28 @@ export function restore(options: RestoreOptions): Restored {
     return { digest, made, decided: Number(factOf(database, 'facts', 'decided') ?? -1) };
   } finally {
     database.close();
+  }
+}
+
+function missing(message: string): SpareError {
+  return new SpareError('backup-missing', message, { hint: 'Name the file that `spare backup` made.' });
+}
+
+/** Of what is no file SQLite says little, or waits for it for ever. */
+function checkFile(backup: string): void {
+  try {
+    const stats = statSync(backup);
+    if (!stats.isFile())
+      throw missing(`${backup} is ${stats.isDirectory() ? 'a folder' : 'no regular file'}.`);
+    accessSync(backup, constants.R_OK);
+  } catch (error) {
+    if (error instanceof SpareError) throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') throw missing(`There is no file ${backup}.`);
+    throw new SpareError('backup-failed', `${backup} cannot be read: ${messageOf(error)}.`, {
+      hint: 'Whoever calls `spare restore` must be allowed to read it.',
+      cause: error,
+    });
   }
 }
 

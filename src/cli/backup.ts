@@ -91,7 +91,6 @@ export function restoreInto(settings: Settings, backup: string, progress: Progre
   }
   const folder = prepareDataFolder(data);
   const service = serviceName(settings, settings.folder);
-  const size = sizeOf(backup);
   let shownAt = 0;
   try {
     return restore({
@@ -103,7 +102,7 @@ export function restoreInto(settings: Settings, backup: string, progress: Progre
       progress: (bytes) => {
         if (performance.now() - shownAt < SHOWN_EVERY_MS) return;
         shownAt = performance.now();
-        progress(`${mib(bytes)} of at most ${mib(2 * size)}`);
+        progress(`${mib(bytes)} of at most ${mib(2 * sizeOf(backup))}`);
       },
     });
   } catch (error) {
