@@ -190,9 +190,19 @@ test('P5: a version that does not start takes nothing over: the old one serves o
     (await spare.status()).replicas.map(({ id }) => id),
     before,
   );
+  const [incident, ...more] = await spare.incidents();
+  assert.deepEqual(more, []);
+  assert.match(incident?.done ?? '', /new version/);
+  assert.match(spare.output, /^incident {3}1: replica r4 of the new version, /m);
+  assert.doesNotMatch(spare.output, /^repaired/m, 'the group was whole all the time');
   // What was accepted before is accepted again.
   const refused = await call('recover', before[0] ?? '', '--data', spare.data);
   assert.match(refused.text, /\[image-changed\]/);
   writeFileSync(site.server, sound);
   assert.match((await call('recover', before[0] ?? '', '--data', spare.data)).text, /^rotated/);
+  const [victim] = await spare.activePids();
+  process.kill(victim?.pid ?? 0, 'SIGKILL');
+  await spare.until('it is repaired', WITHIN_MS, () =>
+    /^repaired {3}2 active, 2 suspended/m.test(spare.output),
+  );
 });

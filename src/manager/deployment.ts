@@ -38,6 +38,11 @@ export class Deployment {
     return this.#versions.get(number);
   }
 
+  /** It has not taken over. */
+  isNew(number: number): boolean {
+    return number > this.#number;
+  }
+
   /** `tell` has the core begin. Resolves with the seconds it took. Throws `deploy-under-way`, `deploy-failed`. */
   begin(now: number, version: Version, tell: () => void): Promise<number> {
     if (this.#underWay !== null) throw deployUnderWay();

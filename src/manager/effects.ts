@@ -183,7 +183,8 @@ export class Effects {
   #incident(incident: Incident | null): void {
     if (incident === null) return;
     const { id, replica, index, kind, what } = incident;
-    const who = replica === null ? '' : `replica ${replica}, `;
+    const version = replica !== null && this.#parts.fleet.isNew(replica) ? ' of the new version' : '';
+    const who = replica === null ? '' : `replica ${replica}${version}, `;
     this.#handlers.onIncident();
     this.#options.log(`incident   ${id}: ${who}entry ${index}: ${kind}: ${what}`);
   }

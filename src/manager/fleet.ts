@@ -36,6 +36,7 @@ interface What {
 }
 
 interface Place {
+  readonly version: number;
   link: Link | null;
   readonly startedAt: number;
   /** It was stopped, perhaps before its domain was up. */
@@ -93,6 +94,11 @@ export class Fleet {
     return this.#places.get(id)?.refused ?? false;
   }
 
+  /** Whether it is of a version that has not taken over. */
+  isNew(id: string): boolean {
+    return this.#deployment.isNew(this.#places.get(id)?.version ?? 0);
+  }
+
   /** What is kept of what its processes printed, safe for a terminal. */
   console(id: string): string {
     return printable(this.link(id)?.domain.console() ?? '').trim();
@@ -100,6 +106,7 @@ export class Fleet {
 
   start(id: string, { variant, version }: What, entry: StartEntry): void {
     const place: Place = {
+      version,
       link: null,
       startedAt: performance.now(),
       stopped: false,

@@ -84,7 +84,7 @@ export class Manager {
       { store, orderer, fleet, deployment, snapshots, updates, work, seeds },
       {
         tell: (event) => this.#tell(event),
-        onIncident: () => (this.#brokenAt ??= performance.now()),
+        onIncident: () => this.#broken(),
         onReleased: (index) => this.#released(index),
         onHalt: (error) => this.#halt(error),
         onFailure: (error) => this.#failed(error),
@@ -166,6 +166,11 @@ export class Manager {
     this.#options.log(
       `repaired   ${this.#count('running')} active, ${this.#count('suspended')} suspended, after ${seconds} s`,
     );
+  }
+
+  /** A replica that no role depends on yet, such as one of a new version, leaves the group whole. */
+  #broken(): void {
+    if (!this.whole()) this.#brokenAt ??= performance.now();
   }
 
   #count(state: 'running' | 'suspended'): number {

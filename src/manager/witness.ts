@@ -21,6 +21,7 @@ const SKIPPED =
   'skipped: it had no effect, its client was told so, the replicas went back to the verified state';
 const REFUSED = 'no replica is started until the change is undone or accepted';
 const EXPELLED = 'expelled and destroyed; a clean replica takes its place';
+const GIVEN_UP = 'destroyed, with all of the new version unless that has just taken over';
 
 type Fault = Extract<Effect, { type: 'incident' }>;
 type Skip = Extract<Effect, { type: 'skipped' }>;
@@ -53,7 +54,7 @@ export class Witness {
         kind,
         at: new Date().toISOString(),
         what: whatHappened(effect, this.#work.ballots, this.#fleet.why(replica)),
-        done: EXPELLED,
+        done: this.#fleet.isNew(replica) ? GIVEN_UP : EXPELLED,
         console: console.slice(-CONSOLE_CHARACTERS),
       },
       this.#finds(index, effect.votes?.decided ?? null, console),
