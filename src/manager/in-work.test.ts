@@ -12,7 +12,7 @@ import { InWork } from './in-work.ts';
 test('P2: a client whose reply was to be read from a store that failed gets none, and nothing else fails of that', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'spare-in-work-'));
   const { store } = await Store.open(join(folder, 'spare.db'), 'the service of this test');
-  const work = new InWork(store);
+  const work = new InWork(store, () => {});
   const told: unknown[] = [];
   work.waits(1, (verdict) => told.push(verdict));
   // No index is written twice: this failure of the store is like that of a full disk.
