@@ -78,7 +78,7 @@ export interface Domain {
   readonly opened: boolean;
   /** Why the domain ended, for a person: `exit status 1`, `killed by SIGKILL`, `memory limit (512 MiB) exceeded`. */
   readonly exited: Promise<string>;
-  /** It has started: from now on it gets its share of the CPU. Until then all others may go first. */
+  /** From now on it gets its share of the CPU: it has started, or nobody serves. Until then all others may go first. */
   prioritize(): void;
   suspend(): Promise<void>;
   resume(): Promise<void>;

@@ -45,6 +45,8 @@ interface Place {
   why: string;
   /** It may not start: what it would start from has changed. */
   refused: boolean;
+  /** It starts, and goes behind all others. */
+  behind: boolean;
 }
 
 export class Fleet {
@@ -112,6 +114,7 @@ export class Fleet {
       stopped: false,
       why: '',
       refused: false,
+      behind: true,
     };
     this.#places.set(id, place);
     this.#track(
@@ -182,11 +185,9 @@ export class Fleet {
   }
 
   #connect(id: string, place: Place, domain: Domain): Link {
-    let started = false;
     return new Link(domain, this.#options.frameBytesMax, {
       onAnswer: (answer) => {
-        if (!started) domain.prioritize();
-        started = true;
+        this.#prioritize(place);
         this.#handlers.onAnswer(id, answer);
       },
       onDown: (kind, why) => {
@@ -194,6 +195,17 @@ export class Fleet {
         this.#handlers.onDown(id, kind);
       },
     });
+  }
+
+  /** Nobody serves, so those that start need not go behind all others. May be called again and again. */
+  hurry(): void {
+    for (const place of this.#places.values()) this.#prioritize(place);
+  }
+
+  #prioritize(place: Place): void {
+    if (!place.behind || place.link === null) return;
+    place.behind = false;
+    place.link.domain.prioritize();
   }
 
   stop(id: string): void {

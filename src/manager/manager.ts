@@ -158,7 +158,8 @@ export class Manager {
 
   #clock(): void {
     this.#tell({ type: 'clock' });
-    this.#accepting ||= this.answering();
+    if (this.answering()) this.#accepting = true;
+    else this.#fleet.hurry();
     this.#rejuvenation.clock(performance.now());
     if (this.#brokenAt === null || !this.whole()) return;
     const seconds = ((performance.now() - this.#brokenAt) / 1000).toFixed(1);
