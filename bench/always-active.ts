@@ -112,7 +112,7 @@ interface Call {
 function managerOptions({ folder, command, state, data }: Call): ManagerOptions {
   return {
     faults: FAULTS,
-    version: { variants: [{ folder, command, env: {}, state: [state] }], digest: '', check: async () => {} },
+    version: { variants: [{ folder, command, env: {}, state: [state] }], digest: '', check: async () => [] },
     dataFolder: data,
     limits: { memoryBytes: GIB, processes: 256 },
     deadline: { floorMs: NEVER_MS, ceilingMs: NEVER_MS, factor: 1 },

@@ -3,9 +3,18 @@
  * changed on disk while it runs.
  */
 import assert from 'node:assert/strict';
-import { appendFileSync, copyFileSync, mkdtempDisposableSync, readFileSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import {
+  appendFileSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempDisposableSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { call } from './support/call.ts';
 import { SERVICES, signalTree, Spare } from './support/spare.ts';
@@ -96,4 +105,48 @@ test('a service whose folder is written to while it starts is refused, and the m
   }
   await call('deploy', '--data', spare.data);
   await spare.start();
+});
+
+/** Says what it sees of its folder, and whether it can talk to the host. */
+const WATCHER = `
+  import { readdirSync } from 'node:fs';
+  import { createServer } from 'node:http';
+  import { connect } from 'node:net';
+  import { DatabaseSync } from 'node:sqlite';
+  new DatabaseSync('app.db').exec('create table if not exists seen (name)');
+  createServer((request, response) => {
+    const answer = (met) => {
+      const files = readdirSync('.', { recursive: true }).filter((name) => !name.startsWith('app.db'));
+      response.end(JSON.stringify({ met, files: files.sort() }));
+    };
+    connect('lib/part/host.sock').once('connect', () => answer('host')).once('error', () => answer('nobody'));
+  }).listen(process.env.PORT);`;
+
+test('D1 P6: what is not measured changes nothing in a replica: it is not seen, and sockets lead nowhere', async (context) => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-site-'));
+  for (const [name, text] of Object.entries({
+    'server.mjs': WATCHER,
+    'lib/part/code.mjs': '',
+    '.git/config': '',
+    'lib/.git/config': '',
+  })) {
+    mkdirSync(join(place.path, dirname(name)), { recursive: true });
+    writeFileSync(join(place.path, name), text);
+  }
+  const host = createServer().listen({ path: join(place.path, 'lib/part/host.sock'), writableAll: true });
+  await once(host, 'listening');
+  context.after(() => host.close());
+  await using spare = new Spare({ folder: place.path, command: ['node', 'server.mjs'], state: ['app.db'] });
+  await spare.start();
+  if (!spare.output.includes('bubblewrap')) return context.skip('the files of the host are visible here');
+  // Both those that were started first and one that is started now.
+  writeFileSync(join(place.path, 'lib/.git/config'), 'changed');
+  const { text } = await call('recover', 'r0', '--data', spare.data);
+  assert.match(text, /^rotated/);
+  assert.deepEqual(await (await fetch(spare.url)).json(), {
+    met: 'nobody',
+    files: ['lib', 'lib/.git', 'lib/part', 'lib/part/code.mjs', 'lib/part/host.sock', 'server.mjs'],
+  });
+  assert.deepEqual(await spare.incidents(), []);
+  return undefined;
 });

@@ -109,6 +109,12 @@ export class Peer implements AsyncDisposable {
   }
 }
 
+interface More {
+  /** Another path of the service folder. */
+  readonly folder?: string;
+  readonly leftOut?: readonly string[];
+}
+
 /** A temporary folder with a service folder and the domains' folders in it, as in a data folder. */
 export class Site implements AsyncDisposable {
   readonly base: string;
@@ -137,19 +143,25 @@ export class Site implements AsyncDisposable {
     return site;
   }
 
-  async start(driver: Driver, limits: Partial<DomainLimits> = {}): Promise<Peer> {
+  async start(driver: Driver, limits: Partial<DomainLimits> = {}, more: More = {}): Promise<Peer> {
     domains += 1;
     const id = `r-${domains}`;
     const directory = join(this.base, 'domains', id);
     await mkdir(directory);
     const image = {
-      folder: this.folder,
+      folder: more.folder ?? this.folder,
       command: [process.execPath, 'server.mjs'],
       env: {},
       state: ['data/app.db'],
     };
     return new Peer(
-      await driver.start({ id, image, limits: { ...LIMITS, ...limits }, directory }),
+      await driver.start({
+        id,
+        image,
+        limits: { ...LIMITS, ...limits },
+        directory,
+        leftOut: more.leftOut ?? [],
+      }),
       directory,
       this.#sharesKernel,
     );

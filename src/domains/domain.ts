@@ -60,6 +60,8 @@ export interface DomainSpec {
   /** An existing folder only for this domain's files. The driver removes it in `destroy`. */
   readonly directory: string;
   readonly opening?: Opening;
+  /** Real paths of the host that are not shown, wherever they lie; those that there are may be gone. */
+  readonly leftOut?: readonly string[];
 }
 
 /** Cumulative since the start of the domain, over all of its processes, living or reaped. */

@@ -52,8 +52,8 @@ export class Images implements AsyncDisposable {
   readonly #log: (line: string) => void;
   readonly #thread: Worker;
   /** Checks that are wanted and have not begun, by image. */
-  readonly #waiting = new Map<number, Promise<void>>();
-  #turn: Promise<void> = Promise.resolve();
+  readonly #waiting = new Map<number, Promise<readonly string[]>>();
+  #turn: Promise<unknown> = Promise.resolve();
   readonly #asked = new Map<number, { done: (done: Done) => void; failed: (error: Error) => void }>();
   #nextId = 0;
   #nextImage = 0;
@@ -141,8 +141,11 @@ export class Images implements AsyncDisposable {
     return accepted?.variants.some((variant) => variant.folder === folder) === true ? this.#founded : folder;
   }
 
-  /** Throws `image-changed`. Whoever asks before a check has begun shares it. */
-  check(image: Image): Promise<void> {
+  /**
+   * Answers what lies there and is no part of the image, as absolute paths. Throws `image-changed`. Whoever asks before a check has
+   * begun shares it.
+   */
+  check(image: Image): Promise<readonly string[]> {
     const waiting = this.#waiting.get(image.number);
     if (waiting !== undefined) return waiting;
     const check = this.#turn.then(() => this.#check(image));
@@ -151,16 +154,18 @@ export class Images implements AsyncDisposable {
     return check;
   }
 
-  async #check({ number, variants }: Image): Promise<void> {
+  async #check({ number, variants }: Image): Promise<readonly string[]> {
     this.#waiting.delete(number);
     try {
-      await this.#ask({ type: 'check', image: number, sources: sourcesOf(variants, this.#dataFolder) });
+      const sources = sourcesOf(variants, this.#dataFolder);
+      const { leftOut } = await this.#ask({ type: 'check', image: number, sources });
+      this.#report(null);
+      return leftOut;
     } catch (error) {
       const refused = error instanceof SpareError ? error : changed(messageOf(error));
       this.#report(refused);
       throw refused;
     }
-    this.#report(null);
   }
 
   #report(error: SpareError | null): void {

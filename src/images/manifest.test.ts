@@ -1,5 +1,6 @@
 /** Is every change of what counts seen, and nothing else taken for one? On real files. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   mkdirSync,
@@ -33,8 +34,12 @@ function place(): { path: string; source: Source; [Symbol.dispose]: () => void }
   return { path, source, [Symbol.dispose]: () => folder.remove() };
 }
 
+function manifestOf(source: Source, known: Manifest = new Map()): Manifest {
+  return measure([source], known).manifest;
+}
+
 function seen(before: Manifest, source: Source): string[] {
-  return changes(before, measure([source], before)).map(
+  return changes(before, manifestOf(source, before)).map(
     ({ path, what }) => `${path.slice(source.path.length + 1)} ${what}`,
   );
 }
@@ -83,25 +88,41 @@ const CHANGES: Readonly<Record<string, [(path: string) => void, string[]]>> = {
     (path) => writeFileSync(join(path, 'server.mjs'), readFileSync(join(path, 'server.mjs'))),
     [],
   ],
-  'version control': [(path) => mkdirSync(join(path, '.git')), []],
+  'version control': [(path) => mkdirSync(join(path, 'lib/.git')), []],
+  'a socket or a pipe': [
+    (path) => void execFileSync('sh', ['-c', 'mkfifo "$0"', join(path, 'lib/pipe')]),
+    [],
+  ],
 };
 
 for (const [name, [change, expected]] of Object.entries(CHANGES)) {
   void test(`P6 E1: measured once more, there is: ${name}`, () => {
     using site = place();
-    const before = measure([site.source], new Map());
+    const before = manifestOf(site.source);
     change(site.path);
     assert.deepEqual(seen(before, site.source), expected);
   });
 }
 
+void test('what is not measured is named, so that no domain sees it', () => {
+  using site = place();
+  for (const name of ['.git', 'lib/.git', 'lib/part']) mkdirSync(join(site.path, name));
+  symlinkSync('/nowhere', join(site.path, '.hg'));
+  execFileSync('sh', ['-c', 'mkfifo "$0"', join(site.path, 'lib/part/pipe')]);
+  const { leftOut } = measure([site.source, site.source], new Map());
+  assert.deepEqual(
+    leftOut.toSorted(),
+    ['.git', 'lib/.git', 'lib/part/pipe'].map((name) => join(site.path, name)),
+  );
+});
+
 void test('E1: what is known of a file is used only once its clock has gone on; then it is not read again', async () => {
   using site = place();
   const file = join(site.path, 'server.mjs');
-  const early = measure([site.source], new Map());
+  const early = manifestOf(site.source);
   assert.equal(early.get(file)?.stat, '', 'a change within the same tick of the clock would not be seen');
   await delay(SETTLED_MS);
-  const settled = measure([site.source], early);
+  const settled = manifestOf(site.source, early);
   assert.notEqual(settled.get(file)?.stat, '');
   const read: number[] = [];
   measure([site.source], settled, ({ bytes }) => read.push(bytes));
@@ -113,11 +134,11 @@ void test('E1: what is known of a file is used only once its clock has gone on; 
 
 void test('E2: the digests are those of contents and paths, whenever and wherever they are taken', () => {
   using site = place();
-  const digests = digestsOf(measure([site.source], new Map()));
-  assert.deepEqual(digestsOf(measure([site.source], new Map())), digests);
+  const digests = digestsOf(manifestOf(site.source));
+  assert.deepEqual(digestsOf(manifestOf(site.source)), digests);
   assert.match(digests.all, /^[0-9a-f]{64}$/);
   writeFileSync(join(site.path, 'server.mjs'), 'attack');
-  const other = digestsOf(measure([site.source], new Map()));
+  const other = digestsOf(manifestOf(site.source));
   assert.notEqual(other.service, digests.service);
   assert.notEqual(other.all, digests.all);
   assert.equal(other.agent, digests.agent);

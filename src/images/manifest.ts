@@ -12,6 +12,7 @@
  */
 import { createHash } from 'node:crypto';
 import { closeSync, lstatSync, openSync, readdirSync, readlinkSync, readSync, type Stats } from 'node:fs';
+import { isLeftOut } from '../domains/left-out.ts';
 
 export type Part = 'service' | 'runtime' | 'agent' | 'preload';
 
@@ -34,6 +35,12 @@ export interface Entry {
 /** By absolute path. */
 export type Manifest = ReadonlyMap<string, Entry>;
 
+export interface Measured {
+  readonly manifest: Manifest;
+  /** Absolute paths of what lies there and was not measured (`domains/left-out.ts`). */
+  readonly leftOut: readonly string[];
+}
+
 export interface Progress {
   files: number;
   /** Read, not only looked at. */
@@ -43,8 +50,6 @@ export interface Progress {
 const READ_BYTES = 1024 * 1024;
 /** The coarsest clock that a file system keeps times by. */
 const CLOCK_MS = 2000;
-/** Written by tools that look at a service, not by who changes it. */
-const VERSION_CONTROL = new Set(['.git', '.hg', '.svn', '.jj']);
 
 class Measuring {
   readonly #known: Manifest;
@@ -53,6 +58,7 @@ class Measuring {
   readonly #done: Progress = { files: 0, bytes: 0 };
   readonly #buffer = Buffer.allocUnsafe(READ_BYTES);
   readonly entries = new Map<string, Entry>();
+  readonly leftOut = new Set<string>();
 
   constructor(known: Manifest, progress: (progress: Progress) => void, breathe: () => void) {
     this.#known = known;
@@ -65,13 +71,12 @@ class Measuring {
     const found = lstatSync(path, { throwIfNoEntry: false });
     if (found === undefined) return;
     const { part } = source;
-    if (found.isSymbolicLink()) {
+    if (path !== source.path && isLeftOut(path, found)) this.leftOut.add(path);
+    else if (found.isSymbolicLink()) {
       this.entries.set(path, { part, digest: `link ${readlinkSync(path)}`, stat: '' });
     } else if (found.isDirectory()) {
       this.entries.set(path, { part, digest: 'folder', stat: '' });
-      for (const name of readdirSync(path).sort()) {
-        if (!VERSION_CONTROL.has(name)) this.add(source, `${path}/${name}`);
-      }
+      for (const name of readdirSync(path).sort()) this.add(source, `${path}/${name}`);
       this.#breathe();
     } else if (found.isFile()) this.#file(part, path, found);
   }
@@ -115,10 +120,10 @@ export function measure(
   known: Manifest,
   progress: (progress: Progress) => void = () => {},
   breathe: () => void = () => {},
-): Manifest {
+): Measured {
   const measuring = new Measuring(known, progress, breathe);
   for (const source of sources) measuring.add(source, source.path);
-  return measuring.entries;
+  return { manifest: measuring.entries, leftOut: [...measuring.leftOut] };
 }
 
 /** Of each part, and of all together under `all`. */

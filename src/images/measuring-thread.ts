@@ -8,6 +8,7 @@ import {
   type Entry,
   type FileChange,
   type Manifest,
+  type Measured,
   measure,
   type Progress,
   type Source,
@@ -50,7 +51,14 @@ export type MeasuringRequest =
 
 export type MeasuringAnswer =
   | { readonly type: 'progress'; readonly files: number; readonly bytes: number }
-  | { readonly type: 'done'; readonly id: number; readonly digests: Digests | null; readonly about: unknown }
+  | {
+      readonly type: 'done';
+      readonly id: number;
+      readonly digests: Digests | null;
+      readonly about: unknown;
+      /** Of a check: what lies there and does not count. */
+      readonly leftOut: readonly string[];
+    }
   | {
       readonly type: 'changed';
       readonly id: number;
@@ -80,7 +88,7 @@ function known(): Manifest {
   return all;
 }
 
-function measured(sources: readonly Source[], breathe: () => void): Manifest {
+function measured(sources: readonly Source[], breathe: () => void): Measured {
   let told = Date.now();
   const progress = ({ files, bytes }: Progress): void => {
     if (Date.now() - told < TELL_MS) return;
@@ -113,7 +121,7 @@ function keep(image: number, file: string, about: unknown): void {
 
 function answer(request: MeasuringRequest): MeasuringAnswer {
   const { id, image } = request;
-  const done = { type: 'done', id, digests: null, about: null } as const;
+  const done = { type: 'done', id, digests: null, about: null, leftOut: [] } as const;
   switch (request.type) {
     case 'load': {
       const { about, entries } = JSON.parse(readFileSync(request.file, 'utf8')) as Kept;
@@ -122,19 +130,19 @@ function answer(request: MeasuringRequest): MeasuringAnswer {
       return { ...done, digests: digestsOf(manifest), about };
     }
     case 'take': {
-      const manifest = measured(request.sources, () => {});
+      const { manifest } = measured(request.sources, () => {});
       images.set(image, manifest);
       return { ...done, digests: digestsOf(manifest) };
     }
     case 'check': {
       const before = images.get(image) ?? new Map<string, Entry>();
-      const now = measured(request.sources, atLeisure());
+      const { manifest: now, leftOut } = measured(request.sources, atLeisure());
       const found = changes(before, now);
       if (found.length > 0)
         return { type: 'changed', id, named: found.slice(0, NAMED_MAX), count: found.length };
       // The same contents, perhaps with other times: known from now on.
       images.set(image, now);
-      return done;
+      return { ...done, leftOut };
     }
     case 'keep':
       keep(image, request.file, request.about);

@@ -136,12 +136,12 @@ export class Fleet {
     const { dataFolder, limits } = this.#options;
     const image = version?.variants[variant];
     if (version === undefined || image === undefined) throw new Error(`there is no variant ${variant}`);
-    await version.check();
+    const leftOut = await version.check();
     if (place.stopped) return;
     const directory = join(dataFolder, 'domains', id);
     mkdirSync(directory, { recursive: true });
     const opening = await this.#opening(version, image, entry);
-    const domain = await this.#driver.start({ id, image, limits, directory, opening });
+    const domain = await this.#driver.start({ id, image, limits, directory, opening, leftOut });
     this.#damage = '';
     if (place.stopped) return await domain.destroy();
     place.link = this.#connect(id, place, domain);

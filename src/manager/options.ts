@@ -9,8 +9,11 @@ export interface Version {
   readonly variants: readonly ServiceImage[];
   /** Of all that they are started from. */
   readonly digest: string;
-  /** Before each start. Throws `image-changed` when it is not what was accepted; that is reported already. */
-  readonly check: () => Promise<void>;
+  /**
+   * Before each start: what domains are not to see, as in `DomainSpec`. Throws `image-changed` when it is not what was accepted;
+   * that is reported already.
+   */
+  readonly check: () => Promise<readonly string[]>;
 }
 
 export interface ManagerOptions {

@@ -37,7 +37,7 @@ export interface Rotatable {
   /** 2f+2 replicas, none of them starting, and no suspicion. */
   readonly isCalm: () => boolean;
   /** Whether a clean one could be started. Throws a `SpareError` when not. */
-  readonly check: () => Promise<void>;
+  readonly check: () => Promise<unknown>;
   readonly rotate: (replica: ReplicaId) => void;
   readonly onRotated: (rotated: Rotated) => void;
 }

@@ -115,7 +115,7 @@ function viewArguments(form: BubblewrapForm, prepared: Prepared): string[] {
   ];
 }
 
-/** Read-only folders first, then what hides the data folder in them, then the service folder on top. */
+/** Read-only folders first, then what hides the data folder in them, the service folder on top, then what covers parts of all. */
 function pathArguments(prepared: Prepared): string[] {
   const shown = prepared.readOnly.filter((path) => !SYSTEM.some((system) => contains(system, path)));
   const exposed = [...shown, ...SYSTEM].some((path) => contains(path, prepared.hidden));
@@ -127,6 +127,7 @@ function pathArguments(prepared: Prepared): string[] {
     prepared.work,
     prepared.folder,
     ...prepared.entries.flatMap(({ source, target }) => ['--ro-bind', source, join(prepared.folder, target)]),
+    ...prepared.covers.flatMap(({ source, target }) => ['--ro-bind', source, target]),
   ];
 }
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { before, describe, it } from 'node:test';
 
 import { SpareError } from '../../errors.ts';
@@ -53,6 +53,32 @@ void describe('the service folder in a domain', { concurrency: 2 }, () => {
     await domain.destroy();
     server.close();
     assert.deepEqual(seen.trim().split('\n').sort(), ['data', 'lib', 'new', 'server.mjs']);
+    return undefined;
+  });
+
+  void it('F3: covers sockets and folders that are left out, also in libraries above a folder that is named by a link', async (context) => {
+    if (missing !== false) return context.skip(missing);
+    await using site = await Site.create();
+    const base = join(site.base, 'link');
+    symlinkSync(site.base, base);
+    const sockets = ['service/lib/deep/host.sock', 'node_modules/hoisted/host.sock'];
+    const folders = ['service/.git', 'service/lib/.git', 'node_modules/hoisted/.git'];
+    for (const path of [...sockets.map(dirname), ...folders])
+      mkdirSync(join(site.base, path), { recursive: true });
+    for (const path of folders) writeFileSync(join(site.base, path, 'config'), 'secret');
+    const servers = sockets.map((path) =>
+      createServer().listen({ path: join(site.base, path), writableAll: true }),
+    );
+    context.after(() => servers.forEach((server) => server.close()));
+    const gone = join(site.folder, 'lib/gone.sock');
+    const leftOut = [...[...sockets, ...folders].map((path) => join(site.base, path)), gone];
+    await using peer = await site.start(driver, {}, { folder: join(base, 'service'), leftOut });
+    const connect = `const socket = require('node:net').connect(argument);
+      await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject));`;
+    for (const path of sockets)
+      assert.match(await peer.failure(connect, join(base, path)), /EACCES|ECONNREFUSED/, path);
+    assert.deepEqual(await peer.run(LIST, '.'), ['data', 'lib', 'server.mjs']);
+    for (const path of folders.slice(1)) assert.deepEqual(await peer.run(LIST, join(base, path)), [], path);
     return undefined;
   });
 

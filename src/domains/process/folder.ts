@@ -4,7 +4,8 @@
  *
  * F1. State files, and the files SQLite keeps beside them, are never taken from the host.
  * F2. Nothing that holds the domain's own files (the data folder) is shown.
- * F3. Sockets, pipes and devices are not shown: a read-only mount does not keep anybody from talking to them.
+ * F3. Sockets, pipes and devices are not shown, nor what else is left out (`left-out.ts`). What of that lies deeper than what is
+ *     bound one by one, the caller covers.
  */
 import type { Dirent } from 'node:fs';
 import { chown, copyFile, chmod, mkdir, readdir, readlink, stat, symlink } from 'node:fs/promises';
@@ -34,6 +35,8 @@ export interface PrivateFolder {
   readonly state: readonly string[];
   /** Real path that must not be shown. */
   readonly hidden: string;
+  /** Real paths that are not shown either. */
+  readonly leftOut: readonly string[];
   /** Who must be able to write; the manager itself when absent. */
   readonly owner: Owner | undefined;
   /** `link`: entries become symlinks to the host's folder, for lack of a private mount view. */
@@ -68,7 +71,8 @@ async function fill(options: PrivateFolder, below: string): Promise<Bind[]> {
   for (const entry of names) {
     const relative = join(below, entry.name);
     if (options.state.some((path) => STATE_SUFFIXES.some((suffix) => path + suffix === relative))) continue;
-    if (contains(join(options.folder, relative), options.hidden)) continue;
+    const source = join(options.folder, relative);
+    if (contains(source, options.hidden) || options.leftOut.includes(source)) continue;
     if (options.state.some((path) => path.startsWith(`${relative}/`))) {
       await own(join(options.work, relative), options.owner);
       binds.push(...(await fill(options, relative)));

@@ -2,8 +2,9 @@
  * Everything about one domain that does not depend on how it is isolated: the files it needs on the host, what it
  * may see, its environment and the command that starts the agent.
  */
+import { lstatSync } from 'node:fs';
 import { mkdir, realpath, stat, writeFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 
 import { SpareError } from '../../errors.ts';
 import type { DomainLimits, DomainSpec } from '../domain.ts';
@@ -21,6 +22,8 @@ export interface Prepared {
   readonly work: string;
   /** Shown read-only inside the service folder; targets are relative to it. */
   readonly entries: readonly Bind[];
+  /** Shown in place of what lies in what is shown and is not to be seen; targets are absolute. */
+  readonly covers: readonly Bind[];
   /** Host paths shown read-only under the same path, none inside another one or inside the service folder. */
   readonly readOnly: readonly string[];
   /** Host folder with the files for `/etc`. */
@@ -45,7 +48,7 @@ export interface PrepareOptions {
 
 /** Throws `command-not-found`, `service-folder-missing`, `config-invalid` or `domain-start-failed`. */
 export async function prepare(spec: DomainSpec, options: PrepareOptions): Promise<Prepared> {
-  const { image } = spec;
+  const { image, leftOut = [] } = spec;
   const folder = await realpath(image.folder).catch((cause: unknown) => {
     throw new SpareError('service-folder-missing', `The service folder ${image.folder} cannot be opened.`, {
       hint: 'It must exist and be readable.',
@@ -64,6 +67,7 @@ export async function prepare(spec: DomainSpec, options: PrepareOptions): Promis
     work,
     state: image.state,
     hidden: directory,
+    leftOut,
     owner: options.owner,
     entries: options.privateView ? 'bind' : 'link',
   });
@@ -76,12 +80,17 @@ export async function prepare(spec: DomainSpec, options: PrepareOptions): Promis
       .filter(exists),
   ]).filter((path) => !contains(target, path));
   if (options.privateView && options.owner !== undefined) await checkReadable(readOnly);
+  const covers = await cover(leftOut, join(directory, 'covers'), [
+    ...entries.map((entry) => ({ source: entry.source, target: join(target, entry.target) })),
+    ...(await Promise.all(readOnly.map(async (path) => ({ source: await realpath(path), target: path })))),
+  ]);
   const run = options.privateView ? '/run/spare' : join(directory, 'run');
   if (!options.privateView) await mkdir(run, { mode: 0o700 });
   return {
     folder: options.privateView ? target : work,
     work,
     entries,
+    covers,
     readOnly,
     etc,
     hidden,
@@ -107,6 +116,20 @@ export function environment(programFolder: string, run: string, work: string): R
     SPARE_RUN: run,
     SPARE_WORK: work,
   };
+}
+
+/** An empty file or folder for each of these paths that is in what is shown; the two are made in `folder`. */
+async function cover(paths: readonly string[], folder: string, shown: readonly Bind[]): Promise<Bind[]> {
+  const empty = { folder: join(folder, 'folder'), file: join(folder, 'file') };
+  await mkdir(empty.folder, { recursive: true });
+  await writeFile(empty.file, '');
+  return paths.flatMap((path) => {
+    const found = lstatSync(path, { throwIfNoEntry: false });
+    if (found === undefined) return [];
+    const source = found.isDirectory() ? empty.folder : empty.file;
+    const within = shown.filter((bind) => contains(bind.source, path));
+    return within.map((bind) => ({ source, target: join(bind.target, relative(bind.source, path)) }));
+  });
 }
 
 function outermost(paths: readonly string[]): string[] {

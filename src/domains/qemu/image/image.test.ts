@@ -25,6 +25,8 @@ async function service(base: string): Promise<string> {
   await writeFile(join(folder, 'server.mjs'), 'export {};\n');
   await writeFile(join(folder, 'lib/part.mjs'), 'export {};\n');
   await writeFile(join(folder, 'app.db'), 'not for the image');
+  await mkdir(join(folder, 'lib/.git'));
+  await writeFile(join(folder, 'lib/.git/index'), 'not for the image');
   return folder;
 }
 
@@ -54,6 +56,7 @@ void test('an image of the same files is the same, whatever their times, order a
   }
   await rm(join(folder, 'server.mjs'));
   await writeFile(join(folder, 'app.db'), 'another state');
+  await writeFile(join(folder, 'lib/.git/index'), 'another index');
   await writeFile(join(folder, 'server.mjs'), 'export {};\n');
   await utimes(join(folder, 'lib/part.mjs'), 1, 1);
   const second = await build(base, folder, 'two');

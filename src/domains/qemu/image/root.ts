@@ -3,14 +3,15 @@
  * libraries of both, and a few files of `/etc`. No shell, no tools, no package manager, unless the service brings them or
  * they are included by name.
  *
- * R1. State files, and what SQLite keeps beside them, are never taken from the host; the data folder neither.
+ * R1. State files, and what SQLite keeps beside them, are never taken from the host; the data folder and what is no part of the service neither.
  * R2. The service folder, its program and what is included have the same paths as on the host.
  */
-import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { dirname, extname, join, relative, resolve } from 'node:path';
 
 import { messageOf, SpareError } from '../../../errors.ts';
 import type { ServiceImage } from '../../domain.ts';
+import { isLeftOut } from '../../left-out.ts';
 import { findExecutable } from '../../process/executable.ts';
 import { dependenciesOf, ROOT, withAncestors } from '../../process/package.ts';
 import { contains } from '../../process/paths.ts';
@@ -103,9 +104,10 @@ function addService(tree: FileTree, { service, hidden }: RootSource): void {
   const state = service.state.map((path) => join(folder, path));
   const isState = (path: string): boolean =>
     state.some((file) => STATE_SUFFIXES.some((suffix) => file + suffix === path));
-  tree.folder(SERVICE).copy(folder, SERVICE, (path) => isState(path) || contains(path, hidden));
+  const isHidden = (path: string): boolean => contains(path, hidden) || isLeftOut(path, lstatSync(path));
+  tree.folder(SERVICE).copy(folder, SERVICE, (path) => isState(path) || isHidden(path));
   for (const path of dependenciesAbove(folder)) {
-    tree.copy(realpathSync(path), path, (inner) => contains(inner, hidden) || contains(target, inner));
+    tree.copy(realpathSync(path), path, (inner) => isHidden(inner) || contains(target, inner));
   }
 }
 
