@@ -150,3 +150,24 @@ test('D1 P6: what is not measured changes nothing in a replica: it is not seen, 
   assert.deepEqual(await spare.incidents(), []);
   return undefined;
 });
+
+test('D1 P6: data of another group in the service folder changes at will, and is not seen', async (context) => {
+  using place = site();
+  const data = join(place.folder, 'lib/other');
+  mkdirSync(dirname(data));
+  writeFileSync(place.server, WATCHER);
+  await using other = await new Spare({
+    ...service(SERVICES),
+    command: ['node', 'ledger.mjs'],
+    data,
+  }).start();
+  await using spare = new Spare({ folder: place.folder, command: ['node', 'server.mjs'], state: ['app.db'] });
+  await spare.start();
+  assert.ok(await works(other.url));
+  const { text } = await call('recover', 'r0', '--data', spare.data);
+  assert.match(text, /^rotated/);
+  if (!spare.output.includes('bubblewrap')) return context.skip('the files of the host are visible here');
+  const seen = await (await fetch(spare.url)).json();
+  assert.deepEqual(seen, { met: 'nobody', files: ['lib', 'lib/other', 'server.mjs'] });
+  return undefined;
+});

@@ -3,12 +3,13 @@ import { copyFileSync, existsSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path';
 import { makeBackup, type MadeBackup, UNFINISHED_FILE } from '../backup/make.ts';
 import { restore, type Restored } from '../backup/restore.ts';
+import { STORE_FILE } from '../data-folder.ts';
 import { messageOf, SpareError } from '../errors.ts';
 import { syncFile } from '../manager/snapshots.ts';
 import { Store } from '../ordering/store.ts';
 import { askAdmin } from './admin-client.ts';
 import type { Settings } from './config.ts';
-import { checkDataFolder, prepareDataFolder, STORE_FILE } from './data-folder.ts';
+import { checkDataFolder, prepareDataFolder } from './data-folder.ts';
 import { serviceName, stateFilesOf } from './service-name.ts';
 
 const SHOWN_EVERY_MS = 300;

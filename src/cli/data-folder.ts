@@ -2,10 +2,10 @@
 import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { UNFINISHED_FILE } from '../backup/make.ts';
+import { DOMAINS_FOLDER, STORE_FILE } from '../data-folder.ts';
 import { IMAGES } from '../domains/qemu/driver.ts';
 import { messageOf, SpareError } from '../errors.ts';
 
-export const STORE_FILE = 'spare.db';
 const HINT = 'Choose a folder that Spare can write to with --data.';
 const NAMED_MAX = 3;
 
@@ -73,7 +73,7 @@ export function prepareDataFolder(folder: string): DataFolder {
 /** What an earlier run left of its domains, or of a backup; only once the store is locked, so that nobody else runs here. */
 export function clearLeftovers(folder: string): void {
   rmSync(join(folder, UNFINISHED_FILE), { force: true });
-  const domains = join(folder, 'domains');
+  const domains = join(folder, DOMAINS_FOLDER);
   rmSync(domains, { recursive: true, force: true });
   mkdirSync(domains, { mode: 0o711 });
 }

@@ -7,6 +7,7 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { STORE_FILE } from '../data-folder.ts';
 import { findExecutable } from '../domains/process/executable.ts';
 import type { ServiceImage } from '../domains/domain.ts';
 import { messageOf, SpareError } from '../errors.ts';
@@ -15,7 +16,6 @@ import { deployUnderWay } from '../manager/deployment.ts';
 import type { Manager } from '../manager/manager.ts';
 import type { Version } from '../manager/options.ts';
 import type { Settings } from './config.ts';
-import { STORE_FILE } from './data-folder.ts';
 
 export interface Deployed {
   /** Digest of all that replicas start from now. */

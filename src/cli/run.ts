@@ -8,6 +8,7 @@
 import { join } from 'node:path';
 import { newToken, publishAccess, withdrawAccess } from '../admin/access.ts';
 import { type AdminSource, createAdmin } from '../admin/admin.ts';
+import { STORE_FILE } from '../data-folder.ts';
 import type { Driver } from '../domains/domain.ts';
 import type { SpareError } from '../errors.ts';
 import { createFront, type FrontOptions } from '../front/front.ts';
@@ -17,7 +18,7 @@ import type { ManagerOptions, Version } from '../manager/options.ts';
 import { EmbeddedOrderer } from '../ordering/embedded.ts';
 import { type Opened, Store } from '../ordering/store.ts';
 import type { Address, Settings } from './config.ts';
-import { clearLeftovers, prepareDataFolder, STORE_FILE } from './data-folder.ts';
+import { clearLeftovers, prepareDataFolder } from './data-folder.ts';
 import { checkCommands, Deploys, variantsOf, versionOf } from './deploy.ts';
 import { importExisting } from './existing-state.ts';
 import { addressUrl, bind, closeServer } from './listen.ts';

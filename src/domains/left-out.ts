@@ -1,12 +1,13 @@
 /**
- * What lies in a service folder and is no part of the service. It is not measured, so it may change; therefore no domain sees it:
- * what somebody puts there changes nothing in a replica. Also sockets, pipes and devices, because a read-only mount does not keep
- * anybody from talking to them.
+ * What lies in a service folder and is no part of the service: version control, and what groups of Spare keep. It is not measured,
+ * so it may change; therefore no domain sees it: what somebody puts there changes nothing in a replica. Also sockets, pipes and
+ * devices, because a read-only mount does not keep anybody from talking to them.
  *
  * A link counts as what it says, whatever its name: it leads only to what is shown anyway.
  */
 import type { Stats } from 'node:fs';
 import { basename } from 'node:path';
+import { isDataFolder } from '../data-folder.ts';
 
 /** Written by tools that look at a service, not by who changes it. */
 const VERSION_CONTROL = new Set(['.git', '.hg', '.svn', '.jj']);
@@ -14,5 +15,6 @@ const VERSION_CONTROL = new Set(['.git', '.hg', '.svn', '.jj']);
 /** `found`: what `lstat` says of it. */
 export function isLeftOut(path: string, found: Stats): boolean {
   if (found.isSymbolicLink()) return false;
-  return VERSION_CONTROL.has(basename(path)) || !(found.isFile() || found.isDirectory());
+  if (VERSION_CONTROL.has(basename(path))) return true;
+  return found.isDirectory() ? isDataFolder(path) : !found.isFile();
 }

@@ -89,6 +89,20 @@ const CHANGES: Readonly<Record<string, [(path: string) => void, string[]]>> = {
     [],
   ],
   'version control': [(path) => mkdirSync(join(path, 'lib/.git')), []],
+  'data of another group': [
+    (path) => {
+      mkdirSync(join(path, 'lib/data/domains'), { recursive: true });
+      writeFileSync(join(path, 'lib/data/spare.db'), 'order');
+    },
+    [],
+  ],
+  'a folder made to look like such data': [
+    (path) => {
+      mkdirSync(join(path, 'lib/domains'));
+      writeFileSync(join(path, 'lib/spare.db'), '');
+    },
+    ['lib removed', 'lib/part.mjs removed'],
+  ],
   'a socket or a pipe': [
     (path) => void execFileSync('sh', ['-c', 'mkfifo "$0"', join(path, 'lib/pipe')]),
     [],

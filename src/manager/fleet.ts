@@ -6,6 +6,7 @@
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { DOMAINS_FOLDER } from '../data-folder.ts';
 import type { Domain, Driver, Opening, ServiceImage } from '../domains/domain.ts';
 import { messageOf, SpareError } from '../errors.ts';
 import { type Answer, decodeAnswer, digestFrames, printable, startFrames } from '../wire/channel.ts';
@@ -138,7 +139,7 @@ export class Fleet {
     if (version === undefined || image === undefined) throw new Error(`there is no variant ${variant}`);
     const leftOut = await version.check();
     if (place.stopped) return;
-    const directory = join(dataFolder, 'domains', id);
+    const directory = join(dataFolder, DOMAINS_FOLDER, id);
     mkdirSync(directory, { recursive: true });
     const opening = await this.#opening(version, image, entry);
     const domain = await this.#driver.start({ id, image, limits, directory, opening, leftOut });
