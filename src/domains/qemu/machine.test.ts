@@ -1,6 +1,6 @@
 /** What is left of a machine whose process cannot be started, or does what no QEMU does. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, openSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempDisposableSync, mkdtempSync, openSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { it } from 'node:test';
@@ -21,22 +21,50 @@ const FEW = [0, 4, 8, 12];
 const LIMITS = { memoryBytes: 2 ** 28, processes: 8 };
 const OPTIONS = { accelerator: 'tcg', memoryBytes: 2 ** 28, limits: LIMITS, owner: undefined } as const;
 
-/** Says yes to every command, and tells its state without end. */
-const ENDLESS = `#!${process.execPath}
-  const { Socket, connect } = require('node:net');
-  const control = new Socket({ fd: ${FD.qmp} });
-  const part = Buffer.alloc(1024 ** 2);
-  control.on('data', (lines) => {
-    for (const line of lines.toString().trim().split('\\n')) {
-      const { id, execute, arguments: { uri } } = JSON.parse(line);
-      control.write(JSON.stringify({ return: {}, id }) + '\\n');
-      if (execute !== 'migrate') continue;
-      const state = connect(uri.slice('unix:'.length)).on('error', () => {});
-      const more = () => { while (state.write(part)); };
-      state.on('drain', more);
-      more();
-    }
-  });`;
+/** A program that says yes to every command, and then does as the code says with `execute` and `uri`. */
+function yes(code: string): string {
+  return `#!${process.execPath}
+    const fs = require('node:fs');
+    const { Socket, connect } = require('node:net');
+    const { dirname } = require('node:path');
+    const control = new Socket({ fd: ${FD.qmp} });
+    const say = (what) => control.write(JSON.stringify(what) + '\\n');
+    const done = () => say({ event: 'MIGRATION', data: { status: 'completed' } });
+    control.on('data', (lines) => {
+      for (const line of lines.toString().trim().split('\\n')) {
+        const { id, execute, arguments: { uri } } = JSON.parse(line);
+        say({ return: {}, id });
+        const reach = () => connect(uri.slice('unix:'.length)).on('error', () => {});
+        ${code}
+      }
+    });`;
+}
+
+const ENDLESS = yes(`
+  if (execute !== 'migrate') continue;
+  const [state, part] = [reach(), Buffer.alloc(1024 ** 2)];
+  const more = () => { while (state.write(part)); };
+  state.on('drain', more);
+  more();`);
+
+/** Its state is what comes of writing beside the socket that it is given. */
+const CURIOUS = yes(`
+  if (execute !== 'migrate') continue;
+  let found = 'written';
+  try {
+    fs.writeFileSync(dirname(uri.slice('unix:'.length)) + '/other', '');
+  } catch ({ code }) {
+    found = code;
+  }
+  reach().end(found, done);`);
+
+/** Of a file with this program in it, that every user may execute. */
+function programOf(folder: string, source: string): string {
+  chmodSync(folder, 0o755);
+  const program = join(folder, 'qemu');
+  writeFileSync(program, source, { mode: 0o755 });
+  return program;
+}
 
 void it('without descriptors a machine is not started, and nothing stays', async () => {
   const fd = openSync('/dev/null', 'r');
@@ -86,8 +114,7 @@ void it(
   { timeout: 30_000 },
   async () => {
     const folder = mkdtempSync(join(tmpdir(), 'spare-endless-'));
-    const program = join(folder, 'qemu');
-    writeFileSync(program, ENDLESS, { mode: 0o755 });
+    const program = programOf(folder, ENDLESS);
     const fd = openSync('/dev/null', 'r');
     const files = { kernel: fd, initrd: fd, root: fd, memory: fd };
     const ends = await openChannel();
@@ -103,3 +130,21 @@ void it(
     await domain.destroy();
   },
 );
+
+void it('M1: a machine that is saved cannot change where the manager writes', async (context) => {
+  using held = new DisposableStack();
+  const owner = held.adopt(takeMachineOwner(), (taken) => taken?.release());
+  if (owner === undefined) return context.skip('only for root');
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-curious-'));
+  const program = programOf(place.path, CURIOUS);
+  const fd = openSync('/dev/null', 'r');
+  const files = { kernel: fd, initrd: fd, root: fd, memory: fd };
+  const machine = new Machine({ ...OPTIONS, program, start: 'again', files, owner });
+  try {
+    assert.equal(String(await save(machine, owner)), 'EACCES');
+  } finally {
+    machine.kill();
+    await machine.exited;
+  }
+  return undefined;
+});

@@ -14,7 +14,7 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, fchmodSync, ftruncateSync, openSync, rmSync } from 'node:fs';
-import { chown, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, chown, mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -302,7 +302,6 @@ export async function save(machine: Machine, owner: TakenOwner | undefined): Pro
   // Whoever comes second is not the machine that was asked to.
   server.maxConnections = 1;
   try {
-    if (owner !== undefined) await chown(folder, owner.uid, owner.gid);
     const state = new Promise<Buffer>((resolve, reject) => {
       server.on('error', reject);
       server.once('connection', (socket) => receiveState(socket).then(resolve, reject));
@@ -310,7 +309,11 @@ export async function save(machine: Machine, owner: TakenOwner | undefined): Pro
     // Who fails before that is awaited has said so.
     state.catch(() => {});
     await once(server.listen(path), 'listening');
-    if (owner !== undefined) await chown(path, owner.uid, owner.gid);
+    if (owner !== undefined) {
+      // The folder stays ours: whoever may change it could put something else in the place of what is named here.
+      await chown(path, owner.uid, owner.gid);
+      await chmod(folder, 0o711);
+    }
     return await machine.save(path, state);
   } finally {
     server.close();
