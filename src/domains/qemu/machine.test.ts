@@ -1,9 +1,9 @@
 /** What is left of a machine whose process cannot be started, or does what no QEMU does. */
 import assert from 'node:assert/strict';
-import { chmodSync, mkdtempDisposableSync, mkdtempSync, openSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, mkdtempDisposableSync, mkdtempSync, openSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { it } from 'node:test';
+import { describe, it } from 'node:test';
 
 import { descriptors, withDescriptors } from '../../testing.ts';
 import { eventually, MIB } from '../conformance-peer.ts';
@@ -14,6 +14,7 @@ import { FD } from './command.ts';
 import type { Image } from './image/manifest.ts';
 import { Machine } from './machine.ts';
 import { QemuDomain } from './qemu-domain.ts';
+import { COMMAND_MS_MAX } from './qmp.ts';
 import { save, Template, type TemplateOptions } from './template.ts';
 
 /** Too few for a machine: for nothing, for its guardian, for a part of its ports. */
@@ -109,20 +110,26 @@ void it('without descriptors a template is not made, and its files and its user 
   }
 });
 
+/** A domain whose hypervisor is this program, to be parked. */
+async function pretended(folder: string, source: string): Promise<QemuDomain> {
+  const program = programOf(folder, source);
+  const fd = openSync('/dev/null', 'r');
+  const files = { kernel: fd, initrd: fd, root: fd, memory: fd };
+  const ends = await openChannel();
+  const start = (): Machine => new Machine({ ...OPTIONS, program, start: 'again', files, ends });
+  const machine = start();
+  const body = new ParkedBody(machine, { ends, start, save: (stopped) => save(stopped, undefined) });
+  const release = (): void => closeSync(fd);
+  const domain = new QemuDomain({ body, console: machine.console, answer: undefined, release }, folder);
+  domain.prioritize();
+  return domain;
+}
+
 void it(
   'V3, P7: a machine that tells its state without end is ended, and little of it is kept',
   { timeout: 30_000 },
   async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'spare-endless-'));
-    const program = programOf(folder, ENDLESS);
-    const fd = openSync('/dev/null', 'r');
-    const files = { kernel: fd, initrd: fd, root: fd, memory: fd };
-    const ends = await openChannel();
-    const start = (): Machine => new Machine({ ...OPTIONS, program, start: 'again', files, ends });
-    const machine = start();
-    const body = new ParkedBody(machine, { ends, start, save: (stopped) => save(stopped, undefined) });
-    const running = { body, console: machine.console, answer: undefined, release: () => {} };
-    const domain = new QemuDomain(running, folder);
+    const domain = await pretended(mkdtempSync(join(tmpdir(), 'spare-endless-')), ENDLESS);
     const before = process.memoryUsage().rss;
     await domain.suspend();
     assert.equal(await domain.exited, 'its hypervisor failed: the state of its devices is too large');
@@ -130,6 +137,31 @@ void it(
     await domain.destroy();
   },
 );
+
+/** What becomes of one that goes on otherwise than any QEMU when it is to save its state, or to load it. */
+const UNFINISHED = {
+  saved: [
+    '',
+    `if (execute === 'migrate') reach().end('state');`,
+    `if (execute === 'migrate') reach().write('state', done);`,
+  ],
+  loaded: [`if (execute === 'migrate') reach().end('state', done);`],
+};
+
+void describe('machines that never come to an end', { concurrency: true }, () => {
+  for (const [what, programs] of Object.entries(UNFINISHED)) {
+    for (const [i, code] of programs.entries()) {
+      void it(`V3: one whose state is never ${what} is ended, and says so (${i})`, async () => {
+        const domain = await pretended(mkdtempSync(join(tmpdir(), 'spare-unfinished-')), yes(code));
+        await domain.suspend();
+        await domain.resume();
+        const why = `its hypervisor failed: its state was not ${what} within ${COMMAND_MS_MAX} ms`;
+        assert.equal(await domain.exited, why);
+        await domain.destroy();
+      });
+    }
+  }
+});
 
 void it('M1: a machine that is saved cannot change where the manager writes', async (context) => {
   using held = new DisposableStack();

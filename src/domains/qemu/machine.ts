@@ -18,7 +18,7 @@ import type { Owner } from '../process/folder.ts';
 import { Guardian } from '../process/guardian.ts';
 import { findTool } from '../process/paths.ts';
 import { FD, machineArguments, type MachineOptions } from './command.ts';
-import { Qmp } from './qmp.ts';
+import { COMMAND_MS_MAX, Qmp } from './qmp.ts';
 
 /** Descriptors of the image and of the memory, open in the manager. */
 export interface MachineFiles {
@@ -91,10 +91,7 @@ export class Machine {
   async wake(random: Buffer, answer: 'ready' | 'awake', withinMs: number): Promise<void> {
     const seconds = (Date.now() / 1000).toFixed(3);
     this.#control.write(`wake ${seconds} ${random.toString('hex')}\n`);
-    const late = delay(withinMs, undefined, { ref: false }).then(() => {
-      throw new Error(`it was not ${answer} within ${withinMs} ms`);
-    });
-    await Promise.race([this.heard(answer), late, this.ended()]);
+    await this.#within(withinMs, this.heard(answer), `it was not ${answer}`);
   }
 
   /** Never resolves; rejects once it has ended, with an Error that says why. */
@@ -118,8 +115,9 @@ export class Machine {
   async save(path: string, received: Promise<Buffer>): Promise<Buffer> {
     const migrated = await this.#prepareMigration();
     await this.#qmp.execute('migrate', { uri: `unix:${path}` });
-    // A hypervisor that sends what is wrong may never say that it is done.
-    const [state] = await Promise.all([received, migrated()]);
+    // A hypervisor that sends what is wrong may never say that it is done, or say so and send on.
+    const saved = Promise.all([received, migrated()]);
+    const [state] = await this.#within(COMMAND_MS_MAX, saved, 'its state was not saved');
     return state;
   }
 
@@ -128,7 +126,7 @@ export class Machine {
     const migrated = await this.#prepareMigration();
     await this.#qmp.execute('migrate-incoming', { uri: `fd:${FD.state}` });
     this.#stream(FD.state).end(state);
-    await migrated();
+    await this.#within(COMMAND_MS_MAX, migrated(), 'its state was not loaded');
   }
 
   async run(): Promise<void> {
@@ -149,6 +147,14 @@ export class Machine {
 
   #stream(fd: number): Duplex {
     return (this.#child.stdio as unknown as readonly Duplex[])[fd] as Duplex;
+  }
+
+  /** Rejects when it takes longer, with this failure, and once the machine has ended. */
+  #within<T>(ms: number, wanted: Promise<T>, failure: string): Promise<T> {
+    const late = delay(ms, undefined, { ref: false }).then(() => {
+      throw new Error(`${failure} within ${ms} ms`);
+    });
+    return Promise.race([wanted, late, this.ended()]);
   }
 
   /** Without what is in the memory file. Answers what waits until it is done. */
