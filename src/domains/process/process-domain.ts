@@ -19,12 +19,8 @@ import { Accounting } from './accounting.ts';
 import { type Exit, killGroup, type Running } from './launch.ts';
 import { BEHIND_MS_MAX, goAlong, goBehind } from './priority.ts';
 import { isAlive, readStat } from './tree.ts';
+import { Watchdog } from './watchdog.ts';
 
-const WATCH_MS = 250;
-/** While it is suspended: to look costs the manager CPU. */
-const SUSPENDED_WATCH_MS = 1000;
-/** Of a suspended domain, from the first look on: what was in a call to the system when it was stopped finishes that. */
-const SUSPENDED_CPU_SECONDS = 0.1;
 const STOP_TIMEOUT_MS = 1000;
 const END_TIMEOUT_MS = 5000;
 const POLL_MS = 2;
@@ -60,13 +56,8 @@ export class ProcessDomain implements Domain {
   readonly #limits: DomainLimits;
   readonly #directory: string;
   readonly #accounting: Accounting;
-  readonly #watchdog: NodeJS.Timeout;
+  readonly #watchdog: Watchdog;
   #turn: Promise<void> = Promise.resolve();
-  #suspended = false;
-  /** When the watchdog looks again; at a domain that is awake it always does. */
-  #lookMs = 0;
-  /** What a suspended domain had used at the first look. */
-  #restingSeconds: number | undefined;
   #gone = false;
   #reason: string | undefined;
   #destroyed: Promise<void> | undefined;
@@ -81,9 +72,12 @@ export class ProcessDomain implements Domain {
     this.#accounting = new Accounting(running.init?.pid);
     goBehind(running.agent);
     setTimeout(() => this.prioritize(), BEHIND_MS_MAX).unref();
-    this.#watchdog = setInterval(() => this.#watch(), WATCH_MS).unref();
+    this.#watchdog = new Watchdog(
+      () => this.#sample(),
+      (reason) => this.#end(reason),
+    );
     this.exited = running.exit.then(async (exit) => {
-      clearInterval(this.#watchdog);
+      this.#watchdog.stop();
       const clean = await this.#waitUntilGone();
       this.#gone = true;
       running.guardian.release();
@@ -95,20 +89,15 @@ export class ProcessDomain implements Domain {
 
   suspend(): Promise<void> {
     return this.#inTurn(async () => {
-      this.#suspended = true;
-      // Not before they had time to stop.
-      this.#lookMs = Infinity;
       await this.#stop();
-      this.#lookMs = performance.now() + SUSPENDED_WATCH_MS;
+      this.#watchdog.suspended();
     });
   }
 
   resume(): Promise<void> {
     return this.#inTurn(async () => {
       for (const pid of this.#pids()) signal(pid, 'SIGCONT');
-      this.#suspended = false;
-      this.#lookMs = 0;
-      this.#restingSeconds = undefined;
+      this.#watchdog.resumed();
     });
   }
 
@@ -146,17 +135,6 @@ export class ProcessDomain implements Domain {
       await (quiet ? undefined : delay(1));
     }
     // A busy host has not given them time to stop. They have their signal: none executes anything of its own.
-  }
-
-  #watch(): void {
-    const now = performance.now();
-    if (now < this.#lookMs) return;
-    const { cpuSeconds } = this.#sample();
-    if (!this.#suspended) return;
-    this.#lookMs = now + SUSPENDED_WATCH_MS;
-    this.#restingSeconds ??= cpuSeconds;
-    const used = cpuSeconds - this.#restingSeconds;
-    if (used > SUSPENDED_CPU_SECONDS) this.#end('it went on while it was suspended');
   }
 
   #isEnding(): boolean {

@@ -58,15 +58,20 @@ export function readStat(pid: number): ProcessStat | undefined {
   };
 }
 
+/** Kinds of resident memory, by their names in `/proc/<pid>/status`: of no file, of files, and shared or of files in memory. */
+export type MemoryKind = 'RssAnon' | 'RssFile' | 'RssShmem';
+
 /**
- * Anonymous and shared memory in bytes. Pages of files are left out: program text is shared between the domains,
- * and the system takes such pages back when it needs them.
+ * Anonymous and shared memory in bytes. Pages of files are left out unless they are asked for: program text is shared
+ * between the domains, and the system takes such pages back when it needs them.
  */
-export function residentBytes(pid: number): number {
+export function residentBytes(pid: number, kinds: readonly MemoryKind[] = ['RssAnon', 'RssShmem']): number {
   const text = read(`/proc/${pid}/status`);
   if (text === undefined) return 0;
   let kibibytes = 0;
-  for (const match of text.matchAll(/^Rss(?:Anon|Shmem):\s+(\d+) kB$/gm)) kibibytes += Number(match[1]);
+  for (const [, kind, size] of text.matchAll(/^(Rss\w+):\s+(\d+) kB$/gm)) {
+    if (kinds.some((one) => one === kind)) kibibytes += Number(size);
+  }
   return kibibytes * 1024;
 }
 

@@ -13,14 +13,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 
+import type { MemoryKind } from '../process/tree.ts';
 import type { Machine } from './machine.ts';
 
 /** What becomes of a machine that is suspended. */
 export type Suspension = 'paused' | 'parked';
 
 export interface Body {
-  /** What counts of the memory of its process (`/proc/PID/status`): the file that it maps may be that of a template. */
-  readonly own: readonly ('RssAnon' | 'RssFile')[];
+  /** What counts of the memory of its process: the file that it maps may be that of a template. */
+  readonly own: readonly MemoryKind[];
   readonly channel: Duplex;
   /** Null while it is parked. */
   readonly machine: Machine | null;

@@ -46,10 +46,16 @@ const EMULATED = 'max,pku=off,la57=off,erms=off,fsrm=off';
 const MACHINE = 'pc,usb=off,i8042=off,vmport=off,smbus=off,hpet=off';
 /** Translated code that QEMU keeps; enough for a service, and a bound on what each machine holds. */
 const TRANSLATED_MIB = 128;
+const HYPERVISOR_BYTES = 384 * MIB;
 
 /** Of the machine: what the domain may use, and room for what is not the domain's. */
 export function machineBytes(limitBytes: number): number {
   return Math.ceil((limitBytes + OWN_BYTES) / MIB) * MIB;
+}
+
+/** Of QEMU: the machine, translated code, and what it knows of the guest's pages. */
+export function hypervisorBytes(memoryBytes: number): number {
+  return memoryBytes + HYPERVISOR_BYTES;
 }
 
 function descriptor(fd: number): string {

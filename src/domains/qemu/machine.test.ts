@@ -4,12 +4,13 @@ import { chmodSync, closeSync, mkdtempDisposableSync, mkdtempSync, openSync, wri
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { descriptors, withDescriptors } from '../../testing.ts';
 import { eventually, MIB } from '../conformance-peer.ts';
 import { childrenOf } from '../process/tree.ts';
 import { takeMachineOwner } from './accelerator.ts';
-import { openChannel, ParkedBody } from './body.ts';
+import { openChannel, ParkedBody, PausedBody, type Suspension } from './body.ts';
 import { FD } from './command.ts';
 import type { Image } from './image/manifest.ts';
 import { Machine } from './machine.ts';
@@ -110,16 +111,21 @@ void it('without descriptors a template is not made, and its files and its user 
   }
 });
 
-/** A domain whose hypervisor is this program, to be parked. */
-async function pretended(folder: string, source: string): Promise<QemuDomain> {
+/** A domain whose hypervisor is this program. */
+async function pretended(source: string, suspension: Suspension): Promise<QemuDomain> {
+  const folder = mkdtempSync(join(tmpdir(), 'spare-pretended-'));
   const program = programOf(folder, source);
   const fd = openSync('/dev/null', 'r');
   const files = { kernel: fd, initrd: fd, root: fd, memory: fd };
   const ends = await openChannel();
   const start = (): Machine => new Machine({ ...OPTIONS, program, start: 'again', files, ends });
   const machine = start();
-  const body = new ParkedBody(machine, { ends, start, save: (stopped) => save(stopped, undefined) });
-  const release = (): void => closeSync(fd);
+  const parking = { ends, start, save: (stopped: Machine) => save(stopped, undefined) };
+  const body = suspension === 'paused' ? new PausedBody(machine) : new ParkedBody(machine, parking);
+  const release = (): void => {
+    closeSync(fd);
+    ends.machine.destroy();
+  };
   const domain = new QemuDomain({ body, console: machine.console, answer: undefined, release }, folder);
   domain.prioritize();
   return domain;
@@ -129,7 +135,7 @@ void it(
   'V3, P7: a machine that tells its state without end is ended, and little of it is kept',
   { timeout: 30_000 },
   async () => {
-    const domain = await pretended(mkdtempSync(join(tmpdir(), 'spare-endless-')), ENDLESS);
+    const domain = await pretended(ENDLESS, 'parked');
     const before = process.memoryUsage().rss;
     await domain.suspend();
     assert.equal(await domain.exited, 'its hypervisor failed: the state of its devices is too large');
@@ -152,7 +158,7 @@ void describe('machines that never come to an end', { concurrency: true }, () =>
   for (const [what, programs] of Object.entries(UNFINISHED)) {
     for (const [i, code] of programs.entries()) {
       void it(`V3: one whose state is never ${what} is ended, and says so (${i})`, async () => {
-        const domain = await pretended(mkdtempSync(join(tmpdir(), 'spare-unfinished-')), yes(code));
+        const domain = await pretended(yes(code), 'parked');
         await domain.suspend();
         await domain.resume();
         const why = `its hypervisor failed: its state was not ${what} within ${COMMAND_MS_MAX} ms`;
@@ -161,6 +167,32 @@ void describe('machines that never come to an end', { concurrency: true }, () =>
       });
     }
   }
+});
+
+/** The watchdog sees a suspended domain more than twice. */
+const LOOKS_MS = 3500;
+const RESTLESS = yes(`
+  if (execute === 'stop' && globalThis.stopped) setTimeout(() => { for (;;); }, 100);
+  globalThis.stopped = true;`);
+const GREEDY = yes(`
+  const kept = [];
+  if (execute === 'stop') setInterval(() => kept.push(Buffer.alloc(8 * 1024 ** 2, 1)), 5);`);
+
+void it('V4, D2: a hypervisor that works while its machine stands still is ended, one that rests is not', async () => {
+  const domain = await pretended(RESTLESS, 'paused');
+  await domain.suspend();
+  assert.equal(await Promise.race([domain.exited, delay(LOOKS_MS, 'suspended')]), 'suspended');
+  await domain.resume();
+  await domain.suspend();
+  assert.equal(await domain.exited, 'it went on while it was suspended');
+  await domain.destroy();
+});
+
+void it('V4, D6: a hypervisor that grows while its machine stands still is ended', async () => {
+  const domain = await pretended(GREEDY, 'paused');
+  await domain.suspend();
+  assert.equal(await domain.exited, 'its hypervisor holds more than 640 MiB');
+  await domain.destroy();
 });
 
 void it('M1: a machine that is saved cannot change where the manager writes', async (context) => {

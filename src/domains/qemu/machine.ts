@@ -17,7 +17,7 @@ import { Console } from '../process/console.ts';
 import type { Owner } from '../process/folder.ts';
 import { Guardian } from '../process/guardian.ts';
 import { findTool } from '../process/paths.ts';
-import { FD, machineArguments, type MachineOptions } from './command.ts';
+import { FD, hypervisorBytes, machineArguments, type MachineOptions } from './command.ts';
 import { COMMAND_MS_MAX, Qmp } from './qmp.ts';
 
 /** Descriptors of the image and of the memory, open in the manager. */
@@ -80,6 +80,11 @@ export class Machine {
     this.#listen(stream(FD.control));
     this.#qmp = new Qmp(stream(FD.qmp));
     this.exited = this.#watch(guardian);
+  }
+
+  /** The most that its process may hold. */
+  get bytesMax(): number {
+    return hypervisorBytes(this.#options.memoryBytes);
   }
 
   /** Whether it listens to commands; else it could not be started. */

@@ -4,8 +4,8 @@
  * V1. The first reason wins: a domain that is destroyed says so, whatever its machine said last.
  * V2. `suspend` and `resume` run one after the other; both are without effect on a domain that has ended.
  * V3. A hypervisor that does not do what it is told is ended: a domain that hangs is one that crashed.
+ * V4. A hypervisor is watched, also while its machine stands still: one that works then, or holds more than it needs, is ended.
  */
-import { readFileSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 
 import { messageOf } from '../../errors.ts';
@@ -13,12 +13,13 @@ import type { Domain, DomainUsage } from '../domain.ts';
 import type { Console } from '../process/console.ts';
 import { BEHIND_MS_MAX, goAlong, goBehind } from '../process/priority.ts';
 import { removeFolder } from '../process/process-domain.ts';
-import { readStat } from '../process/tree.ts';
+import { readStat, residentBytes } from '../process/tree.ts';
+import { Watchdog } from '../process/watchdog.ts';
 import type { Body } from './body.ts';
 import type { Running } from './template.ts';
 
 const TICKS_PER_SECOND = 100;
-const KIB = 1024;
+const MIB = 1024 ** 2;
 
 export class QemuDomain implements Domain {
   readonly channel: Duplex;
@@ -27,6 +28,7 @@ export class QemuDomain implements Domain {
   readonly #body: Body;
   readonly #console: Console;
   readonly #directory: string;
+  readonly #watchdog: Watchdog;
   #turn: Promise<void> = Promise.resolve();
   /** Of machines of it that were parked. */
   #earlierSeconds = 0;
@@ -45,8 +47,13 @@ export class QemuDomain implements Domain {
     this.#directory = directory;
     if (this.pid !== null) goBehind(this.pid);
     setTimeout(() => this.prioritize(), BEHIND_MS_MAX).unref();
+    this.#watchdog = new Watchdog(
+      () => this.#sample(),
+      (reason) => this.#end(reason),
+    );
     this.exited = body.exited.then((why) => {
       this.#gone = true;
+      this.#watchdog.stop();
       running.release();
       return this.#reason ?? why;
     });
@@ -58,14 +65,18 @@ export class QemuDomain implements Domain {
 
   suspend(): Promise<void> {
     return this.#inTurn(async () => {
-      const { cpuSeconds } = await this.usage();
+      const { cpuSeconds } = this.#sample();
       await this.#body.suspend();
       if (this.pid === null) this.#earlierSeconds = cpuSeconds;
+      this.#watchdog.suspended();
     });
   }
 
   resume(): Promise<void> {
-    return this.#inTurn(() => this.#body.resume());
+    return this.#inTurn(() => {
+      this.#watchdog.resumed();
+      return this.#body.resume();
+    });
   }
 
   prioritize(): void {
@@ -79,14 +90,7 @@ export class QemuDomain implements Domain {
 
   /** Of the hypervisor's process; what is shared with other clones does not count, what is only on disk neither. */
   async usage(): Promise<DomainUsage> {
-    const { pid } = this;
-    const stat = this.#gone || pid === null ? undefined : readStat(pid);
-    if (stat !== undefined && pid !== null) {
-      const seconds = this.#earlierSeconds + stat.ownTicks / TICKS_PER_SECOND;
-      const cpuSeconds = Math.max(seconds, this.#usage.cpuSeconds);
-      this.#usage = { cpuSeconds, residentBytes: ownBytes(pid, this.#body.own), processes: 1 };
-    } else if (pid === null) this.#usage = { ...this.#usage, residentBytes: 0, processes: 0 };
-    return this.#usage;
+    return this.#sample();
   }
 
   console(): string {
@@ -99,6 +103,21 @@ export class QemuDomain implements Domain {
       await action().catch((error: unknown) => this.#end(`its hypervisor failed: ${messageOf(error)}`));
     });
     return this.#turn;
+  }
+
+  #sample(): DomainUsage {
+    const { machine, own } = this.#body;
+    if (machine === null) this.#usage = { ...this.#usage, residentBytes: 0, processes: 0 };
+    const stat = this.#gone || machine === null ? undefined : readStat(machine.pid);
+    if (machine === null || stat === undefined) return this.#usage;
+    const { pid, bytesMax } = machine;
+    const seconds = this.#earlierSeconds + stat.ownTicks / TICKS_PER_SECOND;
+    const cpuSeconds = Math.max(seconds, this.#usage.cpuSeconds);
+    this.#usage = { cpuSeconds, residentBytes: residentBytes(pid, own), processes: 1 };
+    if (residentBytes(pid) > bytesMax) {
+      this.#end(`its hypervisor holds more than ${Math.round(bytesMax / MIB)} MiB`);
+    }
+    return this.#usage;
   }
 
   #end(reason: string): void {
@@ -115,17 +134,5 @@ export class QemuDomain implements Domain {
     await this.exited;
     this.channel.destroy();
     await removeFolder(this.#directory);
-  }
-}
-
-function ownBytes(pid: number, kinds: readonly string[]): number {
-  try {
-    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-    const kib = kinds.map((kind) =>
-      Number(new RegExp(`^${kind}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? 0),
-    );
-    return KIB * kib.reduce((sum, one) => sum + one, 0);
-  } catch {
-    return 0;
   }
 }
