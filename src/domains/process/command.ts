@@ -33,9 +33,14 @@ const SCRIPT = [
 
 /**
  * Runs `command` under the limits. `ownUser`: the number of processes is counted for this domain alone, so that
- * a limit on it cannot be used up by somebody else.
+ * a limit on it cannot be used up by somebody else. `fileBytes`: the most that it may write to a file, a multiple of 512.
  */
-export function withLimits(limits: DomainLimits, ownUser: boolean, command: readonly string[]): string[] {
+export function withLimits(
+  limits: DomainLimits,
+  ownUser: boolean,
+  command: readonly string[],
+  fileBytes: number = FILE_BYTES_MAX,
+): string[] {
   const threads = limits.processes * THREADS_PER_PROCESS + THREADS_SPARE;
   return [
     '/bin/sh',
@@ -43,7 +48,7 @@ export function withLimits(limits: DomainLimits, ownUser: boolean, command: read
     `${SCRIPT.join('; ')}; shift 4; exec "$@"`,
     'sh',
     String(FILES_MAX),
-    String(FILE_BYTES_MAX / 512),
+    String(fileBytes / 512),
     String(Math.ceil((limits.memoryBytes + DATA_SLACK_BYTES) / 1024)),
     ownUser && countsPerNamespace() ? String(threads) : '-',
     ...command,

@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { descriptors, withDescriptors } from '../../testing.ts';
 import { eventually, MIB } from '../conformance-peer.ts';
+import type { TakenOwner } from '../process/owners.ts';
 import { childrenOf } from '../process/tree.ts';
 import { takeMachineOwner } from './accelerator.ts';
 import { openChannel, ParkedBody, PausedBody, type Suspension } from './body.ts';
@@ -59,6 +60,15 @@ const CURIOUS = yes(`
     found = code;
   }
   reach().end(found, done);`);
+
+/** Its state is what comes of writing and of growing its memory file. */
+const GROWING = yes(`
+  if (execute !== 'migrate') continue;
+  const what = (action) => { try { action(); return 'done'; } catch ({ code }) { return code; } };
+  const write = (at) => what(() => fs.writeSync(${FD.memory}, 'x', at));
+  const grow = (bytes) => what(() => fs.ftruncateSync(${FD.memory}, bytes));
+  const bytes = ${OPTIONS.memoryBytes};
+  reach().end([write(bytes - 1), write(bytes), grow(bytes), grow(bytes + 1)].join(), done);`);
 
 /** Of a file with this program in it, that every user may execute. */
 function programOf(folder: string, source: string): string {
@@ -174,9 +184,11 @@ const LOOKS_MS = 3500;
 const RESTLESS = yes(`
   if (execute === 'stop' && globalThis.stopped) setTimeout(() => { for (;;); }, 100);
   globalThis.stopped = true;`);
+/** A little more than it may hold, and less than the system lets it have. */
 const GREEDY = yes(`
   const kept = [];
-  if (execute === 'stop') setInterval(() => kept.push(Buffer.alloc(8 * 1024 ** 2, 1)), 5);`);
+  const more = () => { if (kept.length < 82) kept.push(Buffer.alloc(8 * 1024 ** 2, 1)); };
+  if (execute === 'stop') setInterval(more, 5);`);
 
 void it('V4, D2: a hypervisor that works while its machine stands still is ended, one that rests is not', async () => {
   const domain = await pretended(RESTLESS, 'paused');
@@ -195,20 +207,31 @@ void it('V4, D6: a hypervisor that grows while its machine stands still is ended
   await domain.destroy();
 });
 
+/** What a machine with this program tells as its state. */
+async function stateOf(source: string, owner: TakenOwner | undefined): Promise<string> {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-telling-'));
+  const program = programOf(place.path, source);
+  const fd = openSync('/dev/null', 'r');
+  const memory = openSync(join(place.path, 'memory'), 'w+');
+  const files = { kernel: fd, initrd: fd, root: fd, memory };
+  const machine = new Machine({ ...OPTIONS, program, start: 'again', files, owner });
+  try {
+    return String(await save(machine, owner));
+  } finally {
+    machine.kill();
+    await machine.exited;
+    for (const open of [fd, memory]) closeSync(open);
+  }
+}
+
 void it('M1: a machine that is saved cannot change where the manager writes', async (context) => {
   using held = new DisposableStack();
   const owner = held.adopt(takeMachineOwner(), (taken) => taken?.release());
   if (owner === undefined) return context.skip('only for root');
-  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-curious-'));
-  const program = programOf(place.path, CURIOUS);
-  const fd = openSync('/dev/null', 'r');
-  const files = { kernel: fd, initrd: fd, root: fd, memory: fd };
-  const machine = new Machine({ ...OPTIONS, program, start: 'again', files, owner });
-  try {
-    assert.equal(String(await save(machine, owner)), 'EACCES');
-  } finally {
-    machine.kill();
-    await machine.exited;
-  }
+  assert.equal(await stateOf(CURIOUS, owner), 'EACCES');
   return undefined;
+});
+
+void it('M3, P7: a machine cannot make a file larger than its memory', async () => {
+  assert.equal(await stateOf(GROWING, undefined), 'done,EFBIG,done,EFBIG');
 });

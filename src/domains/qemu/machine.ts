@@ -4,7 +4,8 @@
  *
  * M1. QEMU runs as a user of its own that owns nothing, without any right, when the manager is root; else as the manager.
  * M2. It does not outlive the manager: it is killed with its parent, and by a guardian.
- * M3. What the guest says on its control port is at most a few short lines, and only told on to people.
+ * M3. It writes no file beyond the size of its memory.
+ * M4. What the guest says on its control port is at most a few short lines, and only told on to people.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
@@ -13,6 +14,7 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { withStreams } from '../../spawn.ts';
+import { withLimits } from '../process/command.ts';
 import { Console } from '../process/console.ts';
 import type { Owner } from '../process/folder.ts';
 import { Guardian } from '../process/guardian.ts';
@@ -228,7 +230,10 @@ function spawnMachine(start: MachineStart): ChildProcess {
   const { files, owner, ends } = start;
   const handed = [files.kernel, files.initrd, files.root, files.memory];
   const pipes = Array.from({ length: FD.kernel - FD.control }, () => 'pipe' as const);
-  const [file = '', ...args] = [...dropping(owner), start.program, ...machineArguments(start)];
+  const { memoryBytes } = start;
+  const command = [start.program, ...machineArguments(start)];
+  const limited = withLimits({ ...start.limits, memoryBytes }, false, command, memoryBytes);
+  const [file = '', ...args] = [...dropping(owner), ...limited];
   return withStreams(
     spawn(file, args, {
       env: {},
