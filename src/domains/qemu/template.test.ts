@@ -14,7 +14,7 @@ import { CONFORMANCE_AGENT, eventually, MIB, Site } from '../conformance-peer.ts
 import { findHypervisor, type Hypervisor } from './accelerator.ts';
 import { buildImage } from './image/build.ts';
 import { findKernel } from './image/kernel.ts';
-import { Template, type TemplateOptions } from './template.ts';
+import { type Running, Template, type TemplateOptions } from './template.ts';
 
 const required = (process.env['SPARE_REQUIRE'] ?? '').split(',').includes('qemu');
 
@@ -56,6 +56,18 @@ async function templateOptions(folder: string, hypervisor: Hypervisor): Promise<
   };
 }
 
+/** A clone that is ended with the test, also when that fails. */
+async function cloneOf(template: Template): Promise<Running & AsyncDisposable> {
+  const running = await template.clone();
+  const end = async (): Promise<void> => {
+    running.body.kill();
+    await running.body.exited;
+    running.release();
+    running.body.channel.destroy();
+  };
+  return { ...running, [Symbol.asyncDispose]: end };
+}
+
 /** In the words of the conformance suite's agent. */
 function order(code: string): Buffer {
   return Buffer.from(`${JSON.stringify({ id: 0, code })}\n`);
@@ -89,21 +101,19 @@ void describe('templates', () => {
     'T3: a parked machine goes on though its template was given up, and nothing stays open after it',
     async (options) => {
       const template = await Template.make({ ...options, suspension: 'parked' });
-      const running = await template.clone();
-      const { body } = running;
-      await body.suspend();
-      assert.ok(openFiles(folder).length > 0);
-      template[Symbol.dispose]();
-      await turn();
-      // What is closed now is another file's number.
-      const others = Array.from({ length: 8 }, () => openSync('/dev/null', 'r'));
-      await body.resume();
-      assert.ok(body.machine !== null);
-      for (const other of others) closeSync(other);
-      body.kill();
-      await body.exited;
-      running.release();
-      body.channel.destroy();
+      {
+        await using clone = await cloneOf(template);
+        const { body } = clone;
+        await body.suspend();
+        assert.ok(openFiles(folder).length > 0);
+        template[Symbol.dispose]();
+        await turn();
+        // What is closed now is another file's number.
+        const others = Array.from({ length: 8 }, () => openSync('/dev/null', 'r'));
+        await body.resume();
+        assert.ok(body.machine !== null);
+        for (const other of others) closeSync(other);
+      }
       await turn();
       assert.deepEqual(openFiles(folder), []);
     },
@@ -137,15 +147,12 @@ void describe('templates', () => {
         rehearsal: [order('globalThis.rehearsals += 1')],
       };
       using template = await Template.make({ ...options, opening });
-      const clone = await template.clone();
+      await using clone = await cloneOf(template);
       const { body } = clone;
       assert.equal(String(clone.answer), `${JSON.stringify({ id: 0, value: 'opened' })}\n`);
       body.channel.write(order('return globalThis.rehearsals > 1'));
       const [first] = (await once(body.channel, 'data')) as [Buffer];
       assert.equal(String(first), `${JSON.stringify({ id: 0, value: true })}\n`);
-      body.kill();
-      await body.exited;
-      clone.release();
     },
   );
 });
