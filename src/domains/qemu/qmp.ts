@@ -4,10 +4,14 @@
  * Q1. Every command is answered or rejected: when QEMU goes, says something else, or takes too long.
  * Q2. A line has a greatest length, and what is not understood closes the channel: a QEMU that was taken over from
  *     inside its guest must not take the manager over, too.
+ * Q3. Why it refuses a command is told to operators in a few printable words.
  */
 import type { Duplex } from 'node:stream';
 
+import { printable } from '../../wire/channel.ts';
+
 const LINE_BYTES_MAX = 1024 * 1024;
+const REASON_LENGTH_MAX = 200;
 export const COMMAND_MS_MAX = 10_000;
 
 type Json = Readonly<Record<string, unknown>>;
@@ -94,7 +98,7 @@ export class Qmp {
     if (waiting === undefined || typeof id !== 'number') return;
     this.#waiting.delete(id);
     if ('return' in message) waiting.resolve(object(message['return']));
-    else waiting.reject(new Error(text(object(message['error'])['desc'])));
+    else waiting.reject(new Error(refusal(object(message['error'])['desc'])));
   }
 
   #close(why: string): void {
@@ -112,6 +116,7 @@ function object(value: unknown): Json {
   return typeof value === 'object' && value !== null ? (value as Json) : {};
 }
 
-function text(value: unknown): string {
-  return typeof value === 'string' ? value : 'refused';
+/** An operator reads it. */
+function refusal(reason: unknown): string {
+  return typeof reason === 'string' ? printable(reason.slice(0, REASON_LENGTH_MAX)) : 'refused';
 }
