@@ -4,11 +4,12 @@
  */
 import type { Readable } from 'node:stream';
 
+import { pace } from './pace.ts';
+
 /** Bytes kept, over stdout and stderr together. */
 export const CONSOLE_BYTES: number = 64 * 1024;
 
 const BUDGET_BYTES = 1024 * 1024;
-const PAUSE_MS = 50;
 
 export class Console {
   readonly #ring: Buffer = Buffer.alloc(CONSOLE_BYTES);
@@ -16,16 +17,9 @@ export class Console {
 
   /** Reads `stream` to its end; errors of the stream end it silently. */
   attach(stream: Readable): void {
-    let budget = BUDGET_BYTES;
     stream.on('error', () => {});
-    stream.on('data', (chunk: Buffer) => {
-      this.#append(chunk);
-      budget -= chunk.length;
-      if (budget > 0) return;
-      budget = BUDGET_BYTES;
-      stream.pause();
-      setTimeout(() => stream.resume(), PAUSE_MS).unref();
-    });
+    stream.on('data', (chunk: Buffer) => this.#append(chunk));
+    pace(stream, BUDGET_BYTES);
   }
 
   #append(chunk: Buffer): void {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, closeSync, mkdtempDisposableSync, mkdtempSync, openSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { descriptors, withDescriptors } from '../../testing.ts';
@@ -121,8 +121,8 @@ void it('without descriptors a template is not made, and its files and its user 
   }
 });
 
-/** A domain whose hypervisor is this program. */
-async function pretended(source: string, suspension: Suspension): Promise<QemuDomain> {
+/** A domain whose hypervisor is this program; it ends with the test. */
+async function pretended(context: TestContext, source: string, suspension: Suspension): Promise<QemuDomain> {
   const folder = mkdtempSync(join(tmpdir(), 'spare-pretended-'));
   const program = programOf(folder, source);
   const fd = openSync('/dev/null', 'r');
@@ -137,6 +137,7 @@ async function pretended(source: string, suspension: Suspension): Promise<QemuDo
     ends.machine.destroy();
   };
   const domain = new QemuDomain({ body, console: machine.console, answer: undefined, release }, folder);
+  context.after(() => domain.destroy());
   domain.prioritize();
   return domain;
 }
@@ -144,13 +145,12 @@ async function pretended(source: string, suspension: Suspension): Promise<QemuDo
 void it(
   'V3, P7: a machine that tells its state without end is ended, and little of it is kept',
   { timeout: 30_000 },
-  async () => {
-    const domain = await pretended(ENDLESS, 'parked');
+  async (context) => {
+    const domain = await pretended(context, ENDLESS, 'parked');
     const before = process.memoryUsage().rss;
     await domain.suspend();
     assert.equal(await domain.exited, 'its hypervisor failed: the state of its devices is too large');
     assert.ok(process.memoryUsage().rss - before < 512 * MIB);
-    await domain.destroy();
   },
 );
 
@@ -167,13 +167,12 @@ const UNFINISHED = {
 void describe('machines that never come to an end', { concurrency: true }, () => {
   for (const [what, programs] of Object.entries(UNFINISHED)) {
     for (const [i, code] of programs.entries()) {
-      void it(`V3: one whose state is never ${what} is ended, and says so (${i})`, async () => {
-        const domain = await pretended(yes(code), 'parked');
+      void it(`V3: one whose state is never ${what} is ended, and says so (${i})`, async (context) => {
+        const domain = await pretended(context, yes(code), 'parked');
         await domain.suspend();
         await domain.resume();
         const why = `its hypervisor failed: its state was not ${what} within ${COMMAND_MS_MAX} ms`;
         assert.equal(await domain.exited, why);
-        await domain.destroy();
       });
     }
   }
@@ -190,22 +189,43 @@ const GREEDY = yes(`
   const more = () => { if (kept.length < 82) kept.push(Buffer.alloc(8 * 1024 ** 2, 1)); };
   if (execute === 'stop') setInterval(more, 5);`);
 
-void it('V4, D2: a hypervisor that works while its machine stands still is ended, one that rests is not', async () => {
-  const domain = await pretended(RESTLESS, 'paused');
+void it('V4, D2: a hypervisor that works while its machine stands still is ended, one that rests is not', async (context) => {
+  const domain = await pretended(context, RESTLESS, 'paused');
   await domain.suspend();
   assert.equal(await Promise.race([domain.exited, delay(LOOKS_MS, 'suspended')]), 'suspended');
   await domain.resume();
   await domain.suspend();
   assert.equal(await domain.exited, 'it went on while it was suspended');
-  await domain.destroy();
 });
 
-void it('V4, D6: a hypervisor that grows while its machine stands still is ended', async () => {
-  const domain = await pretended(GREEDY, 'paused');
+void it('V4, D6: a hypervisor that grows while its machine stands still is ended', async (context) => {
+  const domain = await pretended(context, GREEDY, 'paused');
   await domain.suspend();
   assert.equal(await domain.exited, 'its hypervisor holds more than 640 MiB');
-  await domain.destroy();
 });
+
+/** Says what nobody asked for, without end, on a port. */
+function talkative(fd: number): string {
+  return yes(`
+    const port = ${fd} === ${FD.qmp} ? control : new Socket({ fd: ${fd} });
+    const words = '{"event":"X"}\\n'.repeat(5000);
+    const more = () => { while (port.write(words)); };
+    port.on('drain', more);
+    more();`);
+}
+
+for (const port of ['qmp', 'control'] as const) {
+  void it(`P7: a machine that talks without end costs little of the manager's time (${port})`, async (context) => {
+    const domain = await pretended(context, talkative(FD[port]), 'paused');
+    await domain.resume();
+    await delay(200);
+    const [from, start] = [performance.now(), process.cpuUsage()];
+    await delay(1000);
+    const { user, system } = process.cpuUsage(start);
+    const share = (user + system) / 1000 / (performance.now() - from);
+    assert.ok(share < 0.15, `${(100 * share).toFixed(0)} %`);
+  });
+}
 
 /** What a machine with this program tells as its state. */
 async function stateOf(source: string, owner: TakenOwner | undefined): Promise<string> {

@@ -5,7 +5,7 @@
  * M1. QEMU runs as a user of its own that owns nothing, without any right, when the manager is root; else as the manager.
  * M2. It does not outlive the manager: it is killed with its parent, and by a guardian.
  * M3. It writes no file beyond the size of its memory.
- * M4. What the guest says on its control port is at most a few short lines, and only told on to people.
+ * M4. What the guest says on its control port is at most a few short lines, read at a bounded pace, and only told on to people.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
@@ -18,6 +18,7 @@ import { withLimits } from '../process/command.ts';
 import { Console } from '../process/console.ts';
 import type { Owner } from '../process/folder.ts';
 import { Guardian } from '../process/guardian.ts';
+import { pace } from '../process/pace.ts';
 import { findTool } from '../process/paths.ts';
 import { FD, hypervisorBytes, machineArguments, type MachineOptions } from './command.ts';
 import { COMMAND_MS_MAX, Qmp } from './qmp.ts';
@@ -43,6 +44,8 @@ export interface MachineStart extends MachineOptions {
 
 const MIB = 1024 ** 2;
 const LINE_BYTES_MAX = 4096;
+/** Read at once of what the guest says on its control port. */
+const CONTROL_BYTES = 64 * 1024;
 /** How a guest says that it switches itself off. */
 const ENDING = /^(status|signal|channel|limit) (\w+)$/;
 
@@ -178,6 +181,7 @@ export class Machine {
 
   #listen(control: Duplex): void {
     control.setEncoding('latin1');
+    pace(control, CONTROL_BYTES);
     control.on('data', (text: string) => {
       const lines = (this.#rest + text).slice(0, LINE_BYTES_MAX).split('\n');
       this.#rest = lines.pop() ?? '';

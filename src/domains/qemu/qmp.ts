@@ -2,15 +2,18 @@
  * The control channel of one QEMU (QMP): commands with their answers, and events. One JSON object a line.
  *
  * Q1. Every command is answered or rejected: when QEMU goes, says something else, or takes too long.
- * Q2. A line has a greatest length, and what is not understood closes the channel: a QEMU that was taken over from
+ * Q2. A line has a greatest length, all is read at a bounded pace, and what is not understood closes the channel: a QEMU that was taken over from
  *     inside its guest must not take the manager over, too.
  * Q3. Why it refuses a command is told to operators in a few printable words.
  */
 import type { Duplex } from 'node:stream';
 
 import { printable } from '../../wire/channel.ts';
+import { pace } from '../process/pace.ts';
 
 const LINE_BYTES_MAX = 1024 * 1024;
+/** All that is ever said in earnest is less. */
+const BUDGET_BYTES = 64 * 1024;
 const REASON_LENGTH_MAX = 200;
 export const COMMAND_MS_MAX = 10_000;
 
@@ -33,6 +36,7 @@ export class Qmp {
     this.#socket = socket;
     socket.setEncoding('utf8');
     socket.on('data', (text: string) => this.#take(text));
+    pace(socket, BUDGET_BYTES);
     socket.on('error', () => this.#close('its control channel broke'));
     socket.on('close', () => this.#close('it ended'));
     socket.on('end', () => this.#close('it ended'));
