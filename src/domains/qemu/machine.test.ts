@@ -227,6 +227,22 @@ for (const port of ['qmp', 'control'] as const) {
   });
 }
 
+/** Ends, but for a process that holds its ports. */
+const SURVIVED = yes(`
+  const stdio = ['ignore', 'ignore', 'ignore', 'ignore', ${FD.control}];
+  require('node:child_process').spawn('sleep', ['10'], { stdio, detached: true }).unref();
+  process.exit(0);`);
+
+void it(
+  'D4: the end of a hypervisor is told though somebody else holds its ports',
+  { timeout: 8000 },
+  async (context) => {
+    const domain = await pretended(context, SURVIVED, 'paused');
+    await domain.suspend();
+    assert.match(await domain.exited, /its hypervisor failed: it ended|its machine switched off/);
+  },
+);
+
 /** What a machine with this program tells as its state. */
 async function stateOf(source: string, owner: TakenOwner | undefined): Promise<string> {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-telling-'));

@@ -46,6 +46,7 @@ const MIB = 1024 ** 2;
 const LINE_BYTES_MAX = 4096;
 /** Read at once of what the guest says on its control port. */
 const CONTROL_BYTES = 64 * 1024;
+const LAST_WORD_MS_MAX = 1000;
 /** How a guest says that it switches itself off. */
 const ENDING = /^(status|signal|channel|limit) (\w+)$/;
 
@@ -209,10 +210,13 @@ export class Machine {
     return why;
   }
 
-  /** What the guest said last may still be on its way. */
+  /** What the guest said last may still be on its way; or there is no end of it, because somebody else was given the port. */
   #afterLastWord(then: () => void): void {
-    if (this.#control.readableEnded || this.#control.destroyed) then();
-    else this.#control.once('close', then);
+    const control = this.#control;
+    if (control.readableEnded || control.destroyed) return then();
+    control.once('close', then);
+    setTimeout(() => control.destroy(), LAST_WORD_MS_MAX).unref();
+    return undefined;
   }
 
   /** As the guest said before it switched itself off; else QEMU or its kernel ended. */
