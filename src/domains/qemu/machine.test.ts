@@ -93,17 +93,21 @@ void it('without descriptors a machine is not started, and nothing stays', async
   }
 });
 
-void it('without descriptors a template is not made, and its files and its user are free again', async () => {
-  const options: TemplateOptions = {
-    hypervisor: { program: '/bin/true', accelerator: 'tcg', description: '' },
+function templateOptions(program: string): TemplateOptions {
+  return {
+    hypervisor: { program, accelerator: 'tcg', description: '' },
     image: { verify: async () => {}, path: () => '/dev/null' } as unknown as Image,
     limits: LIMITS,
     folder: tmpdir(),
     opening: undefined,
     behind: false,
     signal: new AbortController().signal,
-    suspension: 'paused',
+    suspension: 'parked',
   };
+}
+
+void it('without descriptors a template is not made, and its files and its user are free again', async () => {
+  const options = templateOptions('/bin/true');
   const nextOwner = (): number | undefined => {
     const owner = takeMachineOwner();
     owner?.release();
@@ -242,6 +246,23 @@ void it(
     assert.match(await domain.exited, /its hypervisor failed: it ended|its machine switched off/);
   },
 );
+
+/** Boots and is saved; a clone of it says something to the manager, and ends. */
+const STILLBORN = yes(`
+  if (execute === 'cont') {
+    const guest = new Socket({ fd: ${FD.control} });
+    guest.once('data', () => guest.write('ready\\n', () => setTimeout(() => guest.write('idle\\n'), 50)));
+  }
+  if (execute === 'migrate') reach().end('state', done);
+  if (execute === 'migrate-incoming') fs.writeSync(${FD.channel}, 'words'), process.exit(1);`);
+
+void it('D3: a clone that ends while it is made leaves nothing open', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-stillborn-'));
+  using template = await Template.make(templateOptions(programOf(place.path, STILLBORN)));
+  const before = descriptors();
+  for (let i = 0; i < 3; i++) await assert.rejects(template.clone(), { code: 'domain-start-failed' });
+  assert.equal(await eventually(() => descriptors() <= before), true, `${descriptors() - before} are open`);
+});
 
 /** What a machine with this program tells as its state. */
 async function stateOf(source: string, owner: TakenOwner | undefined): Promise<string> {

@@ -141,10 +141,13 @@ export class Template implements Disposable {
     const owner = held.adopt(takeMachineOwner(), (taken) => taken?.release());
     const ends = await openChannel();
     held.defer(() => ends.machine.destroy());
+    using unused = new DisposableStack();
+    unused.defer(() => ends.manager.destroy());
     const console = new Console();
     const again = (): Machine => start(this.#options, { start: 'again', files, owner, ends, console });
     const machine = again();
     await this.#awaken(machine);
+    unused.move();
     const body = new ParkedBody(machine, { ends, start: again, save: (stopped) => save(stopped, owner) });
     return this.#running(body, console, held);
   }
