@@ -10,8 +10,12 @@ import { createQemuDriver } from './driver.ts';
 
 const required = (process.env['SPARE_REQUIRE'] ?? '').split(',').includes('qemu');
 const TOOLS = 'sh sleep yes mount umount unshare setpriv hostname nsenter true'.split(' ');
-const folder = mkdtempSync(join(tmpdir(), 'spare-qemu-'));
-after(() => rm(folder, { recursive: true, force: true }));
+/** The manager that gets killed could not remove one of its own. */
+const FOLDER = 'SPARE_QEMU_FOLDER';
+const given = process.env[FOLDER];
+const folder = given ?? mkdtempSync(join(tmpdir(), 'spare-qemu-'));
+process.env[FOLDER] = folder;
+if (given === undefined) after(() => rm(folder, { recursive: true, force: true }));
 
 for (const suspension of ['paused', 'parked'] as const) {
   conformance(
