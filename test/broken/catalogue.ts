@@ -375,7 +375,7 @@ const ROWS: readonly Row[] = [
   [
     'P7',
     'src/domains/process/console.test.ts',
-    'src/domains/process/console.ts',
+    'src/domains/process/pace.ts',
     'output is read as fast as it comes',
     'stream.pause();',
     '',
