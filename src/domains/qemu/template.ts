@@ -297,7 +297,10 @@ function closeFiles(files: MachineFiles): void {
   for (const fd of Object.values(files) as number[]) closeSync(fd);
 }
 
-/** Through a socket that only the machine's user can reach, for as long as it takes. */
+/**
+ * Through a socket that only the machine's user can reach, for as long as it takes: QEMU 7.2 saves to no descriptor that it was
+ * started with, only to one that is sent to it, which Node cannot do.
+ */
 export async function save(machine: Machine, owner: TakenOwner | undefined): Promise<Buffer> {
   const folder = await mkdtemp(join(tmpdir(), 'spare-save-'));
   const path = join(folder, 'state');
