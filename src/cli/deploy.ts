@@ -39,7 +39,8 @@ export function checkCommands({ variants, folder, oci }: Settings): void {
 }
 
 export function versionOf(images: Images, image: Image): Version {
-  return { variants: image.variants, digest: image.digests.all, check: () => images.check(image) };
+  const check = (ageMs?: number): Promise<readonly string[]> => images.check(image, ageMs);
+  return { variants: image.variants, digest: image.digests.all, check };
 }
 
 function refused(key: string): SpareError {
