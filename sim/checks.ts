@@ -11,7 +11,8 @@ import type { Replica } from '../src/core/testing/replica.ts';
 import { Decisions, digestsOf } from './decisions.ts';
 import { Duties } from './duties.ts';
 import { Rounds } from './rounds.ts';
-import { History } from './history.ts';
+import type { Call } from './clients.ts';
+import { answeredOf, History } from './history.ts';
 import type { Host } from './host.ts';
 import { Movements } from './movements.ts';
 import type { Simulation } from './simulation.ts';
@@ -110,6 +111,14 @@ export class Checks {
     const notes = this.#notes.get(host);
     if (notes === undefined) throw new Error('a host that is up has notes');
     return notes;
+  }
+
+  told(host: Host, call: Call): void {
+    const of = answeredOf(call) ?? -1;
+    const takesPart = this.#sim.takesPart(host);
+    const known = [...(host.core?.peers.view() ?? [])].filter(([, { decided }]) => decided >= of);
+    const isKnown = takesPart || known.some(([manager, { boot }]) => this.#sim.isInView(manager, boot));
+    this.history.told(call, takesPart, isKnown);
   }
 
   // One step of one manager.

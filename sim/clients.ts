@@ -114,7 +114,7 @@ export class Clients {
     if (outcome.type === 'reply') text = `reply of ${outcome.of} ${outcome.digest ?? ''}`;
     call.to = index;
     this.#end(call, text);
-    this.#sim.checks.history.told(call, this.#sim.takesPart(host));
+    this.#sim.checks.told(host, call);
   }
 
   #end(call: Call, outcome: string): void {

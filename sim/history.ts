@@ -7,15 +7,18 @@ import { promise } from './violation.ts';
 
 export class History {
   readonly #told: Call[] = [];
+  /** Of these: what may have been decided otherwise without all that knew it. */
+  readonly #inDoubt = new Set<Call>();
   /** What was decided from here on was decided anew. */
   #reopened = Infinity;
 
-  /** `takesPart`: the manager that said it, as far as all know. */
-  told(call: Call, takesPart: boolean): void {
+  /** `takesPart`: the manager that said it, as far as all know; `isKnown`: to one that takes part, or it does itself. */
+  told(call: Call, takesPart: boolean, isKnown: boolean): void {
     if (call.outcome === 'unknown') return;
     // Enough managers knew it, more than f of them were taken for dead since, and this one has not seen that yet.
     if (!takesPart && (answeredOf(call) ?? -1) >= this.#reopened) return;
     this.#told.push(call);
+    if (!isKnown) this.#inDoubt.add(call);
   }
 
   /** What was told of entries from here on, all that knew it are gone with. */
@@ -32,8 +35,17 @@ export class History {
 
   /** Once all is quiet. */
   check(decisions: Decisions): void {
-    for (const call of this.#told) this.#checkAnswer(decisions, call);
-    this.#checkRealTime();
+    const counted = this.#told.filter((call) => !this.#isExcused(decisions, call));
+    for (const call of counted) this.#checkAnswer(decisions, call);
+    this.#checkRealTime(counted);
+  }
+
+  /** More than f managers were taken for dead before this one saw that, and chance decided otherwise without them. */
+  #isExcused(decisions: Decisions, call: Call): boolean {
+    if (decisions.certain || !this.#inDoubt.has(call)) return false;
+    const of = answeredOf(call);
+    const decided = of === null ? undefined : decisions.of(of)?.vote?.reply;
+    return decided !== call.outcome?.split(' ')[3];
   }
 
   /** What a client was told is what was decided, then and for ever. */
@@ -58,8 +70,8 @@ export class History {
   }
 
   /** Linearizability: the order is that of the replies; so no call may come before one that ended before it began. */
-  #checkRealTime(): void {
-    const calls = this.#told.flatMap((call) => (call.to === null ? [] : [call]));
+  #checkRealTime(counted: readonly Call[]): void {
+    const calls = counted.flatMap((call) => (call.to === null ? [] : [call]));
     calls.sort((a, b) => (b.to ?? 0) - (a.to ?? 0));
     let earliest = Infinity;
     for (const { to, from, at } of calls) {
@@ -74,6 +86,6 @@ export class History {
 }
 
 /** The entry whose result a client was told: where its key was used before, that of the first one. */
-function answeredOf({ to, outcome }: Call): number | null {
+export function answeredOf({ to, outcome }: Call): number | null {
   return outcome?.startsWith('reply of ') === true ? Number(outcome.split(' ')[2]) : to;
 }

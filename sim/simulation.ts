@@ -179,14 +179,23 @@ export class Simulation {
     });
   }
 
-  /** Whether a manager's present life belongs to the view, as whoever has seen most of the order knows it. */
-  takesPart(host: Host): boolean {
+  /** Whoever has seen most of the order. */
+  get #foremost(): Core | null {
     let most: Core | null = null;
     for (const { core } of this.hosts)
       if (core !== null && core.order.head > (most?.order.head ?? -2)) most = core;
-    const { core } = host;
-    if (core === null || most === null || this.order.embedded) return core !== null;
-    return core.booted && core.managers.bootOf(host.id) === most.managers.bootOf(host.id);
+    return most;
+  }
+
+  /** Whether this life of a manager belongs to the view, as far as anybody knows. */
+  isInView(manager: ManagerId, boot: Index): boolean {
+    return this.#foremost?.managers.bootOf(manager) === boot;
+  }
+
+  /** The same of its present life. */
+  takesPart({ id, core }: Host): boolean {
+    if (core === null || this.order.embedded) return core !== null;
+    return core.booted && this.isInView(id, core.managers.bootOf(id));
   }
 
   /** f+1 active and f+1 passive replicas, as every manager sees it, and none else. */
