@@ -39,8 +39,7 @@ export function checkCommands({ variants, folder, oci }: Settings): void {
 }
 
 export function versionOf(images: Images, image: Image): Version {
-  const check = (ageMs?: number): Promise<readonly string[]> => images.check(image, ageMs);
-  return { variants: image.variants, digest: image.digests.all, check };
+  return { variants: image.variants, digest: image.digests.all, check: () => images.check(image) };
 }
 
 function refused(key: string): SpareError {

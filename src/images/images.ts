@@ -2,7 +2,7 @@
  * Measured images: what the domains of a group start from, as it was when the group was founded or a deploy was accepted. Each is
  * compared with the disk before a domain starts from it.
  *
- * I1. A domain starts only from what was accepted: `check` is asked before it is started, after it is wanted or a moment earlier.
+ * I1. A domain starts only from what was accepted: `check` is asked after it is wanted and before it is started.
  * I2. A change is reported once, until there is another one or none.
  */
 import { existsSync } from 'node:fs';
@@ -53,8 +53,6 @@ export class Images implements AsyncDisposable {
   readonly #thread: Worker;
   /** Checks that are wanted and have not begun, by image. */
   readonly #waiting = new Map<number, Promise<readonly string[]>>();
-  /** What the last check of an image answered, and when, unless there is a later one that has not passed. */
-  readonly #passed = new Map<number, { readonly at: number; readonly leftOut: readonly string[] }>();
   #turn: Promise<unknown> = Promise.resolve();
   readonly #asked = new Map<number, { done: (done: Done) => void; failed: (error: Error) => void }>();
   #nextId = 0;
@@ -135,7 +133,6 @@ export class Images implements AsyncDisposable {
   }
 
   async forget({ number }: Image): Promise<void> {
-    this.#passed.delete(number);
     await this.#ask({ type: 'forget', image: number });
   }
 
@@ -146,11 +143,9 @@ export class Images implements AsyncDisposable {
 
   /**
    * Answers what lies there and is no part of the image, as absolute paths. Throws `image-changed`. Whoever asks before a check has
-   * begun shares it. `ageMs`: one that ended so shortly before is as good.
+   * begun shares it.
    */
-  check(image: Image, ageMs = 0): Promise<readonly string[]> {
-    const passed = this.#passed.get(image.number);
-    if (passed !== undefined && performance.now() - passed.at < ageMs) return Promise.resolve(passed.leftOut);
+  check(image: Image): Promise<readonly string[]> {
     const waiting = this.#waiting.get(image.number);
     if (waiting !== undefined) return waiting;
     const check = this.#turn.then(() => this.#check(image));
@@ -161,12 +156,10 @@ export class Images implements AsyncDisposable {
 
   async #check({ number, variants }: Image): Promise<readonly string[]> {
     this.#waiting.delete(number);
-    this.#passed.delete(number);
     try {
       const sources = sourcesOf(variants, this.#dataFolder);
       const { leftOut } = await this.#ask({ type: 'check', image: number, sources });
       this.#report(null);
-      this.#passed.set(number, { at: performance.now(), leftOut });
       return leftOut;
     } catch (error) {
       const refused = error instanceof SpareError ? error : changed(messageOf(error));

@@ -17,9 +17,6 @@ import type { ManagerOptions, Version } from './options.ts';
 import { freePort, SERVICE_PORT } from './port.ts';
 import type { Snapshots } from './snapshots.ts';
 
-/** Of a check that is good for a start, too: who is replaced was checked for just before, and all is read once. */
-const CHECKED_MS = 2000;
-
 export interface FleetHandlers {
   readonly onAnswer: (id: string, answer: Answer) => void;
   readonly onDown: (id: string, kind: 'crash' | 'protocol') => void;
@@ -140,7 +137,7 @@ export class Fleet {
     const { dataFolder, limits } = this.#options;
     const image = version?.variants[variant];
     if (version === undefined || image === undefined) throw new Error(`there is no variant ${variant}`);
-    const leftOut = await version.check(CHECKED_MS);
+    const leftOut = await version.check();
     if (place.stopped) return;
     const directory = join(dataFolder, DOMAINS_FOLDER, id);
     mkdirSync(directory, { recursive: true });

@@ -11,9 +11,9 @@ export interface Version {
   readonly digest: string;
   /**
    * Before each start: what domains are not to see, as in `DomainSpec`. Throws `image-changed` when it is not what was accepted;
-   * that is reported already. `ageMs`: a check that ended so shortly before is as good; without it, all is checked anew.
+   * that is reported already.
    */
-  readonly check: (ageMs?: number) => Promise<readonly string[]>;
+  readonly check: () => Promise<readonly string[]>;
 }
 
 export interface ManagerOptions {
