@@ -14,7 +14,7 @@ const SERVICE = { folder: CONDUIT, command: ['node', 'server.mjs'], state: ['con
 const ASSERTIONS = 311;
 /** Between two of some 32 requests: so the suite takes several periods. */
 const DELAY_MS = 400;
-const ROTATED_MS = 60_000;
+const ROTATED_MS = 120_000;
 
 for (const faults of [1, 2]) {
   test(`P3 P6: f = ${faults}, all replicas are replaced on schedule, and clients see nothing`, async () => {
