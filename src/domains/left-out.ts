@@ -12,8 +12,11 @@ import { isDataFolder } from '../data-folder.ts';
 /** Written by tools that look at a service, not by who changes it. */
 const VERSION_CONTROL = new Set(['.git', '.hg', '.svn', '.jj']);
 
-/** `found`: what `lstat` says of it. */
-export function isLeftOut(path: string, found: Stats): boolean {
+/** `found`: what `lstat`, or the entry of its folder, says of it. */
+export function isLeftOut(
+  path: string,
+  found: Pick<Stats, 'isSymbolicLink' | 'isDirectory' | 'isFile'>,
+): boolean {
   if (found.isSymbolicLink()) return false;
   if (VERSION_CONTROL.has(basename(path))) return true;
   return found.isDirectory() ? isDataFolder(path) : !found.isFile();

@@ -12,6 +12,7 @@ import { chown, copyFile, chmod, mkdir, readdir, readlink, stat, symlink } from 
 import { dirname, isAbsolute, join, normalize } from 'node:path';
 
 import { SpareError } from '../../errors.ts';
+import { isLeftOut } from '../left-out.ts';
 import { contains } from './paths.ts';
 
 /** An unprivileged user of the host that the processes of one domain run as. */
@@ -35,8 +36,6 @@ export interface PrivateFolder {
   readonly state: readonly string[];
   /** Real path that must not be shown. */
   readonly hidden: string;
-  /** Real paths that are not shown either. */
-  readonly leftOut: readonly string[];
   /** Who must be able to write; the manager itself when absent. */
   readonly owner: Owner | undefined;
   /** `link`: entries become symlinks to the host's folder, for lack of a private mount view. */
@@ -72,7 +71,7 @@ async function fill(options: PrivateFolder, below: string): Promise<Bind[]> {
     const relative = join(below, entry.name);
     if (options.state.some((path) => STATE_SUFFIXES.some((suffix) => path + suffix === relative))) continue;
     const source = join(options.folder, relative);
-    if (contains(source, options.hidden) || options.leftOut.includes(source)) continue;
+    if (contains(source, options.hidden) || isLeftOut(source, entry)) continue;
     if (options.state.some((path) => path.startsWith(`${relative}/`))) {
       await own(join(options.work, relative), options.owner);
       binds.push(...(await fill(options, relative)));
@@ -94,8 +93,6 @@ async function place(
   const target = join(options.work, relative);
   if (entry.isSymbolicLink()) {
     await symlink(options.entries === 'link' ? source : await readlink(source), target);
-  } else if (!entry.isFile() && !entry.isDirectory()) {
-    return undefined;
   } else if (options.entries === 'link') {
     await symlink(source, target);
   } else if (entry.isFile() && (copies || !(await isReadable(source, options.owner)))) {

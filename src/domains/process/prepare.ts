@@ -67,7 +67,6 @@ export async function prepare(spec: DomainSpec, options: PrepareOptions): Promis
     work,
     state: image.state,
     hidden: directory,
-    leftOut,
     owner: options.owner,
     entries: options.privateView ? 'bind' : 'link',
   });
