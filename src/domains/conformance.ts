@@ -24,7 +24,7 @@ import {
 import type { Driver } from './domain.ts';
 
 export interface ConformanceOptions {
-  /** Whether the driver promises all of D1; without it only D2 to D6 are tested. */
+  /** Whether all of D1 is tested; otherwise only D2 to D6. */
   readonly isolated: boolean;
   /** A driver that this host does not offer fails the tests instead of skipping them. */
   readonly required?: boolean;

@@ -1,4 +1,7 @@
-/** The qemu driver passes the conformance suite, whichever way its machines are suspended. */
+/**
+ * The qemu driver passes the conformance suite, whichever way its machines are suspended. What a machine can reach does not depend
+ * on that, and is tested once.
+ */
 import { mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -28,6 +31,6 @@ for (const suspension of ['paused', 'parked'] as const) {
         suspension,
         progress: () => {},
       }),
-    { isolated: true, required, sharesKernel: false, testMs: 120_000 },
+    { isolated: suspension === 'paused', required, sharesKernel: false, testMs: 120_000 },
   );
 }
