@@ -5,9 +5,9 @@
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
 import { messageOf, SpareError } from '../errors.ts';
 import type { Store } from '../ordering/store.ts';
+import { startThread } from '../thread.ts';
 import type { Sealed, SealOptions } from './seal.ts';
 
 /** In the data folder. */
@@ -24,7 +24,7 @@ export async function makeBackup(store: Store, dataFolder: string): Promise<Made
     rmSync(file, { force: true });
     await store.copy(file);
     const workerData: SealOptions = { file, dataFolder };
-    const worker = new Worker(new URL('./seal-thread.ts', import.meta.url), { workerData });
+    const worker = startThread(new URL('./seal-thread.ts', import.meta.url), workerData);
     const sealed = await new Promise<Sealed>((resolve, reject) => {
       worker.once('message', resolve);
       worker.once('error', reject);

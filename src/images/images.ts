@@ -7,9 +7,10 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { ServiceImage } from '../domains/domain.ts';
 import { messageOf, SpareError } from '../errors.ts';
+import { startThread } from '../thread.ts';
 import type { FileChange } from './manifest.ts';
 import type { Digests, MeasuringAnswer, MeasuringRequest } from './measuring-thread.ts';
 import { sourcesOf } from './sources.ts';
@@ -65,7 +66,7 @@ export class Images implements AsyncDisposable {
   constructor(dataFolder: string, log: (line: string) => void) {
     this.#dataFolder = dataFolder;
     this.#log = log;
-    this.#thread = new Worker(new URL('./measuring-thread.ts', import.meta.url));
+    this.#thread = startThread(new URL('./measuring-thread.ts', import.meta.url));
     this.#thread.unref();
     this.#thread.on('message', (answer: MeasuringAnswer) => this.#answered(answer));
     this.#thread.on('error', (error: Error) => this.#fail(error));

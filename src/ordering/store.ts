@@ -6,9 +6,10 @@
  * T2. Batches become durable in the order written; what is read sees all that was written before.
  * T3. A failure to store is fatal: nothing more is acknowledged, and whoever waits for an answer, or asks later, is refused.
  */
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { messageOf, SpareError, storageFailed } from '../errors.ts';
 import { assert } from '../core/index.ts';
+import { startThread } from '../thread.ts';
 import {
   packBatch,
   RECORD,
@@ -97,9 +98,7 @@ export class Store {
 
   /** `service` names whose data it is; null: whoever's. Throws `SpareError` data-folder-*. */
   static async open(path: string, service: string | null): Promise<{ store: Store; opened: Opened }> {
-    const worker = new Worker(new URL('./store-thread.ts', import.meta.url), {
-      workerData: { path, service },
-    });
+    const worker = startThread(new URL('./store-thread.ts', import.meta.url), { path, service });
     const first = await new Promise<StoreAnswer>((resolve, reject) => {
       worker.once('message', resolve);
       worker.once('error', reject);
