@@ -29,6 +29,7 @@ import { UpdateLog } from './updates.ts';
 const CLOCK_MS = 10;
 const TICK_MS = 1000;
 const REPORT_MS = 5000;
+
 export class Manager {
   readonly #options: ManagerOptions;
   readonly #store: Store;
