@@ -6,13 +6,14 @@
  * (what is on disk and in the configuration now takes over; answered when it has), `POST /backup` (answers where in the data
  * folder it lies). What changes something needs the token of the data folder (`access.ts`).
  */
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { MadeBackup } from '../backup/make.ts';
 import type { CoreView } from '../core/index.ts';
 import { type ErrorCode, messageOf, SpareError } from '../errors.ts';
 import type { Incident } from '../evidence/incidents.ts';
 import type { CaseView } from '../evidence/read.ts';
 import type { Rotated } from '../manager/rejuvenation.ts';
+import { createServer } from '../node-http.ts';
 import { isAllowed } from './access.ts';
 
 export interface ReplicaStatus {

@@ -1,7 +1,7 @@
 /** What `spare` asks of the group that runs with a data folder, through its admin API. */
-import { request } from 'node:http';
 import { readAccess } from '../admin/access.ts';
 import { ERROR_CODES, type ErrorCode, messageOf, SpareError } from '../errors.ts';
+import { request } from '../node-http.ts';
 
 /** Something is done before the answer comes: a replica starts, or all of them. */
 const PATIENCE_MS = 10 * 60_000;

@@ -8,10 +8,11 @@
  * H3. Bodies, also those that have not come whole, waiting requests, replies that are not taken, and connections are
  *     bounded.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Key } from '../core/index.ts';
 import type { Verdict } from '../manager/in-work.ts';
+import { createServer } from '../node-http.ts';
 import { MalformedError } from '../wire/bytes.ts';
 import { decodeReply, encodeRequest, type HttpReply, namesLength } from '../wire/http.ts';
 import { Admission, type AdmissionLimits, type Ticket } from './admission.ts';

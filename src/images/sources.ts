@@ -8,7 +8,7 @@ import { realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { ServiceImage } from '../domains/domain.ts';
 import { findExecutable } from '../domains/process/executable.ts';
-import { DEFAULT_AGENT, packagePaths, ROOT, withAncestors } from '../domains/process/package.ts';
+import { AGENT_PARTS, DEFAULT_AGENT, packagePaths, ROOT, withAncestors } from '../domains/process/package.ts';
 import { contains, exists } from '../domains/process/paths.ts';
 import type { Source } from './manifest.ts';
 
@@ -16,7 +16,6 @@ const SYSTEM = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32', 
 const STATE_SUFFIXES = ['', '-wal', '-shm', '-journal'];
 /** What the agent and its preload do not run of it need not be as it was. */
 const OWN = new Set(['src', 'build', 'dist', 'package.json'].map((name) => join(ROOT, name)));
-const AGENT = ['src/replica', 'src/wire', 'src/errors.ts', 'dist', 'package.json'];
 
 function isSystem(path: string): boolean {
   return SYSTEM.some((folder) => contains(folder, path));
@@ -46,7 +45,7 @@ export function sourcesOf(images: readonly ServiceImage[], dataFolder: string): 
   const data = exists(dataFolder) ? realpathSync(dataFolder) : dataFolder;
   const shown = packagePaths(DEFAULT_AGENT);
   const dependencies = shown.filter((path) => !OWN.has(path) && !isSystem(path));
-  const agent = [...AGENT.map((name) => join(ROOT, name)), ...dependencies, process.execPath];
+  const agent = [...AGENT_PARTS.map((name) => join(ROOT, name)), ...dependencies, process.execPath];
   return [
     ...part('agent', agent, [data]),
     ...part('preload', [join(ROOT, 'build/spare-preload.so')], [data]),

@@ -5,6 +5,7 @@ import { appendFileSync, cpSync, mkdtempDisposableSync, readdirSync, rmSync, sym
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { AGENT_PARTS } from '../domains/process/package.ts';
 import { compileAgent, compiledAgent } from './compile.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -12,9 +13,12 @@ const ROOT = join(import.meta.dirname, '../..');
 test('J1: what is compiled runs, is of all that it was compiled of, and is not used once that has changed', () => {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'spare-compile-'));
   const root = folder.path;
-  for (const part of ['replica', 'wire', 'errors.ts']) {
-    cpSync(join(ROOT, 'src', part), join(root, 'src', part), { recursive: true });
-  }
+  const copySources = (): void => {
+    for (const part of AGENT_PARTS.filter((name) => name.startsWith('src/'))) {
+      cpSync(join(ROOT, part), join(root, part), { recursive: true });
+    }
+  };
+  copySources();
   cpSync(join(ROOT, 'package.json'), join(root, 'package.json'));
   symlinkSync(join(ROOT, 'node_modules'), join(root, 'node_modules'));
   assert.equal(compiledAgent(root), null);
@@ -31,9 +35,7 @@ test('J1: what is compiled runs, is of all that it was compiled of, and is not u
   });
   assert.match(stderr, /SPARE_RUN is not set/);
   assert.equal(compiledAgent(root), null);
-  cpSync(join(ROOT, 'src/replica'), join(root, 'src/replica'), { recursive: true });
-  cpSync(join(ROOT, 'src/wire'), join(root, 'src/wire'), { recursive: true });
-  cpSync(join(ROOT, 'src/errors.ts'), join(root, 'src/errors.ts'));
+  copySources();
   assert.equal(compiledAgent(root), agent);
   for (const changed of ['wire/frames.ts', 'replica/determinism/page.mjs']) {
     compileAgent(root);

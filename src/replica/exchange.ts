@@ -2,10 +2,10 @@
  * HTTP between the agent and the service: one request, one reply, over one kept connection.
  */
 import { once } from 'node:events';
-import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Dispatcher } from 'undici';
 import Client from 'undici/lib/dispatcher/client.js';
+import { createServer } from '../node-http.ts';
 import { decodeRequest, encodeReply, encodeRequest } from '../wire/http.ts';
 import { endToEndHeaders, type HttpReply, type HttpRequest } from '../wire/http.ts';
 

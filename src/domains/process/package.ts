@@ -14,6 +14,16 @@ export const ROOT: string = packageRoot(import.meta.dirname);
 /** Where the agent starts: compiled, if that is to be had. */
 export const DEFAULT_AGENT: string = compiledAgent() ?? join(import.meta.dirname, '../../replica/agent.ts');
 
+/** What of Spare runs in a domain, below `ROOT`; besides, there are the determinism library and the dependencies. */
+export const AGENT_PARTS: readonly string[] = [
+  'package.json',
+  'src/replica',
+  'src/wire',
+  'src/errors.ts',
+  'src/node-http.ts',
+  'dist',
+];
+
 function packageRoot(folder: string): string {
   return exists(join(folder, 'package.json')) || folder === '/' ? folder : packageRoot(dirname(folder));
 }

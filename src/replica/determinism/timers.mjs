@@ -7,14 +7,15 @@
  *     of Node is the exception: it uses the globals, and so follows the rules of the service's timers.)
  * I2. Arguments are checked by the originals: whatever they would refuse is passed to them.
  */
-import 'node:child_process';
-import 'node:http';
-import 'node:http2';
-import 'node:https';
+import { createRequire } from 'node:module';
 import timers from 'node:timers';
 import promises from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Timeout } from './queue.mjs';
+
+// Not imported: that would read all that `node:http` offers, and so load a WebSocket client: more than all of Node's own start.
+const require = createRequire(import.meta.url);
+for (const name of ['child_process', 'http', 'http2', 'https']) require(`node:${name}`);
 
 function abortError(signal) {
   const error = new Error('The operation was aborted', { cause: signal.reason });

@@ -13,7 +13,7 @@ import { messageOf, SpareError } from '../../../errors.ts';
 import type { ServiceImage } from '../../domain.ts';
 import { isLeftOut } from '../../left-out.ts';
 import { findExecutable } from '../../process/executable.ts';
-import { dependenciesOf, ROOT, withAncestors } from '../../process/package.ts';
+import { AGENT_PARTS, dependenciesOf, ROOT, withAncestors } from '../../process/package.ts';
 import { contains } from '../../process/paths.ts';
 import { AGENT_FLAGS, environment, etcFiles, SYSTEM_PATH } from '../../process/prepare.ts';
 import { readLayers } from './oci.ts';
@@ -41,14 +41,7 @@ export interface Root {
 const SERVICE = '/spare/service';
 const AGENT = '/spare/agent';
 const RUNTIME = '/spare/runtime';
-const AGENT_PARTS = [
-  'package.json',
-  'build/spare-preload.so',
-  'src/replica',
-  'src/wire',
-  'src/errors.ts',
-  'dist',
-];
+const PRELOAD = 'build/spare-preload.so';
 const TEST = /\.test\.[jt]s$/;
 const FOLDERS = ['/dev', '/proc', '/sys', '/run', '/tmp', '/etc'];
 const RUN = '/run/spare';
@@ -159,7 +152,7 @@ function interpreterOf(path: string): string[] {
 
 /** The parts of Spare that run inside a domain. */
 function addAgent(tree: FileTree, agent: string): void {
-  for (const part of AGENT_PARTS) {
+  for (const part of [...AGENT_PARTS, PRELOAD]) {
     const path = join(ROOT, part);
     if (existsSync(path)) tree.copy(path, join(AGENT, part), (inner) => TEST.test(inner));
   }
