@@ -1,5 +1,6 @@
 /** Does a comparison of two changes name what differs, with the state before them and without it? */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdtempDisposableSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -88,4 +89,20 @@ void test('P7: what is no update says so', () => {
     updateDifferences(Buffer.from('nonsense'), Buffer.alloc(0), null)[0]?.is ?? '',
     /^no update: malformed/,
   );
+});
+
+void test('P6: a page of which the disk took only a part is not compared with', () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-compare-'));
+  const script = `
+    import { VerifiedFile } from ${JSON.stringify(new URL('./verified.ts', import.meta.url).href)};
+    const file = new VerifiedFile(${JSON.stringify(join(place.path, '0.db'))});
+    try {
+      for (const page of [1, 2]) file.write(page, Buffer.alloc(4096, page));
+    } catch (error) {
+      process.stdout.write(error.code);
+    }`;
+  // A file that may not grow any more stands for a disk that is full.
+  const args = ['--fsize=6000', process.execPath, '--input-type=module', '--eval', script];
+  const { stdout, stderr } = spawnSync('prlimit', args, { encoding: 'utf8' });
+  assert.equal(stdout, 'EFBIG', stderr);
 });

@@ -48,7 +48,9 @@ export class VerifiedFile {
   }
 
   write(page: number, image: Uint8Array): void {
-    writeSync(this.#fd, image, 0, image.length, (page - 1) * image.length);
+    const from = (page - 1) * image.length;
+    // A disk that is nearly full takes a part, and says nothing.
+    for (let at = 0; at < image.length;) at += writeSync(this.#fd, image, at, image.length - at, from + at);
   }
 
   apply({ pageSize, pageCount, pages }: FilePatch): void {
