@@ -1,4 +1,4 @@
-/** What a data folder of Spare has since a group was first run in it, and is known by. */
+/** What a data folder of Spare has since a group was first run in it, or was restored into it, and is known by. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 

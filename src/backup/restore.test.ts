@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
+import { isDataFolder } from '../data-folder.ts';
 import { type ErrorCode, SpareError } from '../errors.ts';
 import { RECORD } from '../ordering/store-protocol.ts';
 import { Store } from '../ordering/store.ts';
@@ -108,6 +109,13 @@ void test('P2: a restored folder has entries, updates, keyed replies, facts and 
   assert.equal((await makeBackup(there.store, folder)).digest, digest);
   await there.store.close();
   await here.store.close();
+});
+
+void test('P6: what is restored is known as the data of a group, and so as no part of a service, before one runs in it', async () => {
+  using place = new Place();
+  await place.filled();
+  place.restore('new');
+  assert.ok(isDataFolder(join(place.data, '../new')));
 });
 
 void test('P2: what is written while a backup is made is in it whole or not at all', async () => {

@@ -9,6 +9,7 @@ import {
   closeSync,
   constants,
   fsyncSync,
+  mkdirSync,
   openSync,
   renameSync,
   rmSync,
@@ -17,6 +18,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { DOMAINS_FOLDER } from '../data-folder.ts';
 import { messageOf, SpareError } from '../errors.ts';
 import { syncFile } from '../manager/snapshots.ts';
 import { SCHEMA } from '../ordering/store-protocol.ts';
@@ -147,6 +149,8 @@ function verify(
 function fill(database: DatabaseSync, options: RestoreOptions, progress: (bytes: number) => void): void {
   const { dataFolder, storeFile, backup } = options;
   try {
+    // By which it is known as a data folder before a group runs in it.
+    mkdirSync(join(dataFolder, DOMAINS_FOLDER), { mode: 0o711 });
     writeState(database, 'base', join(dataFolder, BASE_FILE), progress);
     const checkpoint = checkpointOf(database);
     if (checkpoint !== null) writeState(database, 'checkpoint', join(dataFolder, checkpoint), progress);
