@@ -206,3 +206,32 @@ test('P5: a version that does not start takes nothing over: the old one serves o
     /^repaired {3}2 active, 2 suspended/m.test(spare.output),
   );
 });
+
+test('P6: a group that lost a replica during a deploy is not whole again because the new version sleeps', async () => {
+  using site = new Site();
+  await using spare = await new Spare(site.config).start();
+  const before = new Set((await spare.status()).replicas.map(({ id }) => id));
+  const sound = readFileSync(site.server, 'utf8');
+  // Slow enough for all that follows to happen before the last of them is up.
+  writeFileSync(site.server, `Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);\n${sound}`);
+  const deployed = call('deploy', '--data', spare.data);
+  const asleep = async (): Promise<{ id: string; pid: number | null }[]> =>
+    (await spare.status()).replicas.filter(({ id, state }) => !before.has(id) && state === 'suspended');
+  await spare.until('as many sleep as a group needs', WITHIN_MS, async () => (await asleep()).length === 2);
+  const [victim] = await spare.activePids();
+  process.kill(victim?.pid ?? 0, 'SIGKILL');
+  await spare.until('the others answer', WITHIN_MS, async () => {
+    const { replicas } = await spare.status();
+    const active = replicas.filter(({ role, state }) => role === 'active' && state === 'running');
+    return active.length === 2 && active.every(({ id }) => id !== victim?.id);
+  });
+  const [successor] = await asleep();
+  process.kill(successor?.pid ?? 0, 'SIGKILL');
+  assert.match((await deployed).text, /\[deploy-failed\]/);
+  assert.doesNotMatch(spare.output, /^repaired/m);
+  writeFileSync(site.server, sound);
+  await spare.until('it is repaired', WITHIN_MS, () =>
+    /^repaired {3}2 active, 2 suspended/m.test(spare.output),
+  );
+  await spare.whole(WITHIN_MS);
+});

@@ -166,7 +166,7 @@ export class Manager {
     const seconds = ((performance.now() - this.#brokenAt) / 1000).toFixed(1);
     this.#brokenAt = null;
     this.#options.log(
-      `repaired   ${this.#count('running')} active, ${this.#count('suspended')} suspended, after ${seconds} s`,
+      `repaired   ${this.#count('running')} active, ${this.#asleep()} suspended, after ${seconds} s`,
     );
   }
 
@@ -191,7 +191,18 @@ export class Manager {
 
   /** f+1 replicas run, f+1 are suspended. */
   whole(): boolean {
-    return this.answering() && this.#count('suspended') > this.#options.faults;
+    return this.answering() && this.#asleep() > this.#options.faults;
+  }
+
+  /** Suspended members: those of a version that may yet take over are none. */
+  #asleep(): number {
+    const { group, replicas } = this.#core;
+    let count = 0;
+    for (const { replica } of group.members()) {
+      const local = replicas.get(replica);
+      if (local?.phase === 'suspended' && !local.faulty) count++;
+    }
+    return count;
   }
 
   /** All replicas are up and nothing is in doubt; a suspended one may be awake for a refresh. */
