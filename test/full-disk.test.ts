@@ -50,6 +50,17 @@ const FAILURES: Readonly<Record<string, { why: string; prepare: (data: string, p
   },
 };
 
+/** Failed at the data folder for that reason, and nothing is left. */
+async function endsOf(call: Call, data: string, why: string): Promise<void> {
+  assert.equal(await call.end(), 1, call.stderr);
+  const [error = '', hint = '', ...more] = call.stderr.split('\n');
+  assert.ok(error.startsWith(`spare: Writing to ${data} failed: ${why}: `), call.stderr);
+  assert.ok(error.endsWith('[storage-failed]'), call.stderr);
+  assert.match(hint, /Free space .* start again/);
+  assert.deepEqual(more, [''], 'nothing else is said');
+  assert.deepEqual(await call.left(), []);
+}
+
 suite('P2: the group ends with `storage-failed`, says where and what to do, and leaves no process', () => {
   for (const [name, { why, prepare }] of Object.entries(FAILURES)) {
     test(name, async () => {
@@ -65,13 +76,19 @@ suite('P2: the group ends with `storage-failed`, says where and what to do, and 
       } catch {
         // Clients are cut off.
       }
-      assert.equal(await call.end(), 1, call.stderr);
-      const [error = '', hint = '', ...more] = call.stderr.split('\n');
-      assert.ok(error.startsWith(`spare: Writing to ${data} failed: ${why}: `), call.stderr);
-      assert.ok(error.endsWith('[storage-failed]'), call.stderr);
-      assert.match(hint, /Free space .* start again/);
-      assert.deepEqual(more, [''], 'nothing else is said');
-      assert.deepEqual(await call.left(), []);
+      await endsOf(call, data, why);
     });
   }
+
+  test('an old state cannot be removed once a clean replica has read the one in force; that one is not blamed', async () => {
+    using place = new Place().configure(LEDGER);
+    const data = join(place.folder, 'data');
+    await using call = new Call(place.folder, ['run', '--config', 'spare.config.mjs']);
+    await call.until(() => call.stdout.includes('incidents  http'));
+    mkdirSync(join(data, 'checkpoint-0'));
+    const [pid = 0] = await pidsOf(call);
+    signalTree(pid, 'SIGKILL');
+    await endsOf(call, data, 'Path is a directory');
+    assert.equal(call.stdout.match(/^incident {3}/gm)?.length, 1, call.stdout);
+  });
 });

@@ -108,6 +108,7 @@ export class Manager {
     orderer.onOrdered = (index, entry, tag) => this.#ordered(index, entry, tag);
     orderer.onDurable = (index) => this.#tell({ type: 'durable', index: toIndex(index) });
     store.onFailure = (error) => this.#halt(error);
+    this.#snapshots.onFailure = (error) => this.#failed(error);
   }
 
   #rejuvenate(): Rejuvenation {

@@ -54,7 +54,9 @@ export class Snapshots {
   #checkpoint: { index: number; file: string } | null;
   /** Being made durable, or on its way to the store. */
   #committed: string | null = null;
-  readonly #holds = new Holds(() => this.#clean());
+  readonly #holds = new Holds(() => this.#letGo());
+  /** What was read only until now cannot be removed: no fault of who read it. */
+  onFailure: (error: unknown) => void = () => {};
 
   constructor(folder: string, bytesMax: number, checkpoint: { index: number; file: string } | null) {
     this.#folder = folder;
@@ -175,6 +177,14 @@ export class Snapshots {
   /** Until what it returns is disposed of, files that are not in force any more stay. */
   hold(): Disposable {
     return this.#holds.take();
+  }
+
+  #letGo(): void {
+    try {
+      this.#clean();
+    } catch (error) {
+      this.onFailure(error);
+    }
   }
 
   #clean(): void {
