@@ -3,9 +3,12 @@
  * restored refused, without a trace?
  */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempDisposableSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { Store } from '../src/ordering/store.ts';
 import { Call } from './support/call.ts';
 import { ROOT, SERVICES, Spare } from './support/spare.ts';
 
@@ -104,4 +107,29 @@ test('P2 P4: a backup begins with the checkpoint; of a stopped group, too', asyn
   assert.deepEqual(await size(), { lines: 101, bytes: 100 * text.length + last.name.length });
   await spare.whole(10_000);
   assert.deepEqual(await spare.incidents(), []);
+});
+
+test('P2: one backup at a time, until it is in its place: another call is refused, and disturbs nothing', async (context) => {
+  const elsewhere = '/dev/shm';
+  const isOther = existsSync(elsewhere) && statSync(elsewhere).dev !== statSync(tmpdir()).dev;
+  if (!isOther) return context.skip('there is no other file system to copy to');
+  using data = mkdtempDisposableSync(join(tmpdir(), 'spare-backup-'));
+  using target = mkdtempDisposableSync(join(elsewhere, 'spare-backup-'));
+  const { store } = await Store.open(join(data.path, 'spare.db'), 'the service of this test');
+  await store.close();
+  const file = join(target.path, 'a.backup');
+  execFileSync('sh', ['-c', 'mkfifo "$0"', `${file}.new`]);
+  await using first = new Call(ROOT, ['backup', '--data', data.path, file]);
+  // It is made; its copy waits for who reads the pipe.
+  const made = join(data.path, 'backup.new');
+  await first.until(() => existsSync(made) && !existsSync(join(data.path, 'spare.db-wal')));
+  await using second = new Call(ROOT, ['backup', '--data', data.path, `${file}.2`]);
+  assert.equal(await second.end(), 1);
+  assert.match(second.stderr, /\[backup-under-way\]/);
+  assert.deepEqual(readdirSync(target.path), ['a.backup.new']);
+  assert.ok(existsSync(made), 'it is copied still');
+  first.kill('SIGKILL');
+  await first.end();
+  await says('backup', '--data', data.path, `${file}.2`);
+  return undefined;
 });

@@ -12,6 +12,8 @@ import type { Sealed, SealOptions } from './seal.ts';
 
 /** In the data folder. */
 export const UNFINISHED_FILE = 'backup.new';
+/** Locked by who wants a backup, until that is in its place: there is one unfinished file. */
+export const LOCK_FILE = 'backup.lock';
 
 export interface MadeBackup extends Sealed {
   readonly file: string;

@@ -1,7 +1,8 @@
 /** `spare backup FILE` and `spare restore FILE`: of a group that runs or is stopped, and into a folder where none is. */
 import { copyFileSync, existsSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { makeBackup, type MadeBackup, UNFINISHED_FILE } from '../backup/make.ts';
+import { DatabaseSync } from 'node:sqlite';
+import { LOCK_FILE, makeBackup, type MadeBackup, UNFINISHED_FILE } from '../backup/make.ts';
 import { restore, type Restored } from '../backup/restore.ts';
 import { STORE_FILE } from '../data-folder.ts';
 import { messageOf, SpareError } from '../errors.ts';
@@ -28,6 +29,7 @@ function sizeOf(path: string): number {
 /** Throws `SpareError` data-folder-missing, data-folder-*, backup-*, admin-failed. */
 export async function backup(data: string, target: string, progress: Progress): Promise<MadeBackup> {
   checkDataFolder(data);
+  using _ = lock(data);
   const unfinished = join(data, UNFINISHED_FILE);
   const timer = setInterval(() => progress(`${mib(sizeOf(unfinished))} written`), SHOWN_EVERY_MS);
   try {
@@ -36,6 +38,27 @@ export async function backup(data: string, target: string, progress: Progress): 
     return made;
   } finally {
     clearInterval(timer);
+  }
+}
+
+const BUSY = 5;
+
+/** It ends with this process, however that ends. Throws `SpareError` backup-under-way, backup-failed. */
+function lock(data: string): Disposable {
+  const file = join(data, LOCK_FILE);
+  try {
+    const database = new DatabaseSync(file, { timeout: 0 });
+    database.exec('begin exclusive');
+    return database;
+  } catch (error) {
+    if ((error as { errcode?: number }).errcode === BUSY) {
+      const hint = 'Wait for it.';
+      throw new SpareError('backup-under-way', 'Another call of `spare backup` has not ended.', { hint });
+    }
+    throw new SpareError('backup-failed', `Cannot lock ${file}: ${messageOf(error)}.`, {
+      hint: 'Whoever calls `spare backup` must be allowed to write to the data folder.',
+      cause: error,
+    });
   }
 }
 
