@@ -1,0 +1,82 @@
+/** Is the manager put together as its parts say? With real ones: domains, a store, and a service in them. */
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempDisposableSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { createProcessDriver } from '../domains/process/driver.ts';
+import { EmbeddedOrderer } from '../ordering/embedded.ts';
+import { Store } from '../ordering/store.ts';
+import { encodeRequest } from '../wire/http.ts';
+import type { Verdict } from './in-work.ts';
+import { Manager } from './manager.ts';
+
+const MIB = 1024 ** 2;
+const NEVER = 1_000_000_000;
+const REPLY_BYTES = 16 * MIB;
+/** More than what is kept of one replica. */
+const REQUESTS = 2 + (256 * MIB) / REPLY_BYTES;
+
+const SERVICE = `import { createServer } from 'node:http';
+  const body = Buffer.alloc(${REPLY_BYTES}, 'x');
+  createServer((_, response) => response.end(body)).listen(process.env.PORT);`;
+
+/** A group of which nobody is ever too late. */
+async function started(folder: string): Promise<Manager> {
+  const dataFolder = join(folder, 'data');
+  mkdirSync(join(dataFolder, 'domains'), { recursive: true });
+  writeFileSync(join(folder, 'server.mjs'), SERVICE);
+  const driver = await createProcessDriver();
+  const { store, opened } = await Store.open(join(dataFolder, 'spare.db'), 'the service of this test');
+  const image = { folder, command: ['node', 'server.mjs'], env: {}, state: [] };
+  const manager = new Manager(
+    {
+      faults: 1,
+      version: { variants: [image], digest: '', check: async () => [dataFolder] },
+      dataFolder,
+      limits: { memoryBytes: 1024 * MIB, processes: 256 },
+      deadline: { floorMs: NEVER, ceilingMs: NEVER, factor: 1 },
+      patience: { graceMs: NEVER, overtimeMs: NEVER },
+      refresh: { entries: NEVER, bytes: NEVER, ageMs: NEVER, ordered: NEVER, checkpointBytes: NEVER },
+      recovery: null,
+      requestTimeoutMs: NEVER,
+      startTimeoutMs: NEVER,
+      replyBytesMax: 2 * REPLY_BYTES,
+      frameBytesMax: 2 * REPLY_BYTES,
+      stateBytesMax: MIB,
+      hook: { command: [], folder, webhook: null },
+      log: () => {},
+    },
+    { driver, store, orderer: new EmbeddedOrderer(store, 0), opened },
+  );
+  manager.start(opened);
+  return manager;
+}
+
+async function until(what: string, check: () => boolean): Promise<void> {
+  const end = performance.now() + 60_000;
+  while (!check()) {
+    assert.ok(performance.now() < end, `never: ${what}`);
+    await delay(20);
+  }
+}
+
+void test('P5 P7: of a replica whose undecided replies are many no more is taken until the slower one has caught up', async (context) => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
+  const manager = await started(place.path);
+  context.after(() => manager.close());
+  await until('it is whole', () => manager.whole());
+  const active = manager.view().replicas.filter(({ state }) => state === 'running');
+  const [fast, slow] = active.map(({ id }) => manager.domainOf(id));
+  process.kill(slow?.pid ?? 0, 'SIGSTOP');
+  const verdicts: Verdict[] = [];
+  const request = encodeRequest({ method: 'GET', target: '/', headers: [], body: Buffer.alloc(0) });
+  for (let i = 0; i < REQUESTS; i++) manager.submit(null, request, (verdict) => verdicts.push(verdict));
+  await until('the fast one is not heard', () => fast?.channel.isPaused() === true);
+  assert.equal(verdicts.length, 0);
+  process.kill(slow?.pid ?? 0, 'SIGCONT');
+  await until('all is answered', () => verdicts.length === REQUESTS);
+  assert.ok(verdicts.every((verdict) => verdict.type === 'reply' && verdict.bytes.length > REPLY_BYTES));
+  assert.deepEqual(manager.evidence.incidents.latest(), []);
+});
