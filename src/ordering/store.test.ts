@@ -10,6 +10,7 @@ import { SpareError } from '../errors.ts';
 import { encodeBare, encodeRequestEntry } from '../wire/entry.ts';
 import { RECORD } from './store-protocol.ts';
 import { Store } from './store.ts';
+import { spoil } from './testing.ts';
 
 const SEED = Buffer.alloc(32, 7);
 const SERVICE = 'the service of this test';
@@ -192,11 +193,6 @@ test('a second manager, another service, and what is no store are refused', asyn
     refused('data-folder-unwritable'),
   );
 });
-
-/** Has its thread fail, as a full disk would: no index is written twice. */
-function spoil(store: Store): void {
-  for (let i = 0; i < 2; i++) store.writeEntry(1, encodeBare('tick', 1, SEED));
-}
 
 test('P2: a store that fails says so once, and can be closed after it', async () => {
   using folder = new Folder();
