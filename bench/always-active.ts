@@ -37,6 +37,7 @@ const REFRESH = {
   bytes: 4 * MIB,
   ageMs: 60_000,
   ordered: 20_000,
+  orderedBytes: 32 * MIB,
   checkpointBytes: 32 * MIB,
 };
 /** The slowest of three is never waited for, and never replaced while it is measured. */

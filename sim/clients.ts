@@ -88,7 +88,7 @@ export class Clients {
     const host = up[Math.floor(this.#random() * up.length)];
     if (host === undefined) return this.#sim.timeline.in(50, () => this.#send(call));
     const { life } = host;
-    host.append({ type: 'request', time: host.wallMs, key: call.key }, call.kind, (index) => {
+    host.append({ type: 'request', time: host.wallMs, key: call.key, bytes: 1 }, call.kind, (index) => {
       call.indices.push(index);
       if (host.life === life) this.#asked.set(`${host.number} ${life} ${index}`, call);
     });

@@ -251,6 +251,7 @@ function coreOptions({ refreshEvery }: Plan): SimulationOptions['core'] {
       bytes: NEVER,
       ageMs: 1000,
       ordered: 2 * refreshEvery,
+      orderedBytes: NEVER,
       checkpointBytes: 100 * refreshEvery,
     },
     requestTimeoutMs: 1000,

@@ -3,7 +3,10 @@
  * afterwards must have the digest that the active ones agreed on, and between refreshes it must cost nothing.
  */
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { once } from 'node:events';
+import { readdirSync, statSync } from 'node:fs';
+import { type IncomingMessage, request } from 'node:http';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ReplicaStatus } from '../src/admin/admin.ts';
@@ -94,5 +97,27 @@ test('P2 P4: once much was written, f+1 equal exports become the checkpoint that
   await spare.start();
   assert.deepEqual(await size(), before);
   await spare.whole(10_000);
+  assert.deepEqual(await spare.incidents(), []);
+});
+
+const BODY = Buffer.alloc(1_000_000, 'x');
+/** Together three times what may lie in the order. */
+const LONG_REQUESTS = 100;
+/** Of a store that holds what may lie in the order, what came while that was let go of, and the log of the last writes. */
+const STORE_BYTES_MAX = 75_000_000;
+
+async function ask(url: string): Promise<void> {
+  const call = request(`${url}/size`, { headers: { 'content-length': BODY.length } }).end(BODY);
+  const [reply] = (await once(call, 'response')) as [IncomingMessage];
+  await reply.resume().toArray();
+  assert.equal(reply.statusCode, 200);
+}
+
+test('P7: long requests that change nothing are let go of as well: the order is bounded in bytes', async () => {
+  await using spare = await new Spare(LEDGER).start();
+  for (let i = 0; i < LONG_REQUESTS; i++) await ask(spare.url);
+  const names = readdirSync(spare.data).filter((name) => name.startsWith('spare.db'));
+  const bytes = names.reduce((sum, name) => sum + statSync(join(spare.data, name)).size, 0);
+  assert.ok(bytes < STORE_BYTES_MAX, `${bytes} bytes`);
   assert.deepEqual(await spare.incidents(), []);
 });

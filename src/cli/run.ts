@@ -70,6 +70,7 @@ function managerOptions(settings: Settings, version: Version, log: (line: string
       bytes: 4 * 1024 ** 2,
       ageMs: 60_000,
       ordered: 20_000,
+      orderedBytes: 32 * 1024 ** 2,
       checkpointBytes: 32 * 1024 ** 2,
     },
     recovery: settings.recovery,

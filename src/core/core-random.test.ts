@@ -55,6 +55,7 @@ function newWorld(random: Random, faults: number): World {
     bytes: 1e9,
     ageMs: 1000,
     ordered: 60,
+    orderedBytes: 1e9,
     checkpointBytes: random() * 2000,
   };
   return new World({

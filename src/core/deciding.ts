@@ -180,7 +180,7 @@ export class Deciding {
         this.#decide(now, slot, slot.decision);
       } else {
         order.decide(slot);
-        this.#core.refreshing.decided(0, now);
+        this.#core.refreshing.decided(slot, 0, now);
         this.#decidedAt = now;
         this.#core.peers.progressed();
       }
@@ -194,7 +194,7 @@ export class Deciding {
     this.#decidedAt = now;
     if (!core.alone) this.#decisions.set(slot.index, decision);
     if (slot.index > 0 && core.group.suspicion === null) core.deadline.observe(now - since);
-    core.refreshing.decided(decision.updateBytes, now);
+    core.refreshing.decided(slot, decision.updateBytes, now);
     core.peers.progressed();
     core.emit({ type: 'record', index: slot.index, vote: decision, keyed: slot.use !== null });
     if (slot.entry.type === 'mark') core.refreshing.begin(now, slot, decision.reply);

@@ -87,7 +87,13 @@ export type Command =
 export type Entry =
   /** Entry 0: the service's own start. */
   | { readonly type: 'start'; readonly time: Time }
-  | { readonly type: 'request'; readonly time: Time; readonly key: Key | null }
+  | {
+      readonly type: 'request';
+      readonly time: Time;
+      readonly key: Key | null;
+      /** Size of the request. */
+      readonly bytes: number;
+    }
   /** Drives the service's timers. */
   | { readonly type: 'tick'; readonly time: Time }
   /** Changes nothing; its reply is the digest of the state. Refresh goes up to a mark. */

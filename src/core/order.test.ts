@@ -8,7 +8,12 @@ import { Order } from './order.ts';
 
 const entries: fc.Arbitrary<Entry[]> = fc.array(
   fc.oneof(
-    fc.record({ type: fc.constant('request' as const), time: fc.nat(1000), key: fc.constant(null) }),
+    fc.record({
+      type: fc.constant('request' as const),
+      time: fc.nat(1000),
+      key: fc.constant(null),
+      bytes: fc.nat(1000),
+    }),
     fc.record({ type: fc.constant('tick' as const), time: fc.nat(1000) }),
     fc.record({ type: fc.constant('mark' as const), time: fc.nat(1000) }),
   ),
@@ -17,7 +22,7 @@ const entries: fc.Arbitrary<Entry[]> = fc.array(
 
 void test('P3 O1 O2: entries come and are decided one by one, without a gap', () => {
   const order = new Order();
-  const request: Entry = { type: 'request', time: 1, key: null };
+  const request: Entry = { type: 'request', time: 1, key: null, bytes: 1 };
   order.append(index(0), request, 0);
   assert.throws(() => order.append(index(2), request, 0), /O1/);
   assert.throws(() => order.append(index(0), request, 0), /O1/);

@@ -11,17 +11,24 @@ const LIMITS: RefreshLimits = {
   bytes: NEVER,
   ageMs: NEVER,
   ordered: NEVER,
+  orderedBytes: NEVER,
   checkpointBytes: NEVER,
 };
 
 void test('P7: each limit alone makes a mark due, once, until the mark is decided or skipped', () => {
-  const limits: Partial<RefreshLimits>[] = [{ entries: 10 }, { bytes: 1000 }, { ageMs: 90 }, { ordered: 10 }];
+  const limits: Partial<RefreshLimits>[] = [
+    { entries: 10 },
+    { bytes: 1000 },
+    { ageMs: 90 },
+    { ordered: 10 },
+    { orderedBytes: 500 },
+  ];
   for (const limit of limits) {
     const refresh = new Refresh({ ...LIMITS, ...limit });
     let now = 0;
     for (; !refresh.due(now); now += 10) {
       assert.ok(now <= 100, `${JSON.stringify(limit)} is reached`);
-      refresh.decided(100, now);
+      refresh.decided(50, 100, now);
     }
     assert.ok(now >= 90, `${JSON.stringify(limit)} is not reached early`);
     assert.ok(!refresh.due(now), 'once');
@@ -37,9 +44,9 @@ void test('P7: each limit alone makes a mark due, once, until the mark is decide
 
 void test('P7: entries that change nothing bound the order, not the update log', () => {
   const refresh = new Refresh({ ...LIMITS, entries: 1, bytes: 1, ageMs: 1, ordered: 5 });
-  for (let i = 0; i < 4; i++) refresh.decided(0, 0);
+  for (let i = 0; i < 4; i++) refresh.decided(0, 0, 0);
   assert.ok(!refresh.due(1000));
-  refresh.decided(0, 0);
+  refresh.decided(0, 0, 0);
   assert.ok(refresh.due(1000));
 });
 
@@ -76,11 +83,11 @@ void test('P2 P7: a checkpoint is what f+1 exports of this mark agree on; else t
 
 void test('P2: states are exported once enough was written since the last checkpoint', () => {
   const refresh = new Refresh({ ...LIMITS, checkpointBytes: 1000 });
-  refresh.decided(999, 0);
+  refresh.decided(0, 999, 0);
   refresh.begin(index(1), digest('state'));
   assert.equal(refresh.round?.exporting, false);
   refresh.end(1);
-  refresh.decided(1, 0);
+  refresh.decided(0, 1, 0);
   for (const agree of [false, true]) {
     refresh.begin(index(2), digest('state'));
     assert.equal(refresh.round?.exporting, true, 'until there is a checkpoint');

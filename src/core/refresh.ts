@@ -16,6 +16,8 @@ export interface RefreshLimits {
   readonly ageMs: number;
   /** Entries of any kind since the last mark: bounds the order. */
   readonly ordered: number;
+  /** Bytes of requests since the last mark: bounds the order, too. */
+  readonly orderedBytes: number;
   /** Bytes of updates since the last checkpoint. */
   readonly checkpointBytes: number;
 }
@@ -44,6 +46,7 @@ export class Refresh {
   #bytes = 0;
   #oldestAt = 0;
   #ordered = 0;
+  #orderedBytes = 0;
   #sinceCheckpoint = 0;
   #wanted = false;
   #round: Round | null = null;
@@ -73,8 +76,9 @@ export class Refresh {
     return this.#bytes;
   }
 
-  decided(updateBytes: number, now: number): void {
+  decided(requestBytes: number, updateBytes: number, now: number): void {
     this.#ordered++;
+    this.#orderedBytes += requestBytes;
     if (updateBytes === 0) return;
     if (this.#entries === 0) this.#oldestAt = now;
     this.#entries++;
@@ -85,9 +89,11 @@ export class Refresh {
   /** Whether a mark should be ordered now; true once until that mark is decided. */
   due(now: number): boolean {
     if (this.#wanted || this.#round !== null) return false;
-    const { entries, bytes, ageMs, ordered } = this.#limits;
+    const { entries, bytes, ageMs, ordered, orderedBytes } = this.#limits;
     const aged = this.#entries > 0 && now - this.#oldestAt > ageMs;
-    if (this.#entries < entries && this.#bytes < bytes && this.#ordered < ordered && !aged) return false;
+    const logged = this.#entries >= entries || this.#bytes >= bytes;
+    const long = this.#ordered >= ordered || this.#orderedBytes >= orderedBytes;
+    if (!aged && !logged && !long) return false;
     this.#wanted = true;
     return true;
   }
@@ -102,6 +108,7 @@ export class Refresh {
     this.#entries = 0;
     this.#bytes = 0;
     this.#ordered = 0;
+    this.#orderedBytes = 0;
     const exporting = this.#sinceCheckpoint >= this.#limits.checkpointBytes;
     this.#lastMark = mark;
     this.#collecting = null;

@@ -63,8 +63,8 @@ export class Refreshing {
     return this.#marks.some(({ index }) => index > this.#recorded);
   }
 
-  decided(updateBytes: number, now: number): void {
-    this.#refresh.decided(updateBytes, now);
+  decided({ entry }: Slot, updateBytes: number, now: number): void {
+    this.#refresh.decided(entry.type === 'request' ? entry.bytes : 0, updateBytes, now);
   }
 
   cancel(): void {

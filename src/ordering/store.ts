@@ -110,7 +110,10 @@ export class Store {
     assert(first.type === 'opened', 'the store answers opened first');
     const store = new Store(path, worker);
     store.#listen();
-    const entries = first.entries.map(({ index, bytes }) => ({ index, bytes: Buffer.from(bytes) }));
+    const entries = first.entries.map(({ index, bytes: { buffer, byteOffset, length } }) => ({
+      index,
+      bytes: Buffer.from(buffer, byteOffset, length),
+    }));
     store.#written = entries.at(-1)?.index ?? first.recovery.first - 1;
     store.#posted = store.#written;
     return { store, opened: { recovery: first.recovery, entries, keys: first.keys } };

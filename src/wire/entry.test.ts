@@ -35,7 +35,12 @@ void test('a request decodes to what was encoded, with its key or without', () =
       const bytes = encodeRequestEntry(name, request, timeMs, random);
       const decoded = decodeEntry(bytes);
       assert.deepEqual(decoded, { kind: 'request', timeMs, seed: random, key: name, body: request });
-      assert.deepEqual(coreEntry(decoded), { type: 'request', time: timeMs, key: name });
+      assert.deepEqual(coreEntry(decoded), {
+        type: 'request',
+        time: timeMs,
+        key: name,
+        bytes: request.length,
+      });
     }),
   );
 });

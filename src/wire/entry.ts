@@ -68,7 +68,7 @@ export function decodeEntry(bytes: Buffer): DecodedEntry {
 export function coreEntry(decoded: DecodedEntry): Entry {
   switch (decoded.kind) {
     case 'request':
-      return { type: 'request', time: decoded.timeMs, key: decoded.key };
+      return { type: 'request', time: decoded.timeMs, key: decoded.key, bytes: decoded.body.length };
     case 'command':
       return {
         type: 'command',

@@ -60,5 +60,7 @@ export function effects<T extends Effect['type']>(world: World, type: T): Extrac
 
 /** A refresh after so many updates, with a checkpoint each time. */
 export function refreshEvery(entries: number): NonNullable<WorldOptions['core']> {
-  return { refresh: { entries, bytes: 1e9, ageMs: 1e9, ordered: 1e9, checkpointBytes: 1 } };
+  return {
+    refresh: { entries, bytes: 1e9, ageMs: 1e9, ordered: 1e9, orderedBytes: 1e9, checkpointBytes: 1 },
+  };
 }

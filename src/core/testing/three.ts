@@ -17,7 +17,14 @@ export function oneOfThree(): Core {
     firstReplica: 0,
     deadline: { floorMs: 1, ceilingMs: 1, factor: 1 },
     patience: { graceMs: 1000, overtimeMs: 1000 },
-    refresh: { entries: NEVER, bytes: NEVER, ageMs: NEVER, ordered: NEVER, checkpointBytes: NEVER },
+    refresh: {
+      entries: NEVER,
+      bytes: NEVER,
+      ageMs: NEVER,
+      ordered: NEVER,
+      orderedBytes: NEVER,
+      checkpointBytes: NEVER,
+    },
     requestTimeoutMs: NEVER,
     startTimeoutMs: NEVER,
   });

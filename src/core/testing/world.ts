@@ -38,7 +38,14 @@ export interface Ticket {
 /** So many events without time passing are an endless loop. */
 const EVENTS_MAX = 20_000;
 const NEVER = 1e9;
-const NO_REFRESH = { entries: NEVER, bytes: NEVER, ageMs: NEVER, ordered: NEVER, checkpointBytes: NEVER };
+const NO_REFRESH = {
+  entries: NEVER,
+  bytes: NEVER,
+  ageMs: NEVER,
+  ordered: NEVER,
+  orderedBytes: NEVER,
+  checkpointBytes: NEVER,
+};
 
 export class World {
   readonly options: WorldOptions;
@@ -136,7 +143,7 @@ export class World {
   request(kind: Kind = 'write', key: Key | null = null): Ticket {
     const ticket: Ticket = { index: -1, outcome: null };
     this.tickets.push(ticket);
-    this.#append({ entry: { type: 'request', time: this.now, key }, kind }, ticket);
+    this.#append({ entry: { type: 'request', time: this.now, key, bytes: 1 }, kind }, ticket);
     return ticket;
   }
 
