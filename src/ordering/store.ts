@@ -2,7 +2,7 @@
  * The manager's durable memory: the order, decided updates, replies of requests with a key, a few facts. One
  * SQLite database in a thread of its own, so that an fsync never holds up the manager.
  *
- * T1. What is written together or meanwhile becomes durable together: one fsync a batch, one batch at a time.
+ * T1. What is written together or meanwhile becomes durable together: one fsync a batch (`batcher.ts`).
  * T2. Batches become durable in the order written; what is read sees all that was written before.
  * T3. A failure to store is fatal: nothing more is acknowledged, and whoever waits for an answer, or asks later, is refused.
  */
@@ -10,24 +10,15 @@ import type { Worker } from 'node:worker_threads';
 import { messageOf, SpareError, storageFailed } from '../errors.ts';
 import { assert } from '../core/index.ts';
 import { startThread } from '../thread.ts';
+import { Batcher } from './batcher.ts';
 import {
   packBatch,
-  RECORD,
   type Recovery,
   type RecordKind,
   type StoreAnswer,
-  type StoreRecord,
   type StoreRequest,
 } from './store-protocol.ts';
 
-/** Records that nobody waits for are written with the next urgent ones, or after this time. */
-const LAZY_MS = 20;
-/**
- * Under load a batch gathers so many records, or for so long: each one costs a commit. It goes as soon as one of its
- * entries is decided, because from then on somebody waits for the disk alone.
- */
-const BATCH_RECORDS = 64;
-const BATCH_MS = 5;
 const NO_BYTES = new Uint8Array(0);
 
 export interface Opened {
@@ -73,27 +64,22 @@ export class Store {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 0;
-  #records: StoreRecord[] = [];
-  #urgent = false;
-  #scheduled = false;
-  #batchTimer: NodeJS.Timeout | undefined;
-  #decided: number | null = null;
-  #lazyTimer: NodeJS.Timeout | null = null;
   #closed: (() => void) | null = null;
   /** Its thread is gone. */
   #failure: SpareError | null = null;
-  /** The last entry written, the last one handed to the thread, and what it was at each batch under way. */
-  #written = -1;
-  #posted = -1;
-  readonly #underWay: number[] = [];
+  readonly #batcher: Batcher;
   /** Called when all entries up to `index` are durable. */
   onDurable: (index: number) => void = () => {};
   /** Called once when the store fails; nothing becomes durable after it. */
   onFailure: (error: SpareError) => void = () => {};
 
-  private constructor(path: string, worker: Worker) {
+  private constructor(path: string, worker: Worker, last: number) {
     this.#path = path;
     this.#worker = worker;
+    this.#batcher = new Batcher(last, (records) => {
+      const batch = packBatch(records);
+      this.#post({ type: 'batch', batch }, [batch]);
+    });
   }
 
   /** `service` names whose data it is; null: whoever's. Throws `SpareError` data-folder-*. */
@@ -108,14 +94,12 @@ export class Store {
       throw refusal(path, first.code, first.message);
     }
     assert(first.type === 'opened', 'the store answers opened first');
-    const store = new Store(path, worker);
-    store.#listen();
     const entries = first.entries.map(({ index, bytes: { buffer, byteOffset, length } }) => ({
       index,
       bytes: Buffer.from(buffer, byteOffset, length),
     }));
-    store.#written = entries.at(-1)?.index ?? first.recovery.first - 1;
-    store.#posted = store.#written;
+    const store = new Store(path, worker, entries.at(-1)?.index ?? first.recovery.first - 1);
+    store.#listen();
     return { store, opened: { recovery: first.recovery, entries, keys: first.keys } };
   }
 
@@ -127,8 +111,8 @@ export class Store {
   #answered(message: StoreAnswer): void {
     switch (message.type) {
       case 'durable':
-        this.onDurable(this.#underWay.shift() ?? -1);
-        return this.#next();
+        this.onDurable(this.#batcher.stored());
+        return this.#batcher.next();
       case 'rows':
         this.#waiting.get(message.id)?.resolve(message);
         this.#waiting.delete(message.id);
@@ -161,70 +145,21 @@ export class Store {
 
   /** Somebody waits for this entry to be durable. */
   writeEntry(index: number, bytes: Uint8Array): void {
-    this.#records.push({ kind: RECORD.entry, index, bytes });
-    this.#written = index;
-    this.#urgent = true;
-    if (this.#scheduled || this.#underWay.length > 0) return;
-    // At the end of this turn of the loop, so that entries that came together share the batch.
-    this.#scheduled = true;
-    setImmediate(() => this.#flushUrgent());
-  }
-
-  /** After a batch: what gathered meanwhile goes at once if it is much or waited for; else it waits a little for more. */
-  #next(): void {
-    if (!this.#urgent) return;
-    if (this.#records.length >= BATCH_RECORDS || this.#isWaitedFor()) return this.#flushUrgent();
-    this.#scheduled = true;
-    this.#batchTimer = setTimeout(() => this.#flushUrgent(), BATCH_MS);
-  }
-
-  #isWaitedFor(): boolean {
-    return this.#decided !== null && this.#decided > this.#posted;
+    this.#batcher.entry(index, bytes);
   }
 
   /** All updates up to `index` were written. */
   writeDecided(index: number): void {
-    this.#decided = index;
-    if (this.#isWaitedFor()) this.#flushUrgent();
-    else this.#flushLater();
+    this.#batcher.decided(index);
   }
 
   write(kind: RecordKind, index: number, bytes: Uint8Array = NO_BYTES): void {
-    this.#records.push({ kind, index, bytes });
-    this.#flushLater();
-  }
-
-  #flushLater(): void {
-    this.#lazyTimer ??= setTimeout(() => {
-      this.#lazyTimer = null;
-      this.#urgent = true;
-      this.#flushUrgent();
-    }, LAZY_MS);
-  }
-
-  #flushUrgent(): void {
-    this.#scheduled = false;
-    if (this.#underWay.length === 0 && this.#urgent) this.#flush();
-  }
-
-  #flush(): void {
-    this.#urgent = false;
-    this.#scheduled = false;
-    clearTimeout(this.#batchTimer);
-    if (this.#decided !== null)
-      this.#records.push({ kind: RECORD.decided, index: this.#decided, bytes: NO_BYTES });
-    this.#decided = null;
-    if (this.#records.length === 0) return;
-    const batch = packBatch(this.#records);
-    this.#records = [];
-    this.#underWay.push(this.#written);
-    this.#posted = this.#written;
-    this.#post({ type: 'batch', batch }, [batch]);
+    this.#batcher.other({ kind, index, bytes });
   }
 
   /** Rejects with `storage-failed`. */
   #ask(request: (id: number) => StoreRequest): Promise<Rows> {
-    this.#flush();
+    this.#batcher.flush();
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       if (this.#failure !== null) return reject(this.#failure);
@@ -264,13 +199,12 @@ export class Store {
   }
 
   async close(): Promise<void> {
-    if (this.#lazyTimer !== null) clearTimeout(this.#lazyTimer);
+    this.#batcher.flush();
     if (this.#failure !== null) return void (await this.#worker.terminate());
     const closed = new Promise<void>((resolve) => {
       this.#closed = resolve;
     });
     this.#worker.once('exit', () => this.#closed?.());
-    this.#flush();
     this.#post({ type: 'close' });
     await closed;
     await this.#worker.terminate();
