@@ -3,16 +3,20 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 
-import { type ChannelEnds, openChannel, ParkedBody, type Parking } from './body.ts';
+import { type ChannelEnds, openChannel, ParkedBody } from './body.ts';
 import type { Machine } from './machine.ts';
 
 const STATE = Buffer.from('state');
 
+type Save = () => Promise<Buffer>;
+
 class PretendedMachine {
   readonly exited: Promise<string>;
   readonly kill: () => void;
+  readonly save: Save;
 
-  constructor() {
+  constructor(save: Save) {
+    this.save = save;
     const ended = Promise.withResolvers<string>();
     this.exited = ended.promise;
     // As a process: it has its signal at once, and is gone later.
@@ -22,12 +26,9 @@ class PretendedMachine {
   async stop(): Promise<void> {}
 }
 
-function startMachine(): Machine {
-  return new PretendedMachine() as unknown as Machine;
-}
-
-function parked(ends: ChannelEnds, save: Parking['save']): ParkedBody {
-  return new ParkedBody(startMachine(), { ends, start: startMachine, save });
+function parked(ends: ChannelEnds, save: Save): ParkedBody {
+  const start = (): Machine => new PretendedMachine(save) as unknown as Machine;
+  return new ParkedBody(start(), { ends, start });
 }
 
 void it('D4: a machine that is killed when its state has just been saved has ended', async () => {

@@ -68,8 +68,6 @@ export interface Parking {
   readonly ends: ChannelEnds;
   /** Another machine with the same memory file, not running. */
   start(): Machine;
-  /** Of a machine that stands still: the state of its devices. */
-  save(machine: Machine): Promise<Buffer>;
 }
 
 /** Is on disk while it is suspended. */
@@ -100,7 +98,7 @@ export class ParkedBody implements Body {
     const machine = this.#machine;
     if (machine === null) return;
     await machine.stop();
-    const state = await this.#parking.save(machine);
+    const state = await machine.save();
     // Who was killed meanwhile is not parked: its end is that of the domain.
     if (this.#killed) return;
     this.#state = state;

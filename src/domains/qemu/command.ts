@@ -18,6 +18,8 @@ export const FD = {
   initrd: 10,
   root: 11,
   memory: 12,
+  /** Of no machine that is never saved. */
+  save: 13,
 } as const;
 
 /** `kvm` where it works, else emulation. */
@@ -58,7 +60,7 @@ export function hypervisorBytes(memoryBytes: number): number {
   return memoryBytes + HYPERVISOR_BYTES;
 }
 
-function descriptor(fd: number): string {
+export function descriptor(fd: number): string {
   return `/dev/fd/${fd}`;
 }
 

@@ -20,8 +20,9 @@ import type { Owner } from '../process/folder.ts';
 import { Guardian } from '../process/guardian.ts';
 import { pace } from '../process/pace.ts';
 import { findTool } from '../process/paths.ts';
-import { FD, hypervisorBytes, machineArguments, type MachineOptions } from './command.ts';
+import { descriptor, FD, hypervisorBytes, machineArguments, type MachineOptions } from './command.ts';
 import { COMMAND_MS_MAX, Qmp } from './qmp.ts';
+import { StatePort } from './state-port.ts';
 
 /** Descriptors of the image and of the memory, open in the manager. */
 export interface MachineFiles {
@@ -59,6 +60,7 @@ export class Machine {
   readonly pid: number;
   readonly #child: ChildProcess;
   readonly #options: MachineOptions;
+  readonly #statePort: StatePort | undefined;
   readonly #said: string[] = [];
   readonly #listeners = new Set<(line: string) => void>();
   #rest = '';
@@ -70,12 +72,18 @@ export class Machine {
     this.#options = start;
     this.console = start.console ?? new Console();
     const guardian = new Guardian('');
+    let statePort: StatePort | undefined;
     try {
-      this.#child = spawnMachine(start);
+      if (start.start !== 'clone') statePort = new StatePort();
+      this.#child = spawnMachine(start, statePort);
     } catch (error) {
       guardian.release();
+      statePort?.[Symbol.dispose]();
       throw error;
+    } finally {
+      statePort?.handedOver();
     }
+    this.#statePort = statePort;
     this.pid = this.#child.pid ?? 0;
     if (this.pid > 0) guardian.watch(this.pid);
     const stream = (fd: number): Duplex => this.#stream(fd);
@@ -122,12 +130,14 @@ export class Machine {
     });
   }
 
-  /** To be called when it is stopped. Saves the state of its devices through the socket, and leaves its memory in the memory file. */
-  async save(path: string, received: Promise<Buffer>): Promise<Buffer> {
+  /** To be called once, when it is stopped and no clone. Answers the state of its devices; its memory is left in the memory file. */
+  async save(): Promise<Buffer> {
+    const port = this.#statePort;
+    if (port === undefined) throw new Error('a clone is never saved');
     const migrated = await this.#prepareMigration();
-    await this.#qmp.execute('migrate', { uri: `unix:${path}` });
+    await this.#qmp.execute('migrate', { uri: `unix:${descriptor(FD.save)}` });
     // A hypervisor that sends what is wrong may never say that it is done, or say so and send on.
-    const saved = Promise.all([received, migrated()]);
+    const saved = Promise.all([port.receive(), migrated()]);
     const [state] = await this.#within(COMMAND_MS_MAX, saved, 'its state was not saved');
     return state;
   }
@@ -207,6 +217,7 @@ export class Machine {
     const why = await Promise.race([failed, exited]);
     this.#gone = true;
     guardian.release();
+    this.#statePort?.[Symbol.dispose]();
     return why;
   }
 
@@ -234,9 +245,10 @@ export class Machine {
   }
 }
 
-function spawnMachine(start: MachineStart): ChildProcess {
+function spawnMachine(start: MachineStart, statePort: StatePort | undefined): ChildProcess {
   const { files, owner, ends } = start;
   const handed = [files.kernel, files.initrd, files.root, files.memory];
+  if (statePort !== undefined) handed.push(statePort.fd);
   const pipes = Array.from({ length: FD.kernel - FD.control }, () => 'pipe' as const);
   const { memoryBytes } = start;
   const command = [start.program, ...machineArguments(start)];

@@ -14,9 +14,6 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, fchmodSync, ftruncateSync, openSync, rmSync } from 'node:fs';
-import { chmod, chown, mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -24,7 +21,6 @@ import { messageOf, SpareError } from '../../errors.ts';
 import type { DomainLimits, Opening } from '../domain.ts';
 import { Console } from '../process/console.ts';
 import { goBehind } from '../process/priority.ts';
-import type { TakenOwner } from '../process/owners.ts';
 import { type Hypervisor, takeMachineOwner } from './accelerator.ts';
 import { type Body, openChannel, ParkedBody, PausedBody, type Suspension } from './body.ts';
 import { machineBytes } from './command.ts';
@@ -71,9 +67,6 @@ const REHEARSALS = 1000;
 const REHEARSAL_MS_MAX = 10_000;
 /** How long a guest that is ready may go on before it is taken as it is. */
 const SETTLE_MS_MAX = 5000;
-/** Of a machine's devices: a few hundred KiB are usual. */
-const STATE_BYTES = 1024 ** 2;
-const STATE_BYTES_MAX = 64 * STATE_BYTES;
 const CONSOLE_LINES = 3;
 
 export class Template implements Disposable {
@@ -148,7 +141,7 @@ export class Template implements Disposable {
     const machine = again();
     await this.#awaken(machine);
     unused.move();
-    const body = new ParkedBody(machine, { ends, start: again, save: (stopped) => save(stopped, owner) });
+    const body = new ParkedBody(machine, { ends, start: again });
     return this.#running(body, console, held);
   }
 
@@ -207,7 +200,7 @@ async function boot(options: TemplateOptions, files: MachineFiles): Promise<Save
     const answer = options.opening === undefined ? undefined : await openWith(machine, options.opening);
     await Promise.race([machine.heard('idle'), machine.exited, delay(SETTLE_MS_MAX)]);
     await machine.stop();
-    return { state: await save(machine, owner), answer };
+    return { state: await machine.save(), answer };
   } catch (error) {
     throw await startFailure(machine, error);
   } finally {
@@ -295,50 +288,6 @@ function openFiles({ image, folder, limits }: TemplateOptions): MachineFiles {
 
 function closeFiles(files: MachineFiles): void {
   for (const fd of Object.values(files) as number[]) closeSync(fd);
-}
-
-/**
- * Through a socket that only the machine's user can reach, for as long as it takes: QEMU 7.2 saves to no descriptor that it was
- * started with, only to one that is sent to it, which Node cannot do.
- */
-export async function save(machine: Machine, owner: TakenOwner | undefined): Promise<Buffer> {
-  const folder = await mkdtemp(join(tmpdir(), 'spare-save-'));
-  const path = join(folder, 'state');
-  const server = createServer();
-  // Whoever comes second is not the machine that was asked to.
-  server.maxConnections = 1;
-  try {
-    const state = new Promise<Buffer>((resolve, reject) => {
-      server.on('error', reject);
-      server.once('connection', (socket) => receiveState(socket).then(resolve, reject));
-    });
-    // Who fails before that is awaited has said so.
-    state.catch(() => {});
-    await once(server.listen(path), 'listening');
-    if (owner !== undefined) {
-      // The folder stays ours: whoever may change it could put something else in the place of what is named here.
-      await chown(path, owner.uid, owner.gid);
-      await chmod(folder, 0o711);
-    }
-    return await machine.save(path, state);
-  } finally {
-    server.close();
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
-/** To its end. Throws when there is more than any machine has: a hypervisor that was taken over may write for ever. */
-async function receiveState(socket: Socket): Promise<Buffer> {
-  let room = Buffer.alloc(STATE_BYTES);
-  let bytes = 0;
-  for await (const part of socket as AsyncIterable<Buffer>) {
-    const all = bytes + part.length;
-    if (all > STATE_BYTES_MAX) throw new Error('the state of its devices is too large');
-    // What is kept grows with the bytes, not with the pieces that they come in.
-    if (all > room.length) room = Buffer.concat([room], 2 * all);
-    bytes += part.copy(room, bytes);
-  }
-  return Buffer.from(room.subarray(0, bytes));
 }
 
 /** Ends the machine. */
