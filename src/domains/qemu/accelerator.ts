@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
-import { mkdtemp, open, rm } from 'node:fs/promises';
+import { mkdtemp, open, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -14,17 +14,19 @@ import { messageOf, SpareError } from '../../errors.ts';
 import type { Owner } from '../process/folder.ts';
 import { type TakenOwner, takeOwner } from '../process/owners.ts';
 import { findTool } from '../process/paths.ts';
+import { type Box, findBox, KVM } from './box.ts';
 import { type Accelerator, machineBytes } from './command.ts';
-import { Machine } from './machine.ts';
+import { dropping, Machine } from './machine.ts';
 
 export interface Hypervisor {
   readonly program: string;
+  /** Nothing where bubblewrap does not work. */
+  readonly box: Box | undefined;
   readonly accelerator: Accelerator;
   /** One line for the operator. */
   readonly description: string;
 }
 
-const KVM = '/dev/kvm';
 const PROBE_MS_MAX = 5000;
 const PROGRAMS: Readonly<Record<string, string>> = { x64: 'qemu-system-x86_64' };
 const VERSION_MIN = 7.2;
@@ -32,8 +34,8 @@ const VERSION_MIN = 7.2;
 /** `kernel`: any kernel that guests can boot. Throws `domain-start-failed` when there is no QEMU that can be used. */
 export async function findHypervisor(kernel: string): Promise<Hypervisor> {
   const name = PROGRAMS[process.arch];
-  const program = name === undefined ? undefined : findTool(name);
-  if (program === undefined) {
+  const found = name === undefined ? undefined : findTool(name);
+  if (found === undefined) {
     throw new SpareError(
       'domain-start-failed',
       `There is no ${name ?? `QEMU for ${process.arch}`} on this host.`,
@@ -42,6 +44,7 @@ export async function findHypervisor(kernel: string): Promise<Hypervisor> {
       },
     );
   }
+  const program = await realpath(found);
   const { stdout } = await promisify(execFile)(program, ['--version']);
   const [, version = '0'] = /version (\d+\.\d+)/.exec(stdout) ?? [];
   if (Number(version) < VERSION_MIN) {
@@ -49,13 +52,13 @@ export async function findHypervisor(kernel: string): Promise<Hypervisor> {
       hint: `Spare needs QEMU ${VERSION_MIN} or later.`,
     });
   }
-  const failure = existsSync(KVM) ? await tryKvm(program, kernel) : `no ${KVM}`;
-  if (failure === undefined) return { program, accelerator: 'kvm', description: `QEMU ${version} with KVM` };
-  return {
-    program,
-    accelerator: 'tcg',
-    description: `QEMU ${version}, emulated (KVM does not work: ${failure})`,
-  };
+  const tried = await tryBox(program);
+  const box = typeof tried === 'string' ? undefined : tried;
+  const place = typeof tried === 'string' ? `without sandbox (${tried})` : `in ${tried.version}`;
+  const failure = existsSync(KVM) ? await tryKvm(program, box, kernel) : `no ${KVM}`;
+  const accelerator = failure === undefined ? 'kvm' : 'tcg';
+  const speed = failure === undefined ? 'with KVM' : `emulated (KVM does not work: ${failure})`;
+  return { program, box, accelerator, description: `QEMU ${version} ${place}, ${speed}` };
 }
 
 /** A user of its own for a machine, when the manager is root; in the group that may use KVM. */
@@ -70,12 +73,21 @@ function kvmGroup(): number | undefined {
   return found !== undefined && found.gid !== 0 && (found.mode & 0o060) === 0o060 ? found.gid : undefined;
 }
 
+async function tryBox(program: string): Promise<Box | string> {
+  const owner = takeMachineOwner();
+  try {
+    return await findBox(program, dropping(owner));
+  } finally {
+    owner?.release();
+  }
+}
+
 /** Why it does not work; nothing if it does: a kernel without a file system stops by itself, soon. */
-async function tryKvm(program: string, kernel: string): Promise<string | undefined> {
+async function tryKvm(program: string, box: Box | undefined, kernel: string): Promise<string | undefined> {
   const folder = await mkdtemp(join(tmpdir(), 'spare-kvm-'));
   const owner = takeMachineOwner();
   try {
-    return await bootUntilPanic(program, kernel, join(folder, 'memory'), owner);
+    return await bootUntilPanic(program, box, kernel, join(folder, 'memory'), owner);
   } catch (error) {
     return messageOf(error);
   } finally {
@@ -86,6 +98,7 @@ async function tryKvm(program: string, kernel: string): Promise<string | undefin
 
 async function bootUntilPanic(
   program: string,
+  box: Box | undefined,
   kernelPath: string,
   memoryPath: string,
   owner: Owner | undefined,
@@ -99,6 +112,7 @@ async function bootUntilPanic(
   const files = { kernel: kernel.fd, initrd: kernel.fd, root: kernel.fd, memory: memory.fd };
   const machine = new Machine({
     program,
+    box,
     accelerator: 'kvm',
     memoryBytes,
     limits,

@@ -61,7 +61,7 @@ export function hypervisorBytes(memoryBytes: number): number {
 }
 
 export function descriptor(fd: number): string {
-  return `/dev/fd/${fd}`;
+  return `/proc/self/fd/${fd}`;
 }
 
 function socket(name: string, fd: number): string[] {

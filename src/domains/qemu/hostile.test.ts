@@ -3,16 +3,17 @@
  * that took the guest's kernel, and finds nothing there that leads out of the machine.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { after, before, describe, it, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { buildInit } from '../../replica/guest/build.ts';
-import { CONFORMANCE_AGENT, MIB, type Peer, Site, SPAWN } from '../conformance-peer.ts';
+import { CONFORMANCE_AGENT, eventually, MIB, type Peer, Site, SPAWN } from '../conformance-peer.ts';
 import type { Driver } from '../domain.ts';
+import { isAlive, readStat } from '../process/tree.ts';
 import { machineBytes } from './command.ts';
 import { createQemuDriver } from './driver.ts';
 
@@ -56,7 +57,8 @@ void describe('a hostile root in a guest', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  const attack = (title: string, body: (peer: Peer, start: () => Promise<Peer>) => Promise<void>): void => {
+  type Attack = (peer: Peer, start: () => Promise<Peer>, context: TestContext) => Promise<void>;
+  const attack = (title: string, body: Attack): void => {
     void it(title, { timeout: TEST_MS }, async (context) => {
       if (driver === undefined || site === undefined) {
         context.skip(missing);
@@ -66,7 +68,7 @@ void describe('a hostile root in a guest', () => {
       const start = (): Promise<Peer> => place.start(own, { memoryBytes: LIMIT_BYTES });
       await using peer = await start();
       assert.equal(await peer.run('return process.getuid();'), 0);
-      await body(peer, start);
+      await body(peer, start, context);
     });
   };
 
@@ -140,6 +142,57 @@ void describe('a hostile root in a guest', () => {
     },
   );
 
+  const boxed = (title: string, body: (pid: number, peer: Peer) => Promise<void>): void =>
+    attack(title, async (peer, _, context) => {
+      if (driver?.isolation.includes('in bubblewrap') === true) await body(peer.pid, peer);
+      else context.skip(driver?.isolation);
+    });
+
+  boxed('M1, D1: its hypervisor is in namespaces of its own, alone', async (pid) => {
+    for (const name of ['cgroup', 'ipc', 'mnt', 'net', 'pid', 'user', 'uts']) {
+      assert.notEqual(readlinkSync(`/proc/${pid}/ns/${name}`), readlinkSync(`/proc/self/ns/${name}`), name);
+    }
+    const processes = readdirSync(`/proc/${pid}/root/proc`).filter((name) => /^\d+$/.test(name));
+    assert.deepEqual(processes, ['1']);
+  });
+
+  boxed(
+    'X1, D1: its hypervisor sees its program, libraries and firmware, and can write nowhere',
+    async (pid) => {
+      const root = `/proc/${pid}/root`;
+      assert.deepEqual(strangers(root, ['dev', 'etc', 'lib', 'lib64', 'proc', 'usr']), []);
+      assert.deepEqual(strangers(`${root}/etc`, ['ld.so.cache']), []);
+      assert.deepEqual(strangers(`${root}/usr`, ['bin', 'lib', 'lib64', 'share']), []);
+      assert.equal(readdirSync(`${root}/usr/bin`).length, 1);
+      assert.deepEqual(strangers(`${root}/usr/share`, ['qemu', 'seabios']), []);
+      const mounts = readFileSync(`/proc/${pid}/mounts`, 'utf8').trim().split('\n');
+      assert.deepEqual(
+        mounts.filter((line) => !/^\S+ (\S+ \S+ ro,|\/dev\/kvm )/.test(line)),
+        [],
+      );
+      // A folder of the host that is open would lead to all others.
+      const folders = ['cwd', ...readdirSync(`/proc/${pid}/fd`).map((fd) => `fd/${fd}`)].filter((path) =>
+        statSync(`/proc/${pid}/${path}`).isDirectory(),
+      );
+      assert.deepEqual(folders, ['cwd']);
+      assert.equal(readlinkSync(`/proc/${pid}/cwd`), '/');
+      assert.equal(statSync(`/proc/${pid}/cwd`).dev, statSync(root).dev);
+    },
+  );
+
+  boxed('M2, D4: its hypervisor ends with what holds its box', async (pid, peer) => {
+    const holder = readStat(pid)?.parent ?? 0;
+    assert.notEqual(holder, process.pid);
+    process.kill(holder, 'SIGKILL');
+    assert.equal(await peer.domain.exited, 'killed by SIGKILL');
+    assert.equal(await eventually(() => !isAlive(pid)), true);
+  });
+
+  attack('D4: a hypervisor that crashes is told of by the signal that ended it', async (peer) => {
+    process.kill(peer.pid, 'SIGKILL');
+    assert.equal(await peer.domain.exited, 'killed by SIGKILL');
+  });
+
   attack('D4: a hypervisor that hangs is ended, and says so', async (peer) => {
     process.kill(peer.pid, 'SIGSTOP');
     await peer.domain.suspend();
@@ -166,6 +219,11 @@ void describe('a hostile root in a guest', () => {
     assert.equal(await peer.run('return 1;'), 1);
   });
 });
+
+/** What there is of these, or nothing. */
+function strangers(folder: string, known: readonly string[]): string[] {
+  return readdirSync(folder).filter((name) => !known.includes(name));
+}
 
 /** Of its own: what is mapped from a template is shared. */
 function residentBytes(pid: number): number {

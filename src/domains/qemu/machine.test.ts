@@ -22,7 +22,13 @@ import { Template, type TemplateOptions } from './template.ts';
 /** Too few for a machine: for nothing, for its guardian, for a part of its ports. */
 const FEW = [0, 4, 8, 12];
 const LIMITS = { memoryBytes: 2 ** 28, processes: 8 };
-const OPTIONS = { accelerator: 'tcg', memoryBytes: 2 ** 28, limits: LIMITS, owner: undefined } as const;
+const OPTIONS = {
+  accelerator: 'tcg',
+  box: undefined,
+  memoryBytes: 2 ** 28,
+  limits: LIMITS,
+  owner: undefined,
+} as const;
 
 /** A program that says yes to every command, and then does as the code says with `execute` and `uri`. */
 function yes(code: string): string {
@@ -105,7 +111,7 @@ void it('without descriptors a machine is not started, and nothing stays', async
 
 function templateOptions(program: string): TemplateOptions {
   return {
-    hypervisor: { program, accelerator: 'tcg', description: '' },
+    hypervisor: { program, box: undefined, accelerator: 'tcg', description: '' },
     image: { verify: async () => {}, path: () => '/dev/null' } as unknown as Image,
     limits: LIMITS,
     folder: tmpdir(),

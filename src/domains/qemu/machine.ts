@@ -2,7 +2,8 @@
  * One running QEMU and the manager's ends of all that it holds. Started stopped; knows what is said on its control port,
  * how its guest ended, and how to save and load its state.
  *
- * M1. QEMU runs as a user of its own that owns nothing, without any right, when the manager is root; else as the manager.
+ * M1. QEMU runs as a user of its own that owns nothing, without any right, when the manager is root; else as the manager. Where
+ *     there is bubblewrap, it is in a box.
  * M2. It does not outlive the manager: it is killed with its parent, and by a guardian.
  * M3. It writes no file beyond the size of its memory.
  * M4. What the guest says on its control port is at most a few short lines, read at a bounded pace, and only told on to people.
@@ -18,8 +19,11 @@ import { withLimits } from '../process/command.ts';
 import { Console } from '../process/console.ts';
 import type { Owner } from '../process/folder.ts';
 import { Guardian } from '../process/guardian.ts';
+import { killGroup } from '../process/launch.ts';
 import { pace } from '../process/pace.ts';
 import { findTool } from '../process/paths.ts';
+import { childrenOf, type ProcessStat, readStat } from '../process/tree.ts';
+import { type Box, boxed } from './box.ts';
 import { descriptor, FD, hypervisorBytes, machineArguments, type MachineOptions } from './command.ts';
 import { COMMAND_MS_MAX, Qmp } from './qmp.ts';
 import { StatePort } from './state-port.ts';
@@ -35,6 +39,7 @@ export interface MachineFiles {
 export interface MachineStart extends MachineOptions {
   /** Absolute path of QEMU. */
   readonly program: string;
+  readonly box: Box | undefined;
   readonly files: MachineFiles;
   readonly owner: Owner | undefined;
   /** Both ends of a channel that there is already; else it gets one that ends with it. */
@@ -48,6 +53,8 @@ const LINE_BYTES_MAX = 4096;
 /** Read at once of what the guest says on its control port. */
 const CONTROL_BYTES = 64 * 1024;
 const LAST_WORD_MS_MAX = 1000;
+/** Bubblewrap ends with this and the number of the signal that ended QEMU. */
+const SIGNALLED = 128;
 /** How a guest says that it switches itself off. */
 const ENDING = /^(status|signal|channel|limit) (\w+)$/;
 
@@ -57,9 +64,11 @@ export class Machine {
   readonly console: Console;
   /** Why it ended, for a person. Never rejects. */
   readonly exited: Promise<string>;
-  readonly pid: number;
   readonly #child: ChildProcess;
-  readonly #options: MachineOptions;
+  readonly #guardian: Guardian;
+  readonly #options: MachineStart;
+  /** QEMU, if it is in a box; the process that was started is then bubblewrap, and ends with it. */
+  #inner: ProcessStat | undefined;
   readonly #statePort: StatePort | undefined;
   readonly #said: string[] = [];
   readonly #listeners = new Set<(line: string) => void>();
@@ -84,8 +93,8 @@ export class Machine {
       statePort?.handedOver();
     }
     this.#statePort = statePort;
-    this.pid = this.#child.pid ?? 0;
-    if (this.pid > 0) guardian.watch(this.pid);
+    this.#guardian = guardian;
+    if (this.#child.pid !== undefined) guardian.watch(-this.#child.pid);
     const stream = (fd: number): Duplex => this.#stream(fd);
     this.channel = ends?.manager ?? stream(FD.channel);
     for (const output of [1, 2, FD.console, FD.serial]) this.console.attach(stream(output));
@@ -93,7 +102,12 @@ export class Machine {
     for (const fd of Object.values(FD)) if (fd < FD.kernel) stream(fd)?.on('error', () => {});
     this.#listen(stream(FD.control));
     this.#qmp = new Qmp(stream(FD.qmp));
-    this.exited = this.#watch(guardian);
+    this.exited = this.#watch();
+  }
+
+  /** Of QEMU, from `open` on. */
+  get pid(): number {
+    return this.#inner?.pid ?? this.#child.pid ?? 0;
   }
 
   /** The most that its process may hold. */
@@ -104,6 +118,11 @@ export class Machine {
   /** Whether it listens to commands; else it could not be started. */
   async open(): Promise<void> {
     await this.#qmp.open();
+    if (this.#options.box === undefined) return;
+    const [pid = 0] = childrenOf(this.#child.pid ?? 0);
+    this.#inner = readStat(pid);
+    if (this.#inner === undefined) throw new Error('it ended');
+    this.#guardian.watch(pid);
   }
 
   /** Tells the guest the time, and randomness that nobody else has; resolves once it has heard. */
@@ -159,7 +178,16 @@ export class Machine {
   }
 
   kill(): void {
-    if (!this.#gone) this.#child.kill('SIGKILL');
+    if (this.#gone) return;
+    if (this.#inner === undefined) killGroup(this.#child);
+    else this.#killInner();
+  }
+
+  /** Unless it has ended, and its number is somebody else's. */
+  #killInner(): void {
+    if (this.#inner === undefined) return;
+    const { pid, startTicks } = this.#inner;
+    if (readStat(pid)?.startTicks === startTicks) process.kill(pid, 'SIGKILL');
   }
 
   get #control(): Duplex {
@@ -204,19 +232,23 @@ export class Machine {
     });
   }
 
-  async #watch(guardian: Guardian): Promise<string> {
+  async #watch(): Promise<string> {
     const failed = new Promise<string>((resolve) => {
       this.#child.once('error', (error) => resolve(error.message));
     });
     const exited = new Promise<string>((resolve) => {
       this.#child.once('exit', (code, signal) => {
         if (signal !== null) resolve(`killed by ${signal}`);
+        else if (this.#options.box !== undefined && code !== null && code > SIGNALLED)
+          resolve(`killed by ${signalName(code - SIGNALLED)}`);
         else this.#afterLastWord(() => resolve(this.#ending(code ?? 0)));
       });
     });
     const why = await Promise.race([failed, exited]);
     this.#gone = true;
-    guardian.release();
+    // Should somebody have ended bubblewrap alone.
+    this.#killInner();
+    this.#guardian.release();
     this.#statePort?.[Symbol.dispose]();
     return why;
   }
@@ -235,14 +267,17 @@ export class Machine {
     const [kind, detail] = ENDING.exec(this.#said.at(-1) ?? '')?.slice(1) ?? [];
     const { limits } = this.#options;
     const number = Number(detail);
-    const signals = Object.entries(constants.signals);
     if (kind === 'status') return `exit status ${number}`;
-    if (kind === 'signal') return `killed by ${signals.find(([, value]) => value === number)?.[0] ?? number}`;
+    if (kind === 'signal') return `killed by ${signalName(number)}`;
     if (kind === 'channel') return 'its agent closed the channel';
     if (kind === 'limit' && detail === 'processes') return `process limit (${limits.processes}) exceeded`;
     if (kind === 'limit') return `memory limit (${Math.round(limits.memoryBytes / MIB)} MiB) exceeded`;
     return code === 0 ? 'its machine switched off' : `its hypervisor ended with status ${code}`;
   }
+}
+
+function signalName(number: number): string {
+  return Object.entries(constants.signals).find(([, value]) => value === number)?.[0] ?? String(number);
 }
 
 function spawnMachine(start: MachineStart, statePort: StatePort | undefined): ChildProcess {
@@ -251,7 +286,8 @@ function spawnMachine(start: MachineStart, statePort: StatePort | undefined): Ch
   if (statePort !== undefined) handed.push(statePort.fd);
   const pipes = Array.from({ length: FD.kernel - FD.control }, () => 'pipe' as const);
   const { memoryBytes } = start;
-  const command = [start.program, ...machineArguments(start)];
+  const plain = [start.program, ...machineArguments(start)];
+  const command = start.box === undefined ? plain : boxed(start.box, start.accelerator, plain);
   const limited = withLimits({ ...start.limits, memoryBytes }, false, command, memoryBytes);
   const [file = '', ...args] = [...dropping(owner), ...limited];
   return withStreams(
@@ -264,8 +300,8 @@ function spawnMachine(start: MachineStart, statePort: StatePort | undefined): Ch
   );
 }
 
-/** Without rights, and killed with the manager. */
-function dropping(owner: Owner | undefined): string[] {
+/** What starts a command without rights, and lets it be killed with the manager. */
+export function dropping(owner: Owner | undefined): string[] {
   const setpriv = findTool('setpriv');
   if (setpriv === undefined) return [];
   const user =

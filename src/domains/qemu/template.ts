@@ -174,9 +174,10 @@ function start(
   { hypervisor, limits }: TemplateOptions,
   what: Pick<MachineStart, 'start' | 'files' | 'owner' | 'ends' | 'console'>,
 ): Machine {
-  const { program, accelerator } = hypervisor;
+  const { program, box, accelerator } = hypervisor;
   return new Machine({
     program,
+    box,
     accelerator,
     memoryBytes: machineBytes(limits.memoryBytes),
     limits,
