@@ -93,6 +93,7 @@ function openingOf({ command, env, state }: ServiceImage): Opening {
   const start = { timeMs: 0, seed, command, env, port: 8000, state, hasBase: false, ...limits };
   return {
     key: 'bench',
+    timeoutMs: limits.timeoutMs,
     send: (write) => write(startFrames(start)),
     listen: () => {
       const reader = new FrameReader(ANSWER_BYTES_MAX);

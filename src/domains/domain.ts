@@ -42,6 +42,8 @@ export interface DomainLimits {
 export interface Opening {
   /** Equal for what is sent equally. */
   readonly key: string;
+  /** How long the answer may take; who is asked and can tell why there is none says so before. */
+  readonly timeoutMs: number;
   send(write: (parts: Buffer[]) => Promise<void>): Promise<void>;
   /** For one domain: is given all that it says, and told when that is the whole answer, or why there will be none. */
   listen(): (bytes: Buffer) => 'more' | 'answered' | { readonly failed: string };

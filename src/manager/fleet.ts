@@ -13,7 +13,7 @@ import { type Answer, decodeAnswer, digestFrames, printable, startFrames } from 
 import { FrameReader } from '../wire/frames.ts';
 import { Link } from './link.ts';
 import type { Deployment } from './deployment.ts';
-import type { ManagerOptions, Version } from './options.ts';
+import { type ManagerOptions, REPORT_MS, type Version } from './options.ts';
 import { freePort, SERVICE_PORT } from './port.ts';
 import type { Snapshots } from './snapshots.ts';
 
@@ -175,6 +175,7 @@ export class Fleet {
     });
     return {
       key: `${version.digest} ${Buffer.concat(start).toString('base64')}`,
+      timeoutMs: startTimeoutMs + REPORT_MS,
       send: async (write) => {
         await write(start);
         if (base === null) return;

@@ -20,7 +20,7 @@ import { Deployment } from './deployment.ts';
 import { Effects } from './effects.ts';
 import { Fleet } from './fleet.ts';
 import { type Client, InWork } from './in-work.ts';
-import type { ManagerOptions, Version } from './options.ts';
+import { type ManagerOptions, REPORT_MS, type Version } from './options.ts';
 import { Rejuvenation, type Rotated } from './rejuvenation.ts';
 import { Seeds } from './seeds.ts';
 import { Snapshots } from './snapshots.ts';
@@ -28,7 +28,6 @@ import { UpdateLog } from './updates.ts';
 
 const CLOCK_MS = 10;
 const TICK_MS = 1000;
-const REPORT_MS = 5000;
 
 export class Manager {
   readonly #options: ManagerOptions;
@@ -101,7 +100,6 @@ export class Manager {
       patience: options.patience,
       refresh: options.refresh,
       requestTimeoutMs: options.requestTimeoutMs,
-      // The agent's own report of a start that takes too long says more, so it gets the time to come.
       startTimeoutMs: options.startTimeoutMs + REPORT_MS,
     });
     this.#rejuvenation = this.#rejuvenate();

@@ -16,6 +16,9 @@ export interface Version {
   readonly check: () => Promise<readonly string[]>;
 }
 
+/** The agent's own report of a start that takes too long says more than that there was none, so it gets the time to come. */
+export const REPORT_MS = 5000;
+
 export interface ManagerOptions {
   readonly faults: number;
   readonly version: Version;

@@ -7,6 +7,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { descriptors, withDescriptors } from '../../testing.ts';
+import type { Opening } from '../domain.ts';
 import { eventually, MIB } from '../conformance-peer.ts';
 import type { TakenOwner } from '../process/owners.ts';
 import { childrenOf } from '../process/tree.ts';
@@ -278,6 +279,41 @@ void it('D3: a clone that ends while it is made leaves nothing open', async () =
   for (let i = 0; i < 3; i++) await assert.rejects(template.clone(), { code: 'domain-start-failed' });
   assert.equal(await eventually(() => descriptors() <= before), true, `${descriptors() - before} are open`);
 });
+
+/** Answers as often as this on its channel, and then no more. */
+function silentAfter(answers: number): string {
+  return yes(`
+  if (execute === 'cont') {
+    let left = ${answers};
+    const guest = new Socket({ fd: ${FD.control} });
+    const agent = new Socket({ fd: ${FD.channel} });
+    guest.once('data', () => guest.write('ready\\n'));
+    agent.on('data', () => left-- > 0 && agent.write('yes'));
+  }`);
+}
+
+for (const [answers, failure] of [
+  [0, 'it was not opened within 500 ms'],
+  [1, 'it has not practised within 10500 ms'],
+] as const) {
+  void it(
+    `V3: a template that falls silent after ${answers} answers is given up`,
+    { timeout: 30_000 },
+    async () => {
+      using place = mkdtempDisposableSync(join(tmpdir(), 'spare-silent-'));
+      const opening: Opening = {
+        key: '',
+        timeoutMs: 500,
+        send: (write) => write([Buffer.from('open')]),
+        listen: () => () => 'answered',
+        rehearsal: [Buffer.from('practise')],
+      };
+      const options = { ...templateOptions(programOf(place.path, silentAfter(answers))), opening };
+      await assert.rejects(Template.make(options), (error: Error) => error.message.includes(failure));
+      assert.equal(await eventually(() => childrenOf(process.pid).length === 0), true);
+    },
+  );
+}
 
 /** What a machine with this program tells as its state. */
 async function stateOf(source: string, owner: TakenOwner | undefined): Promise<string> {

@@ -129,12 +129,7 @@ export class Machine {
   async wake(random: Buffer, answer: 'ready' | 'awake', withinMs: number): Promise<void> {
     const seconds = (Date.now() / 1000).toFixed(3);
     this.#control.write(`wake ${seconds} ${random.toString('hex')}\n`);
-    await this.#within(withinMs, this.heard(answer), `it was not ${answer}`);
-  }
-
-  /** Never resolves; rejects once it has ended, with an Error that says why. */
-  async ended(): Promise<never> {
-    throw new Error(await this.exited);
+    await this.within(withinMs, this.heard(answer), `it was not ${answer}`);
   }
 
   /** Resolves when the guest says this, from now on. */
@@ -157,7 +152,7 @@ export class Machine {
     await this.#qmp.execute('migrate', { uri: `unix:${descriptor(FD.save)}` });
     // A hypervisor that sends what is wrong may never say that it is done, or say so and send on.
     const saved = Promise.all([port.receive(), migrated()]);
-    const [state] = await this.#within(COMMAND_MS_MAX, saved, 'its state was not saved');
+    const [state] = await this.within(COMMAND_MS_MAX, saved, 'its state was not saved');
     return state;
   }
 
@@ -166,7 +161,7 @@ export class Machine {
     const migrated = await this.#prepareMigration();
     await this.#qmp.execute('migrate-incoming', { uri: `fd:${FD.state}` });
     this.#stream(FD.state).end(state);
-    await this.#within(COMMAND_MS_MAX, migrated(), 'its state was not loaded');
+    await this.within(COMMAND_MS_MAX, migrated(), 'its state was not loaded');
   }
 
   async run(): Promise<void> {
@@ -199,11 +194,14 @@ export class Machine {
   }
 
   /** Rejects when it takes longer, with this failure, and once the machine has ended. */
-  #within<T>(ms: number, wanted: Promise<T>, failure: string): Promise<T> {
+  within<T>(ms: number, wanted: Promise<T>, failure: string): Promise<T> {
     const late = delay(ms, undefined, { ref: false }).then(() => {
       throw new Error(`${failure} within ${ms} ms`);
     });
-    return Promise.race([wanted, late, this.ended()]);
+    const ended = this.exited.then((why) => {
+      throw new Error(why);
+    });
+    return Promise.race([wanted, late, ended]);
   }
 
   /** Without what is in the memory file. Answers what waits until it is done. */

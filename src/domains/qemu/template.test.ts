@@ -136,6 +136,7 @@ void describe('templates', () => {
     async (options) => {
       const opening: Opening = {
         key: 'counted',
+        timeoutMs: 120_000,
         send: (write) => write([order('globalThis.rehearsals = 0; return "opened"')]),
         listen: () => {
           let said = '';

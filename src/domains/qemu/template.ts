@@ -211,7 +211,7 @@ async function boot(options: TemplateOptions, files: MachineFiles): Promise<Save
   }
 }
 
-/** Opens it and lets it practise. Answers what the agent said to the opening. Throws when it says that it cannot, or ends. */
+/** Opens it and lets it practise. Answers what the agent said to the opening. Throws when it says that it cannot, takes too long, or ends. */
 async function openWith(machine: Machine, opening: Opening): Promise<Buffer> {
   const { channel } = machine;
   const answered = answerOf(machine, opening);
@@ -221,8 +221,9 @@ async function openWith(machine: Machine, opening: Opening): Promise<Buffer> {
     channel.uncork();
     if (channel.writableNeedDrain) await Promise.race([once(channel, 'drain'), machine.exited]);
   });
-  const [answer] = await Promise.race([Promise.all([answered, sent]), machine.ended()]);
-  await Promise.race([rehearse(machine, opening), machine.ended()]);
+  const { timeoutMs } = opening;
+  const [answer] = await machine.within(timeoutMs, Promise.all([answered, sent]), 'it was not opened');
+  await machine.within(REHEARSAL_MS_MAX + timeoutMs, rehearse(machine, opening), 'it has not practised');
   return answer;
 }
 
