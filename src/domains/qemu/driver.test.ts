@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { CONFORMANCE_AGENT, Site } from '../conformance-peer.ts';
+import { CONFORMANCE_AGENT, eventually, MIB, Site } from '../conformance-peer.ts';
 import type { Driver } from '../domain.ts';
-import { isAlive } from '../process/tree.ts';
+import { childrenOf, commandLine, isAlive } from '../process/tree.ts';
 import type { Suspension } from './body.ts';
 import { createQemuDriver } from './driver.ts';
 
@@ -72,6 +72,40 @@ driverTest(
     await peer.domain.suspend();
     await peer.domain.destroy();
     assert.equal(await peer.domain.exited, 'destroyed');
+  },
+);
+
+/** As many kinds of domains as there may be templates. */
+const KINDS = 8;
+
+/** The QEMU of this process, in a box or not. */
+function bootingMachine(): number | undefined {
+  const children = childrenOf(process.pid);
+  const all = [...children, ...children.flatMap(childrenOf)];
+  return all.find((pid) => commandLine(pid)[0]?.includes('qemu-system'));
+}
+
+driverTest(
+  'a template that fails after it was forgotten does not make the driver forget its successor',
+  { suspension: 'paused', timeout: 240_000 },
+  async (driver, site) => {
+    const first = site.start(driver).then(
+      async (peer) => peer[Symbol.asyncDispose](),
+      (error: unknown) => String(error),
+    );
+    assert.equal(await eventually(() => bootingMachine() !== undefined, 60_000), true);
+    const booting = bootingMachine() ?? 0;
+    const others = Array.from({ length: KINDS }, (_, i) =>
+      site.start(driver, { memoryBytes: (64 + i) * MIB }, { folder: '/nowhere' }),
+    );
+    for (const { status } of await Promise.allSettled(others)) assert.equal(status, 'rejected');
+    const second = site.start(driver);
+    await delay(LOOK_MS);
+    process.kill(booting, 'SIGKILL');
+    assert.match(String(await first), /did not start/);
+    await using peer = await second;
+    await using another = await site.start(driver);
+    assert.equal(await another.run(LAYOUT), await peer.run(LAYOUT));
   },
 );
 

@@ -138,7 +138,10 @@ class QemuDriver implements Driver {
     this.#keep(key, found);
     found.then(
       (template) => this.#renewIfOld(key, spec, template),
-      () => this.#templates.delete(key),
+      () => {
+        // Forgotten meanwhile, and maybe made anew.
+        if (this.#templates.get(key) === found) this.#templates.delete(key);
+      },
     );
     return found;
   }
