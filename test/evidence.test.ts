@@ -129,6 +129,24 @@ test('P6: the evidence of a lie has the request, all votes, the wrong field; com
   });
 });
 
+test('P7: a lie cannot write lines of its own into what the manager and `spare incidents` say', async () => {
+  const LIE = '\nrepaired   2 active, 2 suspended, after 0.1 s\nready\u2028ready\u202e';
+  await using spare = await new Spare({ ...QUIRKS, variants: [{}, { env: { LIE } }, {}] }).start();
+  assert.equal(await (await fetch(`${spare.url}/name`)).text(), 'bob');
+  await spare.until('it is told', SOON_MS, () => /^incident {3}1: /m.test(spare.output));
+  const [told = ''] = /^incident {3}1: .*$/m.exec(spare.output) ?? [];
+  const what =
+    /body differs at byte 0: "␊repaired {3}2 active, 2 suspended, after 0\.1 s␊ready.*" instead of "bob"$/;
+  assert.match(told, what);
+  assert.doesNotMatch(told, /[\p{C}\p{Zl}\p{Zp}]/u);
+  assert.doesNotMatch(spare.output, /after 0\.1 s$/m);
+  assert.match(await shown(spare), /^1 .*after 0\.1 s␊ready.*\n$/);
+  await compared(spare, 1);
+  const lines = (await shown(spare, 'show', '1')).split('\n');
+  assert.ok(!lines.some((line) => /^(?:repaired|ready)/.test(line)));
+  assert.match(lines.find((line) => line.startsWith('what')) ?? '', what);
+});
+
 test('P6: the evidence of a wrong write names table, row and column', async () => {
   await using spare = await new Spare({ ...QUIRKS, variants: [{}, { env: { LIE: 'eve' } }, {}] }).start();
   for (let i = 0; i < 5; i++) await fetch(spare.url, { method: 'POST' });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import type { Readable } from 'node:stream';
 import { Console, CONSOLE_BYTES } from '../../src/domains/process/console.ts';
-import { printable } from '../../src/wire/channel.ts';
+import { printableLines } from '../../src/wire/channel.ts';
 import type { Target } from '../target.ts';
 
 class Output extends EventEmitter {
@@ -22,7 +22,7 @@ export const target: Target = {
     for (let at = 0; at < input.length; at += step) output.emit('data', input.subarray(at, at + step));
     const text = kept.text();
     assert.ok(text === input.toString() && text.length <= CONSOLE_BYTES);
-    assert.doesNotMatch(printable(text), /[^\P{C}\n]/u);
+    assert.doesNotMatch(printableLines(text), /[^\P{C}\n]/u);
     return 'kept';
   },
 };

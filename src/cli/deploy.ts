@@ -90,7 +90,8 @@ export class Deploys {
     try {
       seconds = await manager.deploy(versionOf(this.#images, next));
     } catch (error) {
-      this.#log(`refused    image ${next.digests.all.slice(0, 12)}: ${messageOf(error)}`);
+      const [why = ''] = messageOf(error).split('\n', 1);
+      this.#log(`refused    image ${next.digests.all.slice(0, 12)}: ${why}`);
       await this.#images.accept(before);
       await this.#images.forget(next);
       throw error;

@@ -11,7 +11,7 @@ import { checkDataFolder } from './data-folder.ts';
 const LABEL = 11;
 
 function line(label: string, text: string): string {
-  return `${label.padEnd(LABEL)}${text}`;
+  return `${label.padEnd(LABEL)}${printable(text)}`;
 }
 
 function block(label: string, lines: readonly string[]): string[] {
@@ -25,19 +25,19 @@ function incidentsOf(data: string): Incident[] {
 
 function summary({ id, at, index, replica, kind, what }: Incident): string {
   const who = replica ?? (kind === 'image' ? 'refused' : 'skipped');
-  return [id, at, `entry ${index}`, who, `${kind}: ${what.split('\n')[0] ?? ''}`].join('  ');
+  return [id, at, `entry ${index}`, who, `${kind}: ${printable(what)}`].join('  ');
 }
 
 /** Throws `SpareError` data-folder-missing. */
 export function listIncidents(data: string): string {
   const incidents = incidentsOf(data);
-  return incidents.length === 0 ? 'No incidents.' : printable(incidents.map(summary).join('\n'));
+  return incidents.length === 0 ? 'No incidents.' : incidents.map(summary).join('\n');
 }
 
 /** Throws `SpareError` data-folder-missing, incident-unknown. */
 export async function showIncident(data: string, id: number): Promise<string> {
   const found = await readCase(join(data, EVIDENCE_FOLDER, String(id)), incidentsOf(data), id);
-  if (found !== null) return printable(described(found).join('\n'));
+  if (found !== null) return described(found).join('\n');
   throw new SpareError('incident-unknown', `There is no incident ${id} (any more) in ${data}.`, {
     hint: '`spare incidents` lists those there are.',
   });
@@ -51,7 +51,7 @@ function described({ incident, evidence, comparisons }: CaseView): string[] {
     line('entry', entryText(index, evidence)),
     ...requestLines(evidence),
     line('fault', kind),
-    ...block('what', what.split('\n')),
+    line('what', what),
     line('done', done),
     ...voteLines(evidence),
     ...(comparisons ?? []).flatMap(comparisonLines),

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { messageOf, SpareError } from '../errors.ts';
 import type { Rotated } from '../manager/rejuvenation.ts';
+import { printable } from '../wire/channel.ts';
 import { askAdmin } from './admin-client.ts';
 import { type Call, HELP, parseCall, type Where } from './arguments.ts';
 import { backup, type Progress, restoreInto } from './backup.ts';
@@ -16,6 +17,11 @@ import { run, type Running } from './run.ts';
 
 function print(line: string): void {
   process.stdout.write(`${line}\n`);
+}
+
+/** What happens while a group runs is told in lines; some of it quotes what others said. */
+function log(line: string): void {
+  print(printable(line));
 }
 
 function report(error: unknown): number {
@@ -64,7 +70,7 @@ async function buildImages(
   const { config, folder } = await readConfig(configFile);
   const settings = settle({ ...config, ...flags, hypervisor: 'qemu' }, folder);
   makeFolder(settings.data);
-  await unlessAborted(signal, prepareImages(settings, print));
+  await unlessAborted(signal, prepareImages(settings, log));
 }
 
 /** Until it is interrupted or cannot go on; throws in both cases. */
@@ -74,7 +80,7 @@ async function runUntilEnd(call: Extract<Call, { type: 'run' }>, signal: AbortSi
     return settle({ ...config, ...call.flags }, folder);
   };
   const settings = await unlessAborted(signal, read(false));
-  const running = await run(settings, () => read(true), print, signal);
+  const running = await run(settings, () => read(true), log, signal);
   try {
     print(`spare      f=${settings.faults}, isolation: ${running.isolation}; starting`);
     await unlessAborted(signal, running.ready);
@@ -117,7 +123,7 @@ async function deploy({ configFile, flags }: Extract<Call, { type: 'deploy' | 'i
       print(`note       the group reads its configuration again; --${ignored} has no effect`);
   } catch (error) {
     if (!(error instanceof SpareError) || error.code !== 'not-running') throw error;
-    const { image } = await acceptForNextStart(settle({ ...config, ...flags }, folder), print);
+    const { image } = await acceptForNextStart(settle({ ...config, ...flags }, folder), log);
     print(`accepted   image ${image.slice(0, 12)}; nothing runs, the next start is from it`);
   }
 }

@@ -56,7 +56,7 @@ export async function runCommand(options: HookOptions, told: Told, signal: Abort
   stop.removeEventListener('abort', kill);
   for (const stream of [child.stdout, child.stderr]) stream.destroy();
   if (end === null) return;
-  const said = printable(output.toString()).trim().split('\n').at(-1) ?? '';
+  const said = printable(output.toString().trim().split('\n').at(-1) ?? '');
   const why = limit.aborted ? `did not end within ${TIMEOUT_MS / 1000} s` : end;
   throw new Error(`the command ${program} ${why}${said === '' ? '' : `: ${said}`}`);
 }

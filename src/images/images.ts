@@ -11,6 +11,7 @@ import type { Worker } from 'node:worker_threads';
 import type { ServiceImage } from '../domains/domain.ts';
 import { messageOf, SpareError } from '../errors.ts';
 import { startThread } from '../thread.ts';
+import { printable } from '../wire/channel.ts';
 import type { FileChange } from './manifest.ts';
 import type { Digests, MeasuringAnswer, MeasuringRequest } from './measuring-thread.ts';
 import { sourcesOf } from './sources.ts';
@@ -35,7 +36,7 @@ type Done = Extract<MeasuringAnswer, { type: 'done' }>;
 type Asked = MeasuringRequest extends infer R ? (R extends { id: number } ? Omit<R, 'id'> : never) : never;
 
 function describe(named: readonly FileChange[], count: number): string {
-  const texts = named.map(({ path, part, what }) => `${path} (${part}) was ${what}`);
+  const texts = named.map(({ path, part, what }) => `${printable(path)} (${part}) was ${what}`);
   const more = count > named.length ? `, and ${count - named.length} more` : '';
   return `${texts.join(', ')}${more}`;
 }

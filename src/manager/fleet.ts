@@ -9,7 +9,14 @@ import { join } from 'node:path';
 import { DOMAINS_FOLDER } from '../data-folder.ts';
 import type { Domain, Driver, Opening, ServiceImage } from '../domains/domain.ts';
 import { messageOf, SpareError } from '../errors.ts';
-import { type Answer, decodeAnswer, digestFrames, printable, startFrames } from '../wire/channel.ts';
+import {
+  type Answer,
+  decodeAnswer,
+  digestFrames,
+  printable,
+  printableLines,
+  startFrames,
+} from '../wire/channel.ts';
 import { FrameReader } from '../wire/frames.ts';
 import { Link } from './link.ts';
 import type { Deployment } from './deployment.ts';
@@ -88,8 +95,9 @@ export class Fleet {
     return [...this.#places].map(([id, { startedAt }]) => [id, startedAt]);
   }
 
+  /** In a line that is safe for a terminal. */
   why(id: string): string {
-    return this.#places.get(id)?.why ?? '';
+    return printable(this.#places.get(id)?.why ?? '');
   }
 
   /** Whether it was not started because that would be from something else than what was accepted. */
@@ -104,7 +112,7 @@ export class Fleet {
 
   /** What is kept of what its processes printed, safe for a terminal. */
   console(id: string): string {
-    return printable(this.link(id)?.domain.console() ?? '').trim();
+    return printableLines(this.link(id)?.domain.console() ?? '').trim();
   }
 
   start(id: string, { variant, version }: What, entry: StartEntry): void {

@@ -179,7 +179,12 @@ export function decodeAnswer(frame: Frame): Answer {
   }
 }
 
-/** Text of a replica on its way to an operator's terminal: no control characters but the line feed. */
+/** Text of a replica in a line for an operator: nothing in it controls a terminal, turns the text around, or ends the line. */
 export function printable(text: string): string {
-  return text.replace(/[^\P{C}\n]/gu, '\u{fffd}');
+  return printableLines(text).replaceAll('\n', '\u{240a}');
+}
+
+/** The same for text whose lines are kept: whoever shows them says before each of them whose they are. */
+export function printableLines(text: string): string {
+  return text.replace(/[^\P{C}\n]|[\p{Zl}\p{Zp}]/gu, '\u{fffd}');
 }

@@ -353,7 +353,7 @@ const ROWS: readonly Row[] = [
     'src/manager/link.test.ts',
     'src/wire/channel.ts',
     'text of a replica controls the terminal',
-    "return text.replace(/[^\\P{C}\\n]/gu, '\\u{fffd}');",
+    "return text.replace(/[^\\P{C}\\n]|[\\p{Zl}\\p{Zp}]/gu, '\\u{fffd}');",
     'return text;',
   ],
   [

@@ -1,6 +1,6 @@
 // A counter with three bad routes: /differs answers otherwise in every copy, /dies ends the process, /hangs never
 // answers. Each of them first adds 100 to the counter. One field of /made differs in every copy, one of /who in the
-// copy that has LIE in its environment, and what /sign writes there. State: quirks.db.
+// copy that has LIE in its environment, and all of /name and what /sign writes there. State: quirks.db.
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { DatabaseSync } from 'node:sqlite';
@@ -23,6 +23,7 @@ createServer((request, response) => {
   if (request.url === '/made') return json({ thing: { name: 'x', made: [{ by: chance() }] } });
   if (request.url === '/sign') return json(sign.run(1, process.env.LIE ?? 'bob'));
   if (request.url === '/who') return json({ users: [{ name: 'ann' }, { name: process.env.LIE ?? 'bob' }] });
+  if (request.url === '/name') return response.end(process.env.LIE ?? 'bob');
   if (request.url === '/dies') {
     add.get(100);
     process.exit(3);

@@ -28,6 +28,6 @@ export const LISTED_MAX = 50;
 const SHOWN = 160;
 
 export function shortened(text: string): string {
-  const shown = printable(text.slice(0, SHOWN)).replaceAll('\n', '\\n');
+  const shown = printable(text.slice(0, SHOWN));
   return text.length > SHOWN ? `${shown}…` : shown;
 }
