@@ -26,9 +26,10 @@ export function replyDifference(wrong: Buffer, right: Buffer): string {
     const a = decodeReply(wrong);
     const b = decodeReply(right);
     if (a.status !== b.status) return `status ${a.status} instead of ${b.status}`;
-    const header = a.headers.findIndex((text, i) => text !== b.headers[i]);
-    if (header !== -1 || a.headers.length !== b.headers.length) {
-      const at = header === -1 ? b.headers.length : header - (header % 2);
+    const [fewer, more] = a.headers.length < b.headers.length ? [a, b] : [b, a];
+    const header = more.headers.findIndex((text, i) => text !== fewer.headers[i]);
+    if (header !== -1) {
+      const at = header - (header % 2);
       return `header ${printable((a.headers[at] ?? b.headers[at] ?? '').slice(0, EXCERPT))} differs`;
     }
     const at = firstDifference(a.body, b.body);

@@ -1,0 +1,23 @@
+/** What an operator reads first of two replies that differ: does it name the place? */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { encodeReply } from '../wire/http.ts';
+import { replyDifference } from './difference.ts';
+
+const reply = (...headers: string[]): Buffer => encodeReply({ status: 200, headers, body: Buffer.from('') });
+
+const HEADERS: Readonly<Record<string, [wrong: Buffer, right: Buffer, name: string]>> = {
+  'another value': [reply('a', '1', 'b', '2'), reply('a', '1', 'b', '3'), 'b'],
+  'another name': [reply('a', '1', 'c', '2'), reply('a', '1', 'b', '2'), 'c'],
+  'left out at the end': [reply('a', '1'), reply('a', '1', 'b', '2', 'c', '3'), 'b'],
+  'left out before others': [reply('b', '2'), reply('a', '1', 'b', '2'), 'b'],
+  'added at the end': [reply('a', '1', 'b', '2', 'c', '3'), reply('a', '1'), 'b'],
+  'the only one added': [reply('a', '1'), reply(), 'a'],
+  'the only one left out': [reply(), reply('a', '1'), 'a'],
+};
+
+for (const [what, [wrong, right, name]] of Object.entries(HEADERS)) {
+  void test(`P6: a header that differs is named: ${what}`, () => {
+    assert.equal(replyDifference(wrong, right), `header ${name} differs`);
+  });
+}
