@@ -160,6 +160,46 @@ test('P2: two deploys at once: one is refused, and a restart begins with what th
   assert.equal(((await reply.json()) as Line).version, 2);
 });
 
+test('Z3: what a deploy cannot change is refused, what takes effect at the next start is named, and nothing is ignored', async () => {
+  using site = new Site();
+  const first = { ...site.config, limits: { processes: 99, requestTimeoutMs: 20_000 } };
+  await using spare = await new Spare(first).start();
+  const before = (await spare.status()).replicas.map(({ id }) => id);
+  const addresses = { listen: '127.0.0.1:0', admin: '127.0.0.1:0', data: spare.data };
+  const configure = (changed: object): void =>
+    writeFileSync(
+      spare.configFile,
+      `export default ${JSON.stringify({ ...addresses, ...first, ...changed })}`,
+    );
+  const refused = async (says: RegExp, ...args: string[]): Promise<void> => {
+    const { status, text } = await call('deploy', '--data', spare.data, ...args);
+    assert.match(text, says);
+    assert.equal(status, 2);
+  };
+  const command = ['--', 'node', 'other.mjs'];
+  await refused(
+    /: --faults, --state, the command behind --\. \[deploy-refused\]/,
+    '--faults',
+    '2',
+    '--state',
+    'z.db',
+    ...command,
+  );
+  configure({ faults: 2, state: ['z.db'], hypervisor: 'qemu' });
+  await refused(/: `faults`, `state`, `hypervisor`\. \[deploy-refused\]/);
+  site.change(2);
+  const changed = { limits: { processes: 99, requestTimeoutMs: 10_000 }, recovery: { every: '48h' } };
+  configure({ ...changed, listen: '127.0.0.1:9' });
+  assert.deepEqual(
+    (await spare.status()).replicas.map(({ id }) => id),
+    before,
+  );
+  const named = /^deployed .*\nnote {7}listen, recovery, limits\.requestTimeoutMs: /m;
+  assert.match((await call('deploy', '--data', spare.data)).text, named);
+  const again = (await call('deploy', '--data', spare.data)).text;
+  assert.match(again, /nothing has changed\nnote {7}listen, recovery, limits\.requestTimeoutMs: /);
+});
+
 test('P6: a group that is not repaired, because the service on disk has changed, is made whole by a deploy', async () => {
   using site = new Site();
   await using spare = await new Spare(site.config).start();

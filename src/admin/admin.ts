@@ -83,6 +83,7 @@ const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   'rotation-under-way': 409,
   'group-not-whole': 409,
   'deploy-under-way': 409,
+  'deploy-refused': 409,
   'image-changed': 409,
   'backup-under-way': 409,
 };

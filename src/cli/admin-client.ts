@@ -25,10 +25,14 @@ function refused(status: number, body: unknown): SpareError {
 }
 
 /** `fetch` gives up after five minutes without a head. */
-function exchange(url: string, token: string): Promise<{ status: number; text: string }> {
+function exchange(
+  url: string,
+  method: 'GET' | 'POST',
+  token: string,
+): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     const headers = { authorization: `Bearer ${token}` };
-    const call = request(url, { method: 'POST', headers, timeout: PATIENCE_MS }, (response) => {
+    const call = request(url, { method, headers, timeout: PATIENCE_MS }, (response) => {
       let text = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => (text += chunk));
@@ -42,11 +46,15 @@ function exchange(url: string, token: string): Promise<{ status: number; text: s
 }
 
 /** Resolves with the answer. Throws `not-running`, `admin-failed`, and what the group refuses with. */
-export async function askAdmin(dataFolder: string, path: string): Promise<unknown> {
+export async function askAdmin(
+  dataFolder: string,
+  path: string,
+  method: 'GET' | 'POST' = 'POST',
+): Promise<unknown> {
   const access = readAccess(dataFolder);
   if (access === null) throw notRunning(dataFolder);
   try {
-    const { status, text } = await exchange(`${access.url}${path}`, access.token);
+    const { status, text } = await exchange(`${access.url}${path}`, method, access.token);
     const body = JSON.parse(text) as unknown;
     if (status === 200) return body;
     throw refused(status, body);

@@ -4,6 +4,7 @@
  * Z1. Accepted before the first replica of it starts, and no longer accepted when it did not take over: a restart meanwhile
  *     runs what was asked for.
  * Z2. One at a time: what a second one takes back would be what the first one accepted.
+ * Z3. Of what is asked for nothing is ignored: what it cannot change is refused, or named when a start can.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,7 +16,7 @@ import { type Image, Images } from '../images/images.ts';
 import { deployUnderWay } from '../manager/deployment.ts';
 import type { Manager } from '../manager/manager.ts';
 import type { Version } from '../manager/options.ts';
-import type { Settings } from './config.ts';
+import type { Config, Settings } from './config.ts';
 
 export interface Deployed {
   /** Digest of all that replicas start from now. */
@@ -23,6 +24,8 @@ export interface Deployed {
   /** False: it is what runs already. */
   readonly changed: boolean;
   readonly seconds: number;
+  /** Keys of the configuration that have changed since the start, and take effect at the next one. */
+  readonly atStart: readonly string[];
 }
 
 /** What each variant is started from. */
@@ -42,9 +45,37 @@ export function versionOf(images: Images, image: Image): Version {
   return { variants: image.variants, digest: image.digests.all, check: () => images.check(image) };
 }
 
-function refused(key: string): SpareError {
-  const message = `\`${key}\` in the configuration has changed; a deploy cannot change that.`;
-  return new SpareError('deploy-refused', message, { hint: 'End the group, and start it anew for that.' });
+/** What a group has for its life, or its replicas are made for. */
+const FIXED = new Set(['faults', 'data', 'state', 'hypervisor']);
+
+/** All that a deploy leaves as it is, by its key in the configuration. */
+function left(settings: Settings): [key: string, value: string][] {
+  const { faults, data, state, hypervisor, suspension, include, listen, admin, recovery, hook } = settings;
+  const limits = Object.entries(settings.limits).map(([name, value]) => [`limits.${name}`, value] as const);
+  const all = { faults, data, state, hypervisor, suspension, listen, admin, recovery };
+  const others = { 'image.include': include, onIncident: hook, ...Object.fromEntries(limits) };
+  return Object.entries({ ...all, ...others }).map(([key, value]) => [key, JSON.stringify(value)]);
+}
+
+/** Answers what takes effect at the next start. Throws `deploy-refused` for what cannot be changed at all. */
+function changedKeys(before: Settings, now: Settings): string[] {
+  const known = new Map(left(before));
+  const changed = left(now).flatMap(([key, value]) => (known.get(key) === value ? [] : [key]));
+  const refused = changed.filter((key) => FIXED.has(key));
+  if (refused.length === 0) return changed;
+  const names = refused.map((key) => `\`${key}\``).join(', ');
+  const message = `The configuration has changed in what a deploy cannot change: ${names}.`;
+  throw new SpareError('deploy-refused', message, { hint: 'Undo that, or end the group and start it anew.' });
+}
+
+/** Throws `deploy-refused` when `flags` has any: a group that runs reads what it was started with. */
+export function refuseFlags(flags: Config): void {
+  const names = Object.keys(flags).map((key) => (key === 'command' ? 'the command behind --' : `--${key}`));
+  if (names.length === 0) return;
+  const message = `A deploy cannot change what the group was started with: ${names.join(', ')}.`;
+  throw new SpareError('deploy-refused', message, {
+    hint: 'Put it into the configuration that the group was started with, or end the group and start it anew.',
+  });
 }
 
 export class Deploys {
@@ -64,20 +95,18 @@ export class Deploys {
 
   /** `settings`: as they are read now. Throws a `SpareError`; then the group is as it was. */
   async deploy(manager: Manager, settings: Settings): Promise<Deployed> {
-    if (settings.faults !== this.#settings.faults) throw refused('faults');
-    if (settings.data !== this.#settings.data) throw refused('data');
-    if (settings.state.join('\n') !== this.#settings.state.join('\n')) throw refused('state');
+    const atStart = changedKeys(this.#settings, settings);
     checkCommands(settings);
     if (this.#underWay) throw deployUnderWay();
     this.#underWay = true;
     try {
-      return await this.#takeOver(manager, settings);
+      return { ...(await this.#takeOver(manager, settings)), atStart };
     } finally {
       this.#underWay = false;
     }
   }
 
-  async #takeOver(manager: Manager, settings: Settings): Promise<Deployed> {
+  async #takeOver(manager: Manager, settings: Settings): Promise<Omit<Deployed, 'atStart'>> {
     const next = await this.#images.measure(variantsOf(settings));
     const before = this.#current;
     if (isSame(before, next)) {
@@ -107,8 +136,11 @@ function isSame(a: Image, b: Image): boolean {
   return a.digests.all === b.digests.all && JSON.stringify(a.variants) === JSON.stringify(b.variants);
 }
 
-/** Accepts for the next start what is there now, where nothing runs. Throws `not-running` where nothing ever ran. */
-export async function acceptForNextStart(settings: Settings, log: (line: string) => void): Promise<Deployed> {
+/**
+ * Accepts for the next start what is there now, where nothing runs; resolves with its digest. Throws `not-running` where nothing
+ * ever ran.
+ */
+export async function acceptForNextStart(settings: Settings, log: (line: string) => void): Promise<string> {
   if (!existsSync(join(settings.data, STORE_FILE))) {
     const message = `Nothing runs with the data folder ${settings.data}, and nothing ever did.`;
     throw new SpareError('not-running', message, {
@@ -119,7 +151,6 @@ export async function acceptForNextStart(settings: Settings, log: (line: string)
   await using images = new Images(settings.data, log);
   const before = await images.load();
   const next = await images.measure(variantsOf(settings));
-  const changed = before === null || !isSame(before, next);
-  if (changed) await images.accept(next);
-  return { image: next.digests.all, changed, seconds: 0 };
+  if (before === null || !isSame(before, next)) await images.accept(next);
+  return next.digests.all;
 }

@@ -10,7 +10,7 @@ import { readConfig } from './config-file.ts';
 import { dataFolder, settle, type Settings } from './config.ts';
 import { makeFolder } from './data-folder.ts';
 import { prepareImages } from './hypervisor.ts';
-import { acceptForNextStart, type Deployed } from './deploy.ts';
+import { acceptForNextStart, type Deployed, refuseFlags } from './deploy.ts';
 import { listIncidents, showIncident } from './incidents.ts';
 import { addressUrl as url } from './listen.ts';
 import { run, type Running } from './run.ts';
@@ -111,19 +111,19 @@ async function deploy({ configFile, flags }: Extract<Call, { type: 'deploy' | 'i
   const data = dataFolder({ ...config, ...flags }, folder);
   const { data: _, ...others } = flags;
   try {
-    const { image, changed, seconds } = (await askAdmin(data, '/deploy')) as Deployed;
+    if (Object.keys(others).length > 0) await askAdmin(data, '/livez', 'GET').then(() => refuseFlags(others));
+    const { image, changed, seconds, atStart } = (await askAdmin(data, '/deploy')) as Deployed;
     const what = `image ${image.slice(0, 12)}`;
     print(
       changed
         ? `deployed   ${what}, after ${seconds.toFixed(1)} s`
         : `deployed   ${what}: nothing has changed`,
     );
-    const [ignored] = Object.keys(others);
-    if (ignored !== undefined)
-      print(`note       the group reads its configuration again; --${ignored} has no effect`);
+    if (atStart.length > 0)
+      print(`note       ${atStart.join(', ')}: as the configuration says only from the next start on`);
   } catch (error) {
     if (!(error instanceof SpareError) || error.code !== 'not-running') throw error;
-    const { image } = await acceptForNextStart(settle({ ...config, ...flags }, folder), log);
+    const image = await acceptForNextStart(settle({ ...config, ...flags }, folder), log);
     print(`accepted   image ${image.slice(0, 12)}; nothing runs, the next start is from it`);
   }
 }
