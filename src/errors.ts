@@ -35,6 +35,7 @@ export type ErrorCode =
   | 'data-folder-missing'
   | 'incident-unknown'
   | 'image-changed'
+  | 'image-unreadable'
   | 'deploy-refused'
   | 'deploy-under-way'
   | 'deploy-failed'
@@ -77,6 +78,7 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, 1 | 2>> = {
   'data-folder-missing': 2,
   'incident-unknown': 2,
   'image-changed': 1,
+  'image-unreadable': 1,
   'deploy-refused': 2,
   'deploy-under-way': 1,
   'deploy-failed': 1,

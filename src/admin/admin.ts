@@ -85,6 +85,7 @@ const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   'deploy-under-way': 409,
   'deploy-refused': 409,
   'image-changed': 409,
+  'image-unreadable': 409,
   'backup-under-way': 409,
 };
 

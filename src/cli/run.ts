@@ -43,7 +43,7 @@ export interface Running {
   close(): Promise<void>;
 }
 
-/** What was accepted, as it still is; what is there now, for a group that is to be founded. Throws `image-changed`. */
+/** What was accepted, as it still is; what is there now, for a group that is to be founded. Throws `image-*`. */
 async function acceptedImage(images: Images, accepted: Image | null, settings: Settings): Promise<Image> {
   const variants = variantsOf(settings);
   if (accepted === null) {

@@ -49,6 +49,13 @@ function changed(what: string): SpareError {
   return new SpareError('image-changed', message, { hint: HINT });
 }
 
+function unreadable(why: string): SpareError {
+  const message = `What the service starts from cannot be read: ${printable(why)}.`;
+  return new SpareError('image-unreadable', message, {
+    hint: 'Let the user that Spare runs as read it. What is no part of the service belongs elsewhere.',
+  });
+}
+
 export class Images implements AsyncDisposable {
   readonly #dataFolder: string;
   readonly #log: (line: string) => void;
@@ -117,11 +124,19 @@ export class Images implements AsyncDisposable {
     return digests === null ? null : { number, variants, digests };
   }
 
-  /** What is on disk for these variants now. */
+  async #read(type: 'take' | 'check', { number, variants }: Omit<Image, 'digests'>): Promise<Done> {
+    try {
+      const sources = sourcesOf(variants, this.#dataFolder);
+      return await this.#ask({ type, image: number, sources });
+    } catch (error) {
+      throw error instanceof SpareError ? error : unreadable(messageOf(error));
+    }
+  }
+
+  /** What is on disk for these variants now. Throws `image-unreadable`. */
   async measure(variants: readonly ServiceImage[]): Promise<Image> {
     const number = this.#nextImage++;
-    const sources = sourcesOf(variants, this.#dataFolder);
-    const { digests } = await this.#ask({ type: 'take', image: number, sources });
+    const { digests } = await this.#read('take', { number, variants });
     if (digests === null) throw new Error('what was measured has digests');
     return { number, variants, digests };
   }
@@ -144,8 +159,8 @@ export class Images implements AsyncDisposable {
   }
 
   /**
-   * Answers what lies there and is no part of the image, as absolute paths. Throws `image-changed`. Whoever asks before a check has
-   * begun shares it.
+   * Answers what lies there and is no part of the image, as absolute paths. Throws `image-changed`, `image-unreadable`. Whoever
+   * asks before a check has begun shares it.
    */
   check(image: Image): Promise<readonly string[]> {
     const waiting = this.#waiting.get(image.number);
@@ -156,17 +171,15 @@ export class Images implements AsyncDisposable {
     return check;
   }
 
-  async #check({ number, variants }: Image): Promise<readonly string[]> {
-    this.#waiting.delete(number);
+  async #check(image: Image): Promise<readonly string[]> {
+    this.#waiting.delete(image.number);
     try {
-      const sources = sourcesOf(variants, this.#dataFolder);
-      const { leftOut } = await this.#ask({ type: 'check', image: number, sources });
+      const { leftOut } = await this.#read('check', image);
       this.#report(null);
       return leftOut;
     } catch (error) {
-      const refused = error instanceof SpareError ? error : changed(messageOf(error));
-      this.#report(refused);
-      throw refused;
+      this.#report(error as SpareError);
+      throw error;
     }
   }
 

@@ -163,7 +163,7 @@ export class Fleet {
       this.#damage = error.message;
       this.#handlers.onImageDamaged(error);
     }
-    return error.code === 'image-changed' || error.code === 'image-damaged';
+    return ['image-changed', 'image-unreadable', 'image-damaged'].includes(error.code);
   }
 
   /** The start, and the initial state if there is one: the same for all replicas of a variant. */

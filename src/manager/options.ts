@@ -10,7 +10,7 @@ export interface Version {
   /** Of all that they are started from. */
   readonly digest: string;
   /**
-   * Before each start: what domains are not to see, as in `DomainSpec`. Throws `image-changed` when it is not what was accepted;
+   * Before each start: what domains are not to see, as in `DomainSpec`. Throws `image-changed` when it is not what was accepted, `image-unreadable`;
    * that is reported already.
    */
   readonly check: () => Promise<readonly string[]>;

@@ -127,8 +127,8 @@ const ROWS: readonly Row[] = [
     'a change on disk',
     'src/images/images.ts',
     'what a domain starts from is not looked at',
-    "const { leftOut } = await this.#ask({ type: 'check', image: number, sources });",
-    'const leftOut: string[] = [];\n      void [sources, number];',
+    "const { leftOut } = await this.#read('check', image);",
+    'const leftOut: string[] = [];',
   ],
   [
     'P6',

@@ -1,0 +1,46 @@
+/** What becomes of an image that cannot be measured, or not be compared any more? On real files. */
+import assert from 'node:assert/strict';
+import { chmodSync, mkdirSync, mkdtempDisposableSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { SpareError } from '../errors.ts';
+import { Images } from './images.ts';
+
+const NOBODY = 65_534;
+
+/** For root every file is readable. */
+function withoutRights(): Disposable {
+  const { geteuid, seteuid } = process;
+  if (geteuid?.() !== 0) return { [Symbol.dispose]: () => {} };
+  seteuid?.(NOBODY);
+  return { [Symbol.dispose]: () => seteuid?.(0) };
+}
+
+void test('P6: a file that cannot be read is named with what to do: nothing is founded, and nothing starts', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-images-'));
+  const [folder, data] = [join(place.path, 'service'), join(place.path, 'data')];
+  for (const path of [folder, data]) mkdirSync(path);
+  chmodSync(place.path, 0o755);
+  writeFileSync(join(folder, '.env'), 'SECRET=1');
+  const variants = [{ folder, command: [process.execPath, 'server.mjs'], env: {}, state: [] }];
+  await using images = new Images(data, () => {});
+  const reported: (string | null)[] = [];
+  images.onChange = (error) => reported.push(error?.code ?? null);
+  const image = await images.measure(variants);
+  const unreadable = (error: unknown): boolean => {
+    assert.ok(error instanceof SpareError);
+    assert.match(error.message, /cannot be read: EACCES.*service\/\.env/);
+    assert.equal(error.code, 'image-unreadable');
+    return true;
+  };
+  chmodSync(join(folder, '.env'), 0);
+  {
+    using _ = withoutRights();
+    await assert.rejects(images.measure(variants), unreadable);
+    for (let i = 0; i < 2; i++) await assert.rejects(images.check(image), unreadable);
+  }
+  chmodSync(join(folder, '.env'), 0o644);
+  await images.check(image);
+  assert.deepEqual(reported, ['image-unreadable', null]);
+});
