@@ -3,8 +3,10 @@
  * folder, readable for its owner only. Whoever can read that could write to the data folder as well.
  *
  * Web pages and other users of the host reach the API's port, too; reading does no harm, changing needs the token.
+ *
+ * The file of a manager that was killed stays, and by then its port may be another's: each answer says of which run it is.
  */
-import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -19,6 +21,14 @@ export interface Access {
 /** Made anew at each start. */
 export function newToken(): string {
   return randomBytes(TOKEN_BYTES).toString('base64url');
+}
+
+/** With each answer of the API. */
+export const RUN_HEADER = 'spare-run';
+
+/** Names the run that has this token; everybody may know it. */
+export function runOf(token: string): string {
+  return createHash('sha256').update(token).digest('base64url');
 }
 
 export function publishAccess(dataFolder: string, access: Access): void {

@@ -14,7 +14,7 @@ import type { Incident } from '../evidence/incidents.ts';
 import type { CaseView } from '../evidence/read.ts';
 import type { Rotated } from '../manager/rejuvenation.ts';
 import { createServer } from '../node-http.ts';
-import { isAllowed } from './access.ts';
+import { isAllowed, RUN_HEADER, runOf } from './access.ts';
 
 export interface ReplicaStatus {
   readonly id: string;
@@ -130,11 +130,13 @@ async function answer(source: AdminSource, token: string, request: IncomingMessa
 }
 
 export function createAdmin(source: AdminSource, token: string): Server {
+  const run = runOf(token);
   return createServer((request, response) => {
     const send = ({ status, body, headers = {} }: AdminReply): void => {
       const text = `${JSON.stringify(body, null, 2)}\n`;
       response.writeHead(status, {
         ...headers,
+        [RUN_HEADER]: run,
         'content-type': 'application/json',
         'content-length': Buffer.byteLength(text),
       });

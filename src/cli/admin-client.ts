@@ -1,5 +1,5 @@
 /** What `spare` asks of the group that runs with a data folder, through its admin API. */
-import { readAccess } from '../admin/access.ts';
+import { readAccess, RUN_HEADER, runOf } from '../admin/access.ts';
 import { ERROR_CODES, type ErrorCode, messageOf, SpareError } from '../errors.ts';
 import { request } from '../node-http.ts';
 
@@ -29,14 +29,16 @@ function exchange(
   url: string,
   method: 'GET' | 'POST',
   token: string,
-): Promise<{ status: number; text: string }> {
+): Promise<{ status: number; run: unknown; text: string }> {
   return new Promise((resolve, reject) => {
     const headers = { authorization: `Bearer ${token}` };
     const call = request(url, { method, headers, timeout: PATIENCE_MS }, (response) => {
       let text = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => (text += chunk));
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, run: response.headers[RUN_HEADER], text }),
+      );
       response.on('error', reject);
     });
     call.on('timeout', () => call.destroy(new Error('it does not answer')));
@@ -54,7 +56,8 @@ export async function askAdmin(
   const access = readAccess(dataFolder);
   if (access === null) throw notRunning(dataFolder);
   try {
-    const { status, text } = await exchange(`${access.url}${path}`, method, access.token);
+    const { status, run, text } = await exchange(`${access.url}${path}`, method, access.token);
+    if (run !== runOf(access.token)) throw notRunning(dataFolder);
     const body = JSON.parse(text) as unknown;
     if (status === 200) return body;
     throw refused(status, body);

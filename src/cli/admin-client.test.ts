@@ -1,0 +1,41 @@
+/** Whom does `spare` take for the group of a data folder? With real servers. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtempDisposableSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { tmpdir } from 'node:os';
+import { test } from 'node:test';
+import { publishAccess, withdrawAccess } from '../admin/access.ts';
+import { type AdminSource, createAdmin } from '../admin/admin.ts';
+import { SpareError } from '../errors.ts';
+import { askAdmin } from './admin-client.ts';
+
+const MADE = { file: 'backup.new', digest: 'd', decided: 3 };
+const source = { backup: async () => MADE } as Partial<AdminSource> as AdminSource;
+
+async function urlOf(server: Server): Promise<string> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  return `http://127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`;
+}
+
+const notRunning = (error: unknown): boolean => error instanceof SpareError && error.code === 'not-running';
+
+void test('P2: a group that was killed is not running, whoever has its port by then; so it can be backed up and deployed', async () => {
+  using data = mkdtempDisposableSync(`${tmpdir()}/spare-client-`);
+  await assert.rejects(askAdmin(data.path, '/backup'), notRunning);
+  await using own = createAdmin(source, 'own');
+  publishAccess(data.path, { url: await urlOf(own), token: 'own' });
+  assert.deepEqual(await askAdmin(data.path, '/backup'), MADE);
+  await using other = createAdmin(source, 'other');
+  await using page = createServer((_request, response) => response.writeHead(404).end('<html>'));
+  await using list = createServer((_request, response) => response.end('[]'));
+  for (const server of [other, page, list]) {
+    publishAccess(data.path, { url: await urlOf(server), token: 'own' });
+    for (const path of ['/backup', '/statsu']) await assert.rejects(askAdmin(data.path, path), notRunning);
+    await assert.rejects(askAdmin(data.path, '/livez', 'GET'), notRunning);
+  }
+  withdrawAccess(data.path);
+  await assert.rejects(askAdmin(data.path, '/backup'), notRunning);
+});
