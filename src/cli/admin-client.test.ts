@@ -1,7 +1,7 @@
 /** Whom does `spare` take for the group of a data folder? With real servers. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtempDisposableSync } from 'node:fs';
+import { mkdtempDisposableSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
@@ -24,6 +24,8 @@ const notRunning = (error: unknown): boolean => error instanceof SpareError && e
 
 void test('P2: a group that was killed is not running, whoever has its port by then; so it can be backed up and deployed', async () => {
   using data = mkdtempDisposableSync(`${tmpdir()}/spare-client-`);
+  await assert.rejects(askAdmin(data.path, '/backup'), { code: 'data-folder-missing' });
+  writeFileSync(`${data.path}/spare.db`, '');
   await assert.rejects(askAdmin(data.path, '/backup'), notRunning);
   await using own = createAdmin(source, 'own');
   publishAccess(data.path, { url: await urlOf(own), token: 'own' });

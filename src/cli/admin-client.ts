@@ -2,6 +2,7 @@
 import { readAccess, RUN_HEADER, runOf } from '../admin/access.ts';
 import { ERROR_CODES, type ErrorCode, messageOf, SpareError } from '../errors.ts';
 import { request } from '../node-http.ts';
+import { checkDataFolder } from './data-folder.ts';
 
 /** Something is done before the answer comes: a replica starts, or all of them. */
 const PATIENCE_MS = 10 * 60_000;
@@ -47,12 +48,13 @@ function exchange(
   });
 }
 
-/** Resolves with the answer. Throws `not-running`, `admin-failed`, and what the group refuses with. */
+/** Resolves with the answer. Throws `data-folder-missing`, `not-running`, `admin-failed`, and what the group refuses with. */
 export async function askAdmin(
   dataFolder: string,
   path: string,
   method: 'GET' | 'POST' = 'POST',
 ): Promise<unknown> {
+  checkDataFolder(dataFolder);
   const access = readAccess(dataFolder);
   if (access === null) throw notRunning(dataFolder);
   try {

@@ -85,6 +85,10 @@ export function parseCall(args: readonly string[]): Call {
   if (values.version === true) return { type: 'version' };
   const [verb, ...rest] = positionals;
   if (verb === undefined) throw wrong('What to do is missing, as in `spare run`.');
+  if (['recover', 'incidents', 'backup'].includes(verb) && command[0] !== undefined)
+    throw wrong(
+      `\`spare ${verb}\` starts no service; nothing goes behind --, as ${JSON.stringify(command[0])}.`,
+    );
   if (verb === 'recover') return parseRecover(values, rest);
   if (verb === 'incidents') return parseIncidents(values, rest);
   if (verb === 'backup') return { type: 'backup', file: parseFile(verb, rest), ...parseWhere(verb, values) };

@@ -1,6 +1,6 @@
 /** `spare backup FILE` and `spare restore FILE`: of a group that runs or is stopped, and into a folder where none is. */
-import { copyFileSync, existsSync, renameSync, rmSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { accessSync, constants, copyFileSync, existsSync, renameSync, rmSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { LOCK_FILE, makeBackup, type MadeBackup, UNFINISHED_FILE } from '../backup/make.ts';
 import { restore, type Restored } from '../backup/restore.ts';
@@ -29,6 +29,7 @@ function sizeOf(path: string): number {
 /** Throws `SpareError` data-folder-missing, data-folder-*, backup-*, admin-failed. */
 export async function backup(data: string, target: string, progress: Progress): Promise<MadeBackup> {
   checkDataFolder(data);
+  checkTarget(resolve(target));
   using _ = lock(data);
   const unfinished = join(data, UNFINISHED_FILE);
   const timer = setInterval(() => progress(`${mib(sizeOf(unfinished))} written`), SHOWN_EVERY_MS);
@@ -38,6 +39,27 @@ export async function backup(data: string, target: string, progress: Progress): 
     return made;
   } finally {
     clearInterval(timer);
+  }
+}
+
+function cannotWrite(target: string, why: string, cause?: unknown): SpareError {
+  return new SpareError('backup-failed', `Cannot write ${target}: ${why}.`, {
+    hint: 'Name a file in a folder that can be written to and has room.',
+    cause,
+  });
+}
+
+/** Before anything is made: that may take long. Throws `SpareError` backup-failed. */
+function checkTarget(target: string): void {
+  const folder = dirname(target);
+  try {
+    const found = statSync(target, { throwIfNoEntry: false });
+    if (found?.isFile() === false) throw cannotWrite(target, 'there is something else than a file');
+    const within = statSync(folder, { throwIfNoEntry: false });
+    if (within?.isDirectory() !== true) throw cannotWrite(target, `there is no folder ${folder}`);
+    accessSync(folder, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw error instanceof SpareError ? error : cannotWrite(target, messageOf(error), error);
   }
 }
 
@@ -93,13 +115,10 @@ function move(file: string, target: string): void {
       syncFile(unfinished);
       renameSync(unfinished, target);
     }
-    syncFile(resolve(target, '..'));
+    syncFile(dirname(target));
   } catch (error) {
     rmSync(unfinished, { force: true });
-    throw new SpareError('backup-failed', `Cannot write ${target}: ${messageOf(error)}.`, {
-      hint: 'Name a file in a folder that can be written to and has room.',
-      cause: error,
-    });
+    throw cannotWrite(target, messageOf(error), error);
   } finally {
     rmSync(file, { force: true });
   }

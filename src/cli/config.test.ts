@@ -65,6 +65,8 @@ void test('a call is refused with what is wrong in it', async () => {
   await refused('config-invalid', /--data is empty/, () => parseCall(['run', '--data=']));
   await refused('config-invalid', /--help takes no value/, () => parseCall(['run', '--help=1']));
   await refused('config-invalid', /behind --, before "node"/, () => parseCall(['run', 'node', 'server.mjs']));
+  for (const args of [['incidents'], ['incidents', 'show', '1'], ['recover', 'r0'], ['backup', 'file']])
+    await refused('config-invalid', /nothing goes behind --.*"foo"/, () => parseCall([...args, '--', 'foo']));
 });
 
 void test('what is behind -- is the command, whatever it looks like', () => {

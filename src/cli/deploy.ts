@@ -6,9 +6,6 @@
  * Z2. One at a time: what a second one takes back would be what the first one accepted.
  * Z3. Of what is asked for nothing is ignored: what it cannot change is refused, or named when a start can.
  */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { STORE_FILE } from '../data-folder.ts';
 import { findExecutable } from '../domains/process/executable.ts';
 import type { ServiceImage } from '../domains/domain.ts';
 import { messageOf, SpareError } from '../errors.ts';
@@ -136,17 +133,8 @@ function isSame(a: Image, b: Image): boolean {
   return a.digests.all === b.digests.all && JSON.stringify(a.variants) === JSON.stringify(b.variants);
 }
 
-/**
- * Accepts for the next start what is there now, where nothing runs; resolves with its digest. Throws `not-running` where nothing
- * ever ran.
- */
+/** Accepts for the next start what is there now, where a group has run and none does; resolves with its digest. */
 export async function acceptForNextStart(settings: Settings, log: (line: string) => void): Promise<string> {
-  if (!existsSync(join(settings.data, STORE_FILE))) {
-    const message = `Nothing runs with the data folder ${settings.data}, and nothing ever did.`;
-    throw new SpareError('not-running', message, {
-      hint: 'What is there is accepted by the first `spare run`; for another group name its folder with --data.',
-    });
-  }
   checkCommands(settings);
   await using images = new Images(settings.data, log);
   const before = await images.load();
