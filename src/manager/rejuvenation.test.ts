@@ -19,6 +19,8 @@ class FakeGroup {
   now = 0;
   suspicion = false;
   refusal: SpareError | null = null;
+  /** What happens to it while it is checked whether a clean one could be started. */
+  meanwhile: () => void = () => {};
   readonly rotated: Rotated[] = [];
   /** The age of each one that was replaced. */
   readonly ages: number[] = [];
@@ -38,6 +40,7 @@ class FakeGroup {
       rotate: (replica) => this.#rotate(replica),
       check: async () => {
         if (this.refusal !== null) throw this.refusal;
+        this.meanwhile();
       },
       onRotated: (rotated) => this.rotated.push(rotated),
     });
@@ -126,6 +129,17 @@ test('P5: nothing is begun while the group is not calm; what was begun goes on a
   await group.run(1000);
   assert.ok(!group.births.has(replicaId('r0')));
   assert.equal(group.rotated[0]?.replica, 'r0');
+});
+
+test('P6: a rotation that a suspicion kept from beginning follows when that is over, not a whole gap later', async () => {
+  const group = new FakeGroup(DAY);
+  group.meanwhile = () => (group.suspicion = true);
+  await group.run(10_100);
+  assert.ok(group.suspicion && group.rejuvenation.underWay === null);
+  group.meanwhile = () => {};
+  group.suspicion = false;
+  await group.run(2 * STEP_MS);
+  assert.equal(group.rejuvenation.underWay, 'r0');
 });
 
 test('P6: one that was replaced after a fault is not replaced again before its time', async () => {

@@ -87,7 +87,6 @@ export class Rejuvenation {
   }
 
   async #beginDue(now: number, replica: ReplicaId): Promise<void> {
-    this.#notBefore = now + this.#gapMs;
     try {
       await this.#group.check();
     } catch {
@@ -95,7 +94,9 @@ export class Rejuvenation {
       this.#notBefore = now + RETRY_MS;
       return;
     }
-    if (this.#current === null && this.#group.isCalm()) this.#begin(now, replica, () => {});
+    if (this.#current !== null || !this.#group.isCalm()) return;
+    this.#notBefore = now + this.#gapMs;
+    this.#begin(now, replica, () => {});
   }
 
   /** Resolves once it is over. Throws what `check` throws, `replica-unknown`, `rotation-under-way`, `group-not-whole`. */
