@@ -3,7 +3,7 @@
  * in a folder that is removed once they are compared. One at a time: a state may be large.
  */
 import { mkdirSync, rmSync } from 'node:fs';
-import { rm, writeFile } from 'node:fs/promises';
+import { appendFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { STATE_FILE, UPDATES_FILE } from './compare/verified.ts';
 
@@ -33,7 +33,7 @@ export class Scratches {
     const updates = stateBefore(join(this.#path, STATE_FILE));
     if (updates === null) return null;
     this.#taken = true;
-    const filled = writeFile(join(this.#path, UPDATES_FILE), parts(updates));
+    const filled = fill(join(this.#path, UPDATES_FILE), updates);
     // Whoever compares is told.
     filled.catch(() => {});
     return { path: this.#path, filled };
@@ -46,13 +46,15 @@ export class Scratches {
   }
 }
 
-async function* parts(updates: AsyncIterable<readonly Buffer[]>): AsyncGenerator<Buffer> {
+/** Begins to read before anything can fail: whoever gives the updates keeps them until they are read. */
+async function fill(path: string, updates: AsyncIterable<readonly Buffer[]>): Promise<void> {
   for await (const read of updates) {
-    for (const update of read) {
+    const parts = read.flatMap((update) => {
       const length = Buffer.alloc(4);
       length.writeUInt32LE(update.length);
-      yield length;
-      yield update;
-    }
+      return [length, update];
+    });
+    await appendFile(path, Buffer.concat(parts));
   }
+  await appendFile(path, '');
 }

@@ -9,6 +9,24 @@ import { UpdateLog } from './updates.ts';
 
 const MIB = 1024 ** 2;
 
+void test('P2: updates that are to be read are there though they are truncated before the first is', async (context) => {
+  using folder = mkdtempDisposableSync(join(tmpdir(), 'spare-updates-'));
+  const { store } = await Store.open(join(folder.path, 'store.db'), null);
+  context.after(() => store.close());
+  const updates = new UpdateLog(store, 0);
+  for (let index = 1; index <= 3; index++) updates.record(index, Buffer.alloc(1, index));
+  const wanted = updates.onDisk(1, 3);
+  updates.truncate(3);
+  await store.durable();
+  const read = await Array.fromAsync(wanted);
+  assert.deepEqual(
+    read.flat().map((update) => update[0]),
+    [1, 2, 3],
+  );
+  await store.durable();
+  assert.deepEqual((await Array.fromAsync(store.updates(1, 3))).flat(), [], 'truncated after all');
+});
+
 void test('P2: updates are read from disk some megabytes at a time, and all of them though they are truncated meanwhile', async (context) => {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'spare-updates-'));
   const { store } = await Store.open(join(folder.path, 'store.db'), null);

@@ -52,9 +52,13 @@ export class UpdateLog {
     return frames;
   }
 
-  /** Some megabytes of updates at a time. */
-  async *onDisk(from: number, through: number): AsyncGenerator<Buffer[]> {
-    using _ = this.hold();
+  /** Some megabytes of updates at a time. They stay from the call on, until all are read or whoever began to read ends. */
+  onDisk(from: number, through: number): AsyncIterable<Buffer[]> {
+    return this.#read(from, through, this.hold());
+  }
+
+  async *#read(from: number, through: number, hold: Disposable): AsyncGenerator<Buffer[]> {
+    using _ = hold;
     yield* this.#store.updates(from, through);
   }
 
