@@ -84,11 +84,12 @@ void test('P6: without the state before, or of a change where others made none, 
   ]);
 });
 
-void test('P7: what is no update says so', () => {
-  assert.match(
-    updateDifferences(Buffer.from('nonsense'), Buffer.alloc(0), null)[0]?.is ?? '',
-    /^no update: malformed/,
-  );
+void test('P7: what is no update says so, also as what the other is compared with', () => {
+  const [none, nonsense] = [Buffer.alloc(0), Buffer.from('nonsense')];
+  assert.match(updateDifferences(nonsense, none, null)[0]?.is ?? '', /^no update: malformed/);
+  const [undecided] = updateDifferences(none, nonsense, null);
+  assert.match(undecided?.instead ?? '', /^no update: malformed/);
+  assert.deepEqual([undecided?.where, undecided?.is], ['form', 'an update']);
 });
 
 void test('P6: a page of which the disk took only a part is not compared with', () => {

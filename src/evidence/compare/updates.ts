@@ -14,14 +14,11 @@ const NOTHING = 'nothing';
 const PAGES_MAX = 1000;
 
 export function updateDifferences(is: Buffer, instead: Buffer, scratch: string | null): Difference[] {
-  let patches: (FilePatch | null)[];
-  try {
-    patches = patchesOf(is);
-  } catch (error) {
-    if (!(error instanceof StateError)) throw error;
-    return [{ where: 'form', is: `no update: ${shortened(error.message)}`, instead: 'an update' }];
+  const patches = decoded(is);
+  const others = decoded(instead);
+  if (typeof patches === 'string' || typeof others === 'string') {
+    return [{ where: 'form', is: form(patches), instead: form(others) }];
   }
-  const others = patchesOf(instead);
   const count = Math.max(patches.length, others.length);
   const files = scratch === null ? [] : verifiedFiles(scratch, count);
   const found: Difference[] = [];
@@ -33,6 +30,20 @@ export function updateDifferences(is: Buffer, instead: Buffer, scratch: string |
   }
   for (const file of files) file.close();
   return found;
+}
+
+/** Also what it is compared with may be a liar's, where nothing was decided. */
+function decoded(update: Buffer): (FilePatch | null)[] | string {
+  try {
+    return patchesOf(update);
+  } catch (error) {
+    if (!(error instanceof StateError)) throw error;
+    return error.message;
+  }
+}
+
+function form(update: (FilePatch | null)[] | string): string {
+  return typeof update === 'string' ? `no update: ${shortened(update)}` : 'an update';
 }
 
 function pageDifferences(name: string, a: FilePatch | null, b: FilePatch | null): Difference[] {
