@@ -109,7 +109,7 @@ test('a service whose folder is written to while it starts is refused, and the m
 
 /** Says what it sees of its folder, and whether it can talk to the host. */
 const WATCHER = `
-  import { readdirSync } from 'node:fs';
+  import { readdirSync, statSync } from 'node:fs';
   import { createServer } from 'node:http';
   import { connect } from 'node:net';
   import { DatabaseSync } from 'node:sqlite';
@@ -117,7 +117,8 @@ const WATCHER = `
   createServer((request, response) => {
     const answer = (met) => {
       const files = readdirSync('.', { recursive: true }).filter((name) => !name.startsWith('app.db'));
-      response.end(JSON.stringify({ met, files: files.sort() }));
+      const bytes = files.filter((name) => name.includes('config')).map((name) => statSync(name).size);
+      response.end(JSON.stringify({ met, files: files.sort(), bytes }));
     };
     connect('lib/part/host.sock').once('connect', () => answer('host')).once('error', () => answer('nobody'));
   }).listen(process.env.PORT);`;
@@ -129,6 +130,8 @@ test('D1 P6: what is not measured changes nothing in a replica: it is not seen, 
     'lib/part/code.mjs': '',
     '.git/config': '',
     'lib/.git/config': '',
+    'spare.config.mjs': '',
+    'lib/spare.config.ts': '',
   })) {
     mkdirSync(join(place.path, dirname(name)), { recursive: true });
     writeFileSync(join(place.path, name), text);
@@ -140,12 +143,22 @@ test('D1 P6: what is not measured changes nothing in a replica: it is not seen, 
   await spare.start();
   if (!spare.output.includes('bubblewrap')) return context.skip('the files of the host are visible here');
   // Both those that were started first and one that is started now.
-  writeFileSync(join(place.path, 'lib/.git/config'), 'changed');
+  for (const name of ['lib/.git/config', 'spare.config.mjs', 'lib/spare.config.ts'])
+    writeFileSync(join(place.path, name), 'changed');
   const { text } = await call('recover', 'r0', '--data', spare.data);
   assert.match(text, /^rotated/);
   assert.deepEqual(await (await fetch(spare.url)).json(), {
     met: 'nobody',
-    files: ['lib', 'lib/.git', 'lib/part', 'lib/part/code.mjs', 'lib/part/host.sock', 'server.mjs'],
+    files: [
+      'lib',
+      'lib/.git',
+      'lib/part',
+      'lib/part/code.mjs',
+      'lib/part/host.sock',
+      'lib/spare.config.ts',
+      'server.mjs',
+    ],
+    bytes: [0],
   });
   assert.deepEqual(await spare.incidents(), []);
   return undefined;
@@ -168,6 +181,6 @@ test('D1 P6: data of another group in the service folder changes at will, and is
   assert.match(text, /^rotated/);
   if (!spare.output.includes('bubblewrap')) return context.skip('the files of the host are visible here');
   const seen = await (await fetch(spare.url)).json();
-  assert.deepEqual(seen, { met: 'nobody', files: ['lib', 'lib/other', 'server.mjs'] });
+  assert.deepEqual(seen, { met: 'nobody', files: ['lib', 'lib/other', 'server.mjs'], bytes: [] });
   return undefined;
 });

@@ -89,6 +89,15 @@ const CHANGES: Readonly<Record<string, [(path: string) => void, string[]]>> = {
     [],
   ],
   'version control': [(path) => mkdirSync(join(path, 'lib/.git')), []],
+  'the configuration of the group': [(path) => writeFileSync(join(path, 'spare.config.mjs'), 'other'), []],
+  'a configuration of something else': [
+    (path) => writeFileSync(join(path, 'app.config.mjs'), ''),
+    ['app.config.mjs added'],
+  ],
+  'a folder that is called like the configuration': [
+    (path) => mkdirSync(join(path, 'spare.config.ts')),
+    ['spare.config.ts added'],
+  ],
   'data of another group': [
     (path) => {
       mkdirSync(join(path, 'lib/data/domains'), { recursive: true });
@@ -123,10 +132,11 @@ void test('what is not measured is named, so that no domain sees it', () => {
   for (const name of ['.git', 'lib/.git', 'lib/part']) mkdirSync(join(site.path, name));
   symlinkSync('/nowhere', join(site.path, '.hg'));
   execFileSync('sh', ['-c', 'mkfifo "$0"', join(site.path, 'lib/part/pipe')]);
+  writeFileSync(join(site.path, 'lib/spare.config.ts'), '');
   const { leftOut } = measure([site.source, site.source], new Map());
   assert.deepEqual(
     leftOut.toSorted(),
-    ['.git', 'lib/.git', 'lib/part/pipe'].map((name) => join(site.path, name)),
+    ['.git', 'lib/.git', 'lib/part/pipe', 'lib/spare.config.ts'].map((name) => join(site.path, name)),
   );
 });
 
