@@ -67,6 +67,7 @@ export class InWork {
     if (outcome.type === 'unknown') return client({ type: 'forgotten' });
     if (outcome.type === 'skipped') return client({ ...outcome, hint });
     if (outcome.type === 'key-reused') return client(outcome);
+    // One that is answered from the log was not executed: its reply is dated as it is given.
     const timeMs = this.#times.get(index) ?? Date.now();
     const bytes = outcome.digest === null ? null : this.ballots.reply(outcome.of, outcome.digest);
     if (bytes !== null) return client({ type: 'reply', bytes, timeMs });
