@@ -17,6 +17,7 @@ import { Manager } from '../manager/manager.ts';
 import type { ManagerOptions, Version } from '../manager/options.ts';
 import { EmbeddedOrderer } from '../ordering/embedded.ts';
 import { type Opened, Store } from '../ordering/store.ts';
+import { UPDATE_BYTES_MAX } from '../wire/channel.ts';
 import type { Address, Settings } from './config.ts';
 import { clearLeftovers, prepareDataFolder } from './data-folder.ts';
 import { checkCommands, Deploys, variantsOf, versionOf } from './deploy.ts';
@@ -26,7 +27,6 @@ import { serviceName } from './service-name.ts';
 import { createDriver, prepareImages } from './hypervisor.ts';
 import { Observer } from './status.ts';
 
-const UPDATE_BYTES_MAX = 64 * 1024 ** 2;
 const STATE_BYTES_MAX = 16 * 1024 ** 3;
 /** Room for what frames a reply and an update. */
 const FRAME_HEAD_MAX = 64 * 1024;

@@ -4,6 +4,7 @@ import { replyDifference, replyPlace, updateDifference } from '../evidence/diffe
 import type { Evidence } from '../evidence/evidence.ts';
 import type { Finds } from '../evidence/exhibits.ts';
 import type { Incident } from '../evidence/incidents.ts';
+import { UPDATE_TOO_LARGE } from '../wire/channel.ts';
 import type { Ballots, CastVote } from './ballots.ts';
 import type { EffectParts } from './effects.ts';
 import type { Fleet } from './fleet.ts';
@@ -72,9 +73,7 @@ export class Witness {
     const latest = this.#evidence.incidents.latest();
     const at = latest.filter((incident) => incident.index === index);
     if (at.some(({ kind }) => kind === reason)) return null;
-    const ended = at.flatMap(({ kind, replica }) =>
-      kind === 'crash' || kind === 'protocol' ? [replica] : [],
-    );
+    const ended = at.filter(({ kind }) => kind === 'crash' || kind === 'protocol');
     return this.#evidence.add(
       {
         index,
@@ -82,7 +81,7 @@ export class Witness {
         variant: null,
         kind: reason,
         at: new Date().toISOString(),
-        what: whySkipped(reason, index, this.#work.ballots, ended.join(', ')),
+        what: whySkipped(reason, index, this.#work.ballots, ended),
         done: SKIPPED,
         console: '',
       },
@@ -97,6 +96,7 @@ export class Witness {
       .findLast((known) => known.index === index && known.replica === null && known.kind !== 'image');
     const pair = found?.kind === 'no-agreement' ? disagreement(index, this.#work.ballots) : null;
     const place = pair === null ? [] : [placeOf(index, ...pair, this.#work.ballots)];
+    if (found?.kind === 'poison' && found.what.endsWith(UPDATE_TOO_LARGE)) place.push(UPDATE_TOO_LARGE);
     return [...place, ...(found === undefined ? [] : [`incident ${found.id}`])].join('; ');
   }
 
@@ -126,10 +126,14 @@ function whatHappened({ fault, votes }: Fault, ballots: Ballots, why: string): s
   return differenceOf(index, kind, votes.cast, votes.decided, ballots) ?? `its ${kind} differs`;
 }
 
-function whySkipped(reason: SkipReason, index: number, ballots: Ballots, ended: string): string {
+function whySkipped(reason: SkipReason, index: number, ballots: Ballots, ended: readonly Incident[]): string {
   switch (reason) {
-    case 'poison':
-      return `it ended every replica that executed it: ${ended}`;
+    case 'poison': {
+      const replicas = ended.map(({ replica }) => replica).join(', ');
+      // Of f+1 that say the same at least one is sound.
+      const [why = '', ...others] = new Set(ended.map(({ what }) => what));
+      return `it ended every replica that executed it: ${replicas}${others.length === 0 ? `: ${why}` : ''}`;
+    }
     case 'timeout':
       return 'no replica answered it in time';
     case 'no-agreement': {

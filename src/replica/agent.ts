@@ -10,7 +10,7 @@ import { Socket } from 'node:net';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { messageOf } from '../errors.ts';
-import { CHUNK_BYTES, type Order, type StartOrder, decodeOrder, ORDER_BYTES_MAX } from '../wire/channel.ts';
+import { CHUNK_BYTES, type Order, type StartOrder, decodeOrder, UPDATE_BYTES_MAX } from '../wire/channel.ts';
 import { chunkFrames, digestAnswer, failedFrames, resultFrames, stateMark } from '../wire/channel.ts';
 import { decodeEntry } from '../wire/entry.ts';
 import { type Frame, FrameReader } from '../wire/frames.ts';
@@ -76,7 +76,7 @@ class Agent {
 
   constructor(channel: Socket) {
     this.#channel = channel;
-    const reader = new FrameReader(ORDER_BYTES_MAX);
+    const reader = new FrameReader(UPDATE_BYTES_MAX);
     channel.on('data', (chunk: Buffer) => this.#take(reader.read(chunk)));
     channel.on('error', () => process.exit(0));
     channel.on('close', () => process.exit(0));

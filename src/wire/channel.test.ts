@@ -14,22 +14,22 @@ import {
   exportFrames,
   failedFrames,
   importFrames,
-  ORDER_BYTES_MAX,
   printable,
   printableLines,
   resultFrames,
   startFrames,
   stateMark,
   type StartOrder,
+  UPDATE_BYTES_MAX,
 } from './channel.ts';
-import { type Frame, FrameReader } from './frames.ts';
+import { FRAME_HEAD_BYTES, type Frame, FrameReader } from './frames.ts';
 
 const bytes = fc.uint8Array({ maxLength: 200 }).map((content) => Buffer.from(content));
 const index = fc.maxSafeNat();
 const time = fc.double({ noNaN: true });
 
 function sent(parts: readonly Uint8Array[]): Frame {
-  const [frame, ...more] = new FrameReader(ORDER_BYTES_MAX).read(Buffer.concat(parts));
+  const [frame, ...more] = new FrameReader(UPDATE_BYTES_MAX).read(Buffer.concat(parts));
   assert.ok(frame !== undefined && more.length === 0, 'one frame');
   return frame;
 }
@@ -126,6 +126,18 @@ void test('a reply longer than its frame, an index that is none, a chunk or dige
     { type: 0, payload: Buffer.alloc(0) },
   ];
   for (const frame of bad) assert.throws(() => decodeAnswer(frame), MalformedError);
+});
+
+void test('P4 P7: what is decided reaches every replica: an update is malformed just where an order could not hold it', () => {
+  const update = Buffer.alloc(UPDATE_BYTES_MAX + 1);
+  const largest = update.subarray(1);
+  const result = (of: Buffer): Frame => ({
+    type: 1,
+    payload: Buffer.concat(resultFrames(1, Buffer.alloc(0), of)).subarray(FRAME_HEAD_BYTES),
+  });
+  assert.equal(decodeAnswer(result(largest)).type, 'result');
+  assert.equal(decodeOrder(sent(applyFrames(largest))).type, 'apply');
+  assert.throws(() => decodeAnswer(result(update)), MalformedError);
 });
 
 void test("P7: a failure's message is cut, and can neither control a terminal nor end its line", () => {

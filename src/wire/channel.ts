@@ -34,8 +34,13 @@ export interface StartOrder {
 const ORDER = { start: 1, execute: 2, apply: 3, digest: 4, export: 5, import: 6 } as const;
 const ANSWER = { result: 1, digest: 2, chunk: 3, failed: 4 } as const;
 
-/** Frames to an agent may be as large as a request or a chunk of state. */
-export const ORDER_BYTES_MAX: number = 64 * 1024 * 1024;
+/**
+ * What one entry may change of the state, as an encoded update, and so the largest order, an `apply`: bodies of requests are at
+ * most half as large (`limits.bodyBytes`).
+ */
+export const UPDATE_BYTES_MAX: number = 64 * 1024 * 1024;
+/** Said by an agent whose service changed more: all honest ones say the same, and the entry is skipped. */
+export const UPDATE_TOO_LARGE: string = `the service changed more than ${UPDATE_BYTES_MAX / 1024 ** 2} MiB of its state at once`;
 export const CHUNK_BYTES: number = 1024 * 1024;
 const FAILED_BYTES_MAX = 4096;
 const DIGEST_BYTES = 32;
@@ -157,6 +162,7 @@ export function decodeAnswer(frame: Frame): Answer {
     case ANSWER.result: {
       const index = reader.integer();
       const reply = reader.bytes(reader.u32());
+      if (reader.left > UPDATE_BYTES_MAX) throw new MalformedError(`an update of ${reader.left} bytes`);
       return { type: 'result', index, reply, update: reader.rest() };
     }
     case ANSWER.digest: {

@@ -12,7 +12,7 @@ import {
   decodeAnswer,
   decodeOrder,
   type Order,
-  ORDER_BYTES_MAX,
+  UPDATE_BYTES_MAX,
 } from '../../src/wire/channel.ts';
 import { decodeEntry } from '../../src/wire/entry.ts';
 import { type Frame, frameHead, FrameReader } from '../../src/wire/frames.ts';
@@ -44,7 +44,7 @@ export class Captured {
     child.once('exit', (code) => this.manager.end(() => process.exit(code ?? 1)));
     for (const end of [this.manager, this.#agent]) end.on('error', () => {});
     this.manager.on('close', () => process.exit(0));
-    const orders = new FrameReader(ORDER_BYTES_MAX);
+    const orders = new FrameReader(UPDATE_BYTES_MAX);
     this.manager.on('data', (chunk: Buffer) => {
       for (const frame of orders.read(chunk)) {
         if (frame.type !== COMMAND) {

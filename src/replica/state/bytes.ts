@@ -3,8 +3,9 @@
  *
  * Integers are LEB128: seven bits a byte, lowest first. B1: a number has exactly one accepted encoding (no
  * padding), so that equal values are equal bytes. B2: reading past the end, or a number above the stated
- * limit, is a `StateError`, never a wrong value.
+ * limit, is a `StateError`, never a wrong value. B3: so is writing more than an update may have, before room is made for it.
  */
+import { UPDATE_BYTES_MAX, UPDATE_TOO_LARGE } from '../../wire/channel.ts';
 import { StateError } from './state.ts';
 
 /** A growing buffer that is reused from one update to the next. */
@@ -50,8 +51,10 @@ export class ByteWriter {
   }
 
   #reserve(count: number): void {
-    if (this.#length + count <= this.#buffer.length) return;
-    const grown = Buffer.alloc(Math.max(this.#buffer.length * 2, this.#length + count));
+    const wanted = this.#length + count;
+    if (wanted <= this.#buffer.length) return;
+    if (wanted > UPDATE_BYTES_MAX) throw new StateError(UPDATE_TOO_LARGE);
+    const grown = Buffer.alloc(Math.min(UPDATE_BYTES_MAX, Math.max(this.#buffer.length * 2, wanted)));
     grown.set(this.#buffer.subarray(0, this.#length));
     this.#buffer = grown;
   }
