@@ -9,6 +9,22 @@ import { UpdateLog } from './updates.ts';
 
 const MIB = 1024 ** 2;
 
+void test('P4: a passive replica that is far behind gets its updates no faster than it reads: too many at once come from disk', async (context) => {
+  using folder = mkdtempDisposableSync(join(tmpdir(), 'spare-updates-'));
+  const { store } = await Store.open(join(folder.path, 'store.db'), null);
+  context.after(() => store.close());
+  const updates = new UpdateLog(store, 0);
+  for (let index = 1; index <= 5; index++) updates.record(index, Buffer.alloc(16 * MIB, index));
+  assert.equal(updates.inMemory(1, 4)?.length, 8, 'a head and an update each');
+  assert.equal(updates.inMemory(2, 5)?.length, 8);
+  assert.ok(updates.inMemory(1, 5) === null);
+  const read = await Array.fromAsync(updates.onDisk(1, 5));
+  assert.deepEqual(
+    read.flat().map((update) => update[0]),
+    [1, 2, 3, 4, 5],
+  );
+});
+
 void test('P2: updates that are to be read are there though they are truncated before the first is', async (context) => {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'spare-updates-'));
   const { store } = await Store.open(join(folder.path, 'store.db'), null);

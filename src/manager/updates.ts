@@ -9,6 +9,9 @@ import { RECORD } from '../ordering/store-protocol.ts';
 import { applyFrames } from '../wire/channel.ts';
 import { Holds } from './holds.ts';
 
+/** What is sent to a replica without waiting for it to read; a fraction of what may wait for it (`Link`). */
+const AT_ONCE_BYTES_MAX = 64 * 1024 ** 2;
+
 export class UpdateLog {
   readonly #store: Store;
   readonly #recent = new Map<number, Buffer>();
@@ -41,13 +44,17 @@ export class UpdateLog {
     }
   }
 
-  /** Apply frames of all updates `from` to `through`, both included, where memory has them; null where not. */
+  /** Apply frames of all updates `from` to `through`, both included; null where memory has not all, or they are too much at once. */
   inMemory(from: number, through: number): Buffer[] | null {
     if (from <= this.#trimmed) return null;
     const frames: Buffer[] = [];
+    let bytes = 0;
     for (const [index, update] of this.#recent) {
       if (index > through) break;
-      if (index >= from) frames.push(...applyFrames(update));
+      if (index < from) continue;
+      bytes += update.length;
+      if (bytes > AT_ONCE_BYTES_MAX) return null;
+      frames.push(...applyFrames(update));
     }
     return frames;
   }
