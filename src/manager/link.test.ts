@@ -27,7 +27,7 @@ class Pair implements AsyncDisposable {
   readonly link: Link;
   exit: (why: string) => void = () => {};
 
-  private constructor(agent: Socket, channel: Socket) {
+  private constructor(agent: Socket, channel: Socket, outlives: boolean) {
     this.agent = agent;
     agent.on('error', () => {});
     channel.on('error', () => {});
@@ -38,7 +38,7 @@ class Pair implements AsyncDisposable {
       channel,
       exited: new Promise((resolve) => {
         this.exit = resolve;
-        channel.once('close', () => resolve('the channel closed'));
+        if (!outlives) channel.once('close', () => resolve('the channel closed'));
       }),
       prioritize: () => {},
       suspend: done,
@@ -53,7 +53,8 @@ class Pair implements AsyncDisposable {
     });
   }
 
-  static async make(): Promise<Pair> {
+  /** `outlives`: the domain does not end with its channel. */
+  static async make(outlives = false): Promise<Pair> {
     const folder = mkdtempSync(join(tmpdir(), 'spare-link-'));
     const path = join(folder, 'channel');
     const server = createServer().listen(path);
@@ -62,7 +63,7 @@ class Pair implements AsyncDisposable {
     const [channel] = (await once(server, 'connection')) as [Socket];
     server.close();
     rmSync(folder, { recursive: true });
-    return new Pair(agent, channel);
+    return new Pair(agent, channel, outlives);
   }
 
   send(...parts: readonly Uint8Array[]): void {
@@ -215,4 +216,14 @@ test('K5: what an agent said before it ended is heard first', async () => {
   pair.exit('exit status 1');
   await pair.until(() => pair.downs.length > 0);
   assert.deepEqual(pair.downs, [{ kind: 'crash', why: 'the service ended' }]);
+});
+
+test('K5: why a domain ended is said though its channel ended first; one that goes on without is down all the same', async () => {
+  await using ended = await Pair.make(true);
+  ended.link.domain.channel.once('end', () => setTimeout(ended.exit, 20, 'memory limit (1 MiB) exceeded'));
+  await using left = await Pair.make(true);
+  for (const { agent } of [ended, left]) agent.destroy();
+  await left.until(() => left.downs.length > 0);
+  assert.deepEqual(left.downs, [{ kind: 'crash', why: 'its agent closed the channel' }]);
+  assert.deepEqual(ended.downs, [{ kind: 'crash', why: 'memory limit (1 MiB) exceeded' }]);
 });

@@ -6,7 +6,7 @@
  * K2. A frame that is malformed or too large ends the link at once: `onDown('protocol', …)`.
  * K3. What waits to be sent is bounded.
  * K4. After `destroy` nothing is reported any more.
- * K5. What the agent said before it ended is heard first: it often says why.
+ * K5. What the agent said before it ended is heard first, and why its domain ended before that its channel did: it often says why.
  */
 import type { Domain } from '../domains/domain.ts';
 import { messageOf } from '../errors.ts';
@@ -22,6 +22,8 @@ export interface LinkHandlers {
 /** What may wait for a replica that does not read, or for the end of an import. */
 const UNREAD_BYTES_MAX = 256 * 1024 ** 2;
 const BACKLOG_MAX = 100_000;
+/** How long a domain whose channel has ended may take to say why it ends. */
+const EXIT_MS_MAX = 500;
 
 type Job = Buffer[] | ((write: (frames: Buffer[]) => Promise<void>) => Promise<void>);
 
@@ -39,7 +41,10 @@ export class Link {
     this.#handlers = handlers;
     const reader = new FrameReader(frameBytesMax);
     domain.channel.on('data', (chunk: Buffer) => this.#receive(reader, chunk));
-    domain.channel.on('end', () => this.#down('crash', 'its agent closed the channel'));
+    // Why the domain ends says more, when it does; one that goes on without its channel is as good as gone.
+    domain.channel.on('end', () => {
+      setTimeout(() => this.#down('crash', 'its agent closed the channel'), EXIT_MS_MAX).unref();
+    });
     // In a whole turn of the loop all is read that has come.
     const afterATurn = (then: () => void): void => void setImmediate(() => setImmediate(then));
     void domain.exited.then((why) => afterATurn(() => this.#down('crash', why)));
