@@ -117,11 +117,7 @@ function makeState(folder: string): Buffer[] {
   const insert = database.prepare('insert into t values (randomblob(?))');
   for (let i = 0; i < STATE_BYTES / ROW_BYTES; i += 1) insert.run(ROW_BYTES);
   database.close();
-  const archive = Buffer.from(exportDatabaseFiles([path]));
-  const chunks: Buffer[] = [];
-  for (let at = 0; at < archive.length; at += CHUNK_BYTES)
-    chunks.push(archive.subarray(at, at + CHUNK_BYTES));
-  return chunks;
+  return Array.from(exportDatabaseFiles([path], CHUNK_BYTES), (chunk) => Buffer.from(chunk));
 }
 
 async function replace(bench: Bench, old: Started, state: readonly Buffer[]): Promise<Started> {

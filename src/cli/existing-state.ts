@@ -1,10 +1,20 @@
 /** Databases that a service has already, before Spare runs it for the first time: the group's initial state. */
-import { closeSync, existsSync, openSync, readSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { SpareError } from '../errors.ts';
 import { exportDatabaseFiles } from '../replica/state/existing.ts';
 import { FILE_HEADER_BYTES, parseFileHeader } from '../replica/state/page.ts';
 import { StateError } from '../replica/state/state.ts';
+import { CHUNK_BYTES } from '../wire/channel.ts';
 
 /** Copies the databases, if there are any, to `target`. Throws `SpareError` state-not-database, state-not-wal. */
 export function importExisting(folder: string, state: readonly string[], target: string): void {
@@ -12,14 +22,18 @@ export function importExisting(folder: string, state: readonly string[], target:
   if (!files.some((file) => existsSync(file))) return;
   for (const file of files) checkJournal(file);
   const temporary = `${target}.new`;
+  const fd = openSync(temporary, 'w');
   try {
-    writeFileSync(temporary, exportDatabaseFiles(files));
+    for (const chunk of exportDatabaseFiles(files, CHUNK_BYTES)) writeFileSync(fd, chunk);
   } catch (error) {
+    rmSync(temporary);
     if (!(error instanceof StateError)) throw error;
     throw new SpareError('state-not-database', `Cannot take over the state: ${error.message}.`, {
       hint: 'State files are SQLite databases; they exist all, or none does and the service makes them.',
       cause: error,
     });
+  } finally {
+    closeSync(fd);
   }
   renameSync(temporary, target);
 }

@@ -5,6 +5,7 @@
  *
  * Nothing here is trusted by the manager: this process shares its domain with the service.
  */
+import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { join, resolve } from 'node:path';
@@ -20,7 +21,7 @@ import { Clock } from './determinism/clock.ts';
 import { TickServer } from './determinism/tick.ts';
 import { Service } from './service.ts';
 import { createSqliteState } from './state/sqlite.ts';
-import type { State } from './state/state.ts';
+import type { Intake, State } from './state/state.ts';
 
 const CHANNEL_FD = 3;
 const TICK_TIMEOUT_MS = 5000;
@@ -72,7 +73,8 @@ class Agent {
   #state: State | null = null;
   /** A start that waits for the initial state. */
   #starting: StartOrder | null = null;
-  #chunks: Buffer[] = [];
+  /** Where the state goes that is being imported. */
+  #intake: Intake | null = null;
 
   constructor(channel: Socket) {
     this.#channel = channel;
@@ -137,8 +139,9 @@ class Agent {
     switch (order.type) {
       case 'start':
         this.#starting = order.order;
-        if (!order.order.hasBase) await this.#start(order.order, null);
-        return;
+        this.#state = createSqliteState(order.order.state.map((file) => resolve(this.#workFolder, file)));
+        this.#intake = this.#state.prepare();
+        return order.order.hasBase ? undefined : await this.#import(EMPTY, true);
       case 'import':
         return await this.#import(order.chunk, order.last);
       case 'execute':
@@ -149,11 +152,11 @@ class Agent {
         this.#running.state.flush();
         return this.#send(digestAnswer(markOf(this.#running.state)));
       case 'export':
-        return this.#export();
+        return await this.#export();
     }
   }
 
-  async #start(start: StartOrder, base: Uint8Array | null): Promise<void> {
+  async #start(start: StartOrder, state: State): Promise<void> {
     this.#starting = null;
     mkdirSync(this.#runFolder, { recursive: true });
     const clockPath = join(this.#runFolder, 'clock');
@@ -166,8 +169,6 @@ class Agent {
       seed: Buffer.from(start.seed, 'base64'),
     });
     this.#ticks = await TickServer.listen(tickPath);
-    this.#state = createSqliteState(start.state.map((file) => resolve(this.#workFolder, file)));
-    this.#state.prepare(base);
     this.#service = await Service.start(
       {
         command: start.command,
@@ -179,17 +180,17 @@ class Agent {
       },
       (why) => this.#fail(`The service ended: ${why}.`),
     );
-    this.#state.open();
-    this.#send(resultFrames(0, EMPTY, this.#state.capture()));
+    state.open();
+    this.#send(resultFrames(0, EMPTY, state.capture()));
   }
 
-  async #import(chunk: Buffer, last: boolean): Promise<void> {
-    this.#chunks.push(chunk);
+  async #import(chunk: Uint8Array, last: boolean): Promise<void> {
+    this.#intake ??= this.#running.state.import();
+    this.#intake.take(chunk);
     if (!last) return;
-    const chunks = this.#chunks;
-    this.#chunks = [];
-    if (this.#starting !== null) await this.#start(this.#starting, Buffer.concat(chunks));
-    else this.#running.state.import(chunks);
+    this.#intake.end();
+    this.#intake = null;
+    if (this.#starting !== null && this.#state !== null) await this.#start(this.#starting, this.#state);
   }
 
   async #execute(order: Extract<Order, { type: 'execute' }>): Promise<void> {
@@ -206,12 +207,15 @@ class Agent {
     this.#send(resultFrames(order.index, reply, update));
   }
 
-  #export(): void {
+  async #export(): Promise<void> {
     this.#running.state.flush();
     let pending: Uint8Array = EMPTY;
     for (const chunk of this.#running.state.export(CHUNK_BYTES)) {
       if (pending.length > 0) this.#send(chunkFrames(pending, false));
       pending = chunk;
+      this.#flush();
+      // No faster than the manager reads: the whole state need not fit into memory.
+      if (this.#channel.writableNeedDrain) await once(this.#channel, 'drain');
     }
     this.#send(chunkFrames(pending, true));
   }

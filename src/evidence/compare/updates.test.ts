@@ -18,7 +18,9 @@ const SCHEMA = `create table users (id integer primary key, name text, age);
 function updateOf(folder: string, name: string, base: Uint8Array, sql: string): Buffer {
   const path = join(folder, name);
   const state = createSqliteState([path]);
-  state.prepare(base);
+  const intake = state.prepare();
+  intake.take(base);
+  intake.end();
   state.open();
   const service = new DatabaseSync(path);
   service.exec(sql);
@@ -39,7 +41,7 @@ function pair(folder: string, is: string, instead: string): Pair {
   const database = new DatabaseSync(path);
   database.exec(`pragma journal_mode = wal; ${SCHEMA}`);
   database.close();
-  const base = exportDatabaseFiles([path]);
+  const base = Buffer.concat([...exportDatabaseFiles([path], 1024)]);
   writeFileSync(join(folder, STATE_FILE), base);
   writeFileSync(join(folder, UPDATES_FILE), '');
   return {

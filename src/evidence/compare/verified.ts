@@ -93,14 +93,16 @@ export class VerifiedFile {
 export function verifiedFiles(scratch: string, count: number): VerifiedFile[] {
   const files = Array.from({ length: count }, (_, at) => new VerifiedFile(join(scratch, `${at}.db`)));
   const state = join(scratch, STATE_FILE);
-  const archive = new ArchiveReader(existsSync(state) ? [readFileSync(state)] : [], count);
-  for (const [at, { pageSize, pageCount }] of archive.files.entries()) {
-    const image = Buffer.alloc(pageSize);
-    for (let page = 1; page <= pageCount; page++) {
-      archive.read(image);
-      files[at]?.write(page, image);
+  const archive = new ArchiveReader(count, function* (sizes) {
+    for (const [at, { pageSize, pageCount }] of sizes.entries()) {
+      const image = Buffer.alloc(pageSize);
+      for (let page = 1; page <= pageCount; page++) {
+        yield image;
+        files[at]?.write(page, image);
+      }
     }
-  }
+  });
+  if (existsSync(state)) archive.take(readFileSync(state));
   archive.end();
   const updates = readFileSync(join(scratch, UPDATES_FILE));
   for (let at = 0; at < updates.length;) {

@@ -19,6 +19,8 @@ export interface ArchivedFile {
   readonly pageCount: number;
 }
 
+export const NO_PAGES: ArchivedFile = { pageSize: 0, pageCount: 0 };
+
 export interface PageSource extends ArchivedFile {
   /** The canonical image of a page, from 1; may be overwritten by the next call. */
   read(page: number): Uint8Array;
@@ -53,66 +55,82 @@ export function archiveBytes(files: readonly ArchivedFile[]): number {
   return MAGIC.length + 4 + files.length * 8 + pages;
 }
 
-function* pieces(files: readonly PageSource[]): Generator<Uint8Array> {
-  const header = Buffer.alloc(MAGIC.length + 4 + files.length * 8);
-  header.set(MAGIC);
-  header.writeUInt32BE(files.length, MAGIC.length);
+function header(files: readonly ArchivedFile[]): Buffer {
+  const bytes = Buffer.alloc(MAGIC.length + 4 + files.length * 8);
+  bytes.set(MAGIC);
+  bytes.writeUInt32BE(files.length, MAGIC.length);
   for (const [at, file] of files.entries()) {
-    header.writeUInt32BE(file.pageSize, MAGIC.length + 4 + at * 8);
-    header.writeUInt32BE(file.pageCount, MAGIC.length + 8 + at * 8);
+    bytes.writeUInt32BE(file.pageSize, MAGIC.length + 4 + at * 8);
+    bytes.writeUInt32BE(file.pageCount, MAGIC.length + 8 + at * 8);
   }
-  yield header;
+  return bytes;
+}
+
+function* pieces(files: readonly PageSource[]): Generator<Uint8Array> {
+  yield header(files);
   for (const file of files) for (let page = 1; page <= file.pageCount; page += 1) yield file.read(page);
 }
 
-/** Reads an archive of `count` files: first `files`, then the pages one after the other, then `end`. */
+/** Says what is to be filled next with bytes of an archive, and goes on once it is. */
+export type Filling<Result = void> = Generator<Uint8Array, Result, void>;
+
+/** Takes an archive of `count` files in whatever pieces it comes, and keeps none of it. */
 export class ArchiveReader {
-  readonly files: readonly ArchivedFile[];
-  readonly #chunks: Iterator<Uint8Array>;
-  #chunk: Uint8Array = new Uint8Array(0);
-  #offset = 0;
+  readonly #count: number;
+  readonly #filling: Filling;
+  /** Null once all is there. */
+  #target: Uint8Array | null = null;
+  #filled = 0;
+  #begun = false;
 
-  constructor(chunks: Iterable<Uint8Array>, count: number) {
-    this.#chunks = chunks[Symbol.iterator]();
-    if (!this.#more()) {
-      this.files = Array.from({ length: count }, () => ({ pageSize: 0, pageCount: 0 }));
-      return;
-    }
-    const start = Buffer.alloc(MAGIC.length + 4);
-    this.read(start);
-    if (!start.subarray(0, MAGIC.length).equals(MAGIC))
-      throw new StateError('not an archive of database files');
-    const found = start.readUInt32BE(MAGIC.length);
-    if (found !== count) throw new StateError(`an archive of ${found} database files instead of ${count}`);
-    const sizes = Buffer.alloc(count * 8);
-    this.read(sizes);
-    this.files = Array.from({ length: count }, (_, at) => fileAt(sizes, at * 8));
+  /** `fill`: what is to be filled with the pages of these files, one after the other. */
+  constructor(count: number, fill: (files: readonly ArchivedFile[]) => Filling) {
+    this.#count = count;
+    this.#filling = fillAll(count, fill);
+    this.#next();
   }
 
-  /** Fills `target` with what comes next. */
-  read(target: Uint8Array): void {
-    for (let filled = 0; filled < target.length;) {
-      if (!this.#more()) throw new StateError('the archive of the state ends too early');
-      const part = this.#chunk.subarray(this.#offset, this.#offset + target.length - filled);
-      target.set(part, filled);
-      this.#offset += part.length;
-      filled += part.length;
+  /** Throws a `StateError`. */
+  take(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length;) {
+      const target = this.#target;
+      if (target === null) throw new StateError('the archive of the state has bytes after its end');
+      const part = bytes.subarray(at, at + target.length - this.#filled);
+      target.set(part, this.#filled);
+      at += part.length;
+      this.#filled += part.length;
+      this.#begun = true;
+      if (this.#filled === target.length) this.#next();
     }
   }
 
+  /** Throws a `StateError`. */
   end(): void {
-    if (this.#more()) throw new StateError('the archive of the state has bytes after its end');
+    if (!this.#begun) this.take(header(Array.from({ length: this.#count }, () => NO_PAGES)));
+    if (this.#target === null) return;
+    this.#filling.return();
+    throw new StateError('the archive of the state ends too early');
   }
 
-  #more(): boolean {
-    while (this.#offset === this.#chunk.length) {
-      const next = this.#chunks.next();
-      if (next.done === true) return false;
-      this.#chunk = next.value;
-      this.#offset = 0;
-    }
-    return true;
+  #next(): void {
+    this.#filled = 0;
+    do {
+      const next = this.#filling.next();
+      this.#target = next.done === true ? null : next.value;
+    } while (this.#target?.length === 0);
   }
+}
+
+function* fillAll(count: number, fill: (files: readonly ArchivedFile[]) => Filling): Filling {
+  const start = Buffer.alloc(MAGIC.length + 4);
+  yield start;
+  if (!start.subarray(0, MAGIC.length).equals(MAGIC))
+    throw new StateError('not an archive of database files');
+  const found = start.readUInt32BE(MAGIC.length);
+  if (found !== count) throw new StateError(`an archive of ${found} database files instead of ${count}`);
+  const sizes = Buffer.alloc(count * 8);
+  yield sizes;
+  yield* fill(Array.from({ length: count }, (_, at) => fileAt(sizes, at * 8)));
 }
 
 function fileAt(header: Buffer, offset: number): ArchivedFile {

@@ -35,7 +35,7 @@ void test('updates add up to the state from nothing, also when the service migra
       'CREATE TABLE t (a); INSERT INTO t VALUES (zeroblob(50000)); PRAGMA wal_checkpoint(TRUNCATE)';
     const active = await replica('active').start('node', `${migration}; INSERT INTO t VALUES (2)`);
     const passive = await replica('passive').start('node', `${migration}; INSERT INTO t VALUES ('its own')`);
-    passive.state.import([]);
+    passive.state.import().end();
     await applied(passive, await active.run());
     await assertSame(active, passive);
   });
@@ -45,7 +45,7 @@ void test('a service that opens a connection per request is followed', async () 
   await withReplicas(async (replica, service) => {
     const active = await replica('active').start('node', 'CREATE TABLE t (a)');
     const passive = await replica('passive').start();
-    passive.state.import([]);
+    passive.state.import().end();
     await service.close(active.name);
     for (let entry = 0; entry < 5; entry += 1) {
       await service.open(active.name, active.path, entry % 2 === 0 ? 'node' : 'libsql');
@@ -62,7 +62,7 @@ void test('the log is moved into the file between entries, and stays short', asy
   await withReplicas(async (replica) => {
     const active = await replica('active').start('node', 'CREATE TABLE t (a)');
     const passive = await replica('passive').start();
-    passive.state.import([]);
+    passive.state.import().end();
     for (let entry = 0; entry < 120; entry += 1) passive.state.apply(await active.run(GROW));
     passive.state.flush();
     await assertSame(active, passive);
@@ -75,7 +75,7 @@ void test('a statement that the service leaves open delays the move, and nothing
   await withReplicas(async (replica, service) => {
     const active = await replica('active').start('node', 'CREATE TABLE t (a); INSERT INTO t VALUES (1), (2)');
     const passive = await replica('passive').start();
-    passive.state.import([]);
+    passive.state.import().end();
     await applied(passive, await active.run());
     await service.open('reader', active.path);
     for (let round = 0; round < 3; round += 1) {
@@ -95,7 +95,7 @@ void test('many commits and checkpoints by the service within one entry are one 
   await withReplicas(async (replica) => {
     const active = await replica('active').start('libsql', 'CREATE TABLE t (a)');
     const passive = await replica('passive').start('libsql');
-    passive.state.import([]);
+    passive.state.import().end();
     for (const mode of ['PASSIVE', 'FULL', 'RESTART', 'TRUNCATE']) {
       const statements = Array.from({ length: 60 }, () => [GROW, `PRAGMA wal_checkpoint(${mode})`]).flat();
       await applied(passive, await active.run(...statements, 'DELETE FROM t'));

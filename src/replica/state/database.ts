@@ -7,7 +7,7 @@
  * T3. The file is replaced in place, under the service's open connections, and only while it neither reads nor writes.
  */
 import assert from 'node:assert/strict';
-import type { ArchivedFile } from './archive.ts';
+import type { ArchivedFile, Filling } from './archive.ts';
 import type { ByteWriter } from './bytes.ts';
 import { createDatabase, createFile, DatabaseFiles } from './files.ts';
 import { Holder } from './holder.ts';
@@ -25,9 +25,6 @@ const BACKLOG_STEP_FRAMES = 16_000;
 
 /** Pages of an archive that are written with one system call. */
 const WRITTEN_TOGETHER = 64;
-
-/** Fills the buffer with the next page of an archive. */
-type NextPage = (target: Buffer) => void;
 
 /** What exists once the agent has read from the database. */
 interface Live {
@@ -50,22 +47,23 @@ export class Database {
   #applied = false;
   #backlogMax: number = BACKLOG_FRAMES;
 
-  /** Creates the file in place of what is there: an empty database, or one of the archive, from `nextPage`. */
-  constructor(path: string, base: ArchivedFile, nextPage: NextPage) {
+  private constructor(path: string, files: DatabaseFiles) {
     this.#path = path;
-    if (base.pageCount === 0) {
-      this.#files = createDatabase(path);
-      this.pages = new Pages(this.#files);
-      return;
-    }
+    this.#files = files;
+    this.pages = new Pages(files);
+  }
+
+  /** Creates the file in place of what is there: an empty database, or one of an archive. */
+  static *create(path: string, base: ArchivedFile): Filling<Database> {
+    if (base.pageCount === 0) return new Database(path, createDatabase(path));
     createFile(path);
-    this.#files = new DatabaseFiles(path);
-    this.pages = new Pages(this.#files);
-    this.#clear(base.pageSize);
-    this.#writeAll(base.pageCount, nextPage);
+    const database = new Database(path, new DatabaseFiles(path));
+    database.#clear(base.pageSize);
+    yield* database.#fillAll(base.pageCount);
     // From now on, so that what the service writes while it starts stays apart from the base.
-    this.#live = this.#connect();
-    this.#settle(base.pageCount);
+    database.#live = database.#connect();
+    database.#settle(base.pageCount);
+    return database;
   }
 
   /** To be called once the service has opened the database. Throws a `StateError` if it cannot be followed. */
@@ -125,28 +123,34 @@ export class Database {
     if (!this.#applied) return;
     const { index, wal } = this.#opened();
     const { change } = this.#keepOverwritten(wal).header;
-    this.#replace(() => {
+    const { pageCount } = this.pages;
+    {
+      using _ = this.#lock();
       if (index.read().change !== change) {
         throw new StateError(`${this.#path}: the service wrote while its state was being replaced`);
       }
       this.#writePending();
-      return this.pages.pageCount;
-    });
+      this.#publish(pageCount);
+    }
+    this.#settle(pageCount);
+    this.#applied = false;
   }
 
   /** Replaces the state by an archived one. */
-  load(file: ArchivedFile, nextPage: NextPage): void {
+  *load(file: ArchivedFile): Filling {
     this.#files.assertSame();
     this.#applied = false;
     if (file.pageCount === 0) {
       this.#clear(this.#files.header().pageSize);
       return;
     }
-    this.#replace(() => {
+    {
+      using _ = this.#lock();
       this.#clear(file.pageSize);
-      this.#writeAll(file.pageCount, nextPage);
-      return file.pageCount;
-    });
+      yield* this.#fillAll(file.pageCount);
+      this.#publish(file.pageCount);
+    }
+    this.#settle(file.pageCount);
   }
 
   close(): void {
@@ -268,38 +272,37 @@ export class Database {
     }
   }
 
-  #writeAll(pageCount: number, nextPage: NextPage): void {
+  /** Writes all pages of an archived file. */
+  *#fillAll(pageCount: number): Filling {
     const size = this.#pageSize;
     const together = Buffer.alloc(Math.min(pageCount, WRITTEN_TOGETHER) * size);
     for (let first = 1; first <= pageCount; first += WRITTEN_TOGETHER) {
       const count = Math.min(WRITTEN_TOGETHER, pageCount - first + 1);
+      const images = together.subarray(0, count * size);
+      yield images;
       for (let i = 0; i < count; i += 1) {
-        const image = together.subarray(i * size, (i + 1) * size);
-        nextPage(image);
+        const image = images.subarray(i * size, (i + 1) * size);
         if (first + i === 1) assertFirstPage(image, size, this.#path);
         canonicalize(first + i, image);
         this.pages.show(first + i, image);
       }
-      this.#files.writePages(first, together.subarray(0, count * size), size);
+      this.#files.writePages(first, images, size);
     }
   }
 
-  /** Runs `write` with the log empty; it returns the page count of the new file. */
-  #replace(write: () => number): void {
+  /** Until what it returns is disposed of, the log is empty and stays so: the file may be written. */
+  #lock(): Disposable {
     const { holder, index } = this.#opened();
     this.#files.assertSame();
     this.#files.assertLog();
-    let pageCount = 0;
-    holder.replace(
-      () => index.read().maxFrame === 0,
-      () => {
-        pageCount = write();
-        this.#files.setLength(pageCount * this.#pageSize);
-        index.publish(pageCount, this.#pageSize);
-      },
-    );
-    this.#settle(pageCount);
-    this.#applied = false;
+    return holder.lock(() => index.read().maxFrame === 0);
+  }
+
+  /** The file has been written, and has this many pages; to be called under the lock. */
+  #publish(pageCount: number): void {
+    const { index } = this.#opened();
+    this.#files.setLength(pageCount * this.#pageSize);
+    index.publish(pageCount, this.#pageSize);
   }
 
   /** The file holds the state, but for what the log may hold beyond it. */

@@ -16,21 +16,21 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { archiveBytes, type PageSource, writeArchive } from './archive.ts';
+import { type PageSource, writeArchive } from './archive.ts';
 import { canonicalize, FILE_HEADER_BYTES, type FileHeader, parseFileHeader } from './page.ts';
 import { StateError } from './state.ts';
 
 /**
- * Reads existing databases, in the order in which the service's state files are named; the result is a `base` for
- * `State.prepare`. Throws a `StateError` that says what to do when a file is missing, no database, or not in WAL mode.
+ * Reads existing databases, in the order in which the service's state files are named, as an archive for `State.prepare` in
+ * chunks as of `writeArchive`. Throws a `StateError` that says what to do when a file is missing, no database, or not in WAL
+ * mode, before the first chunk.
  */
-export function exportDatabaseFiles(paths: readonly string[]): Uint8Array {
+export function* exportDatabaseFiles(paths: readonly string[], chunkBytes: number): Generator<Uint8Array> {
   const folder = mkdtempSync(join(tmpdir(), 'spare-base-'));
   const copies: Copy[] = [];
   try {
     for (const [at, path] of paths.entries()) copies.push(copyDatabase(path, join(folder, String(at))));
-    const [archive] = writeArchive(copies, archiveBytes(copies));
-    return archive ?? new Uint8Array(0);
+    yield* writeArchive(copies, chunkBytes);
   } finally {
     for (const copy of copies) closeSync(copy.fd);
     rmSync(folder, { recursive: true, force: true });

@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { createSqliteState } from './sqlite.ts';
-import type { State } from './state.ts';
+import type { Intake, State } from './state.ts';
 
 export type Binding = 'node' | 'libsql';
 type Row = Record<string, unknown>;
@@ -77,6 +77,12 @@ export class Service {
   }
 }
 
+/** Gives it a whole state. */
+export function fill(intake: Intake, pieces: Iterable<Uint8Array>): void {
+  for (const piece of pieces) intake.take(piece);
+  intake.end();
+}
+
 /** One replica: the state as the agent sees it, and the connection of the same name in the service. */
 export class Replica {
   readonly name: string;
@@ -90,7 +96,7 @@ export class Replica {
     this.name = name;
     this.path = join(folder, name, 'service.db');
     this.state = createSqliteState([this.path]);
-    this.state.prepare(base);
+    fill(this.state.prepare(), base === null ? [] : [base]);
   }
 
   async start(binding: Binding = 'node', sql = ''): Promise<this> {

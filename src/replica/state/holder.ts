@@ -6,7 +6,7 @@
  *     only, and no connection can write log frames into the file; begun otherwise, frames up to it may be written there,
  *     but the log cannot be reset.
  * H2. `backfill` has no gap: SQLite's writer lock is held by the second connection while the read transaction is renewed.
- * H3. In `replace`, the log is empty, the writer lock is held, and the read transaction is renewed before it is released.
+ * H3. From `lock` on the log is empty and the writer lock held; the read transaction is renewed before that is released.
  * H4. The process that uses this must not be the service's: POSIX locks belong to a process. For the same reason no
  *     other descriptor of these files may be closed in it while the connections are open.
  */
@@ -62,11 +62,11 @@ export class Holder {
   }
 
   /**
-   * Empties the log into the database file, then runs `body`, which may write into the file; `isEmpty`, asked under the
-   * writer lock, says whether the log still is. Throws a `StateError` when the service holds the log with an unfinished
+   * Empties the log into the database file, which may be written until what it returns is disposed of; `isEmpty`, asked under
+   * the writer lock, says whether the log still is. Throws a `StateError` when the service holds the log with an unfinished
    * statement, or keeps writing.
    */
-  replace(isEmpty: () => boolean, body: () => void): void {
+  lock(isEmpty: () => boolean): Disposable {
     this.#reader.exec('COMMIT');
     if (!patiently(() => this.#emptyAndLock(isEmpty))) {
       this.#hold();
@@ -74,12 +74,14 @@ export class Holder {
         `${this.#path}: the service keeps its state from being replaced, by an unfinished statement or by writing`,
       );
     }
-    try {
-      body();
-      this.#hold();
-    } finally {
-      this.#writer.exec('COMMIT');
-    }
+    const release = (): void => {
+      try {
+        this.#hold();
+      } finally {
+        this.#writer.exec('COMMIT');
+      }
+    };
+    return { [Symbol.dispose]: release };
   }
 
   close(): void {

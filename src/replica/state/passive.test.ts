@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { exportDatabaseFiles } from './existing.ts';
-import { assertEqualBytes, assertSame, type Replica, withReplicas } from './harness.ts';
+import { assertEqualBytes, assertSame, fill, type Replica, withReplicas } from './harness.ts';
 import { createSqliteState } from './sqlite.ts';
 import { type State, StateError } from './state.ts';
 
@@ -25,7 +25,7 @@ void test('an import replaces the state under the open connections of the servic
     assert.equal((await passive.rows('SELECT * FROM own')).length, 0);
     for (const sql of ['SELECT 1', 'DELETE FROM t WHERE id < 100; VACUUM', FILL]) {
       await active.run(sql);
-      passive.state.import(active.state.export(10_000));
+      fill(passive.state.import(), active.state.export(10_000));
       await assertSame(active, passive);
       assert.equal(passive.state.capture().length, 0);
     }
@@ -45,7 +45,7 @@ void test('a state is imported over one with another page size', async () => {
       const active = await replica(`active${from}`).start('node', `${sized(from)}; ${FILL}`);
       const passive = await replica(`passive${from}`).start('node', `${sized(to)}; ${FILL}`);
       await active.run();
-      passive.state.import([active.archive()]);
+      fill(passive.state.import(), [active.archive()]);
       await assertSame(active, passive);
       passive.state.apply(await active.run(FILL));
       passive.state.flush();
@@ -59,7 +59,7 @@ void test('updates coalesce: nothing is written before flush, each page once, al
   await withReplicas(async (replica) => {
     const active = await replica('active').start('node', `PRAGMA auto_vacuum = FULL; VACUUM; ${START}`);
     const passive = await replica('passive').start();
-    passive.state.import([]);
+    passive.state.import().end();
     passive.state.apply(await active.run(FILL));
     passive.state.flush();
     const before = passive.file();
@@ -129,7 +129,7 @@ void test('a promoted replica is not told apart by its cache: the change counter
   await withReplicas(async (replica) => {
     const active = await replica('active').start('node', START);
     const passive = await replica('passive').start('node', START);
-    passive.state.import([]);
+    passive.state.import().end();
     for (let entry = 0; entry < 5; entry += 1) {
       passive.state.apply(await active.run(FILL));
       passive.state.flush();
@@ -148,9 +148,12 @@ void test('an unfinished statement of the service keeps its state from being rep
     await service.open('reader', passive.path);
     await service.cursor('reader', 'SELECT id FROM t');
     await active.run();
-    assert.throws(() => passive.state.import(active.state.export(1000)), /StateError|unfinished statement/);
+    assert.throws(
+      () => fill(passive.state.import(), active.state.export(1000)),
+      /StateError|unfinished statement/,
+    );
     await service.advance('reader');
-    passive.state.import(active.state.export(1000));
+    fill(passive.state.import(), active.state.export(1000));
     await assertSame(active, passive);
   });
 });
@@ -160,7 +163,7 @@ void test('several files are one state', async () => {
     const paths = (name: string): string[] => ['b', 'a', 'c'].map((file) => join(folder, name, `${file}.db`));
     const start = async (name: string): Promise<State> => {
       const state = createSqliteState(paths(name));
-      state.prepare(null);
+      state.prepare().end();
       for (const path of paths(name)) await service.open(path, path);
       state.open();
       return state;
@@ -168,7 +171,7 @@ void test('several files are one state', async () => {
     const active = await start('active');
     const passive = await start('passive');
     const [first = '', second = ''] = paths('active');
-    passive.import([]);
+    passive.import().end();
     passive.apply(active.capture());
     assert.equal(active.capture().length, 0);
     await service.exec(first, START);
@@ -182,7 +185,7 @@ void test('several files are one state', async () => {
       assert.deepEqual(await service.rows(path, 'SELECT count(*) FROM sqlite_schema'), expected);
     }
     const late = await start('late');
-    late.import(active.export(5000));
+    fill(late.import(), active.export(5000));
     assert.deepEqual(late.digest(), active.digest());
     for (const state of [active, passive, late]) state.close();
   });
@@ -203,7 +206,7 @@ void test('a damaged update or archive is refused', async () => {
       Buffer.concat([archive, Buffer.of(0)]),
     ]) {
       const passive = await replica(`passive${broken.length}`).start();
-      assert.throws(() => passive.state.import([broken]), StateError);
+      assert.throws(() => fill(passive.state.import(), [broken]), StateError);
     }
     assert.throws(() => replica('base', archive.subarray(0, -1)), StateError);
   });
@@ -214,19 +217,22 @@ void test('existing databases become a base, and are left as they are', async ()
     const path = join(folder, "it's.db");
     await service.open('user', path);
     await service.exec('user', `${START}; ${FILL}`);
-    assert.throws(() => exportDatabaseFiles([path]), /sqlite3 '.*it'\\''s\.db' 'PRAGMA journal_mode=WAL;'/);
+    assert.throws(
+      () => [...exportDatabaseFiles([path], 1000)],
+      /sqlite3 '.*it'\\''s\.db' 'PRAGMA journal_mode=WAL;'/,
+    );
     await service.exec('user', `PRAGMA journal_mode = WAL; ${FILL}`);
     const listing = (): string =>
       execFileSync('sh', ['-c', `cd '${folder}' && sha256sum it*`], { encoding: 'utf8' });
     const before = listing();
-    const base = exportDatabaseFiles([path]);
+    const base = Buffer.concat([...exportDatabaseFiles([path], 1000)]);
     assert.equal(listing(), before);
     const active = await replica('active', base).start();
     assert.deepEqual(await active.rows('SELECT * FROM t'), await service.rows('user', 'SELECT * FROM t'));
     assert.equal((await active.run()).length, 0);
-    assert.throws(() => exportDatabaseFiles([join(folder, 'missing.db')]), /no such file/);
-    assert.throws(() => exportDatabaseFiles([folder]), /not a file/);
-    assert.throws(() => exportDatabaseFiles([import.meta.filename]), /not a SQLite database/);
+    assert.throws(() => [...exportDatabaseFiles([join(folder, 'missing.db')], 1000)], /no such file/);
+    assert.throws(() => [...exportDatabaseFiles([folder], 1000)], /not a file/);
+    assert.throws(() => [...exportDatabaseFiles([import.meta.filename], 1000)], /not a SQLite database/);
   });
 });
 

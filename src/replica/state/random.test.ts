@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { assertEqualBytes, assertSame, type Binding, type Replica, withReplicas } from './harness.ts';
+import { assertEqualBytes, assertSame, type Binding, fill, type Replica, withReplicas } from './harness.ts';
 
 const table = fc.constantFrom('a', 'b', 'c');
 const id = fc.integer({ min: 1, max: 60 });
@@ -87,7 +87,7 @@ async function execute(
   const start = `PRAGMA cache_size = 10; PRAGMA auto_vacuum = ${work.vacuum}; VACUUM; ${tables}`;
   const active = await create(`active${names}`).start(work.binding, start);
   const passive = await create(`passive${names}`).start(work.binding);
-  passive.state.import([]);
+  passive.state.import().end();
   passive.state.apply(await active.run());
   for (const { statements, reopen, flush } of work.entries) {
     const update = await active.run(...statements);
@@ -101,7 +101,7 @@ async function execute(
   passive.state.flush();
   await assertSame(active, passive);
   const late = await create(`late${names}`, passive.archive()).start(work.binding);
-  late.state.import(passive.state.export(3000));
+  fill(late.state.import(), passive.state.export(3000));
   await assertSame(passive, late);
   for (const sql of work.promoted) {
     const update = await active.run(sql);

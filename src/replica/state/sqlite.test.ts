@@ -109,7 +109,7 @@ async function follow(
   active: Replica,
   passive: Replica,
 ): Promise<void> {
-  passive.state.import([]);
+  passive.state.import().end();
   for (const entry of [[], ...entries.slice(0, -1)]) {
     passive.state.apply(await active.run(...entry));
     passive.state.flush();

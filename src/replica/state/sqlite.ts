@@ -10,11 +10,18 @@
  */
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
-import { archiveBytes, ArchiveReader, writeArchive } from './archive.ts';
+import {
+  archiveBytes,
+  type ArchivedFile,
+  ArchiveReader,
+  type Filling,
+  NO_PAGES,
+  writeArchive,
+} from './archive.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
 import { Database } from './database.ts';
 import { type FilePatch, readPatch } from './patch.ts';
-import { type State, StateError } from './state.ts';
+import { type Intake, type State, StateError } from './state.ts';
 
 const VERSION = 1;
 const DIGEST_TAG = 0xff;
@@ -38,16 +45,16 @@ class SqliteState implements State {
     this.#paths = paths;
   }
 
-  prepare(base: Uint8Array | null): void {
+  prepare(): Intake {
     assert(this.#databases === null, 'prepared twice');
-    const archive = new ArchiveReader(base === null ? [] : [base], this.#paths.length);
+    return new ArchiveReader(this.#paths.length, (files) => this.#create(files));
+  }
+
+  *#create(files: readonly ArchivedFile[]): Filling {
     const databases: Database[] = [];
     this.#databases = databases;
-    for (const [at, path] of this.#paths.entries()) {
-      const file = archive.files[at] ?? { pageSize: 0, pageCount: 0 };
-      databases.push(new Database(path, file, (target) => archive.read(target)));
-    }
-    archive.end();
+    for (const [at, path] of this.#paths.entries())
+      databases.push(yield* Database.create(path, files[at] ?? NO_PAGES));
   }
 
   open(): void {
@@ -110,13 +117,12 @@ class SqliteState implements State {
     );
   }
 
-  import(chunks: Iterable<Uint8Array>): void {
-    const databases = this.#prepared();
-    const archive = new ArchiveReader(chunks, databases.length);
-    for (const [at, file] of archive.files.entries()) {
-      databases[at]?.load(file, (target) => archive.read(target));
-    }
-    archive.end();
+  import(): Intake {
+    return new ArchiveReader(this.#paths.length, (files) => this.#load(files));
+  }
+
+  *#load(files: readonly ArchivedFile[]): Filling {
+    for (const [at, database] of this.#prepared().entries()) yield* database.load(files[at] ?? NO_PAGES);
   }
 
   close(): void {

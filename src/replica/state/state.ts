@@ -9,8 +9,8 @@
  * S3. After `flush` or `import`, the service's open connections see the new state at their next statement.
  */
 export interface State {
-  /** Called before the service starts: makes the state folder ready. `base` is the initial state, if there is one. */
-  prepare(base: Uint8Array | null): void;
+  /** Called before the service starts: makes the state folder ready, with the initial state; that may be of no bytes. */
+  prepare(): Intake;
   /** Called once the service is up: from here on changes are captured. Throws a `StateError` if it cannot be. */
   open(): void;
   /** The update since the last capture (or since `prepare`), empty when nothing changed. Not while an entry runs. */
@@ -24,9 +24,15 @@ export interface State {
   exportBytes(): number;
   /** The whole state, in chunks of exactly `chunkBytes` but for the last; valid until the next entry. */
   export(chunkBytes: number): Iterable<Uint8Array>;
-  /** Replaces the whole state by an exported one. */
-  import(chunks: Iterable<Uint8Array>): void;
+  /** Replaces the whole state by an exported one; the service must be idle until it has come whole. */
+  import(): Intake;
   close(): void;
+}
+
+/** A whole state in pieces of any size, written as they come; both methods throw a `StateError`. */
+export interface Intake {
+  take(piece: Uint8Array): void;
+  end(): void;
 }
 
 /** A state that cannot be captured, with what to do about it; the message is for the operator. */

@@ -1,0 +1,48 @@
+/** Does a state that is larger than the memory of a replica go everywhere it must: into one that starts, and out into a checkpoint? */
+import assert from 'node:assert/strict';
+import { cpSync, mkdtempDisposableSync, readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { test } from 'node:test';
+import { SERVICES, Spare } from './support/spare.ts';
+
+const MIB = 1024 ** 2;
+const MEMORY_MIB = 192;
+const STATE_MIB = 200;
+/** Of changes: a checkpoint is made after. */
+const CHECKPOINT_MIB = 32;
+const PIECES_MIB = 8;
+
+function database(path: string): void {
+  const db = new DatabaseSync(path);
+  db.exec('pragma journal_mode = wal; pragma synchronous = off; create table pieces (bytes blob)');
+  const add = db.prepare('insert into pieces values (?)');
+  for (let i = 0; i < STATE_MIB; i++) add.run(Buffer.alloc(MIB, i));
+  db.close();
+}
+
+test('P2 P4: a state larger than the memory of a replica is taken over, exported, and restarted from', async () => {
+  using folder = mkdtempDisposableSync(join(tmpdir(), 'spare-large-'));
+  cpSync(join(SERVICES, 'bulk.mjs'), join(folder.path, 'bulk.mjs'));
+  database(join(folder.path, 'bulk.db'));
+  await using spare = await new Spare({
+    folder: folder.path,
+    command: ['node', 'bulk.mjs'],
+    state: ['bulk.db'],
+    limits: { memoryBytes: MEMORY_MIB * MIB },
+  }).start();
+  for (let added = 0; added < CHECKPOINT_MIB; added += PIECES_MIB) {
+    const reply = await fetch(`${spare.url}/${PIECES_MIB}`, { method: 'POST' });
+    assert.equal(await reply.text(), String(STATE_MIB + added + PIECES_MIB));
+  }
+  await spare.until('a checkpoint is made', 60_000, () =>
+    readdirSync(spare.data).some((name) => name.startsWith('checkpoint-')),
+  );
+  await spare.whole(30_000);
+  assert.deepEqual(await spare.incidents(), []);
+  await spare.signal('SIGKILL');
+  await spare.start();
+  assert.equal(await (await fetch(spare.url)).text(), String(STATE_MIB + CHECKPOINT_MIB));
+  assert.deepEqual(await spare.incidents(), []);
+});
