@@ -162,6 +162,15 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
     says: /did not listen on port \d+ \(\$PORT\) within/,
     config: { command: ['node', '-e', 'setInterval(() => {}, 1000)'], limits: { startTimeoutMs: 500 } },
   },
+  'a service that writes more than one entry may': {
+    code: 'service-start-failed',
+    says: /the service changed more than 64 MiB of its state at once/,
+    prepare: (place) =>
+      void place.write(
+        'service.mjs',
+        SERVICE.replace("db.exec('", "db.exec('create table large as select randomblob(67108864) as b; "),
+      ),
+  },
   'a service that leaves WAL mode': {
     code: 'service-start-failed',
     says: /app\.db: not in WAL mode; the service must leave/,
