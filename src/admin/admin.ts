@@ -75,6 +75,7 @@ const READS: Readonly<Record<string, Handler>> = {
 const KNOWN = [...Object.keys(READS), '/incidents/:id', '/replicas/:id/recover', '/deploy', '/backup'].join(
   ', ',
 );
+const CONNECTIONS_MAX = 32;
 const TOKEN_HINT = 'Send `Authorization: Bearer …` with the token of admin.json in the data folder.';
 
 /** What the caller can do something about; all else is a failure of ours. */
@@ -131,7 +132,7 @@ async function answer(source: AdminSource, token: string, request: IncomingMessa
 
 export function createAdmin(source: AdminSource, token: string): Server {
   const run = runOf(token);
-  return createServer((request, response) => {
+  const server = createServer((request, response) => {
     const send = ({ status, body, headers = {} }: AdminReply): void => {
       const text = `${JSON.stringify(body, null, 2)}\n`;
       response.writeHead(status, {
@@ -145,4 +146,6 @@ export function createAdmin(source: AdminSource, token: string): Server {
     request.resume();
     void answer(source, token, request).then(send, (error: unknown) => send(failed(error)));
   });
+  server.maxConnections = CONNECTIONS_MAX;
+  return server;
 }

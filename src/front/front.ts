@@ -38,6 +38,8 @@ export interface Backend {
 
 const KEEP_ALIVE_MS = 30_000;
 const CONNECTIONS_MAX = 10_000;
+/** Of the descriptors that the process may have: the others are for the files and domains of the manager. */
+const CONNECTIONS_SHARE = 1 / 2;
 
 const SKIPPED_TEXT = {
   'no-agreement': [
@@ -73,7 +75,7 @@ export function createFront(options: FrontOptions, backend: Backend): Server {
     if (refused === null) take(request, response);
     else refuse(request, response, ...refused);
   });
-  server.maxConnections = CONNECTIONS_MAX;
+  server.maxConnections = Math.min(CONNECTIONS_MAX, Math.floor(CONNECTIONS_SHARE * descriptorsMax()));
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     const refused = refusal(request, options, backend);
     if (refused !== null) return refuse(request, response, ...refused);
@@ -84,6 +86,13 @@ export function createFront(options: FrontOptions, backend: Backend): Server {
     refuseConnection(socket, '501 Not Implemented'),
   );
   return server;
+}
+
+/** How many files and connections the process may have open. */
+function descriptorsMax(): number {
+  const report = process.report.getReport() as { userLimits: { open_files: { soft: number | 'unlimited' } } };
+  const { soft } = report.userLimits.open_files;
+  return soft === 'unlimited' ? Infinity : soft;
 }
 
 /** Status and text for what is not even read. */

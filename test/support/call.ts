@@ -67,11 +67,12 @@ export class Call implements AsyncDisposable {
   readonly #begun = performance.now();
   #ended = false;
 
-  constructor(folder: string, args: readonly string[]) {
-    const child = spawn(process.execPath, [join(ROOT, 'bin/spare.mjs'), ...args], {
-      cwd: folder,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+  /** `descriptorsMax`: how many files and connections it may have open. */
+  constructor(folder: string, args: readonly string[], descriptorsMax: number | 'unlimited' = 'unlimited') {
+    const spare = [process.execPath, join(ROOT, 'bin/spare.mjs'), ...args];
+    const limited = ['/bin/sh', '-c', `ulimit -n ${descriptorsMax}; exec "$@"`, 'sh', ...spare];
+    const [program = '', ...rest] = descriptorsMax === 'unlimited' ? spare : limited;
+    const child = spawn(program, rest, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child = child;
     child.stdout.on('data', (chunk: Buffer) => (this.stdout += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));

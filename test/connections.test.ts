@@ -1,0 +1,40 @@
+/** Can clients that only connect take from the manager what it needs for its own files and domains? */
+import assert from 'node:assert/strict';
+import { connect, type Socket } from 'node:net';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Status } from '../src/admin/admin.ts';
+import { Call, Place } from './support/call.ts';
+import { SERVICES, signalTree } from './support/spare.ts';
+
+const DESCRIPTORS_MAX = 400;
+const IDLE = 600;
+const LEDGER = { folder: SERVICES, command: ['node', 'ledger.mjs'], state: ['ledger.db'] };
+
+function idle(url: string): Socket {
+  const { hostname, port } = new URL(url);
+  // Those beyond the limit are closed.
+  return connect(Number(port), hostname).on('error', () => {});
+}
+
+test('P7: idle connections to both ports leave descriptors enough to write up a death and to replace the dead', async () => {
+  using place = new Place().configure(LEDGER);
+  await using call = new Call(place.folder, ['run', '--config', 'spare.config.mjs'], DESCRIPTORS_MAX);
+  await call.until(() => call.stdout.includes('incidents  http'));
+  const [service = '', status = ''] = [...call.stdout.matchAll(/^(?:service|status) +(http\S+)$/gm)].map(
+    ([, url]) => url,
+  );
+  const { replicas } = (await (await fetch(status)).json()) as Status;
+  const victim = replicas.find(({ role }) => role === 'active')?.pid;
+  assert.ok(victim !== null && victim !== undefined);
+  const sockets = [service, status].flatMap((url) => Array.from({ length: IDLE }, () => idle(url)));
+  await delay(1000);
+  assert.ok(sockets.some(({ readyState }) => readyState === 'open'));
+  signalTree(victim, 'SIGKILL');
+  await call.until(() => /^repaired /m.test(call.stdout));
+  for (const socket of sockets) socket.destroy();
+  await delay(1000);
+  assert.equal((await fetch(`${service}/entries`)).status, 200);
+  assert.match(call.stdout, /^incident   1: replica r\d, entry \d+: crash: /m);
+  assert.equal(call.stderr, '');
+});
