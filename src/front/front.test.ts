@@ -219,7 +219,7 @@ async function keyOf(text: string): Promise<{ status: number; fingerprint: strin
   return { status: statusOf(reply), fingerprint: front.ordered[0]?.key?.fingerprint ?? null };
 }
 
-void test('an Idempotency-Key names a request by method, target, body and authorization', async () => {
+void test('an Idempotency-Key names a request by method, target, body, authorization and cookies', async () => {
   const plain = await keyOf(`${KEYED}Idempotency-Key: k\r\n\r\nx`);
   assert.notEqual(plain.fingerprint, null);
   assert.deepEqual(await keyOf(`${KEYED}X-Trace: 5\r\nIdempotency-Key: k\r\n\r\nx`), plain);
@@ -228,8 +228,10 @@ void test('an Idempotency-Key names a request by method, target, body and author
     keyOf(`${KEYED.replace('/p', '/q')}Idempotency-Key: k\r\n\r\nx`),
     keyOf(`${KEYED}Idempotency-Key: k\r\n\r\ny`),
     keyOf(`${KEYED}Authorization: me\r\nIdempotency-Key: k\r\n\r\nx`),
+    keyOf(`${KEYED}Cookie: me\r\nIdempotency-Key: k\r\n\r\nx`),
+    keyOf(`${KEYED}Cookie: you\r\nIdempotency-Key: k\r\n\r\nx`),
   ]);
-  assert.equal(new Set([plain, ...others].map(({ fingerprint }) => fingerprint)).size, 5);
+  assert.equal(new Set([plain, ...others].map(({ fingerprint }) => fingerprint)).size, 7);
 });
 
 void test('an Idempotency-Key that is not usable gets 400; reads need none', async () => {

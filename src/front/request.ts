@@ -72,12 +72,14 @@ export function forwardedHeaders(request: IncomingMessage, host: string): string
 
 /**
  * The request's name for itself, null if it has none or needs none, `undefined` when the name is not usable. The
- * fingerprint tells another request under the same name: another method, target, body or authorization.
+ * fingerprint tells another request under the same name: another method, target, body, or user: who that is, a service takes
+ * from the authorization or from a cookie.
  */
 export function keyOf(request: IncomingMessage, target: string, body: Buffer): Key | null | undefined {
   const key = request.headers['idempotency-key'];
   if (key === undefined || request.method === 'GET' || request.method === 'HEAD') return null;
   if (typeof key !== 'string' || key.length > KEY_LENGTH_MAX || !/^[\x20-\x7e]+$/.test(key)) return undefined;
-  const head = `${request.method} ${target}\n${request.headers.authorization ?? ''}\n`;
+  const user = `${request.headers.authorization ?? ''}\n${request.headers.cookie ?? ''}`;
+  const head = `${request.method} ${target}\n${user}\n`;
   return { key, fingerprint: hash('sha256', Buffer.concat([Buffer.from(head), body]), 'base64') };
 }
