@@ -189,7 +189,7 @@ async function main(): Promise<void> {
     deploy: async () => null,
     backup: observer.backup,
   };
-  const api = createAdmin(source, newToken());
+  const api = createAdmin(source, newToken(), '127.0.0.1');
   manager.onHalt = (error) => {
     console.error(error.message);
     process.exit(1);

@@ -99,7 +99,8 @@ test('P6: the evidence of a lie has the request, all votes, the wrong field; com
     variants: [{}, { env: { LIE: 'eve' } }, {}],
     onIncident: { command: ['node', '-e', write], webhook: `http://127.0.0.1:${port}/` },
   }).start();
-  const who = await fetch(`${spare.url}/who`, { headers: { 'x-asked-by': 'me' } });
+  const headers = { 'x-asked-by': 'me', authorization: 'my secret', cookie: 'id=my secret' };
+  const who = await fetch(`${spare.url}/who`, { headers });
   assert.deepEqual(await who.json(), { users: [{ name: 'ann' }, { name: 'bob' }] });
   const { incident, evidence, comparisons } = await compared(spare, 1);
   assert.equal(incident.replica, 'r1');
@@ -119,6 +120,8 @@ test('P6: the evidence of a lie has the request, all votes, the wrong field; com
   ]);
   await spare.until('all are told', SOON_MS, () => told.length > 0);
   assert.deepEqual((JSON.parse(told[0] ?? '') as CaseView).comparisons, comparisons);
+  for (const shownTo of [told[0], JSON.stringify(evidence), await shown(spare, 'show', '1')])
+    assert.doesNotMatch(shownTo ?? '', /my secret/);
   const file = join(spare.data, 'incidents/1/told');
   await spare.until('the command has run', SOON_MS, () => {
     try {

@@ -2,12 +2,14 @@
  * Where the admin API of a running group is, and what proves the right to change something through it: a file in the data
  * folder, readable for its owner only. Whoever can read that could write to the data folder as well.
  *
- * Web pages and other users of the host reach the API's port, too; reading does no harm, changing needs the token.
+ * Web pages and other users of the host reach the API's port, too; changing needs the token. Reading does not, but a web page
+ * cannot read what is not its own: nor may it under a name that its owner has led here.
  *
  * The file of a manager that was killed stays, and by then its port may be another's: each answer says of which run it is.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 
 const FILE = 'admin.json';
@@ -49,6 +51,15 @@ export function readAccess(dataFolder: string): Access | null {
   } catch {
     return null;
   }
+}
+
+/**
+ * Of a `Host` header: whether it is an address, or a name that nobody else can have lead here. `own`: the host that the API
+ * listens on. A client of HTTP/1.0 names none, and is no browser.
+ */
+export function namesHost(header: string | undefined, own: string): boolean {
+  const [, name = ''] = /^(.*?)(?::\d*)?$/.exec(header?.toLowerCase() ?? 'localhost') ?? [];
+  return name === 'localhost' || name === own.toLowerCase() || isIP(name.replace(/^\[(.*)\]$/, '$1')) !== 0;
 }
 
 /** Of an `Authorization` header. */

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { get, type IncomingMessage } from 'node:http';
 import { test } from 'node:test';
 import { replicaId } from '../core/index.ts';
 import { SpareError } from '../errors.ts';
+import { namesHost } from './access.ts';
 import { type AdminSource, createAdmin } from './admin.ts';
 
 const STATUS = {
@@ -32,7 +34,7 @@ async function withAdmin(
     backup: async () => ({ file: 'backup.new', digest: 'd', decided: 3 }),
     ...source,
   };
-  const server = createAdmin(whole, TOKEN).listen(0, '127.0.0.1');
+  const server = createAdmin(whole, TOKEN, 'own.test').listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
@@ -110,3 +112,40 @@ void test('what cannot be done now is refused with its code and what to do', () 
       assert.deepEqual(await refused.json(), { error: 'Not now.', code: 'group-not-whole', hint: 'Later.' });
     },
   ));
+
+void test('an address, localhost and the own name name this host; any other name may be one that led a web page here', () => {
+  const named = (host: string | undefined): boolean => namesHost(host, 'own.test');
+  const good = [
+    '127.0.0.1',
+    '10.0.0.1:7070',
+    '[::1]',
+    '[::1]:7070',
+    'localhost',
+    'LocalHost:1',
+    'Own.test:7070',
+  ];
+  const bad = [
+    '',
+    'evil.test',
+    'evil.test:7070',
+    '127.0.0.1.evil.test',
+    'localhost.evil.test',
+    '[evil.test]:1',
+  ];
+  assert.deepEqual(good.filter(named), good);
+  assert.deepEqual(bad.filter(named), []);
+  assert.ok(named(undefined), 'HTTP/1.0');
+});
+
+void test('a web page that led its own name here reads nothing', () =>
+  withAdmin({}, async (ask) => {
+    const { url } = await ask('/livez');
+    for (const path of ['/status', '/incidents/1', '/statsu']) {
+      const [reply] = (await once(
+        get(new URL(path, url), { headers: { host: 'evil.test' } }),
+        'response',
+      )) as [IncomingMessage];
+      assert.equal(reply.statusCode, 421);
+      assert.match((await reply.toArray()).join(''), /localhost/);
+    }
+  }));

@@ -14,7 +14,7 @@ import type { Incident } from '../evidence/incidents.ts';
 import type { CaseView } from '../evidence/read.ts';
 import type { Rotated } from '../manager/rejuvenation.ts';
 import { createServer } from '../node-http.ts';
-import { isAllowed, RUN_HEADER, runOf } from './access.ts';
+import { isAllowed, namesHost, RUN_HEADER, runOf } from './access.ts';
 
 export interface ReplicaStatus {
   readonly id: string;
@@ -78,6 +78,9 @@ const KNOWN = [...Object.keys(READS), '/incidents/:id', '/replicas/:id/recover',
 const CONNECTIONS_MAX = 32;
 const TOKEN_HINT = 'Send `Authorization: Bearer …` with the token of admin.json in the data folder.';
 
+const HOST_TEXT =
+  'Ask by the address, as `localhost`, or by the name in `--admin`: any other may be one that led a web page here.';
+
 /** What the caller can do something about; all else is a failure of ours. */
 const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   'replica-unknown': 404,
@@ -114,7 +117,13 @@ function failed(error: unknown): AdminReply {
   return { status: STATUS_OF[code] ?? 500, body: { error: message, code, hint } };
 }
 
-async function answer(source: AdminSource, token: string, request: IncomingMessage): Promise<AdminReply> {
+async function answer(
+  source: AdminSource,
+  token: string,
+  host: string,
+  request: IncomingMessage,
+): Promise<AdminReply> {
+  if (!namesHost(request.headers.host, host)) return { status: 421, body: { error: HOST_TEXT } };
   const path = (request.url ?? '/').replace(/\?.*$/, '');
   const [read, change] = [reading(path), changing(path)];
   if (read === undefined && change === undefined) {
@@ -130,7 +139,8 @@ async function answer(source: AdminSource, token: string, request: IncomingMessa
   return { status: 401, body: { error: 'Not allowed.', hint: TOKEN_HINT } };
 }
 
-export function createAdmin(source: AdminSource, token: string): Server {
+/** `host`: what it will listen on. */
+export function createAdmin(source: AdminSource, token: string, host: string): Server {
   const run = runOf(token);
   const server = createServer((request, response) => {
     const send = ({ status, body, headers = {} }: AdminReply): void => {
@@ -144,7 +154,7 @@ export function createAdmin(source: AdminSource, token: string): Server {
       response.end(request.method === 'HEAD' ? undefined : text);
     };
     request.resume();
-    void answer(source, token, request).then(send, (error: unknown) => send(failed(error)));
+    void answer(source, token, host, request).then(send, (error: unknown) => send(failed(error)));
   });
   server.maxConnections = CONNECTIONS_MAX;
   return server;

@@ -27,10 +27,10 @@ void test('P2: a group that was killed is not running, whoever has its port by t
   await assert.rejects(askAdmin(data.path, '/backup'), { code: 'data-folder-missing' });
   writeFileSync(`${data.path}/spare.db`, '');
   await assert.rejects(askAdmin(data.path, '/backup'), notRunning);
-  await using own = createAdmin(source, 'own');
+  await using own = createAdmin(source, 'own', '127.0.0.1');
   publishAccess(data.path, { url: await urlOf(own), token: 'own' });
   assert.deepEqual(await askAdmin(data.path, '/backup'), MADE);
-  await using other = createAdmin(source, 'other');
+  await using other = createAdmin(source, 'other', '127.0.0.1');
   await using page = createServer((_request, response) => response.writeHead(404).end('<html>'));
   await using list = createServer((_request, response) => response.end('[]'));
   for (const server of [other, page, list]) {

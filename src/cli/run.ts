@@ -134,7 +134,7 @@ export async function run(
     deploy: () => observer.deploy(reload),
     backup: observer.backup,
   };
-  const admin = createAdmin(source, token);
+  const admin = createAdmin(source, token, settings.admin.host);
   signal.throwIfAborted();
   undo.defer(() => closeServer(front));
   const listen = await bind(front, 'listen', settings.listen);

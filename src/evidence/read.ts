@@ -1,10 +1,19 @@
-/** An incident as it is shown: its line, and what is in its folder. Also when nothing runs. */
+/**
+ * An incident as it is shown: its line, and what is in its folder. Also when nothing runs.
+ *
+ * W1. Whoever is shown it cannot act as a client for it: values of headers that prove who somebody is stay in the folder, and so does
+ *     the seed, from which the service has drawn what it gave away in the same request.
+ */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { COMPARISON_FILE, type Comparison } from './compare/difference.ts';
+import { COMPARISON_FILE, type Comparison, type Difference, NOTHING } from './compare/difference.ts';
 import { CASE_FILE, type CaseFile } from './exhibits.ts';
 import type { Incident } from './incidents.ts';
 
+const SECRET = ['authorization', 'cookie', 'idempotency-key', 'proxy-authorization', 'set-cookie'];
+const UNSHOWN = '(not shown)';
+
+/** Of the entry and the request in `evidence`, and of `comparisons`, secrets are `(not shown)`. */
 export interface CaseView {
   readonly incident: Incident;
   /** Null when the folder is not written yet, or was removed to make room. */
@@ -23,9 +32,36 @@ export async function readCase(
   const incident = latest.find((known) => known.id === id) ?? found?.incident;
   if (incident === undefined) return null;
   if (found === null) return { incident, evidence: null, comparisons: null };
-  const { entry, request, votes, decided, parts } = found;
+  const { votes, decided, parts } = found;
+  const entry = found.entry && {
+    ...found.entry,
+    seed: UNSHOWN,
+    idempotencyKey: found.entry.idempotencyKey && UNSHOWN,
+  };
+  const request = found.request && { ...found.request, headers: shownHeaders(found.request.headers) };
   const comparisons = (await readJson(join(folder, COMPARISON_FILE))) as Comparison[] | null;
-  return { incident, evidence: { folder, entry, request, votes, decided, parts }, comparisons };
+  return {
+    incident,
+    evidence: { folder, entry, request, votes, decided, parts },
+    comparisons: comparisons?.map(shownComparison) ?? null,
+  };
+}
+
+function shownHeaders(headers: readonly string[]): string[] {
+  return headers.map((text, i) =>
+    i % 2 === 1 && SECRET.includes(headers[i - 1]?.toLowerCase() ?? '') ? UNSHOWN : text,
+  );
+}
+
+function shownComparison({ of, replicas, against, differences, more }: Comparison): Comparison {
+  return { of, replicas, against, differences: differences.map(shownDifference), more };
+}
+
+/** That there is such a header, or none, is no secret. */
+function shownDifference({ where, is, instead }: Difference): Difference {
+  if (!SECRET.some((name) => where === `header ${name}`)) return { where, is, instead };
+  const shown = (value: string): string => (value === NOTHING ? NOTHING : UNSHOWN);
+  return { where, is: shown(is), instead: shown(instead) };
 }
 
 /** The parsed JSON of a file, or null when it is not there (any more). */

@@ -23,6 +23,9 @@ export interface Comparison {
 /** In the incident's folder: a list of `Comparison`s. */
 export const COMPARISON_FILE = 'comparison.json';
 
+/** What stands for a header that is not there. */
+export const NOTHING = 'nothing';
+
 /** Differences listed of one comparison. */
 export const LISTED_MAX = 50;
 const SHOWN = 160;

@@ -2,7 +2,7 @@
 import { MalformedError } from '../../wire/bytes.ts';
 import { decodeReply, type HttpReply } from '../../wire/http.ts';
 import { bodyDifferences } from './bodies.ts';
-import { type Difference, shortened } from './difference.ts';
+import { type Difference, NOTHING, shortened } from './difference.ts';
 
 export function replyDifferences(is: Buffer, instead: Buffer): Difference[] {
   const a = decoded(is);
@@ -34,8 +34,8 @@ function headerDifferences(is: readonly string[], instead: readonly string[]): D
   const b = byName(instead);
   const found: Difference[] = [];
   for (const name of new Set([...a.keys(), ...b.keys()])) {
-    const values = a.get(name) ?? 'nothing';
-    const others = b.get(name) ?? 'nothing';
+    const values = a.get(name) ?? NOTHING;
+    const others = b.get(name) ?? NOTHING;
     if (values !== others)
       found.push({ where: `header ${shortened(name)}`, is: shortened(values), instead: shortened(others) });
   }
