@@ -1,11 +1,19 @@
 /** What a data folder of Spare has since a group was first run in it, or was restored into it, and is known by. */
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 export const STORE_FILE = 'spare.db';
+/** Of all files in it: the state of the service, what clients asked, and backups of both. */
+export const PRIVATE = 0o600;
 /** The files of domains that run, each in a folder of its own. */
 export const DOMAINS_FOLDER = 'domains';
 
 export function isDataFolder(folder: string): boolean {
   return [STORE_FILE, DOMAINS_FOLDER].every((name) => existsSync(join(folder, name)));
+}
+
+/** A file that SQLite will fill: what it makes itself, and keeps beside it, others may read. */
+export function makePrivateFile(path: string): void {
+  // Not one that is there: to close a database's file gives up the locks that this process has on it.
+  if (!existsSync(path)) writeFileSync(path, '', { mode: PRIVATE });
 }

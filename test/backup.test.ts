@@ -4,13 +4,21 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempDisposableSync, readdirSync, rmSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempDisposableSync,
+  readdirSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Store } from '../src/ordering/store.ts';
 import { Call } from './support/call.ts';
-import { ROOT, SERVICES, Spare } from './support/spare.ts';
+import { ROOT, SERVICES, signalTree, Spare } from './support/spare.ts';
 
 const LEDGER = { folder: SERVICES, command: ['node', 'ledger.mjs'], state: ['ledger.db'] };
 const CLIENTS = 6;
@@ -132,4 +140,34 @@ test('P2: one backup at a time, until it is in its place: another call is refuse
   await first.end();
   await says('backup', '--data', data.path, `${file}.2`);
   return undefined;
+});
+
+/** The data folder, and all files in it, that others may enter or read, but for what copies see themselves. */
+function openToOthers(data: string): string[] {
+  const files = readdirSync(data, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter((path) => !path.startsWith(join(data, 'domains/')));
+  return [data, ...files].filter((path) => (statSync(path).mode & 0o077) !== 0);
+}
+
+test('what a group keeps, a backup of it, and what is restored are for its user alone, also in a folder that others could enter', async () => {
+  process.umask(0o022);
+  await using spare = new Spare(LEDGER);
+  mkdirSync(spare.data);
+  chmodSync(spare.data, 0o755);
+  await spare.start();
+  const [victim] = await spare.activePids();
+  signalTree(victim?.pid ?? 0, 'SIGKILL');
+  await add(spare.url, 'mine');
+  await spare.until('the evidence is written', 60_000, () => existsSync(join(spare.data, 'incidents/1')));
+  const file = join(spare.data, '../ledger.backup');
+  await says('backup', '--config', spare.configFile, file);
+  assert.deepEqual(openToOthers(spare.data), []);
+  assert.equal(statSync(file).mode & 0o777, 0o600);
+  await spare.signal('SIGKILL');
+  rmSync(spare.data, { recursive: true });
+  mkdirSync(spare.data);
+  await says('restore', '--config', spare.configFile, file);
+  assert.deepEqual(openToOthers(spare.data), []);
 });

@@ -5,6 +5,7 @@
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { makePrivateFile } from '../data-folder.ts';
 import { messageOf, SpareError } from '../errors.ts';
 import type { Store } from '../ordering/store.ts';
 import { startThread } from '../thread.ts';
@@ -24,6 +25,7 @@ export async function makeBackup(store: Store, dataFolder: string): Promise<Made
   const file = join(dataFolder, UNFINISHED_FILE);
   try {
     rmSync(file, { force: true });
+    makePrivateFile(file);
     await store.copy(file);
     const workerData: SealOptions = { file, dataFolder };
     const worker = startThread(new URL('./seal-thread.ts', import.meta.url), workerData);

@@ -18,7 +18,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { DOMAINS_FOLDER } from '../data-folder.ts';
+import { DOMAINS_FOLDER, makePrivateFile, PRIVATE } from '../data-folder.ts';
 import { messageOf, SpareError } from '../errors.ts';
 import { syncFile } from '../manager/snapshots.ts';
 import { SCHEMA } from '../ordering/store-protocol.ts';
@@ -179,7 +179,7 @@ function writeState(
   let fd: number | null = null;
   for (const row of rows) {
     const bytes = row['bytes'] as Uint8Array;
-    fd ??= openSync(path, 'wx', 0o600);
+    fd ??= openSync(path, 'wx', PRIVATE);
     writeFileSync(fd, bytes);
     progress(bytes.length);
   }
@@ -190,6 +190,7 @@ function writeState(
 
 function writeStore(path: string, { backup, service }: RestoreOptions): void {
   rmSync(path, { force: true });
+  makePrivateFile(path);
   const store = new DatabaseSync(path);
   try {
     store.exec('pragma journal_mode = off; pragma synchronous = off');

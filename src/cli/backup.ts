@@ -4,7 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { LOCK_FILE, makeBackup, type MadeBackup, UNFINISHED_FILE } from '../backup/make.ts';
 import { restore, type Restored } from '../backup/restore.ts';
-import { STORE_FILE } from '../data-folder.ts';
+import { makePrivateFile, STORE_FILE } from '../data-folder.ts';
 import { messageOf, SpareError } from '../errors.ts';
 import { syncFile } from '../manager/snapshots.ts';
 import { Store } from '../ordering/store.ts';
@@ -69,6 +69,7 @@ const BUSY = 5;
 function lock(data: string): Disposable {
   const file = join(data, LOCK_FILE);
   try {
+    makePrivateFile(file);
     const database = new DatabaseSync(file, { timeout: 0 });
     database.exec('begin exclusive');
     return database;

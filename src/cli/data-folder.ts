@@ -1,5 +1,14 @@
 /** The data folder: made or refused before anything is started in it, and taken back when nothing came of it. */
-import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { UNFINISHED_FILE } from '../backup/make.ts';
 import { DOMAINS_FOLDER, STORE_FILE } from '../data-folder.ts';
@@ -38,7 +47,18 @@ export function makeFolder(folder: string): string | undefined {
   return above ?? folder;
 }
 
-/** Throws `SpareError` data-folder-unwritable, data-folder-foreign. */
+/** Throws `SpareError` data-folder-unwritable. */
+function keepOthersOut(folder: string): void {
+  if ((statSync(folder).mode & 0o077) === 0) return;
+  try {
+    chmodSync(folder, 0o700);
+  } catch (error) {
+    const message = `Others may enter the data folder ${folder}, which is not ours to forbid: ${messageOf(error)}.`;
+    throw new SpareError('data-folder-unwritable', message, { hint: HINT, cause: error });
+  }
+}
+
+/** Others are kept out of it from then on. Throws `SpareError` data-folder-unwritable, data-folder-foreign. */
 export function prepareDataFolder(folder: string): DataFolder {
   let made: string | undefined;
   try {
@@ -52,7 +72,11 @@ export function prepareDataFolder(folder: string): DataFolder {
       cause: error,
     });
   }
-  if (existsSync(join(folder, STORE_FILE))) return { discard: () => {} };
+  if (existsSync(join(folder, STORE_FILE))) {
+    keepOthersOut(folder);
+    return { discard: () => {} };
+  }
+  const { mode } = statSync(folder);
   const before = readdirSync(folder);
   const strange = before.filter((name) => name !== IMAGES);
   if (strange.length > 0) {
@@ -61,8 +85,10 @@ export function prepareDataFolder(folder: string): DataFolder {
       hint: 'Choose an empty or new folder with --data.',
     });
   }
+  keepOthersOut(folder);
   return {
     discard: () => {
+      if (made === undefined) chmodSync(folder, mode);
       const added = readdirSync(folder).filter((name) => !before.includes(name));
       const paths = made === undefined ? added.map((name) => join(folder, name)) : [made];
       for (const path of paths) rmSync(path, { recursive: true, force: true });

@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { PRIVATE } from '../data-folder.ts';
 import { SpareError } from '../errors.ts';
 import { exportDatabaseFiles } from '../replica/state/existing.ts';
 import { FILE_HEADER_BYTES, parseFileHeader } from '../replica/state/page.ts';
@@ -22,7 +23,7 @@ export function importExisting(folder: string, state: readonly string[], target:
   if (!files.some((file) => existsSync(file))) return;
   for (const file of files) checkJournal(file);
   const temporary = `${target}.new`;
-  const fd = openSync(temporary, 'w');
+  const fd = openSync(temporary, 'w', PRIVATE);
   try {
     for (const chunk of exportDatabaseFiles(files, CHUNK_BYTES)) writeFileSync(fd, chunk);
   } catch (error) {

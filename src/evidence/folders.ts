@@ -7,6 +7,7 @@
 import { mkdirSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { PRIVATE } from '../data-folder.ts';
 import type { Exhibit } from './exhibits.ts';
 
 export interface FolderLimits {
@@ -37,7 +38,7 @@ export class Folders {
     const unfinished = join(this.#root, `${id}.new`);
     await rm(unfinished, { recursive: true, force: true });
     await mkdir(unfinished, { mode: 0o700 });
-    for (const { file, bytes } of exhibits) await writeFile(join(unfinished, file), bytes);
+    for (const { file, bytes } of exhibits) await writeFile(join(unfinished, file), bytes, { mode: PRIVATE });
     await rm(this.path(id), { recursive: true, force: true });
     await rename(unfinished, this.path(id));
     this.#sizes ??= await this.#look();

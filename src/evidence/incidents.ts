@@ -8,6 +8,7 @@
  */
 import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import type { FaultKind, SkipReason } from '../core/index.ts';
+import { PRIVATE } from '../data-folder.ts';
 
 export interface Incident {
   /** Counts up from 1. */
@@ -45,7 +46,7 @@ export class Incidents {
     const incident = { id: (this.#latest.at(-1)?.id ?? 0) + 1, ...found };
     this.#latest.push(incident);
     if (this.#latest.length > KEPT) this.#latest = this.#latest.slice(-KEPT / 2);
-    appendFileSync(this.#file, `${JSON.stringify(incident)}\n`);
+    appendFileSync(this.#file, `${JSON.stringify(incident)}\n`, { mode: PRIVATE });
     if (statSync(this.#file).size > FILE_BYTES_MAX) {
       writeFileSync(this.#file, this.#latest.map((kept) => `${JSON.stringify(kept)}\n`).join(''));
     }

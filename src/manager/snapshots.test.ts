@@ -1,7 +1,7 @@
 /** Is a checkpoint in force only when it is whole, agreed and durable, and is an export bounded? */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -56,6 +56,7 @@ test('P4: an export takes effect only once it is committed under its own digest 
   assert.equal(snapshots.index, 9);
   assert.deepEqual((await imported(snapshots)).bytes, state);
   assert.deepEqual(readdirSync(folder.path), ['checkpoint-9']);
+  assert.equal(statSync(join(folder.path, 'checkpoint-9')).mode & 0o077, 0, 'for nobody else');
 });
 
 test('P2: while they are held, states that are not in force any more stay, for whoever reads them', async () => {

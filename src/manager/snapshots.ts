@@ -24,6 +24,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { digest as toDigest, type Digest } from '../core/index.ts';
+import { PRIVATE } from '../data-folder.ts';
 import { CHUNK_BYTES, importFrames } from '../wire/channel.ts';
 import { Holds } from './holds.ts';
 
@@ -112,7 +113,7 @@ export class Snapshots {
   expect(replica: string, index: number): void {
     this.discard(replica);
     const file = `export-${replica}`;
-    const fd = openSync(join(this.#folder, file), 'w');
+    const fd = openSync(join(this.#folder, file), 'w', PRIVATE);
     const hash = createHash('sha256');
     this.#exports.set(replica, { file, fd, hash, index, bytesMax: 0, bytes: 0, digest: null });
   }

@@ -6,6 +6,7 @@
  */
 import { backup, DatabaseSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
+import { makePrivateFile } from '../data-folder.ts';
 import { messageOf } from '../errors.ts';
 import { decodeEntry } from '../wire/entry.ts';
 import {
@@ -28,6 +29,7 @@ function answer(message: StoreAnswer): void {
 
 function open(): DatabaseSync | null {
   try {
+    makePrivateFile(path);
     const db = new DatabaseSync(path, { timeout: 0 });
     db.exec('pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full');
     db.exec(`begin immediate; ${SCHEMA} commit`);

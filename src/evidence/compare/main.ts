@@ -8,6 +8,7 @@
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { PRIVATE } from '../../data-folder.ts';
 import { CASE_FILE, type CaseFile, type CasePart } from '../exhibits.ts';
 import { type Comparison, COMPARISON_FILE, type Difference, LISTED_MAX } from './difference.ts';
 import { replyDifferences } from './replies.ts';
@@ -40,5 +41,5 @@ const [, , folder = '.', scratch = null] = process.argv;
 const file = JSON.parse(readFileSync(join(folder, CASE_FILE), 'utf8')) as CaseFile;
 const found = [...comparisons(folder, file, 'reply'), ...comparisons(folder, file, 'update')];
 const target = join(folder, COMPARISON_FILE);
-writeFileSync(`${target}.new`, `${JSON.stringify(found, null, 2)}\n`);
+writeFileSync(`${target}.new`, `${JSON.stringify(found, null, 2)}\n`, { mode: PRIVATE });
 renameSync(`${target}.new`, target);
