@@ -139,6 +139,13 @@ void test('an absolute form that names no host, or a user, is refused', async ()
   assert.equal(front.ordered[0]?.request.target, '/@');
 });
 
+void test('a target of another scheme than that of the service is refused', async () => {
+  await using front = await startFront(echo);
+  for (const target of ['ftp://other.test/p', 'ws://other.test/p', 'http:/p', 'httpx://other.test/'])
+    assert.equal(statusOf(await exchange(front.port, `GET ${target} HTTP/1.1\r\n${CLOSE}\r\n`)), 400, target);
+  assert.equal(front.ordered.length, 0);
+});
+
 void test('a Host that is more than a host and a port is refused', async () => {
   await using front = await startFront(echo);
   for (const host of ['u:p@other.test', 'other.test/p', 'other.test?q', 'a b'])

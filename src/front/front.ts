@@ -18,7 +18,15 @@ import { decodeReply, encodeRequest, type HttpReply, namesLength } from '../wire
 import { Admission, type AdmissionLimits, type Ticket } from './admission.ts';
 import { Gathered } from './gathered.ts';
 import { refuse, refuseConnection } from './refuse.ts';
-import { forwardedHeaders, keyOf, severalHosts, targetOf, tooManyHeaders, unusableHost } from './request.ts';
+import {
+  forwardedHeaders,
+  keyOf,
+  severalHosts,
+  targetOf,
+  tooManyHeaders,
+  unusableHost,
+  unusableTarget,
+} from './request.ts';
 import { Room } from './room.ts';
 import { Unread } from './unread.ts';
 
@@ -97,11 +105,16 @@ function descriptorsMax(): number {
 
 /** Status and text for what is not even read. */
 function refusal(request: IncomingMessage, options: FrontOptions, backend: Backend): [number, string] | null {
-  const { upgrade, 'content-length': length } = request.headers;
+  const { upgrade, 'content-length': length, 'transfer-encoding': coding = '' } = request.headers;
   if (upgrade !== undefined && upgrade.toLowerCase() !== 'h2c') {
     return [501, `Upgrading the connection (to ${JSON.stringify(upgrade)}) is not supported.`];
   }
+  // Node takes off the last one only, and no replica would know of those before it. What does not end with that, Node refuses.
+  if (/,\s*chunked$/i.test(coding)) {
+    return [501, `The transfer coding ${JSON.stringify(coding)} is not supported, only "chunked" is.`];
+  }
   if (request.url === '*') return [501, 'The request target * is not supported.'];
+  if (unusableTarget(request)) return [400, 'The request target is neither a path nor an http URL.'];
   if (severalHosts(request)) return [400, 'The request names several hosts.'];
   if (unusableHost(request)) return [400, 'The request names no host, or more than a host, such as a user.'];
   if (tooManyHeaders(request)) return [431, 'The request has too many headers.'];

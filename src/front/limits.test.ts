@@ -133,6 +133,19 @@ void test('upgrades, tunnels and OPTIONS * get 501', async () => {
   assert.equal(front.ordered.length, 0);
 });
 
+void test('a body in another transfer coding than chunked gets 501: the service would take the coded bytes for the body', async () => {
+  await using front = await startFront(NOTHING);
+  for (const coding of ['gzip, chunked', 'gzip\r\nTransfer-Encoding: chunked', 'identity, Chunked']) {
+    using wire = new Wire(front.port);
+    wire.send(`POST / HTTP/1.1\r\n${HOST}Transfer-Encoding: ${coding}\r\n\r\n1\r\na\r\n0\r\n\r\n`);
+    const reply = await wire.until(/supported, only "chunked" is/);
+    assert.equal(statusOf(reply), 501);
+  }
+  assert.equal(front.ordered.length, 0);
+  const plain = `POST / HTTP/1.1\r\n${CLOSE}Transfer-Encoding: Chunked\r\n\r\n1\r\na\r\n0\r\n\r\n`;
+  assert.equal(statusOf(await exchange(front.port, plain)), 200);
+});
+
 void test('a tunnel that is reset, or left open, is closed and harms nobody', async () => {
   await using front = await startFront(NOTHING);
   using reset = new Wire(front.port);

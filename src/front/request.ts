@@ -31,6 +31,11 @@ export function severalHosts({ rawHeaders }: IncomingMessage): boolean {
 /** Of the absolute form: what names the host. */
 const AUTHORITY = /^https?:\/\/([^/?#]*)/i;
 
+/** Whether the target is neither a path nor of the absolute form of a scheme that is served here. */
+export function unusableTarget({ url = '' }: IncomingMessage): boolean {
+  return !url.startsWith('/') && !AUTHORITY.test(url);
+}
+
 /** Whether the target names no host, or what names the host is more than that, such as a user (RFC 9110, 4.2.4; RFC 9112, 3.2). */
 export function unusableHost({ url = '', headers }: IncomingMessage): boolean {
   const [, named] = AUTHORITY.exec(url) ?? [];
