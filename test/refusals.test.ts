@@ -1,6 +1,6 @@
 /**
  * Does `spare` refuse what cannot work in words that a person understands, and leave nothing behind: no process, no
- * half-made data folder? Does it end at once, and wholly, when it is told to?
+ * half-made data folder? Does it end soon, and wholly, when it is told to?
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -296,4 +296,21 @@ void test('what runs keeps others off its data, ends wholly at Ctrl-C, and its d
   assert.equal(await other.end(), 1);
   assert.match(other.stderr, /another service: .*state: app\.db[^]*\[data-folder-foreign\]/);
   assert.deepEqual(place.files(), before);
+});
+
+test('requests in work are answered when it is told to end', async () => {
+  using place = new Place();
+  const clock = 'const clock = new Int32Array(new SharedArrayBuffer(4));';
+  const slow = SERVICE.replace('response.end(', 'Atomics.wait(clock, 0, 0, 100) && response.end(');
+  place.write('service.mjs', `${clock}${slow}`).configure(GOOD);
+  await using call = new Call(place.folder, run());
+  await call.until(() => call.stdout.includes('incidents  http'));
+  const url = /^service +(http\S+)$/m.exec(call.stdout)?.[1] ?? '';
+  const asked = Array.from({ length: 8 }, async () => (await fetch(url)).text());
+  // The first of them: those of all others have come as well by then.
+  await Promise.race(asked);
+  call.kill('SIGTERM');
+  assert.deepEqual(new Set(await Promise.all(asked)), new Set(['hello']));
+  assert.equal(await call.end(), 0);
+  assert.equal(call.stderr, '');
 });

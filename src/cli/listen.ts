@@ -1,5 +1,6 @@
 /** Servers at the addresses of a configuration. */
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
 import { SpareError } from '../errors.ts';
 import type { Address } from './config.ts';
 
@@ -33,4 +34,30 @@ export function closeServer(server: Server): Promise<void> {
     server.close(() => resolve());
     server.closeAllConnections();
   });
+}
+
+/** The longest that requests in work may take once the server is to end. */
+const PATIENCE_MS = 3000;
+const POLL_MS = 20;
+
+/**
+ * Keeps track of a server's requests. What it returns lets nobody in any more, waits until those in work are answered, for as
+ * long as its patience lasts and `atOnce` is not aborted, and cuts all connections then.
+ */
+export function endsGently(server: Server): (atOnce: AbortSignal) => Promise<void> {
+  const inWork = new Set<ServerResponse>();
+  for (const event of ['request', 'checkContinue'] as const)
+    server.on(event, (_request: IncomingMessage, response: ServerResponse) => {
+      inWork.add(response);
+      response.once('close', () => inWork.delete(response));
+      // Of those that were connected and had not asked yet.
+      if (!server.listening) response.shouldKeepAlive = false;
+    });
+  return async (atOnce) => {
+    server.close();
+    for (const response of inWork) response.shouldKeepAlive = false;
+    const end = AbortSignal.any([atOnce, AbortSignal.timeout(PATIENCE_MS)]);
+    while (inWork.size > 0 && !end.aborted) await delay(POLL_MS);
+    await closeServer(server);
+  };
 }

@@ -37,12 +37,26 @@ function report(error: unknown): number {
 
 const INTERRUPTED = Symbol('interrupted');
 
-/** Aborted by the first signal that asks to end; those after it change nothing. */
-function interruption(): AbortSignal {
-  const controller = new AbortController();
+/** How long a signal may come again without being meant so: `npm` passes on what a terminal has sent to all. */
+const ECHO_MS = 500;
+
+interface Interruption {
+  /** Aborted by the first signal that asks to end. */
+  readonly first: AbortSignal;
+  /** Aborted by the second: whoever sends it does not want to wait. */
+  readonly second: AbortSignal;
+}
+
+function interruption(): Interruption {
+  const [first, second] = [new AbortController(), new AbortController()];
+  let since = Infinity;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-    process.on(signal, () => controller.abort(INTERRUPTED));
-  return controller.signal;
+    process.on(signal, () => {
+      if (performance.now() - since > ECHO_MS) second.abort();
+      since = Math.min(since, performance.now());
+      first.abort(INTERRUPTED);
+    });
+  return { first: first.signal, second: second.signal };
 }
 
 /** `work`, unless the signal comes first: then throws its reason. */
@@ -74,7 +88,10 @@ async function buildImages(
 }
 
 /** Until it is interrupted or cannot go on; throws in both cases. */
-async function runUntilEnd(call: Extract<Call, { type: 'run' }>, signal: AbortSignal): Promise<never> {
+async function runUntilEnd(
+  call: Extract<Call, { type: 'run' }>,
+  { first: signal, second }: Interruption,
+): Promise<never> {
   const read = async (again: boolean): Promise<Settings> => {
     const { config, folder } = await readConfig(call.configFile, again);
     return settle({ ...config, ...call.flags }, folder);
@@ -88,7 +105,8 @@ async function runUntilEnd(call: Extract<Call, { type: 'run' }>, signal: AbortSi
     throw await unlessAborted(signal, running.halted);
   } finally {
     if (signal.aborted) print('stopping');
-    await running.close();
+    // What cannot go on answers nobody.
+    await running.close(signal.aborted ? second : AbortSignal.abort());
   }
 }
 
@@ -178,7 +196,7 @@ async function main(): Promise<number> {
       await restoreBackup(call);
       return 0;
     case 'image':
-      await buildImages(call, interruption());
+      await buildImages(call, interruption().first);
       return 0;
     case 'incidents': {
       const folder = await dataFolderOf(call);

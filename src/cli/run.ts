@@ -22,7 +22,7 @@ import type { Address, Settings } from './config.ts';
 import { clearLeftovers, prepareDataFolder } from './data-folder.ts';
 import { checkCommands, Deploys, variantsOf, versionOf } from './deploy.ts';
 import { importExisting } from './existing-state.ts';
-import { addressUrl, bind, closeServer } from './listen.ts';
+import { addressUrl, bind, closeServer, endsGently } from './listen.ts';
 import { serviceName } from './service-name.ts';
 import { createDriver, prepareImages } from './hypervisor.ts';
 import { Observer } from './status.ts';
@@ -40,7 +40,8 @@ export interface Running {
   readonly ready: Promise<void>;
   /** Resolves when the group cannot go on. */
   readonly halted: Promise<SpareError>;
-  close(): Promise<void>;
+  /** Requests in work are answered first, unless `atOnce` is aborted. */
+  close(atOnce: AbortSignal): Promise<void>;
 }
 
 /** What was accepted, as it still is; what is there now, for a group that is to be founded. Throws `image-*`. */
@@ -124,6 +125,7 @@ export async function run(
     ready: () => manager?.accepting() ?? false,
     submit: (key, request, done) => manager?.submit(key, request, done),
   });
+  const endFront = endsGently(front);
   const token = newToken();
   const source: AdminSource = {
     status: observer.status,
@@ -181,8 +183,8 @@ export async function run(
     isolation: driver.isolation,
     ready: observer.untilWhole(halted),
     halted,
-    close: async () => {
-      await Promise.all([closeServer(front), closeServer(admin)]);
+    close: async (atOnce) => {
+      await endFront(atOnce);
       await opens.disposeAsync();
     },
   };

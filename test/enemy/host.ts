@@ -45,7 +45,10 @@ const agent = fileURLToPath(new URL('agent.ts', import.meta.url));
 const driver = remembering(await createProcessDriver({ agent }));
 const settings = settle(config, folder);
 const running = await run(settings, async () => settings, print, interrupted.signal, driver);
-interrupted.signal.addEventListener('abort', () => void running.close().then(() => process.exit(0)));
+interrupted.signal.addEventListener(
+  'abort',
+  () => void running.close(AbortSignal.abort()).then(() => process.exit(0)),
+);
 await running.ready;
 print(`service    http://${running.listen.host}:${running.listen.port}`);
 print(`status     http://${running.admin.host}:${running.admin.port}/status`);
