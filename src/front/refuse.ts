@@ -27,7 +27,7 @@ export function refuse(
   if (request.complete) return void response.writeHead(status, headers).end(sent);
   // A body that was not read would be taken for the next request.
   response.writeHead(status, { ...headers, connection: 'close' });
-  response.write(sent === '' ? '' : sent);
+  response.write(sent);
   linger(request, () => response.end());
 }
 
