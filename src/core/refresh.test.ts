@@ -4,16 +4,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { digest, index, replicaId } from './ids.ts';
 import { Refresh, type RefreshLimits } from './refresh.ts';
-
-const NEVER = 1e9;
-const LIMITS: RefreshLimits = {
-  entries: NEVER,
-  bytes: NEVER,
-  ageMs: NEVER,
-  ordered: NEVER,
-  orderedBytes: NEVER,
-  checkpointBytes: NEVER,
-};
+import { NO_REFRESH } from './testing/never.ts';
 
 void test('P7: each limit alone makes a mark due, once, until the mark is decided or skipped', () => {
   const limits: Partial<RefreshLimits>[] = [
@@ -24,7 +15,7 @@ void test('P7: each limit alone makes a mark due, once, until the mark is decide
     { orderedBytes: 500 },
   ];
   for (const limit of limits) {
-    const refresh = new Refresh({ ...LIMITS, ...limit });
+    const refresh = new Refresh({ ...NO_REFRESH, ...limit });
     let now = 0;
     for (; !refresh.due(now); now += 10) {
       assert.ok(now <= 100, `${JSON.stringify(limit)} is reached`);
@@ -43,7 +34,7 @@ void test('P7: each limit alone makes a mark due, once, until the mark is decide
 });
 
 void test('P7: entries that change nothing bound the order, not the update log', () => {
-  const refresh = new Refresh({ ...LIMITS, entries: 1, bytes: 1, ageMs: 1, ordered: 5 });
+  const refresh = new Refresh({ ...NO_REFRESH, entries: 1, bytes: 1, ageMs: 1, ordered: 5 });
   for (let i = 0; i < 4; i++) refresh.decided(0, 0, 0);
   assert.ok(!refresh.due(1000));
   refresh.decided(0, 0, 0);
@@ -59,7 +50,7 @@ const exported = fc.record({
 void test('P2 P7: a checkpoint is what f+1 exports of this mark agree on; else the oldest of f+1 is in dispute', () => {
   fc.assert(
     fc.property(fc.array(exported, { maxLength: 8 }), fc.integer({ min: 2, max: 4 }), (exports, quorum) => {
-      const refresh = new Refresh(LIMITS);
+      const refresh = new Refresh(NO_REFRESH);
       refresh.begin(index(7), digest('state'));
       const valid = new Map<number, string>();
       for (const { replica, mark, digest: said } of exports) {
@@ -82,7 +73,7 @@ void test('P2 P7: a checkpoint is what f+1 exports of this mark agree on; else t
 });
 
 void test('P2: states are exported once enough was written since the last checkpoint', () => {
-  const refresh = new Refresh({ ...LIMITS, checkpointBytes: 1000 });
+  const refresh = new Refresh({ ...NO_REFRESH, checkpointBytes: 1000 });
   refresh.decided(0, 999, 0);
   refresh.begin(index(1), digest('state'));
   assert.equal(refresh.round?.exporting, false);

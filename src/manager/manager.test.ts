@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { NEVER, NO_REFRESH } from '../core/testing/never.ts';
 import { createProcessDriver } from '../domains/process/driver.ts';
 import { EmbeddedOrderer } from '../ordering/embedded.ts';
 import { Store } from '../ordering/store.ts';
@@ -13,7 +14,6 @@ import type { Verdict } from './in-work.ts';
 import { Manager } from './manager.ts';
 
 const MIB = 1024 ** 2;
-const NEVER = 1_000_000_000;
 const REPLY_BYTES = 16 * MIB;
 /** More than what is kept of one replica. */
 const REQUESTS = 2 + (256 * MIB) / REPLY_BYTES;
@@ -38,14 +38,7 @@ async function started(folder: string): Promise<Manager> {
       limits: { memoryBytes: 1024 * MIB, processes: 256 },
       deadline: { floorMs: NEVER, ceilingMs: NEVER, factor: 1 },
       patience: { graceMs: NEVER, overtimeMs: NEVER },
-      refresh: {
-        entries: NEVER,
-        bytes: NEVER,
-        ageMs: NEVER,
-        ordered: NEVER,
-        orderedBytes: NEVER,
-        checkpointBytes: NEVER,
-      },
+      refresh: NO_REFRESH,
       recovery: null,
       requestTimeoutMs: NEVER,
       startTimeoutMs: NEVER,

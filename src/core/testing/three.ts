@@ -1,8 +1,7 @@
 /** Test support: the core of the first of three managers, all in the view from entry 0 on; no replica runs yet. */
 import { Core } from '../core.ts';
 import { index, managerId, type ManagerId } from '../ids.ts';
-
-const NEVER = 1e9;
+import { NEVER, NO_REFRESH } from './never.ts';
 
 export const ME: ManagerId = managerId('m0');
 export const OTHERS: readonly [ManagerId, ManagerId] = [managerId('m1'), managerId('m2')];
@@ -17,14 +16,7 @@ export function oneOfThree(): Core {
     firstReplica: 0,
     deadline: { floorMs: 1, ceilingMs: 1, factor: 1 },
     patience: { graceMs: 1000, overtimeMs: 1000 },
-    refresh: {
-      entries: NEVER,
-      bytes: NEVER,
-      ageMs: NEVER,
-      ordered: NEVER,
-      orderedBytes: NEVER,
-      checkpointBytes: NEVER,
-    },
+    refresh: NO_REFRESH,
     requestTimeoutMs: NEVER,
     startTimeoutMs: NEVER,
   });

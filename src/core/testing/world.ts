@@ -12,6 +12,7 @@ import { assert, index as toIndex, managerId, type ReplicaId } from '../ids.ts';
 import { Checks } from './checks.ts';
 import { Disk, type Stored } from './disk.ts';
 import { Fleet } from './fleet.ts';
+import { NO_REFRESH } from './never.ts';
 import type { Behaviour, Replica } from './replica.ts';
 import type { Kind } from './service.ts';
 import { Truth } from './truth.ts';
@@ -37,15 +38,6 @@ export interface Ticket {
 
 /** So many events without time passing are an endless loop. */
 const EVENTS_MAX = 20_000;
-const NEVER = 1e9;
-const NO_REFRESH = {
-  entries: NEVER,
-  bytes: NEVER,
-  ageMs: NEVER,
-  ordered: NEVER,
-  orderedBytes: NEVER,
-  checkpointBytes: NEVER,
-};
 
 export class World {
   readonly options: WorldOptions;
