@@ -20,7 +20,7 @@ import type { Domain, DomainSpec, Driver } from '../src/domains/domain.ts';
 import { createProcessDriver } from '../src/domains/process/driver.ts';
 import { createFront } from '../src/front/front.ts';
 import { Manager } from '../src/manager/manager.ts';
-import type { ManagerOptions } from '../src/manager/options.ts';
+import { type ManagerOptions, REFRESH } from '../src/manager/options.ts';
 import { EmbeddedOrderer } from '../src/ordering/embedded.ts';
 import type { Orderer } from '../src/ordering/orderer.ts';
 import { Store } from '../src/ordering/store.ts';
@@ -32,14 +32,6 @@ const IDS: readonly string[] = Array.from({ length: 2 * FAULTS + 1 }, (_, i) => 
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
 const MARK_POLL_MS = 100;
-const REFRESH = {
-  entries: 512,
-  bytes: 4 * MIB,
-  ageMs: 60_000,
-  ordered: 20_000,
-  orderedBytes: 32 * MIB,
-  checkpointBytes: 32 * MIB,
-};
 /** The slowest of three is never waited for, and never replaced while it is measured. */
 const NEVER_MS = 1_000_000_000;
 

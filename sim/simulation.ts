@@ -7,6 +7,7 @@ import type { CoreOptions } from '../src/core/options.ts';
 import type { Effect } from '../src/core/effect.ts';
 import type { Event } from '../src/core/event.ts';
 import { index as toIndex, type Index, managerId, type ManagerId } from '../src/core/ids.ts';
+import { NO_REFRESH } from '../src/core/testing/never.ts';
 import { randomFrom } from '../src/core/testing/random.ts';
 import { Checks } from './checks.ts';
 import { Clients } from './clients.ts';
@@ -18,7 +19,6 @@ import type { Plan } from './scenarios.ts';
 import { Timeline } from './timeline.ts';
 import { promise } from './violation.ts';
 
-const NEVER = 1e9;
 const LEASE_MS = 300;
 /** Faults are over by then, whatever the clients do. */
 const HEAL_AT_MS = 6000;
@@ -247,11 +247,10 @@ function coreOptions({ refreshEvery }: Plan): SimulationOptions['core'] {
     deadline: { floorMs: 50, ceilingMs: 200, factor: 20 },
     patience: { graceMs: 20, overtimeMs: 300 },
     refresh: {
+      ...NO_REFRESH,
       entries: refreshEvery,
-      bytes: NEVER,
       ageMs: 1000,
       ordered: 2 * refreshEvery,
-      orderedBytes: NEVER,
       checkpointBytes: 100 * refreshEvery,
     },
     requestTimeoutMs: 1000,

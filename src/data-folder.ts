@@ -1,5 +1,5 @@
 /** What a data folder of Spare has since a group was first run in it, or was restored into it, and is known by. */
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 export const STORE_FILE = 'spare.db';
@@ -7,6 +7,11 @@ export const STORE_FILE = 'spare.db';
 export const PRIVATE = 0o600;
 /** The files of domains that run, each in a folder of its own. */
 export const DOMAINS_FOLDER = 'domains';
+
+/** Who runs in a domain must get through it. */
+export function makeDomainsFolder(dataFolder: string): void {
+  mkdirSync(join(dataFolder, DOMAINS_FOLDER), { mode: 0o711 });
+}
 
 export function isDataFolder(folder: string): boolean {
   return [STORE_FILE, DOMAINS_FOLDER].every((name) => existsSync(join(folder, name)));

@@ -1,5 +1,6 @@
-/** For tests of what happens when descriptors run out. */
-import { execFileSync } from 'node:child_process';
+/** For tests of what happens when descriptors, or the disk, run out. */
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, openSync, readdirSync } from 'node:fs';
 
 /** Above what a test has open itself. */
@@ -30,4 +31,12 @@ function takeAll(): number[] {
 /** The one that lists them included. */
 export function descriptors(): number {
   return readdirSync('/proc/self/fd').length;
+}
+
+/** What this module prints, run where no file may grow beyond so many bytes: that stands for a disk that is full. */
+export function onFullDisk(bytes: number, script: string): string {
+  const args = [`--fsize=${bytes}`, process.execPath, '--input-type=module', '--eval', script];
+  const { status, stdout, stderr } = spawnSync('prlimit', args, { encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
+  return stdout;
 }

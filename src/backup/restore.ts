@@ -9,7 +9,6 @@ import {
   closeSync,
   constants,
   fsyncSync,
-  mkdirSync,
   openSync,
   renameSync,
   rmSync,
@@ -18,7 +17,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { DOMAINS_FOLDER, makePrivateFile, PRIVATE } from '../data-folder.ts';
+import { makeDomainsFolder, makePrivateFile, PRIVATE } from '../data-folder.ts';
 import { messageOf, SpareError } from '../errors.ts';
 import { syncFile } from '../manager/snapshots.ts';
 import { SCHEMA } from '../ordering/store-protocol.ts';
@@ -150,7 +149,7 @@ function fill(database: DatabaseSync, options: RestoreOptions, progress: (bytes:
   const { dataFolder, storeFile, backup } = options;
   try {
     // By which it is known as a data folder before a group runs in it.
-    mkdirSync(join(dataFolder, DOMAINS_FOLDER), { mode: 0o711 });
+    makeDomainsFolder(dataFolder);
     writeState(database, 'base', join(dataFolder, BASE_FILE), progress);
     const checkpoint = checkpointOf(database);
     if (checkpoint !== null) writeState(database, 'checkpoint', join(dataFolder, checkpoint), progress);

@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { UNFINISHED_FILE } from '../backup/make.ts';
-import { DOMAINS_FOLDER, STORE_FILE } from '../data-folder.ts';
+import { DOMAINS_FOLDER, makeDomainsFolder, STORE_FILE } from '../data-folder.ts';
 import { IMAGES } from '../domains/qemu/driver.ts';
 import { messageOf, SpareError } from '../errors.ts';
 
@@ -99,7 +99,6 @@ export function prepareDataFolder(folder: string): DataFolder {
 /** What an earlier run left of its domains, or of a backup; only once the store is locked, so that nobody else runs here. */
 export function clearLeftovers(folder: string): void {
   rmSync(join(folder, UNFINISHED_FILE), { force: true });
-  const domains = join(folder, DOMAINS_FOLDER);
-  rmSync(domains, { recursive: true, force: true });
-  mkdirSync(domains, { mode: 0o711 });
+  rmSync(join(folder, DOMAINS_FOLDER), { recursive: true, force: true });
+  makeDomainsFolder(folder);
 }

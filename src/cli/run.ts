@@ -14,7 +14,7 @@ import type { SpareError } from '../errors.ts';
 import { createFront, type FrontOptions } from '../front/front.ts';
 import { type Image, Images, sameVariants } from '../images/images.ts';
 import { Manager } from '../manager/manager.ts';
-import type { ManagerOptions, Version } from '../manager/options.ts';
+import { type ManagerOptions, REFRESH, type Version } from '../manager/options.ts';
 import { EmbeddedOrderer } from '../ordering/embedded.ts';
 import { type Opened, Store } from '../ordering/store.ts';
 import { UPDATE_BYTES_MAX } from '../wire/channel.ts';
@@ -66,14 +66,7 @@ function managerOptions(settings: Settings, version: Version, log: (line: string
     limits: { memoryBytes: limits.memoryBytes, processes: limits.processes },
     deadline: { floorMs: 1000, ceilingMs: 2000, factor: 20 },
     patience: { graceMs: 100, overtimeMs: 3000 },
-    refresh: {
-      entries: 512,
-      bytes: 4 * 1024 ** 2,
-      ageMs: 60_000,
-      ordered: 20_000,
-      orderedBytes: 32 * 1024 ** 2,
-      checkpointBytes: 32 * 1024 ** 2,
-    },
+    refresh: REFRESH,
     recovery: settings.recovery,
     requestTimeoutMs: limits.requestTimeoutMs,
     startTimeoutMs: limits.startTimeoutMs,

@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { env } from 'node:process';
 import { test } from 'node:test';
+import { NO_REFRESH } from './testing/never.ts';
 import { randomFrom } from './testing/random.ts';
 import type { Replica } from './testing/replica.ts';
 import { World } from './testing/world.ts';
@@ -51,11 +52,10 @@ function request(random: Random, world: World): void {
 function newWorld(random: Random, faults: number): World {
   const delayed = random() < 0.5;
   const small = {
+    ...NO_REFRESH,
     entries: 4 + random() * 20,
-    bytes: 1e9,
     ageMs: 1000,
     ordered: 60,
-    orderedBytes: 1e9,
     checkpointBytes: random() * 2000,
   };
   return new World({

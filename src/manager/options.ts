@@ -10,14 +10,24 @@ export interface Version {
   /** Of all that they are started from. */
   readonly digest: string;
   /**
-   * Before each start: what domains are not to see, as in `DomainSpec`. Throws `image-changed` when it is not what was accepted, `image-unreadable`;
-   * that is reported already.
+   * Before each start: what domains are not to see, as in `DomainSpec`. Throws `image-changed` when it is not what was accepted,
+   * `image-unreadable` when that cannot be told; either is reported already.
    */
   readonly check: () => Promise<readonly string[]>;
 }
 
 /** The agent's own report of a start that takes too long says more than that there was none, so it gets the time to come. */
 export const REPORT_MS = 5000;
+
+/** How much the update log and the order may hold before passive replicas are refreshed. */
+export const REFRESH: CoreOptions['refresh'] = {
+  entries: 512,
+  bytes: 4 * 1024 ** 2,
+  ageMs: 60_000,
+  ordered: 20_000,
+  orderedBytes: 32 * 1024 ** 2,
+  checkpointBytes: 32 * 1024 ** 2,
+};
 
 export interface ManagerOptions {
   readonly faults: number;

@@ -1,11 +1,11 @@
 /** Is a checkpoint in force only when it is whole, agreed and durable, and is an export bounded? */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { digest } from '../core/index.ts';
+import { onFullDisk } from '../testing.ts';
 import { decodeOrder } from '../wire/channel.ts';
 import { FrameReader } from '../wire/frames.ts';
 import { digestOf } from './ballots.ts';
@@ -125,10 +125,7 @@ test('P2: an export of which the disk took only a part is none', () => {
     } catch (error) {
       process.stdout.write(error.code);
     }`;
-  // A file that may not grow any more stands for a disk that is full.
-  const args = ['--fsize=60', process.execPath, '--input-type=module', '--eval', script];
-  const { stdout, stderr } = spawnSync('prlimit', args, { encoding: 'utf8' });
-  assert.equal(stdout, 'EFBIG', stderr);
+  assert.equal(onFullDisk(60, script), 'EFBIG');
 });
 
 test('P7: an export that nobody asked for, goes on after its end, or has another size than announced is refused', () => {

@@ -2,6 +2,7 @@
 import type { Effect } from '../effect.ts';
 import type { FaultKind } from '../fault.ts';
 import { assert } from '../ids.ts';
+import { NO_REFRESH } from './never.ts';
 import type { Replica } from './replica.ts';
 import { World, type WorldOptions } from './world.ts';
 
@@ -60,7 +61,5 @@ export function effects<T extends Effect['type']>(world: World, type: T): Extrac
 
 /** A refresh after so many updates, with a checkpoint each time. */
 export function refreshEvery(entries: number): NonNullable<WorldOptions['core']> {
-  return {
-    refresh: { entries, bytes: 1e9, ageMs: 1e9, ordered: 1e9, orderedBytes: 1e9, checkpointBytes: 1 },
-  };
+  return { refresh: { ...NO_REFRESH, entries, checkpointBytes: 1 } };
 }

@@ -2,11 +2,10 @@
  * Where two bodies differ: the JSON path of each field when both are JSON, else the first line of a text, else the
  * first byte.
  */
-import { type Difference, LISTED_MAX, shortened } from './difference.ts';
+import { type Difference, LISTED_MAX, NOTHING, shortened } from './difference.ts';
 
 /** What is nested deeper is compared as a whole. */
 const DEPTH_MAX = 64;
-const NOTHING = 'nothing';
 
 export function bodyDifferences(is: Buffer, instead: Buffer): Difference[] {
   if (is.equals(instead)) return [];

@@ -23,7 +23,7 @@ export interface Comparison {
 /** In the incident's folder: a list of `Comparison`s. */
 export const COMPARISON_FILE = 'comparison.json';
 
-/** What stands for a header that is not there. */
+/** What stands for what is not there: a header, a field, a row. */
 export const NOTHING = 'nothing';
 
 /** Differences listed of one comparison. */

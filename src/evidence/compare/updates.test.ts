@@ -1,6 +1,5 @@
 /** Does a comparison of two changes name what differs, with the state before them and without it? */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { mkdtempDisposableSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { exportDatabaseFiles } from '../../replica/state/existing.ts';
 import { createSqliteState } from '../../replica/state/sqlite.ts';
+import { onFullDisk } from '../../testing.ts';
 import { updateDifferences } from './updates.ts';
 import { STATE_FILE, UPDATES_FILE } from './verified.ts';
 
@@ -104,8 +104,5 @@ void test('P6: a page of which the disk took only a part is not compared with', 
     } catch (error) {
       process.stdout.write(error.code);
     }`;
-  // A file that may not grow any more stands for a disk that is full.
-  const args = ['--fsize=6000', process.execPath, '--input-type=module', '--eval', script];
-  const { stdout, stderr } = spawnSync('prlimit', args, { encoding: 'utf8' });
-  assert.equal(stdout, 'EFBIG', stderr);
+  assert.equal(onFullDisk(6000, script), 'EFBIG');
 });

@@ -5,11 +5,10 @@
  */
 import { applyPage, type FilePatch } from '../../replica/state/patch.ts';
 import { StateError } from '../../replica/state/state.ts';
-import { type Difference, LISTED_MAX, shortened } from './difference.ts';
+import { type Difference, LISTED_MAX, NOTHING, shortened } from './difference.ts';
 import { type Row, rowsOf } from './leaf.ts';
 import { patchesOf, verifiedFiles, type VerifiedFile } from './verified.ts';
 
-const NOTHING = 'nothing';
 /** Pages looked at: an update that is made to be large costs no more. */
 const PAGES_MAX = 1000;
 

@@ -2,12 +2,13 @@
  * The state that all had before the entry: what f+1 replicas had agreed on, made anew from a checkpoint and the updates
  * after it. Only this is opened with SQLite, never a page that one replica alone sent.
  */
-import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
 import { ArchiveReader } from '../../replica/state/archive.ts';
 import { ByteReader } from '../../replica/state/bytes.ts';
+import { writePages } from '../../replica/state/files.ts';
 import { applyPage, type FilePatch, readPatch } from '../../replica/state/patch.ts';
 
 /** In the scratch folder. */
@@ -48,9 +49,7 @@ export class VerifiedFile {
   }
 
   write(page: number, image: Uint8Array): void {
-    const from = (page - 1) * image.length;
-    // A disk that is nearly full takes a part, and says nothing.
-    for (let at = 0; at < image.length;) at += writeSync(this.#fd, image, at, image.length - at, from + at);
+    writePages(this.#fd, page, image, image.length);
   }
 
   apply({ pageSize, pageCount, pages }: FilePatch): void {

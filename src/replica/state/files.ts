@@ -23,6 +23,13 @@ import { FILE_HEADER_BYTES, type FileHeader, parseFileHeader } from './page.ts';
 import { StateError } from './state.ts';
 import { WalIndex } from './wal-index.ts';
 
+/** Pages from `first` on, one after the other in `images`, to a database's file. */
+export function writePages(fd: number, first: number, images: Uint8Array, pageSize: number): void {
+  const from = (first - 1) * pageSize;
+  // A disk that is nearly full takes a part, and says nothing.
+  for (let at = 0; at < images.length;) at += writeSync(fd, images, at, images.length - at, from + at);
+}
+
 export class DatabaseFiles {
   readonly #path: string;
   readonly #fd: number;
@@ -95,10 +102,7 @@ export class DatabaseFiles {
 
   /** Pages from `first` on, one after the other in `images`. */
   writePages(first: number, images: Uint8Array, pageSize: number): void {
-    const from = (first - 1) * pageSize;
-    for (let at = 0; at < images.length;) {
-      at += writeSync(this.#fd, images, at, images.length - at, from + at);
-    }
+    writePages(this.#fd, first, images, pageSize);
   }
 
   close(): void {
