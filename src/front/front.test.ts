@@ -255,3 +255,10 @@ void test('an Idempotency-Key used for something else gets 422', async () => {
   await using front = await startFront(() => ({ type: 'key-reused' }));
   assert.equal(statusOf(await exchange(front.port, `${KEYED}Idempotency-Key: k\r\n\r\nx`)), 422);
 });
+
+void test('an Idempotency-Key whose reply is not kept any more gets 502, which says that nothing was executed', async () => {
+  await using front = await startFront(() => ({ type: 'forgotten' }));
+  const reply = await exchange(front.port, `${KEYED}Idempotency-Key: k\r\n\r\nx`);
+  assert.equal(statusOf(reply), 502);
+  assert.match(reply, /not executed again/);
+});

@@ -61,6 +61,8 @@ const SKIPPED_TEXT = {
   timeout: ['The service did not answer this request in time', 'it had no effect.'],
 } as const;
 
+const FORGOTTEN_TEXT =
+  'No reply to the first request with this Idempotency-Key is kept; the request is not executed again.';
 const KEY_TEXT = 'The Idempotency-Key is not usable: 1 to 255 printable ASCII characters.';
 
 const TOO_SLOW_TEXT = 'Too much is being sent, and this body has been coming for longest.';
@@ -190,7 +192,7 @@ function respond(unread: Unread, request: IncomingMessage, response: ServerRespo
     case 'key-reused':
       return refuse(request, response, 422, 'This Idempotency-Key was used for another request.');
     case 'forgotten':
-      return refuse(request, response, 502, 'The first request with this Idempotency-Key had no reply.');
+      return refuse(request, response, 502, FORGOTTEN_TEXT);
   }
 }
 

@@ -9,6 +9,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { makePrivateFile } from '../data-folder.ts';
 import { messageOf } from '../errors.ts';
 import { decodeEntry } from '../wire/entry.ts';
+import { Replies } from './replies.ts';
 import {
   RECORD,
   SCHEMA,
@@ -57,6 +58,9 @@ const COPY_PAGES = 64;
 /** Of updates that are read at a time; one more may exceed it. */
 const READ_BYTES = 4 * 1024 ** 2;
 
+/** Of all kept replies together. */
+const REPLY_BYTES_MAX = 256 * 1024 ** 2;
+
 /** Rows removed with one batch: truncating all at once would hold up what comes behind it. */
 const CUT_ROWS = 256;
 
@@ -97,9 +101,8 @@ class StoreThread {
     this.#fact = db.prepare('insert or replace into facts values (?, ?)');
     const entry = db.prepare('insert into entries values (?, ?)');
     const update = db.prepare('insert or replace into updates values (?, ?)');
-    const reply = db.prepare('update replies set bytes = ? where idx = ?');
+    const replies = new Replies(db, REPLY_BYTES_MAX);
     const key = db.prepare('insert or ignore into replies values (?, ?, ?, null)');
-    const forgetReply = db.prepare('delete from replies where idx = ?');
     this.#carryOut = {
       [RECORD.entry]: ({ index, bytes }) => {
         entry.run(index, bytes);
@@ -107,7 +110,7 @@ class StoreThread {
         if (decoded.key !== null) key.run(index, decoded.key.key, decoded.key.fingerprint);
       },
       [RECORD.update]: ({ index, bytes }) => update.run(index, bytes),
-      [RECORD.reply]: ({ index, bytes }) => reply.run(bytes, index),
+      [RECORD.reply]: ({ index, bytes }) => replies.keep(index, bytes),
       [RECORD.decided]: ({ index }) => this.#fact.run('decided', String(index)),
       [RECORD.truncateOrder]: ({ index, bytes }) => {
         this.#entries.through = index;
@@ -116,7 +119,7 @@ class StoreThread {
       [RECORD.truncateUpdates]: ({ index }) => {
         this.#updates.through = index;
       },
-      [RECORD.forgetReply]: ({ index }) => forgetReply.run(index),
+      [RECORD.forgetReply]: ({ index }) => replies.forget(index),
       [RECORD.checkpoint]: ({ bytes }) => this.#fact.run('checkpoint', Buffer.from(bytes).toString()),
       [RECORD.nextReplica]: ({ index }) => this.#fact.run('nextReplica', String(index)),
     };
