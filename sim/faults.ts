@@ -96,8 +96,18 @@ export class Faults {
   behaviour(_id: ReplicaId): Behaviour {
     const startMs = 20 + this.#random() * 100;
     const workMs = this.#random() < 0.5 ? 0 : this.#random() * 4;
-    const { fillMs } = this.#sim.options;
-    return { startMs, workMs, fillMs, failsToStart: false, failsToFill: false, hung: false, lie: null };
+    const { fillMs, stateMs, core } = this.#sim.options;
+    return {
+      startMs,
+      workMs,
+      fillMs,
+      stateMs,
+      stateBytes: core.stateBytes,
+      failsToStart: false,
+      failsToFill: false,
+      hung: false,
+      lie: null,
+    };
   }
 
   /** Whether something was done to it, ever. */
@@ -296,7 +306,8 @@ function isStarting({ executes, suspended }: Replica): boolean {
 }
 
 function unasked(replica: ReplicaId, dice: number): Event {
-  return { type: dice < 0.5 ? 'digest' : 'exported', replica, digest: digest('unasked') };
+  const said = { replica, digest: digest('unasked') };
+  return dice < 0.5 ? { type: 'digest', ...said, stateBytes: 0 } : { type: 'exported', ...said };
 }
 
 function isLie(way: Way): way is Lie & Way {

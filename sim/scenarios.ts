@@ -15,6 +15,10 @@ export interface Plan {
   readonly refreshEvery: number;
   /** What a replica takes to apply or give updates, states and digests. */
   readonly fillMs: number;
+  /** What a whole state takes on top. */
+  readonly stateMs: number;
+  /** Of the whole state, as replicas and managers say. */
+  readonly stateBytes: number;
   readonly appendMs: number;
   readonly linkMs: number;
   readonly lose: number;
@@ -29,6 +33,8 @@ type Scenario = (random: Random, base: Plan) => Partial<Plan>;
 /** When the group is up. */
 const BEGIN_MS = 400;
 const END_MS = 2500;
+/** Given some seconds to be brought somewhere. */
+const LARGE_BYTES = 32 * 1024 ** 2;
 
 function between(random: Random, least: number, most: number): number {
   return Math.floor(least + random() * (most - least + 1));
@@ -80,6 +86,8 @@ function base(random: Random): Plan {
     schedule: [],
     refreshEvery: between(random, 15, 60),
     fillMs: 0,
+    stateMs: 0,
+    stateBytes: 0,
     appendMs: oneOf(random, [2, 5, 40]),
     linkMs: oneOf(random, [2, 5, 30, 120]),
     lose: oneOf(random, [0, 0, 0.05, 0.3]),
@@ -233,6 +241,24 @@ function seldomMet(random: Random): Partial<Plan> {
   }
 }
 
+/** What brings a state there takes longer than a request may, or a start. */
+function largeState(random: Random, plan: Plan): Partial<Plan> {
+  const rotations = times(random, 0, 4, () => ({ type: 'rotate', pick: random() }));
+  const restart = times(random, 1, 1, () => ({ type: 'restart-all', ms: between(random, 10, 500) }));
+  const restarted = random() < 0.3;
+  return {
+    // Where there are several, who is back before the others may be missed.
+    managers: restarted ? 1 : plan.managers,
+    calm: random() < 0.5,
+    lose: 0,
+    double: 0,
+    linkMs: Math.min(plan.linkMs, 5),
+    stateMs: between(random, 300, 2000),
+    stateBytes: LARGE_BYTES,
+    schedule: restarted ? restart : rotations,
+  };
+}
+
 export const SCENARIO_NAMES = [
   'fault-free',
   'founding',
@@ -245,6 +271,7 @@ export const SCENARIO_NAMES = [
   'slow-refresh',
   'restart-all',
   'rotation',
+  'large-state',
   'deploy',
   'amnesia',
   'late-commands',
@@ -312,6 +339,7 @@ const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
     linkMs: Math.min(plan.linkMs, 5),
     schedule: times(random, 2, 8, () => ({ type: 'rotate', pick: random() })),
   }),
+  'large-state': largeState,
   // Of one manager: a new version takes over, once or more often, while replicas fail, are rotated, and all is restarted.
   deploy: (random, plan) => ({
     managers: 1,

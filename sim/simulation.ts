@@ -30,10 +30,11 @@ export interface SimulationOptions {
   readonly managers: readonly ManagerId[];
   readonly core: Pick<
     CoreOptions,
-    'deadline' | 'patience' | 'refresh' | 'requestTimeoutMs' | 'startTimeoutMs'
+    'deadline' | 'patience' | 'refresh' | 'requestTimeoutMs' | 'startTimeoutMs' | 'stateBytes'
   >;
   readonly syncMs: () => number;
   readonly fillMs: number;
+  readonly stateMs: number;
   readonly calm: boolean;
 }
 
@@ -68,6 +69,7 @@ export class Simulation {
       core: coreOptions(plan),
       syncMs: () => 1 + random() * 6,
       fillMs: plan.fillMs,
+      stateMs: plan.stateMs,
       calm: plan.calm,
     };
     const noise = { appendMs: () => random() * plan.appendMs, deliverMs: () => random() * 3 };
@@ -242,7 +244,7 @@ export class Simulation {
   }
 }
 
-function coreOptions({ refreshEvery }: Plan): SimulationOptions['core'] {
+function coreOptions({ refreshEvery, stateBytes }: Plan): SimulationOptions['core'] {
   return {
     deadline: { floorMs: 50, ceilingMs: 200, factor: 20 },
     patience: { graceMs: 20, overtimeMs: 300 },
@@ -255,5 +257,6 @@ function coreOptions({ refreshEvery }: Plan): SimulationOptions['core'] {
     },
     requestTimeoutMs: 1000,
     startTimeoutMs: 1500,
+    stateBytes,
   };
 }

@@ -35,6 +35,8 @@ function planOf({ managers, requests, apartMs, faults, refreshEvery = 1000 }: Sc
     schedule: faults,
     refreshEvery,
     fillMs: 0,
+    stateMs: 0,
+    stateBytes: 0,
     appendMs: 2,
     linkMs: 2,
     lose: 0,

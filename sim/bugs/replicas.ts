@@ -97,8 +97,8 @@ export const REPLICAS: readonly Bug[] = [
     edits: [
       {
         file: 'refreshing.ts',
-        find: "core.emit({ type: 'refreshed', through: appliedByAll(core) });",
-        replace: "core.emit({ type: 'refreshed', through: core.order.decided });",
+        find: 'this.#trimmed = appliedByAll(core);',
+        replace: 'this.#trimmed = core.order.decided;',
       },
     ],
   },
@@ -110,10 +110,45 @@ export const REPLICAS: readonly Bug[] = [
     edits: [
       {
         file: 'refresh.ts',
-        find: 'begin(mark: Index, digest: Digest): void {\n    this.#wanted = false;',
-        replace: 'begin(mark: Index, digest: Digest): void {',
+        find: 'begin(mark: Index, digest: Digest, stateBytes: number): void {\n    this.#wanted = false;',
+        replace: 'begin(mark: Index, digest: Digest, stateBytes: number): void {',
       },
     ],
+  },
+  // Large states.
+  {
+    name: 'no-time-for-a-state',
+    what: 'a start is late as if its state were small',
+    breaks: 'P5',
+    scenario: 'large-state',
+    edits: [
+      {
+        file: 'suspicion.ts',
+        find: 'startTimeoutMs + core.refreshing.transferMs',
+        replace: 'startTimeoutMs',
+      },
+    ],
+  },
+  {
+    name: 'executes-while-it-is-filled',
+    what: 'an active replica is waited for as if it executed, while its state is still on the way',
+    breaks: 'P5',
+    scenario: 'large-state',
+    edits: [
+      {
+        file: 'replicas.ts',
+        find: 'this.#core.feeding.import(local, this.#core.order.decided);\n    this.#join(now, local);',
+        replace:
+          'this.#core.feeding.import(local, this.#core.order.decided);\n    if (this.#core.group.get(local.id)?.role === "active") this.#place(now, local);\n    else this.#join(now, local);',
+      },
+    ],
+  },
+  {
+    name: 'founder-filled-twice',
+    what: 'who is the last to start is filled with the state that it has',
+    breaks: 'P5',
+    scenario: 'large-state',
+    edits: [{ file: 'replicas.ts', find: 'if (agrees && refreshing.trimmed < 0)', replace: 'if (false)' }],
   },
   // Feeding.
   {
@@ -164,8 +199,8 @@ export const REPLICAS: readonly Bug[] = [
     edits: [
       {
         file: 'replicas.ts',
-        find: 'this.#core.feeding.import(local, this.#core.order.decided);\n    this.#ready(now, local);',
-        replace: 'local.applied = this.#core.order.decided;\n    this.#ready(now, local);',
+        find: 'this.#core.feeding.import(local, this.#core.order.decided);\n    this.#join(now, local);',
+        replace: 'local.applied = this.#core.order.decided;\n    this.#join(now, local);',
       },
     ],
   },

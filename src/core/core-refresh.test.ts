@@ -19,6 +19,9 @@ import {
   whole,
 } from './testing/scenario.ts';
 
+/** Takes longer to bring somewhere than a request may take, or a start. */
+const LARGE = 100 * 1024 ** 2;
+
 /** Writes until a refresh has ended. */
 function refresh(world: World): void {
   const before = effects(world, 'refreshed').length;
@@ -132,6 +135,38 @@ for (const faults of EACH) {
     refresh(world);
     settled(world);
     assert.equal(effects(world, 'checkpoint').length, 1, 'the interrupted round gave none');
+  });
+
+  void test(`P5: ${f}, one that exports a large state gets the time for it`, () => {
+    const world = whole(faults, { core: refreshEvery(10), behaviour: () => ({ stateBytes: LARGE }) });
+    // The size is known from those before it.
+    const slow = passive(world, faults);
+    slow.behaviour.stateMs = 4000;
+    requests(world, 16);
+    world.until('exported', () => effects(world, 'checkpoint').length > 0, 15_000);
+    settled(world);
+    assert.deepEqual(named(world), []);
+  });
+
+  void test(`P5: ${f}, one that exports a large state is waited for when its vote is needed`, () => {
+    let startMs = 20;
+    const world = whole(faults, {
+      core: refreshEvery(10),
+      behaviour: () => ({ startMs, stateBytes: LARGE }),
+    });
+    const slow = passive(world, faults);
+    slow.behaviour.stateMs = 4000;
+    requests(world, 16);
+    world.run(1000);
+    startMs = 9000;
+    const lost = world.role('passive').slice(0, faults);
+    for (const { id } of lost) world.crash(id);
+    const liar = active(world);
+    liar.behaviour.lie = 'reply';
+    requests(world, 1);
+    recovers(world);
+    const crashes = lost.map((each) => [each, 'crash'] as const);
+    assert.deepEqual(named(world), blame([liar, 'reply'], ...crashes));
   });
 
   void test(`P7: ${f}, without any passive replica the memory of updates is still let go`, () => {

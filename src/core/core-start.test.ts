@@ -4,7 +4,17 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { active, EACH, effects, named, recovers, requests, settled, whole } from './testing/scenario.ts';
+import {
+  active,
+  blame,
+  EACH,
+  effects,
+  named,
+  recovers,
+  requests,
+  settled,
+  whole,
+} from './testing/scenario.ts';
 import type { Behaviour } from './testing/replica.ts';
 import { World } from './testing/world.ts';
 
@@ -93,6 +103,17 @@ for (const faults of EACH) {
     assert.deepEqual(world.leftovers, []);
     recovers(world);
     assert.deepEqual(named(world), [`r${faults + 1} late`]);
+  });
+
+  void test(`P5: ${f}, a start has the time that a large state takes to get there`, () => {
+    const world = whole(faults, {
+      core: { stateBytes: 100 * 1024 ** 2 },
+      behaviour: () => ({ stateMs: 4000 }),
+    });
+    const victim = active(world);
+    world.crash(victim.id);
+    recovers(world);
+    assert.deepEqual(named(world), blame([victim, 'crash']));
   });
 
   void test(`P5: ${f}, active ones that hang in their start are not waited for to the end`, () => {

@@ -141,7 +141,7 @@ export class Core {
       case 'vote':
         return this.deciding.voted(now, event.replica, event.index, event.vote);
       case 'digest':
-        return this.refreshing.digested(now, event.replica, event.digest);
+        return this.refreshing.digested(now, event.replica, event.digest, event.stateBytes);
       case 'exported':
         return this.refreshing.exported(now, event.replica, event.digest);
       case 'checkpointed':

@@ -74,7 +74,7 @@ export class Deciding {
     const owed = settleOwed(now, local, 'result');
     if (owed === null || owed.index !== index) return core.fault(now, local, 'protocol', core.order.decided);
     if (local.faulty) return;
-    if (local.phase === 'starting') core.replicas.started(now, local);
+    if (local.phase === 'starting') core.replicas.started(now, local, owed.void ? null : vote);
     if (!owed.void && slot !== undefined && core.group.get(replica) !== undefined) {
       if (!isAtHand(slot, vote)) slot.atHand.push(vote);
       this.#cast(now, slot, replica, vote, workMs);

@@ -35,8 +35,13 @@ export type Event =
   | { readonly type: 'recorded'; readonly index: Index }
   /** A replica executed an entry (of this manager: checked at the gateway in form, here in order). */
   | { readonly type: 'vote'; readonly replica: ReplicaId; readonly index: Index; readonly vote: Vote }
-  /** A replica reported the digest of its state, as asked. */
-  | { readonly type: 'digest'; readonly replica: ReplicaId; readonly digest: Digest }
+  /** A replica reported the digest of its state, as asked; `stateBytes`, the size of an export of it, is part of what that is over. */
+  | {
+      readonly type: 'digest';
+      readonly replica: ReplicaId;
+      readonly digest: Digest;
+      readonly stateBytes: number;
+    }
   /** A replica exported its whole state, as asked; `digest` is over the exported bytes. */
   | { readonly type: 'exported'; readonly replica: ReplicaId; readonly digest: Digest }
   /** The state at `index` is durable as a whole. */

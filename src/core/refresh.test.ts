@@ -25,7 +25,7 @@ void test('P7: each limit alone makes a mark due, once, until the mark is decide
     assert.ok(!refresh.due(now), 'once');
     refresh.cancel();
     assert.ok(refresh.due(now), 'again after its mark was skipped');
-    refresh.begin(index(1), digest('state'));
+    refresh.begin(index(1), digest('state'), 0);
     assert.ok(!refresh.due(now), 'not while a round is on');
     refresh.end(2);
     assert.ok(!refresh.due(now), 'and then it counts anew');
@@ -51,7 +51,7 @@ void test('P2 P7: a checkpoint is what f+1 exports of this mark agree on; else t
   fc.assert(
     fc.property(fc.array(exported, { maxLength: 8 }), fc.integer({ min: 2, max: 4 }), (exports, quorum) => {
       const refresh = new Refresh(NO_REFRESH);
-      refresh.begin(index(7), digest('state'));
+      refresh.begin(index(7), digest('state'), 0);
       const valid = new Map<number, string>();
       for (const { replica, mark, digest: said } of exports) {
         refresh.exported(replicaId(`r${replica}`), index(mark), digest(said));
@@ -75,16 +75,30 @@ void test('P2 P7: a checkpoint is what f+1 exports of this mark agree on; else t
 void test('P2: states are exported once enough was written since the last checkpoint', () => {
   const refresh = new Refresh({ ...NO_REFRESH, checkpointBytes: 1000 });
   refresh.decided(0, 999, 0);
-  refresh.begin(index(1), digest('state'));
+  refresh.begin(index(1), digest('state'), 0);
   assert.equal(refresh.round?.exporting, false);
   refresh.end(1);
   refresh.decided(0, 1, 0);
   for (const agree of [false, true]) {
-    refresh.begin(index(2), digest('state'));
+    refresh.begin(index(2), digest('state'), 0);
     assert.equal(refresh.round?.exporting, true, 'until there is a checkpoint');
     if (agree) refresh.exported(replicaId('r1'), index(2), digest('bytes'));
     refresh.end(1);
   }
-  refresh.begin(index(3), digest('state'));
+  refresh.begin(index(3), digest('state'), 0);
   assert.equal(refresh.round?.exporting, false);
+});
+
+void test('P7: a state is exported once as much was written as it is large, so that exports cost no more than a share of it', () => {
+  const refresh = new Refresh({ ...NO_REFRESH, checkpointBytes: 1000 });
+  for (const [mark, exporting] of [
+    [1, false],
+    [2, false],
+    [3, true],
+  ] as const) {
+    refresh.decided(0, 1000, 0);
+    refresh.begin(index(mark), digest('state'), 3000);
+    assert.equal(refresh.round?.exporting, exporting);
+    refresh.end(1);
+  }
 });

@@ -3,7 +3,8 @@
  *
  * A refresh goes up to a mark, an entry whose decided reply is the digest of the state. One passive replica after
  * another applies the updates up to it and reports its own digest. When much was written since the last
- * checkpoint, it also exports its state; f+1 equal exports are a checkpoint.
+ * checkpoint, it also exports its state; f+1 equal exports are a checkpoint. Much is at least as much as there is: exporting a
+ * large state for a few updates would cost more than all else.
  */
 import { index, type Digest, type Index, type ReplicaId } from './ids.ts';
 
@@ -18,7 +19,7 @@ export interface RefreshLimits {
   readonly ordered: number;
   /** Bytes of requests since the last mark: bounds the order, too. */
   readonly orderedBytes: number;
-  /** Bytes of updates since the last checkpoint. */
+  /** Bytes of updates since the last checkpoint; the size of the state, where that is more. */
   readonly checkpointBytes: number;
 }
 
@@ -103,13 +104,13 @@ export class Refresh {
     this.#wanted = false;
   }
 
-  begin(mark: Index, digest: Digest): void {
+  begin(mark: Index, digest: Digest, stateBytes: number): void {
     this.#wanted = false;
     this.#entries = 0;
     this.#bytes = 0;
     this.#ordered = 0;
     this.#orderedBytes = 0;
-    const exporting = this.#sinceCheckpoint >= this.#limits.checkpointBytes;
+    const exporting = this.#sinceCheckpoint >= Math.max(this.#limits.checkpointBytes, stateBytes);
     this.#lastMark = mark;
     this.#collecting = null;
     const exports = this.#early.mark === mark ? this.#early.exports : new Map();

@@ -15,6 +15,9 @@ import type { Slot } from './slot.ts';
 import { caughtUp } from './rotating.ts';
 import { appliedByAll } from './standing.ts';
 
+/** Of a state that a replica is filled from, with as much of updates on top, or that it exports: where all is busy, still slower. */
+const TRANSFER_BYTES_PER_MS = (4 * 1024 ** 2) / 1000;
+
 interface Mark {
   readonly index: Index;
   readonly time: number;
@@ -30,9 +33,13 @@ export class Refreshing {
   #lastMark = toIndex(-1);
   #recorded = toIndex(-1);
   #checkpoint = toIndex(-1);
+  #trimmed = toIndex(-1);
+  /** Of the last verified state whose size is known. */
+  #stateBytes: number;
 
   constructor(core: Core) {
     this.#core = core;
+    this.#stateBytes = core.options.stateBytes;
     this.#refresh = new Refresh(core.options.refresh);
   }
 
@@ -44,9 +51,19 @@ export class Refreshing {
     return this.#refresh.bytes;
   }
 
+  /** What a replica may take longer because the whole state comes or goes, milliseconds. */
+  get transferMs(): number {
+    return this.#stateBytes / TRANSFER_BYTES_PER_MS;
+  }
+
   /** The last mark that is decided, and durable with everything before it. */
   get lastMark(): Index {
     return this.#lastMark;
+  }
+
+  /** Updates up to here are not at hand any more. */
+  get trimmed(): Index {
+    return this.#trimmed;
   }
 
   get checkpoint(): Index {
@@ -83,7 +100,7 @@ export class Refreshing {
   }
 
   begin(now: number, { index }: Slot, digest: Digest): void {
-    this.#refresh.begin(index, digest);
+    this.#refresh.begin(index, digest, this.#stateBytes);
     if (this.#core.alone) this.recorded(index);
     this.continue(now);
   }
@@ -121,7 +138,8 @@ export class Refreshing {
     if (round === null || core.replicas.refreshing() || core.succession.asked) return;
     if (core.group.suspicion === null && core.replicas.refreshNext(now, round)) return;
     const ended = this.#refresh.end(core.quorum, this.#oldestFirst());
-    core.emit({ type: 'refreshed', through: appliedByAll(core) });
+    this.#trimmed = appliedByAll(core);
+    core.emit({ type: 'refreshed', through: this.#trimmed });
     this.#concluded(now, ended);
   }
 
@@ -144,7 +162,7 @@ export class Refreshing {
     if (disputed !== undefined) core.fault(now, disputed, 'state', ended.mark);
   }
 
-  digested(now: number, replica: ReplicaId, digest: Digest): void {
+  digested(now: number, replica: ReplicaId, digest: Digest, stateBytes: number): void {
     const core = this.#core;
     const local = core.replicas.get(replica);
     if (local === undefined) return;
@@ -153,6 +171,7 @@ export class Refreshing {
     if (local.faulty) return;
     if (owed.expected !== null && owed.expected !== digest)
       return core.fault(now, local, 'state', owed.index);
+    if (owed.expected !== null) this.#stateBytes = stateBytes;
     if (local.phase === 'joining') core.replicas.confirmed(now, local);
     if (local.phase === 'relieving') caughtUp(core, local);
     core.replicas.refreshed(local);

@@ -5,6 +5,7 @@
  */
 import type { Command, Member } from './entry.ts';
 import type { Core } from './core.ts';
+import type { Vote } from './event.ts';
 import type { Change } from './group.ts';
 import { index as toIndex, replicaId, type Digest, type Index, type ReplicaId } from './ids.ts';
 import type { Local } from './local.ts';
@@ -24,6 +25,8 @@ export class Replicas {
   readonly #core: Core;
   readonly #locals = new Map<ReplicaId, Local>();
   #starts: Starts;
+  /** What was decided of entry 0, if that was in this run. */
+  #founding: Vote | null = null;
   #nextNumber: number;
   #halted = false;
 
@@ -154,35 +157,48 @@ export class Replicas {
       if (this.#core.group.get(local.id) === undefined) this.remove(local);
   }
 
-  /** Its service is up. */
-  started(now: number, local: Local): void {
+  /** Its service is up; `vote`: what it made of entry 0, or null where that has no meaning. */
+  started(now: number, local: Local, vote: Vote | null): void {
+    const { order, refreshing } = this.#core;
+    const agrees = vote !== null && this.#founding !== null && sameVote(vote, this.#founding);
     local.phase = 'started';
     local.since = now;
-    if (this.#core.order.decided >= 0) this.#fill(now, local);
-    else this.#starts.worked();
+    if (order.decided < 0) return this.#starts.worked();
+    // Updates lead from there to the present as long as none was let go.
+    if (agrees && refreshing.trimmed < 0) this.#founded(now, local);
+    else this.#fill(now, local);
   }
 
   /** Entry 0 is decided: who agreed has its state already. */
   startDecided(now: number, slot: Slot): void {
+    this.#founding = slot.decision;
     for (const local of this.#locals.values()) {
       if (local.phase !== 'started' || local.faulty) continue;
       const vote = slot.votes.get(local.id);
-      if (vote !== undefined && slot.decision !== null && sameVote(vote, slot.decision)) {
-        local.applied = slot.index;
-        this.#ready(now, local);
-      } else this.#fill(now, local);
+      if (vote !== undefined && slot.decision !== null && sameVote(vote, slot.decision))
+        this.#founded(now, local);
+      else this.#fill(now, local);
     }
   }
 
-  #fill(now: number, local: Local): void {
-    this.#core.feeding.import(local, this.#core.order.decided);
-    this.#ready(now, local);
+  /** Its state is the decided one after entry 0. */
+  #founded(now: number, local: Local): void {
+    local.applied = toIndex(0);
+    if (this.#core.group.get(local.id)?.role === 'active') {
+      this.#starts.ready();
+      this.#place(now, local);
+    } else this.#join(now, local);
   }
 
-  #ready(now: number, local: Local): void {
+  /** Also one that is active at once confirms that it has the state before it executes: it may be a large one. */
+  #fill(now: number, local: Local): void {
+    this.#core.feeding.import(local, this.#core.order.decided);
+    this.#join(now, local);
+  }
+
+  #join(now: number, local: Local): void {
     this.#starts.ready();
     local.since = now;
-    if (this.#core.group.get(local.id)?.role === 'active') return this.#place(now, local);
     local.phase = 'joining';
     this.#core.feeding.askDigest(local, local.applied, null);
   }

@@ -58,7 +58,7 @@ function watchSilent(core: Core, now: number): void {
     const [front] = local.owed;
     if (local.phase !== 'executing' || local.faulty || front === undefined) continue;
     const orderedAt = core.order.slot(front.index)?.orderedAt ?? 0;
-    if (now - Math.max(orderedAt, local.heardAt) <= core.options.requestTimeoutMs) continue;
+    if (now - Math.max(orderedAt, local.heardAt) <= patienceMs(core, local)) continue;
     const at = executingNow(local);
     const answered = at === null ? 0 : (core.order.slot(at)?.votes.size ?? 0);
     if (at === null || at <= core.order.decided || answered >= core.quorum) {
@@ -107,7 +107,14 @@ function remoteLags(core: Core, now: number, replica: ReplicaId, { firstVoteAt }
 export function lags(core: Core, now: number, local: Local, { firstVoteAt }: Slot): boolean {
   if (local.overtimeMs === Infinity) return true;
   const silent = local.phase === 'executing' && now - Math.max(firstVoteAt, local.heardAt) > core.deadline.ms;
-  return silent || now - Math.max(firstVoteAt, local.since) > core.options.requestTimeoutMs;
+  return silent || now - Math.max(firstVoteAt, local.since) > patienceMs(core, local);
+}
+
+/** How long it may take for what it is at: a request, or a whole state that it is filled with, or exports. */
+function patienceMs(core: Core, local: Local): number {
+  const { requestTimeoutMs } = core.options;
+  const executes = local.phase === 'executing' && local.owed[0]?.type !== 'export';
+  return executes ? requestTimeoutMs : requestTimeoutMs + core.refreshing.transferMs;
 }
 
 /**
@@ -128,12 +135,12 @@ function watchStart(core: Core, slot: Slot, votes: Votes): void {
 const AWAKE: ReadonlySet<Local['phase']> = new Set(['refreshing', 'relieving']);
 
 function watchPhases(core: Core, now: number): void {
-  const { startTimeoutMs, requestTimeoutMs } = core.options;
+  const startMs = core.options.startTimeoutMs + core.refreshing.transferMs;
   for (const local of core.replicas.all()) {
     const starting = local.phase === 'starting' || local.phase === 'joining';
     const overdue =
-      (starting && now - local.since > startTimeoutMs) ||
-      (AWAKE.has(local.phase) && now - local.since > requestTimeoutMs);
+      (starting && now - local.since > startMs) ||
+      (AWAKE.has(local.phase) && now - local.since > patienceMs(core, local));
     if (overdue) core.fault(now, local, 'late', core.order.decided);
   }
 }

@@ -101,6 +101,7 @@ export class Manager {
       refresh: options.refresh,
       requestTimeoutMs: options.requestTimeoutMs,
       startTimeoutMs: options.startTimeoutMs + REPORT_MS,
+      stateBytes: this.#snapshots.bytes,
     });
     this.#rejuvenation = this.#rejuvenate();
     orderer.onOrdered = (index, entry, tag) => this.#ordered(index, entry, tag);
@@ -295,6 +296,7 @@ export class Manager {
           type: 'digest',
           replica,
           digest: digestOf(Buffer.from(answer.digest, 'base64')),
+          stateBytes: answer.exportBytes,
         });
       case 'chunk':
         return this.#exported(replica, answer);

@@ -80,16 +80,25 @@ export class Snapshots {
     return existsSync(this.basePath) ? this.basePath : null;
   }
 
+  /** The file of the latest durable state, or null when that is nothing. */
+  get #latest(): string | null {
+    return this.#checkpoint === null ? this.base : join(this.#folder, this.#checkpoint.file);
+  }
+
+  /** Size of the latest durable state. */
+  get bytes(): number {
+    return this.#latest === null ? 0 : statSync(this.#latest).size;
+  }
+
   /** The latest durable state as import frames; an empty state is one empty chunk. */
   frames(): AsyncIterable<Buffer[]> {
-    const name = this.#checkpoint?.file;
-    return this.framesOf(name === undefined ? this.base : join(this.#folder, name));
+    return this.framesOf(this.#latest);
   }
 
   /** Links the latest durable state to `target`, if it is one from before this entry and no larger than that. */
   linkBefore(index: number, bytesMax: number, target: string): boolean {
     if (this.index >= index) return false;
-    const source = this.#checkpoint === null ? this.base : join(this.#folder, this.#checkpoint.file);
+    const source = this.#latest;
     if (source === null) return true;
     if (statSync(source).size > bytesMax) return false;
     linkSync(source, target);

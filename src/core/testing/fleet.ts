@@ -69,7 +69,7 @@ export class Fleet {
 
   #start(now: number, id: ReplicaId, variant: number): void {
     this.#disk.write({ type: 'next-replica', number: Number(id.slice(1)) + 1 });
-    const work = { startMs: 20, workMs: 0, fillMs: 0 };
+    const work = { startMs: 20, workMs: 0, fillMs: 0, stateMs: 0, stateBytes: 0 };
     const sound = { ...work, failsToStart: false, failsToFill: false, hung: false, lie: null };
     const replica = new Replica(id, variant, { ...sound, ...this.#behaviour(id, variant) });
     this.replicas.set(id, replica);

@@ -12,6 +12,10 @@ export interface Behaviour {
   workMs: number;
   /** For anything else: updates, states, digests. */
   fillMs: number;
+  /** For a whole state on top. */
+  stateMs: number;
+  /** The size of its state, as it says. */
+  stateBytes: number;
   failsToStart: boolean;
   /** Crashes when it gets a whole state. */
   failsToFill: boolean;
@@ -77,8 +81,19 @@ export class Replica {
   }
 
   #cost(order: Order): number {
-    if (order.type === 'start') return this.behaviour.startMs;
-    return order.type === 'execute' ? this.behaviour.workMs : this.behaviour.fillMs;
+    const { startMs, workMs, fillMs, stateMs } = this.behaviour;
+    switch (order.type) {
+      case 'start':
+        return startMs + stateMs;
+      case 'execute':
+        return workMs;
+      case 'apply':
+      case 'digest':
+        return fillMs;
+      case 'import':
+      case 'export':
+        return fillMs + stateMs;
+    }
   }
 
   /** Ends one order that is due by now; what it says then, or null when nothing is due. */
@@ -98,7 +113,7 @@ export class Replica {
   }
 
   #carryOut(order: Order): Event[] {
-    const { lie, failsToStart } = this.behaviour;
+    const { lie, failsToStart, stateBytes } = this.behaviour;
     switch (order.type) {
       case 'start':
         return failsToStart ? this.crash() : this.#execute(order.job);
@@ -118,7 +133,7 @@ export class Replica {
         return [];
       case 'digest': {
         const said = digest(lie === 'digest' ? 'wrong' : hash(this.state));
-        return [{ type: 'digest', replica: this.id, digest: said }];
+        return [{ type: 'digest', replica: this.id, digest: said, stateBytes }];
       }
       case 'export': {
         const said = digest(lie === 'export' ? 'wrong' : this.state);

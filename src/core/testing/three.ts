@@ -19,6 +19,7 @@ export function oneOfThree(): Core {
     refresh: NO_REFRESH,
     requestTimeoutMs: NEVER,
     startTimeoutMs: NEVER,
+    stateBytes: 0,
   });
   for (const manager of managers) core.managers.boot(index(0), manager);
   return core;

@@ -92,6 +92,7 @@ export class World {
       refresh: NO_REFRESH,
       requestTimeoutMs: 2000,
       startTimeoutMs: 3000,
+      stateBytes: 0,
       ...this.options.core,
     });
   }
