@@ -2,6 +2,7 @@
 import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { SteadyFile } from '../data-folder.ts';
 import { syncFile } from '../manager/snapshots.ts';
 import {
   APPLICATION_ID,
@@ -30,13 +31,14 @@ export interface Sealed {
 const CHUNK_BYTES = 1024 ** 2;
 
 export function seal({ file, dataFolder }: SealOptions): Sealed {
+  using steady = new SteadyFile(file);
   const database = new DatabaseSync(file);
   try {
     database.exec(`pragma journal_mode = delete; pragma synchronous = off; begin; ${BACKUP_SCHEMA}`);
     const checkpoint = checkpointOf(database);
     const base = join(dataFolder, BASE_FILE);
-    if (existsSync(base)) addState(database, 'base', base);
-    if (checkpoint !== null) addState(database, 'checkpoint', join(dataFolder, checkpoint));
+    if (existsSync(base)) addState(database, 'base', base, steady);
+    if (checkpoint !== null) addState(database, 'checkpoint', join(dataFolder, checkpoint), steady);
     const fact = database.prepare('insert into backup values (?, ?)');
     fact.run('made', new Date().toISOString());
     const digest = contentDigest(database);
@@ -50,7 +52,7 @@ export function seal({ file, dataFolder }: SealOptions): Sealed {
   }
 }
 
-function addState(database: DatabaseSync, part: Part, path: string): void {
+function addState(database: DatabaseSync, part: Part, path: string, steady: SteadyFile): void {
   const insert = database.prepare('insert into state values (?, ?, ?)');
   const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
   const fd = openSync(path, 'r');
@@ -59,6 +61,7 @@ function addState(database: DatabaseSync, part: Part, path: string): void {
       const length = readSync(fd, chunk, 0, CHUNK_BYTES, null);
       if (length === 0) return;
       insert.run(part, seq, chunk.subarray(0, length));
+      steady.wrote(length);
     }
   } finally {
     closeSync(fd);

@@ -139,13 +139,17 @@ test('P7: a replica that does not read what it is sent is given up before memory
 
 test('P7: of a replica that is not to be heard nothing is taken, and nothing is lost', async () => {
   await using pair = await Pair.make();
-  pair.link.hear(false);
+  pair.link.hear(false, 'votes');
   const frames = resultFrames(1, Buffer.alloc(60 * 1024), Buffer.alloc(0));
   for (let i = 0; i < 100; i++) pair.send(...frames);
   await delay(50);
   assert.deepEqual(pair.answers, []);
   assert.ok(pair.agent.writableLength > 0, 'what it sends waits on its own side');
-  pair.link.hear(true);
+  pair.link.hear(false, 'disk');
+  pair.link.hear(true, 'votes');
+  await delay(20);
+  assert.deepEqual(pair.answers, [], 'as long as anything stands against it');
+  pair.link.hear(true, 'disk');
   await pair.until(() => pair.answers.length === 100);
   assert.deepEqual(pair.downs, []);
 });

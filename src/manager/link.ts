@@ -31,6 +31,8 @@ export class Link {
   readonly domain: Domain;
   readonly #handlers: LinkHandlers;
   readonly #backlog: Job[] = [];
+  /** Too many votes of it are undecided, or the disk is behind with what it exports. */
+  readonly #against = new Set<'votes' | 'disk'>();
   #busy = false;
   #closed = false;
   #control: Promise<void> = Promise.resolve();
@@ -66,9 +68,14 @@ export class Link {
     }
   }
 
-  /** Whether more is taken from the agent. What came in one piece of at most 64 KiB with the last frame is heard still. */
-  hear(wanted: boolean): void {
-    if (wanted) this.domain.channel.resume();
+  /**
+   * Whether more is taken from the agent: while nothing stands against it. What came in one piece of at most 64 KiB with the last
+   * frame is heard still.
+   */
+  hear(wanted: boolean, against: 'votes' | 'disk'): void {
+    if (wanted) this.#against.delete(against);
+    else this.#against.add(against);
+    if (this.#against.size === 0) this.domain.channel.resume();
     else this.domain.channel.pause();
   }
 

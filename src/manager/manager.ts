@@ -75,7 +75,7 @@ export class Manager {
       onDown: (id, kind) => this.#tell({ type: 'down', replica: replicaId(id), kind }),
       onImageDamaged: (error) => this.imageChanged(error),
     });
-    this.#work = new InWork(store, (replica, full) => this.#fleet.link(replica)?.hear(!full));
+    this.#work = new InWork(store, (replica, full) => this.#fleet.link(replica)?.hear(!full, 'votes'));
     const updates = new UpdateLog(store, recovery.decided);
     const [fleet, snapshots, work, seeds] = [this.#fleet, this.#snapshots, this.#work, this.#seeds];
     const deployment = this.#deployment;
@@ -107,6 +107,7 @@ export class Manager {
     orderer.onOrdered = (index, entry, tag) => this.#ordered(index, entry, tag);
     orderer.onDurable = (index) => this.#tell({ type: 'durable', index: toIndex(index) });
     store.onFailure = (error) => this.#halt(error);
+    this.#snapshots.onBehind = (replica, behind) => this.#fleet.link(replica)?.hear(!behind, 'disk');
     this.#snapshots.onFailure = (error) => this.#failed(error);
   }
 

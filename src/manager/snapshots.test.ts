@@ -19,6 +19,7 @@ class Folder implements Disposable {
   }
 }
 
+const MIB = 1024 ** 2;
 const state = Buffer.from('the whole state');
 
 /** What an agent would import. */
@@ -36,6 +37,35 @@ async function imported(snapshots: Snapshots): Promise<{ bytes: Buffer; lasts: b
   }
   return { bytes: Buffer.concat(chunks), lasts };
 }
+
+test('P7: a large export reaches the disk piece by piece, and its replica waits for that', async () => {
+  using folder = new Folder();
+  const snapshots = new Snapshots(folder.path, 64 * MIB, null);
+  const told: string[] = [];
+  const { promise: caughtUp, resolve } = Promise.withResolvers<void>();
+  snapshots.onBehind = (replica, behind) => {
+    told.push(`${replica} ${behind ? 'waits' : 'goes on'}`);
+    if (!behind) resolve();
+  };
+  const chunk = Buffer.alloc(MIB, 'x');
+  snapshots.expect('r2', 9);
+  snapshots.announce('r2', 10 * MIB);
+  for (let i = 0; i < 7; i++) snapshots.take('r2', chunk, false);
+  assert.deepEqual(told, []);
+  snapshots.take('r2', chunk, false);
+  assert.deepEqual(told, ['r2 waits']);
+  await caughtUp;
+  assert.deepEqual(told, ['r2 waits', 'r2 goes on']);
+  snapshots.take('r2', chunk, false);
+  const whole = snapshots.take('r2', chunk, true);
+  assert.equal(whole, digestOf(Buffer.alloc(10 * MIB, 'x')));
+  assert.equal(await snapshots.commit(9, digestOf(Buffer.alloc(10 * MIB, 'x'))), 'checkpoint-9');
+  snapshots.expect('r3', 12);
+  snapshots.announce('r3', 64 * MIB);
+  for (let i = 0; i < 8; i++) snapshots.take('r3', chunk, false);
+  snapshots.discard('r3');
+  assert.deepEqual(readdirSync(folder.path), ['checkpoint-9'], 'also while it is on its way');
+});
 
 test('P4: an export takes effect only once it is committed under its own digest and in force', async () => {
   using folder = new Folder();

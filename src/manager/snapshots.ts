@@ -3,14 +3,12 @@
  *
  * N1. A checkpoint is in force only once its file is durable and the store says so; the one before stays until then.
  *     Making it durable takes as long as the disk does, and holds up nobody; of those that are agreed on meanwhile none is taken.
- * N2. What a replica exports goes to a file of its own and has the size that it announced, which the core compares with what
- *     f+1 replicas voted on; nothing of it is used before f+1 exports of different replicas have the same digest.
+ * N2. What a replica exports goes to a file of its own (`export.ts`); nothing of it is used before f+1 exports of different
+ *     replicas have the same digest.
  */
-import { createHash, type Hash } from 'node:crypto';
 import {
   closeSync,
   existsSync,
-  fsync,
   fsyncSync,
   linkSync,
   openSync,
@@ -18,27 +16,18 @@ import {
   renameSync,
   rmSync,
   statSync,
-  writeFileSync,
 } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { digest as toDigest, type Digest } from '../core/index.ts';
-import { PRIVATE } from '../data-folder.ts';
+import type { Digest } from '../core/index.ts';
 import { CHUNK_BYTES, importFrames } from '../wire/channel.ts';
+import { Export } from './export.ts';
 import { Holds } from './holds.ts';
 
 const BASE = 'base';
 
-interface Export {
-  readonly file: string;
-  readonly fd: number;
-  readonly hash: Hash;
-  readonly index: number;
-  /** Announced; none is taken before. */
-  bytesMax: number;
-  bytes: number;
-  digest: Digest | null;
+function exportFile(replica: string): string {
+  return `export-${replica}`;
 }
 
 /** Makes a file, or a folder's entries, durable. */
@@ -56,7 +45,9 @@ export class Snapshots {
   /** Being made durable, or on its way to the store. */
   #committed: string | null = null;
   readonly #holds = new Holds(() => this.#letGo());
-  /** What was read only until now cannot be removed: no fault of who read it. */
+  /** Whether a replica that exports is to wait for the disk. */
+  onBehind: (replica: string, behind: boolean) => void = () => {};
+  /** The disk failed, beside what a caller is told of: no fault of a replica. */
   onFailure: (error: unknown) => void = () => {};
 
   constructor(folder: string, bytesMax: number, checkpoint: { index: number; file: string } | null) {
@@ -121,49 +112,40 @@ export class Snapshots {
 
   expect(replica: string, index: number): void {
     this.discard(replica);
-    const file = `export-${replica}`;
-    const fd = openSync(join(this.#folder, file), 'w', PRIVATE);
-    const hash = createHash('sha256');
-    this.#exports.set(replica, { file, fd, hash, index, bytesMax: 0, bytes: 0, digest: null });
+    const running = new Export(join(this.#folder, exportFile(replica)), index, {
+      onBehind: (behind) => this.onBehind(replica, behind),
+      onFailure: (error) => this.onFailure(error),
+    });
+    this.#exports.set(replica, running);
   }
 
   /** How large its export will be, said with the digest of its state. */
   announce(replica: string, bytes: number): void {
-    const running = this.#exports.get(replica);
-    if (running !== undefined) running.bytesMax = Math.min(bytes, this.#bytesMax);
+    this.#exports.get(replica)?.announce(Math.min(bytes, this.#bytesMax));
   }
 
   /** Takes a chunk; the digest of the export once it is whole, null before, `refused` when nothing was asked. */
   take(replica: string, chunk: Buffer, last: boolean): Digest | null | 'refused' {
     const running = this.#exports.get(replica);
-    if (running === undefined || running.digest !== null) return 'refused';
-    running.bytes += chunk.length;
-    if (running.bytes > running.bytesMax || (last && running.bytes < running.bytesMax)) return 'refused';
-    // All of it: a disk that is nearly full takes a part, and says nothing.
-    writeFileSync(running.fd, chunk);
-    running.hash.update(chunk);
-    if (!last) return null;
-    running.digest = toDigest(running.hash.digest('base64'));
-    return running.digest;
+    return running === undefined ? 'refused' : running.take(chunk, last);
   }
 
   /** Makes the agreed export durable; its name is the store's to keep. The others are removed. Null: none was taken. */
   async commit(index: number, digest: Digest): Promise<string | null> {
     let agreed: Export | null = null;
+    const file = `checkpoint-${index}`;
     for (const [replica, running] of this.#exports) {
       const isAgreed = running.index === index && running.digest === digest;
       if (agreed === null && isAgreed && this.#committed === null) {
         agreed = running;
         this.#exports.delete(replica);
+        // At once: the next export of the replica has the same name.
+        renameSync(join(this.#folder, exportFile(replica)), join(this.#folder, file));
       } else this.discard(replica);
     }
     if (agreed === null) return null;
-    const file = `checkpoint-${index}`;
-    // At once: the next export of the replica has the same name.
-    renameSync(join(this.#folder, agreed.file), join(this.#folder, file));
     this.#committed = file;
-    await promisify(fsync)(agreed.fd);
-    closeSync(agreed.fd);
+    await agreed.keep();
     await using folder = await open(this.#folder);
     await folder.sync();
     return file;
@@ -180,8 +162,8 @@ export class Snapshots {
     const running = this.#exports.get(replica);
     if (running === undefined) return;
     this.#exports.delete(replica);
-    closeSync(running.fd);
-    rmSync(join(this.#folder, running.file), { force: true });
+    running.discard();
+    rmSync(join(this.#folder, exportFile(replica)), { force: true });
   }
 
   /** Until what it returns is disposed of, files that are not in force any more stay. */
@@ -199,7 +181,7 @@ export class Snapshots {
 
   #clean(): void {
     if (this.#holds.any) return;
-    const used = new Set([...this.#exports.values()].map((running) => running.file));
+    const used = new Set([...this.#exports.keys()].map(exportFile));
     if (this.#checkpoint !== null) used.add(this.#checkpoint.file);
     if (this.#committed !== null) used.add(this.#committed);
     for (const name of readdirSync(this.#folder)) {

@@ -6,7 +6,7 @@
  */
 import { backup, DatabaseSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
-import { makePrivateFile } from '../data-folder.ts';
+import { makePrivateFile, SteadyFile } from '../data-folder.ts';
 import { messageOf } from '../errors.ts';
 import { decodeEntry } from '../wire/entry.ts';
 import { Replies } from './replies.ts';
@@ -54,6 +54,8 @@ function open(): DatabaseSync | null {
 
 /** Pages copied at a time: batches are written in between. */
 const COPY_PAGES = 64;
+/** Of SQLite, if nobody says otherwise. */
+const PAGE_BYTES = 4096;
 
 /** Of updates that are read at a time; one more may exceed it. */
 const READ_BYTES = 4 * 1024 ** 2;
@@ -169,13 +171,21 @@ class StoreThread {
    */
   #copy({ id, path }: Extract<StoreRequest, { type: 'copy' }>): void {
     this.#held = [];
+    const steady = new SteadyFile(path);
     const goOn = (): void => {
       const held = this.#held ?? [];
       this.#held = null;
       for (const request of held) this.receive(request);
     };
-    void backup(this.#db, path, { rate: COPY_PAGES, progress: goOn })
-      .finally(goOn)
+    const progress = (): void => {
+      steady.wrote(COPY_PAGES * PAGE_BYTES);
+      goOn();
+    };
+    void backup(this.#db, path, { rate: COPY_PAGES, progress })
+      .finally(() => {
+        steady[Symbol.dispose]();
+        goOn();
+      })
       .then(
         () => answer({ type: 'rows', id, rows: [], through: -1 }),
         (error: unknown) => answer({ type: 'not-copied', id, message: messageOf(error) }),
