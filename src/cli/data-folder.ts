@@ -14,6 +14,7 @@ import { UNFINISHED_FILE } from '../backup/make.ts';
 import { DOMAINS_FOLDER, makeDomainsFolder, STORE_FILE } from '../data-folder.ts';
 import { IMAGES } from '../domains/qemu/driver.ts';
 import { messageOf, SpareError } from '../errors.ts';
+import { removeFolder } from '../remove-folder.ts';
 
 const HINT = 'Choose a folder that Spare can write to with --data.';
 const NAMED_MAX = 3;
@@ -97,8 +98,8 @@ export function prepareDataFolder(folder: string): DataFolder {
 }
 
 /** What an earlier run left of its domains, or of a backup; only once the store is locked, so that nobody else runs here. */
-export function clearLeftovers(folder: string): void {
+export async function clearLeftovers(folder: string): Promise<void> {
   rmSync(join(folder, UNFINISHED_FILE), { force: true });
-  rmSync(join(folder, DOMAINS_FOLDER), { recursive: true, force: true });
+  await removeFolder(join(folder, DOMAINS_FOLDER));
   makeDomainsFolder(folder);
 }

@@ -145,7 +145,7 @@ export async function run(
   const name = serviceName(settings, images.foundedAs(known, settings.folder));
   const { store, opened } = await Store.open(join(settings.data, STORE_FILE), name);
   undo.defer(() => (manager === null ? store.close() : manager.close()));
-  clearLeftovers(settings.data);
+  await clearLeftovers(settings.data);
   publishAccess(settings.data, { url: addressUrl(adminAddress), token });
   undo.defer(() => withdrawAccess(settings.data));
   if (opened.entries.length === 0 && settings.oci === undefined) {

@@ -5,13 +5,14 @@
  * the 64 MiB of /tmp or a file kept only by a descriptor, does not count, and the disk is not limited as a whole.
  */
 import { messageOf, SpareError } from '../../errors.ts';
+import { removeFolder } from '../../remove-folder.ts';
 import type { Domain, DomainSpec, Driver } from '../domain.ts';
 import { chooseIsolation, type Isolation, type Level } from './isolation.ts';
 import { launch } from './launch.ts';
 import { takeOwner } from './owners.ts';
 import { DEFAULT_AGENT } from './package.ts';
 import { prepare } from './prepare.ts';
-import { ProcessDomain, removeFolder } from './process-domain.ts';
+import { ProcessDomain } from './process-domain.ts';
 
 export type { Level } from './isolation.ts';
 

@@ -1,8 +1,7 @@
 /** What only the process driver can be asked: the processes between the manager and the domain. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
 import { it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -17,7 +16,6 @@ import {
   SPAWN,
 } from '../conformance-peer.ts';
 import { createProcessDriver, type Level } from './driver.ts';
-import { removeFolder } from './process-domain.ts';
 import { childrenOf, readStat } from './tree.ts';
 
 /** Below the manager, down to the agent. */
@@ -131,15 +129,4 @@ void it('P5: a domain that starts stands behind those that serve, until it is pr
   assert.equal(await eventually(() => niceOf(peer.pid) === '0\n'), true);
   assert.notEqual(niceOf(process.pid), '19\n');
   return undefined;
-});
-
-void it('D3: a folder nested deeper than any path can say is removed', async () => {
-  await using site = await Site.create();
-  const folder = join(site.base, 'deep');
-  mkdirSync(folder);
-  const script = `name=$(printf %0200d 0); i=0
-    while [ $i -lt 40 ]; do mkdir $name && cd -P $name 2>/dev/null || exit 1; i=$((i + 1)); done`;
-  execFileSync('bash', ['-c', script], { cwd: folder });
-  await removeFolder(folder);
-  assert.equal(existsSync(folder), false);
 });

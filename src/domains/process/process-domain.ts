@@ -7,13 +7,11 @@
  * P4. A suspended domain is watched, too: a process can have a timer of its own send it the signal that continues it. Who works
  *     nevertheless is ended.
  */
-import { execFile } from 'node:child_process';
-import { rm } from 'node:fs/promises';
 import { constants } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { promisify } from 'node:util';
 
+import { removeFolder } from '../../remove-folder.ts';
 import type { Domain, DomainLimits, DomainUsage } from '../domain.ts';
 import { Accounting } from './accounting.ts';
 import { type Exit, killGroup, type Running } from './launch.ts';
@@ -199,16 +197,5 @@ export class ProcessDomain implements Domain {
     this.#running.child.stdout?.destroy();
     this.#running.child.stderr?.destroy();
     await removeFolder(this.#directory);
-  }
-}
-
-/** Also when what lived in it made folders that nobody may enter, or nested them deeper than a path can say. */
-export async function removeFolder(folder: string): Promise<void> {
-  try {
-    await rm(folder, { recursive: true, force: true });
-  } catch {
-    const run = promisify(execFile);
-    await run('chmod', ['-R', 'u+rwX', '--', folder]).catch(() => {});
-    await run('rm', ['-rf', '--', folder]);
   }
 }

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { messageOf, SpareError } from '../../errors.ts';
 import type { Domain, DomainSpec, Driver, ServiceImage } from '../domain.ts';
 import { DEFAULT_AGENT } from '../process/package.ts';
-import { removeFolder } from '../process/process-domain.ts';
+import { removeFolder } from '../../remove-folder.ts';
 import { findHypervisor, type Hypervisor } from './accelerator.ts';
 import type { Suspension } from './body.ts';
 import { buildImage } from './image/build.ts';

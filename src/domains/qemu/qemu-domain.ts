@@ -12,7 +12,7 @@ import { messageOf } from '../../errors.ts';
 import type { Domain, DomainUsage } from '../domain.ts';
 import type { Console } from '../process/console.ts';
 import { BEHIND_MS_MAX, goAlong, goBehind } from '../process/priority.ts';
-import { removeFolder } from '../process/process-domain.ts';
+import { removeFolder } from '../../remove-folder.ts';
 import { readStat, residentBytes } from '../process/tree.ts';
 import { Watchdog } from '../process/watchdog.ts';
 import type { Body } from './body.ts';
