@@ -21,6 +21,8 @@ export class Unread {
 
   /** Ends the response with `body`, a part of `bytes` that are kept until then. */
   end(response: ServerResponse, body: Uint8Array, bytes: number): void {
+    // What came with it, such as a large update, would be kept as well, and not counted.
+    const kept = body.buffer.byteLength > 2 * body.length ? Buffer.from(body) : body;
     this.#room.hold(response, bytes);
     const stalled = setTimeout(() => {
       // It is not its turn yet.
@@ -31,7 +33,7 @@ export class Unread {
       clearTimeout(stalled);
       this.#room.release(response);
     });
-    this.#send(response, body, stalled);
+    this.#send(response, kept, stalled);
   }
 
   #send(response: ServerResponse, body: Uint8Array, stalled: NodeJS.Timeout): void {
