@@ -5,8 +5,8 @@
  *
  * H1. A request is handed on once it has come whole; a client that leaves before that leaves no trace.
  * H2. A client gets the agreed reply, or a plain-text error that says why there is none; never something else.
- * H3. Bodies, also those that have not come whole, waiting requests, replies that are not taken, and connections are
- *     bounded.
+ * H3. Bodies, also those that have not come whole, waiting requests, those that wait behind others of their connection, replies
+ *     that are not taken, and connections are bounded.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -28,7 +28,7 @@ import {
   unusableTarget,
 } from './request.ts';
 import { Room } from './room.ts';
-import { Unread } from './unread.ts';
+import { cut, Unread } from './unread.ts';
 
 export interface FrontOptions {
   readonly admission: AdmissionLimits;
@@ -48,6 +48,10 @@ const KEEP_ALIVE_MS = 30_000;
 const CONNECTIONS_MAX = 10_000;
 /** Of the descriptors that the process may have: the others are for the files and domains of the manager. */
 const CONNECTIONS_SHARE = 1 / 2;
+
+/** What is kept of a request, refused or not, that came behind another one of its connection which is not answered. */
+const BEHIND_BYTES = 4096;
+const BEHIND_BYTES_MAX = 32 * 1024 ** 2;
 
 const SKIPPED_TEXT = {
   'no-agreement': [
@@ -76,19 +80,29 @@ export function createFront(options: FrontOptions, backend: Backend): Server {
   // As much as may come, as may be in work and wait once it has come.
   const coming = new Room<Drop>(inFlightBytes + waitingBytes, (drop) => drop(503, TOO_SLOW_TEXT));
   const unread = new Unread(options.unreadBytesMax);
+  const behind = new Room<ServerResponse>(BEHIND_BYTES_MAX, cut);
   const take = (request: IncomingMessage, response: ServerResponse): void =>
     receive(request, response, coming, options.bodyBytesMax, (body) =>
       forward(admission, backend, unread, request, response, body),
     );
-  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
+  /** Whether it is to be read. */
+  const admit = (request: IncomingMessage, response: ServerResponse): boolean => {
+    if (response.socket === null) {
+      behind.hold(response, BEHIND_BYTES);
+      response.once('close', () => behind.release(response));
+    }
+    // What came in one piece is parsed to its end all the same.
+    if (request.socket.destroyed) return false;
     const refused = refusal(request, options, backend);
-    if (refused === null) take(request, response);
-    else refuse(request, response, ...refused);
+    if (refused !== null) refuse(request, response, ...refused);
+    return refused === null;
+  };
+  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
+    if (admit(request, response)) take(request, response);
   });
   server.maxConnections = Math.min(CONNECTIONS_MAX, Math.floor(CONNECTIONS_SHARE * descriptorsMax()));
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
-    const refused = refusal(request, options, backend);
-    if (refused !== null) return refuse(request, response, ...refused);
+    if (!admit(request, response)) return;
     response.writeContinue();
     take(request, response);
   });

@@ -47,6 +47,6 @@ export class Unread {
   }
 }
 
-function cut(response: ServerResponse): void {
+export function cut(response: ServerResponse): void {
   response.req.socket.destroy();
 }
