@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
 import { test } from 'node:test';
 import { replicaId } from '../core/index.ts';
 import { SpareError } from '../errors.ts';
@@ -149,3 +150,21 @@ void test('a web page that led its own name here reads nothing', () =>
       assert.match((await reply.toArray()).join(''), /localhost/);
     }
   }));
+
+void test('P7: who holds on to connections shuts nobody out, and ends nothing that is under way', async () => {
+  const backup = Promise.withResolvers<{ file: string; digest: string; decided: number }>();
+  await withAdmin({ backup: () => backup.promise }, async (ask) => {
+    const made = ask('/backup', 'POST', TOKEN);
+    const port = Number(new URL((await ask('/livez')).url).port);
+    for (let i = 0; i < 40; i++) {
+      const held = connect(port, '127.0.0.1').on('error', () => {});
+      held.write('GET /livez HTTP/1.1\r\nHost: localhost\r\nX: ');
+      await once(held, 'connect');
+    }
+    const asked = get({ port, host: '127.0.0.1', path: '/livez', agent: false });
+    const [reply] = (await once(asked, 'response')) as [IncomingMessage];
+    assert.equal(reply.resume().statusCode, 200);
+    backup.resolve({ file: 'backup.new', digest: 'd', decided: 3 });
+    assert.equal((await made).status, 200);
+  });
+});

@@ -8,6 +8,7 @@
  */
 import type { IncomingMessage, Server } from 'node:http';
 import type { MadeBackup } from '../backup/make.ts';
+import { limitConnections } from '../connections.ts';
 import type { CoreView } from '../core/index.ts';
 import { type ErrorCode, messageOf, SpareError } from '../errors.ts';
 import type { Incident } from '../evidence/incidents.ts';
@@ -156,6 +157,6 @@ export function createAdmin(source: AdminSource, token: string, host: string): S
     request.resume();
     void answer(source, token, host, request).then(send, (error: unknown) => send(failed(error)));
   });
-  server.maxConnections = CONNECTIONS_MAX;
+  limitConnections(server, CONNECTIONS_MAX);
   return server;
 }

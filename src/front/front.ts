@@ -10,6 +10,7 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { limitConnections } from '../connections.ts';
 import type { Key } from '../core/index.ts';
 import type { Verdict } from '../manager/in-work.ts';
 import { createServer } from '../node-http.ts';
@@ -100,7 +101,7 @@ export function createFront(options: FrontOptions, backend: Backend): Server {
   const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
     if (admit(request, response)) take(request, response);
   });
-  server.maxConnections = Math.min(CONNECTIONS_MAX, Math.floor(CONNECTIONS_SHARE * descriptorsMax()));
+  limitConnections(server, Math.min(CONNECTIONS_MAX, Math.floor(CONNECTIONS_SHARE * descriptorsMax())));
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     if (!admit(request, response)) return;
     response.writeContinue();
