@@ -63,7 +63,7 @@ function textDifference(is: Buffer, instead: Buffer): Difference {
     const bytes = (body: Buffer): string => body.subarray(at, at + 16).toString('hex') || NOTHING;
     return { where: `body byte ${at}`, is: bytes(is), instead: bytes(instead) };
   }
-  const start = is.lastIndexOf(0x0a, at - 1) + 1;
+  const start = is.subarray(0, at).lastIndexOf(0x0a) + 1;
   let line = 1;
   for (let i = 0; i < start; i++) if (is[i] === 0x0a) line++;
   const text = (body: Buffer): string => {

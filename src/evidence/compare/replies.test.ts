@@ -46,6 +46,14 @@ void test('P6: what is equal as JSON and not as bytes, text and binary are told 
   ]);
 });
 
+void test('P6: texts that differ from their first byte on differ in their first line', () => {
+  const text = (body: string): { body: Buffer } => ({ body: Buffer.from(body) });
+  assert.deepEqual(places(text('one\ntwo\n'), text('other\ntwo\n')), [
+    'body line 1, byte 1: "one" | "other"',
+  ]);
+  assert.deepEqual(places(text('<b>\nx\n'), text('no\nx\n')), ['body line 1, byte 0: "<b>" | "no"']);
+});
+
 void test('P7: what is no reply, nested without end or different everywhere is told in few words', () => {
   assert.match(places(Buffer.from([0]), {})[0] ?? '', /^form: not a valid reply: .* \| a valid reply$/);
   const nested = (depth: number, end: string): { body: Buffer } => ({
