@@ -195,3 +195,11 @@ test('a state larger than a chunk is read in several, the last one marked', asyn
   assert.ok(bytes.equals(large));
   assert.deepEqual(lasts, [false, false, true]);
 });
+
+test('P5: where a state cannot be linked for evidence, as on file systems without links, it is not to be had', () => {
+  using folder = new Folder();
+  writeFileSync(join(folder.path, 'base'), state);
+  const snapshots = new Snapshots(folder.path, 1000, null);
+  assert.equal(snapshots.linkBefore(3, 1000, join(folder.path, 'linked')), true);
+  assert.equal(snapshots.linkBefore(3, 1000, join(folder.path, 'nowhere', 'linked')), false);
+});

@@ -86,14 +86,19 @@ export class Snapshots {
     return this.framesOf(this.#latest);
   }
 
-  /** Links the latest durable state to `target`, if it is one from before this entry and no larger than that. */
+  /** Links the latest durable state to `target`, if it is one from before this entry, no larger than that, and can be linked. */
   linkBefore(index: number, bytesMax: number, target: string): boolean {
     if (this.index >= index) return false;
     const source = this.#latest;
     if (source === null) return true;
     if (statSync(source).size > bytesMax) return false;
-    linkSync(source, target);
-    return true;
+    try {
+      linkSync(source, target);
+      return true;
+    } catch {
+      // Not every file system has links; it is for evidence only.
+      return false;
+    }
   }
 
   async *framesOf(file: string | null): AsyncIterable<Buffer[]> {
