@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { replicaId } from '../core/index.ts';
 import { SpareError } from '../errors.ts';
 import { namesHost } from './access.ts';
@@ -166,5 +167,20 @@ void test('P7: who holds on to connections shuts nobody out, and ends nothing th
     assert.equal(reply.resume().statusCode, 200);
     backup.resolve({ file: 'backup.new', digest: 'd', decided: 3 });
     assert.equal((await made).status, 200);
+  });
+});
+
+void test('P7: what is read is read one after another, and holds up nothing that is to be done', async () => {
+  const begun: ((status: typeof STATUS) => void)[] = [];
+  const status = (): Promise<typeof STATUS> => new Promise((resolve) => begun.push(resolve));
+  await withAdmin({ status }, async (ask) => {
+    const asked = [ask('/status'), ask('/status'), ask('/status')];
+    assert.equal((await ask('/backup', 'POST', TOKEN)).status, 200);
+    for (const [i, reply] of asked.entries()) {
+      assert.equal(begun.length, i + 1);
+      begun[i]?.(STATUS);
+      assert.equal((await reply).status, 200);
+      if (i < 2) while (begun.length === i + 1) await delay(1);
+    }
   });
 });

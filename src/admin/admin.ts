@@ -7,6 +7,7 @@
  * folder it lies). What changes something needs the token of the data folder (`access.ts`).
  */
 import type { IncomingMessage, Server } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { MadeBackup } from '../backup/make.ts';
 import { limitConnections } from '../connections.ts';
 import type { CoreView } from '../core/index.ts';
@@ -140,9 +141,26 @@ async function answer(
   return { status: 401, body: { error: 'Not allowed.', hint: TOKEN_HINT } };
 }
 
+/**
+ * What is read takes time of the manager, 30 ms with a thousand incidents, and everybody on the host may ask: one after another,
+ * with a pause as long after each, so that clients and replicas are heard.
+ */
+class Turns {
+  #last: Promise<void> = Promise.resolve();
+
+  take(work: () => Promise<void>): void {
+    this.#last = this.#last.then(async () => {
+      const began = performance.now();
+      await work();
+      await delay(performance.now() - began);
+    });
+  }
+}
+
 /** `host`: what it will listen on. */
 export function createAdmin(source: AdminSource, token: string, host: string): Server {
   const run = runOf(token);
+  const turns = new Turns();
   const server = createServer((request, response) => {
     const send = ({ status, body, headers = {} }: AdminReply): void => {
       const text = `${JSON.stringify(body, null, 2)}\n`;
@@ -155,7 +173,10 @@ export function createAdmin(source: AdminSource, token: string, host: string): S
       response.end(request.method === 'HEAD' ? undefined : text);
     };
     request.resume();
-    void answer(source, token, host, request).then(send, (error: unknown) => send(failed(error)));
+    const give = (): Promise<void> =>
+      answer(source, token, host, request).then(send, (error: unknown) => send(failed(error)));
+    if (request.method === 'POST') void give();
+    else turns.take(give);
   });
   limitConnections(server, CONNECTIONS_MAX);
   return server;
