@@ -3,7 +3,7 @@
  * lost, although the two versions answer differently? And is the old one left alone when the new one does not work?
  */
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdtempDisposableSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempDisposableSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -185,6 +185,15 @@ test('Z3: what a deploy cannot change is refused, what takes effect at the next 
     'z.db',
     ...command,
   );
+  const [other, linked] = [`${spare.configFile}.other.mjs`, `${spare.configFile}.linked.mjs`];
+  copyFileSync(spare.configFile, other);
+  symlinkSync(spare.configFile, linked);
+  await refused(
+    /reads \S+\/spare\.config\.mjs, .* not \S+\.other\.mjs\. \[deploy-refused\]/,
+    '--config',
+    other,
+  );
+  assert.match((await call('deploy', '--data', spare.data, '--config', linked)).text, /nothing has changed/);
   configure({ faults: 2, state: ['z.db'], hypervisor: 'qemu' });
   await refused(/: `faults`, `state`, `hypervisor`\. \[deploy-refused\]/);
   site.change(2);

@@ -18,6 +18,8 @@ const TOKEN_BYTES = 24;
 export interface Access {
   readonly url: string;
   readonly token: string;
+  /** The configuration that the group reads; not there where flags say all. */
+  readonly config: string;
 }
 
 /** Made anew at each start. */

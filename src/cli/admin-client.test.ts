@@ -28,13 +28,13 @@ void test('P2: a group that was killed is not running, whoever has its port by t
   writeFileSync(`${data.path}/spare.db`, '');
   await assert.rejects(askAdmin(data.path, '/backup'), notRunning);
   await using own = createAdmin(source, 'own', '127.0.0.1');
-  publishAccess(data.path, { url: await urlOf(own), token: 'own' });
+  publishAccess(data.path, { url: await urlOf(own), token: 'own', config: 'c' });
   assert.deepEqual(await askAdmin(data.path, '/backup'), MADE);
   await using other = createAdmin(source, 'other', '127.0.0.1');
   await using page = createServer((_request, response) => response.writeHead(404).end('<html>'));
   await using list = createServer((_request, response) => response.end('[]'));
   for (const server of [other, page, list]) {
-    publishAccess(data.path, { url: await urlOf(server), token: 'own' });
+    publishAccess(data.path, { url: await urlOf(server), token: 'own', config: 'c' });
     for (const path of ['/backup', '/statsu']) await assert.rejects(askAdmin(data.path, path), notRunning);
     await assert.rejects(askAdmin(data.path, '/livez', 'GET'), notRunning);
   }

@@ -94,18 +94,23 @@ const checkConfig = each({
   onIncident: each({ command, webhook: text }),
 });
 
+export interface ConfigFile {
+  readonly config: Config;
+  /** Where relative paths start. */
+  readonly folder: string;
+  /** Not there where none is named and there is none. */
+  readonly file: string;
+}
+
 /**
  * Reads a configuration file; without a name, `spare.config.ts` of the working folder if it is there.
  * `again`: it may have changed since it was read; what it imports itself is as it was. Throws `SpareError` config-not-found,
  * config-invalid.
  */
-export async function readConfig(
-  name: string | undefined,
-  again = false,
-): Promise<{ config: Config; folder: string }> {
+export async function readConfig(name: string | undefined, again = false): Promise<ConfigFile> {
   const file = resolve(name ?? DEFAULT_FILE);
   if (!existsSync(file)) {
-    if (name === undefined) return { config: {}, folder: process.cwd() };
+    if (name === undefined) return { config: {}, folder: process.cwd(), file };
     throw new SpareError('config-not-found', `There is no configuration ${file}.`, {
       hint: `Name an existing file with --config, or leave it out to use ./${DEFAULT_FILE}.`,
     });
@@ -128,5 +133,5 @@ export async function readConfig(
       'Write: export default { command: [...], state: [...] }',
     );
   }
-  return { config: module.default as Config, folder: dirname(file) };
+  return { config: module.default as Config, folder: dirname(file), file };
 }

@@ -6,6 +6,8 @@
  * Z2. One at a time: what a second one takes back would be what the first one accepted.
  * Z3. Of what is asked for nothing is ignored: what it cannot change is refused, or named when a start can.
  */
+import { existsSync, statSync } from 'node:fs';
+import { readAccess } from '../admin/access.ts';
 import { findExecutable } from '../domains/process/executable.ts';
 import type { ServiceImage } from '../domains/domain.ts';
 import { messageOf, SpareError } from '../errors.ts';
@@ -65,9 +67,24 @@ function changedKeys(before: Settings, now: Settings): string[] {
   throw new SpareError('deploy-refused', message, { hint: 'Undo that, or end the group and start it anew.' });
 }
 
-/** Throws `deploy-refused` when `flags` has any: a group that runs reads what it was started with. */
-export function refuseFlags(flags: Config): void {
-  const names = Object.keys(flags).map((key) => (key === 'command' ? 'the command behind --' : `--${key}`));
+function isSameFile(a: string, b: string): boolean {
+  const [one, other] = [a, b].map((path) => statSync(path, { throwIfNoEntry: false }));
+  return one?.ino === other?.ino && one?.dev === other?.dev;
+}
+
+/**
+ * Throws `deploy-refused` when another configuration, if it is there, or flags are to count: the group that runs with `data`
+ * reads what it was started with. `file`: null where none is meant.
+ */
+export function refuseOthers(data: string, file: string | null, flags: Config): void {
+  const own = readAccess(data)?.config;
+  if (file !== null && own !== undefined && existsSync(file) && !isSameFile(file, own)) {
+    throw new SpareError('deploy-refused', `A deploy reads ${own}, as the group was started, not ${file}.`, {
+      hint: 'Change what it says there, or end the group, deploy what is wanted, and start it anew with that.',
+    });
+  }
+  const others = Object.keys(flags).filter((key) => key !== 'data');
+  const names = others.map((key) => (key === 'command' ? 'the command behind --' : `--${key}`));
   if (names.length === 0) return;
   const message = `A deploy cannot change what the group was started with: ${names.join(', ')}.`;
   throw new SpareError('deploy-refused', message, {

@@ -6,11 +6,11 @@ import { printable } from '../wire/channel.ts';
 import { askAdmin } from './admin-client.ts';
 import { type Call, HELP, parseCall, type Where } from './arguments.ts';
 import { backup, type Progress, restoreInto } from './backup.ts';
-import { readConfig } from './config-file.ts';
+import { type ConfigFile, readConfig } from './config-file.ts';
 import { dataFolder, settle, type Settings } from './config.ts';
 import { makeFolder } from './data-folder.ts';
 import { prepareImages } from './hypervisor.ts';
-import { acceptForNextStart, type Deployed, refuseFlags } from './deploy.ts';
+import { acceptForNextStart, type Deployed, refuseOthers } from './deploy.ts';
 import { listIncidents, showIncident } from './incidents.ts';
 import { addressUrl as url } from './listen.ts';
 import { run, type Running } from './run.ts';
@@ -92,12 +92,11 @@ async function runUntilEnd(
   call: Extract<Call, { type: 'run' }>,
   { first: signal, second }: Interruption,
 ): Promise<never> {
-  const read = async (again: boolean): Promise<Settings> => {
-    const { config, folder } = await readConfig(call.configFile, again);
-    return settle({ ...config, ...call.flags }, folder);
-  };
-  const settings = await unlessAborted(signal, read(false));
-  const running = await run(settings, () => read(true), log, signal);
+  const whole = ({ config, folder }: ConfigFile): Settings => settle({ ...config, ...call.flags }, folder);
+  const first = await unlessAborted(signal, readConfig(call.configFile));
+  const read = async (): Promise<Settings> => whole(await readConfig(call.configFile, true));
+  const settings = whole(first);
+  const running = await run(settings, { file: first.file, read }, log, signal);
   try {
     print(`spare      f=${settings.faults}, isolation: ${running.isolation}; starting`);
     await unlessAborted(signal, running.ready);
@@ -125,11 +124,13 @@ async function recover(call: Extract<Call, { type: 'recover' }>): Promise<void> 
 
 /** Has the running group do it; where none runs, the next start will find it accepted. */
 async function deploy({ configFile, flags }: Extract<Call, { type: 'deploy' | 'image' }>): Promise<void> {
-  const { config, folder } = await readConfig(configFile);
+  const { config, folder, file } = await readConfig(configFile);
   const data = dataFolder({ ...config, ...flags }, folder);
-  const { data: _, ...others } = flags;
+  // Whoever names the data folder does not mean the configuration that happens to lie here.
+  const meant = configFile === undefined && flags.data !== undefined ? null : file;
   try {
-    if (Object.keys(others).length > 0) await askAdmin(data, '/livez', 'GET').then(() => refuseFlags(others));
+    await askAdmin(data, '/livez', 'GET');
+    refuseOthers(data, meant, flags);
     const { image, changed, seconds, atStart } = (await askAdmin(data, '/deploy')) as Deployed;
     const what = `image ${image.slice(0, 12)}`;
     print(

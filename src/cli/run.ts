@@ -92,18 +92,25 @@ function frontOptions({ limits }: Settings): FrontOptions {
   };
 }
 
+/** Where the settings come from, and are read again for a deploy. */
+export interface Source {
+  /** Of the configuration. */
+  readonly file: string;
+  readonly read: () => Promise<Settings>;
+}
+
 /** The index of the next entry. */
 function nextIndex({ recovery, entries }: Opened): number {
   return Math.max(recovery.first, (entries.at(-1)?.index ?? -1) + 1);
 }
 
 /**
- * `reload`: the settings as they are read again, for a deploy. Throws `SpareError`, or the reason of `signal` once that is
- * aborted; nothing is left running then. `isolated`: what isolates the replicas, where the caller has made that.
+ * Throws `SpareError`, or the reason of `signal` once that is aborted; nothing is left running then. `isolated`: what isolates
+ * the replicas, where the caller has made that.
  */
 export async function run(
   settings: Settings,
-  reload: () => Promise<Settings>,
+  { file, read }: Source,
   log: (line: string) => void,
   signal: AbortSignal,
   isolated?: Driver,
@@ -126,7 +133,7 @@ export async function run(
     incident: async (id) => (await manager?.evidence.read(id)) ?? null,
     ready: observer.answering,
     recover: observer.recover,
-    deploy: () => observer.deploy(reload),
+    deploy: () => observer.deploy(read),
     backup: observer.backup,
   };
   const admin = createAdmin(source, token, settings.admin.host);
@@ -146,7 +153,7 @@ export async function run(
   const { store, opened } = await Store.open(join(settings.data, STORE_FILE), name);
   undo.defer(() => (manager === null ? store.close() : manager.close()));
   await clearLeftovers(settings.data);
-  publishAccess(settings.data, { url: addressUrl(adminAddress), token });
+  publishAccess(settings.data, { url: addressUrl(adminAddress), token, config: file });
   undo.defer(() => withdrawAccess(settings.data));
   if (opened.entries.length === 0 && settings.oci === undefined) {
     importExisting(settings.folder, settings.state, join(settings.data, 'base'));

@@ -40,11 +40,11 @@ process.on('message', ({ replica, ...command }: Order) => {
   domains.get(replica)?.channel.write(Buffer.concat([frameHead(COMMAND, json.length), json]));
 });
 
-const { config, folder } = await readConfig(configFile);
+const { config, folder, file } = await readConfig(configFile);
 const agent = fileURLToPath(new URL('agent.ts', import.meta.url));
 const driver = remembering(await createProcessDriver({ agent }));
 const settings = settle(config, folder);
-const running = await run(settings, async () => settings, print, interrupted.signal, driver);
+const running = await run(settings, { file, read: async () => settings }, print, interrupted.signal, driver);
 interrupted.signal.addEventListener(
   'abort',
   () => void running.close(AbortSignal.abort()).then(() => process.exit(0)),
