@@ -1,8 +1,10 @@
 /**
  * The levels of isolation, strongest first, and which of them this host really offers: each is tried by starting
  * a domain that runs `true`, once per manager, because a program that is installed may still be forbidden to work.
+ *
+ * V1. A weaker level is taken only where a stronger one was tried and does not work, not where it could not be tried.
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -40,7 +42,7 @@ const PROBE_TIMEOUT_MS = 10_000;
 const LEVELS: readonly Level[] = ['bubblewrap', 'bubblewrap-root', 'unshare', 'plain'];
 const probes = new Map<Level, Promise<Isolation | string>>();
 
-/** The strongest level that works, or the one asked for. Throws `domain-start-failed` when that does not work. */
+/** The strongest level that works, or the one asked for. Throws `domain-start-failed` when that does not work, or V1. */
 export async function chooseIsolation(only?: Level): Promise<Isolation> {
   const failures: string[] = [];
   for (const level of only === undefined ? LEVELS : [only]) {
@@ -62,7 +64,16 @@ export async function chooseIsolation(only?: Level): Promise<Isolation> {
 function tried(level: Level): Promise<Isolation | string> {
   const known = probes.get(level);
   if (known !== undefined) return known;
-  const probe = tryLevel(level).catch((error: unknown) => `${level}: ${messageOf(error)}`);
+  const probe = tryLevel(level).catch((error: unknown) => {
+    throw new SpareError(
+      'domain-start-failed',
+      `Isolation by ${level} cannot be tried: ${messageOf(error)}.`,
+      {
+        hint: `That needs room in ${tmpdir()}; TMPDIR names another folder.`,
+        cause: error,
+      },
+    );
+  });
   probes.set(level, probe);
   return probe;
 }
@@ -94,7 +105,9 @@ async function tryBubblewrap(level: 'bubblewrap' | 'bubblewrap-root'): Promise<I
   if (bwrap === undefined) return `${level}: bwrap not found`;
   const setpriv = findTool('setpriv');
   if (root && setpriv === undefined) return `${level}: setpriv not found`;
-  const version = execFileSync(bwrap, ['--version'], { encoding: 'utf8' }).trim();
+  const { stdout, error } = spawnSync(bwrap, ['--version'], { encoding: 'utf8' });
+  if (error !== undefined) return `${level}: ${error.message}`;
+  const version = stdout.trim();
   const form: BubblewrapForm = level === 'bubblewrap-root' ? 'root' : root ? 'nested' : 'user';
   return trial({
     level,
@@ -137,7 +150,7 @@ async function trial(isolation: Isolation): Promise<Isolation | string> {
     const prepared = await prepare(
       {
         id: 'probe',
-        image: { folder, command: ['sh'], env: {}, state: [] },
+        image: { folder, command: ['/bin/sh'], env: {}, state: [] },
         limits: { memoryBytes: 256 * 1024 ** 2, processes: 16 },
         directory,
       },

@@ -1,0 +1,36 @@
+/** Is a host that offers isolation ever taken for one that does not? */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type * as Module from './isolation.ts';
+import { findTool } from './paths.ts';
+
+const SKIP = findTool('bwrap') === undefined ? 'no bubblewrap' : false;
+
+/** What is found out with this value of a variable of the environment; nothing is known from before. */
+async function chosenWith(name: string, value: string): Promise<string> {
+  const before = process.env[name];
+  process.env[name] = value;
+  try {
+    const module = (await import(`./isolation.ts?${performance.now()}`)) as typeof Module;
+    return (await module.chooseIsolation()).description;
+  } finally {
+    if (before === undefined) delete process.env[name];
+    else process.env[name] = before;
+  }
+}
+
+void test('V1: the sandbox does not depend on what is in PATH', { skip: SKIP }, async () => {
+  assert.equal(await chosenWith('PATH', '/nowhere'), await chosenWith('LANG', 'C'));
+});
+
+void test(
+  'V1: without a place to try the sandbox nothing is started, instead of plain processes',
+  { skip: SKIP },
+  async () => {
+    await assert.rejects(chosenWith('TMPDIR', '/nowhere'), {
+      code: 'domain-start-failed',
+      message: /^Isolation by bubblewrap cannot be tried: ENOENT/,
+      hint: /room in \/nowhere; TMPDIR/,
+    });
+  },
+);
