@@ -114,6 +114,16 @@ export function storageFailed(path: string, why: string): SpareError {
   });
 }
 
+/** Of a disk that takes nothing more. */
+const FULL: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT']);
+
+/** `storage-failed` of `path` where want of room is why, or the cause of why; otherwise what was thrown. */
+export function roomOrOther(path: string, thrown: unknown): unknown {
+  const { code, cause } = thrown as { code?: unknown; cause?: { code?: unknown } };
+  if (!FULL.has(code) && !FULL.has(cause?.code)) return thrown;
+  return storageFailed(path, messageOf(FULL.has(code) ? thrown : cause));
+}
+
 /** The message of whatever was thrown, for a cause that is shown to a person. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);

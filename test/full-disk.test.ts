@@ -1,6 +1,7 @@
 /** Does a disk that fails while Spare runs end it in words that a person understands, whatever is being written? */
 import assert from 'node:assert/strict';
-import { mkdirSync, symlinkSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, statfsSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import type { Status } from '../src/admin/admin.ts';
@@ -60,6 +61,47 @@ async function endsOf(call: Call, data: string, why: string): Promise<void> {
   assert.deepEqual(more, [''], 'nothing else is said');
   assert.deepEqual(await call.left(), []);
 }
+
+/** A file system in memory with little room; undefined where the test may not mount one. */
+class SmallDisk implements Disposable {
+  readonly #folder: string;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  static mount(folder: string): SmallDisk | undefined {
+    mkdirSync(folder);
+    const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=32m', 'spare-test', folder]);
+    return mounted.status === 0 ? new SmallDisk(folder) : undefined;
+  }
+
+  fill(freeBytes: number): void {
+    const { bavail, bsize } = statfsSync(this.#folder);
+    writeFileSync(join(this.#folder, 'rest'), Buffer.alloc(bavail * bsize - freeBytes));
+  }
+
+  [Symbol.dispose](): void {
+    spawnSync('umount', ['-l', this.#folder]);
+  }
+}
+
+for (const freeBytes of [0, 64 * 1024])
+  test(`P2: a group that is started with a full disk (${freeBytes} bytes left) ends in plain words`, async (t) => {
+    using place = new Place().configure({ ...LEDGER, data: 'disk/data' });
+    const disk = join(place.folder, 'disk');
+    using small = SmallDisk.mount(disk);
+    if (small === undefined) return t.skip('nothing may be mounted');
+    {
+      await using call = new Call(place.folder, ['run', '--config', 'spare.config.mjs']);
+      await call.until(() => call.stdout.includes('incidents  http'));
+      call.kill('SIGTERM');
+      assert.equal(await call.end(), 0);
+    }
+    small.fill(freeBytes);
+    await using call = new Call(place.folder, ['run', '--config', 'spare.config.mjs']);
+    await endsOf(call, join(disk, 'data'), 'ENOSPC');
+  });
 
 suite('P2: the group ends with `storage-failed`, says where and what to do, and leaves no process', () => {
   for (const [name, { why, prepare }] of Object.entries(FAILURES)) {

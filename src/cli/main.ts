@@ -1,6 +1,6 @@
 /** The program `spare`. */
 import { readFileSync } from 'node:fs';
-import { messageOf, SpareError } from '../errors.ts';
+import { messageOf, roomOrOther, SpareError } from '../errors.ts';
 import type { Rotated } from '../manager/rejuvenation.ts';
 import { printable } from '../wire/channel.ts';
 import { askAdmin } from './admin-client.ts';
@@ -96,7 +96,9 @@ async function runUntilEnd(
   const first = await unlessAborted(signal, readConfig(call.configFile));
   const read = async (): Promise<Settings> => whole(await readConfig(call.configFile, true));
   const settings = whole(first);
-  const running = await run(settings, { file: first.file, read }, log, signal);
+  const running = await run(settings, { file: first.file, read }, log, signal).catch((error: unknown) => {
+    throw roomOrOther(settings.data, error);
+  });
   try {
     print(`spare      f=${settings.faults}, isolation: ${running.isolation}; starting`);
     await unlessAborted(signal, running.ready);

@@ -1,6 +1,6 @@
 /** What becomes of an image that cannot be measured, or not be compared any more? On real files. */
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, mkdtempDisposableSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempDisposableSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -16,6 +16,23 @@ function withoutRights(): Disposable {
   seteuid?.(NOBODY);
   return { [Symbol.dispose]: () => seteuid?.(0) };
 }
+
+void test('P2: what is accepted and cannot be kept, or was kept and is damaged, is said in words of the data folder', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-images-'));
+  const [folder, file] = [join(place.path, 'service'), join(place.path, 'image.json')];
+  mkdirSync(folder);
+  await using images = new Images(place.path, () => {});
+  const image = await images.measure([{ folder, command: [process.execPath], env: {}, state: [] }]);
+  symlinkSync('/dev/full', `${file}.new`);
+  const hint = /Free space/;
+  await assert.rejects(images.accept(image), {
+    code: 'storage-failed',
+    message: /image\.json failed: ENOSPC/,
+    hint,
+  });
+  writeFileSync(file, '{"about":');
+  await assert.rejects(images.load(), { code: 'data-folder-damaged', message: /image\.json .*JSON/ });
+});
 
 void test('P6: a file that cannot be read is named with what to do: nothing is founded, and nothing starts', async () => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-images-'));

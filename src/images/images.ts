@@ -9,7 +9,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import type { ServiceImage } from '../domains/domain.ts';
-import { messageOf, SpareError } from '../errors.ts';
+import { messageOf, SpareError, storageFailed } from '../errors.ts';
 import { startThread } from '../thread.ts';
 import { printable } from '../wire/channel.ts';
 import type { FileChange } from './manifest.ts';
@@ -114,11 +114,16 @@ export class Images implements AsyncDisposable {
     return join(this.#dataFolder, FILE);
   }
 
-  /** What was accepted in an earlier run; null when nothing was. */
+  /** What was accepted in an earlier run; null when nothing was. Throws `data-folder-damaged`. */
   async load(): Promise<Image | null> {
     if (!existsSync(this.#file)) return null;
     const number = this.#nextImage++;
-    const { digests, about } = await this.#ask({ type: 'load', image: number, file: this.#file });
+    const load = this.#ask({ type: 'load', image: number, file: this.#file }).catch((cause: unknown) => {
+      const message = `${this.#file} is not what Spare wrote, or cannot be read: ${printable(messageOf(cause))}.`;
+      const hint = 'Restore the data folder from a copy, or start anew with another --data.';
+      throw new SpareError('data-folder-damaged', message, { hint, cause });
+    });
+    const { digests, about } = await load;
     const { founded, variants } = about as About;
     this.#founded = founded;
     return digests === null ? null : { number, variants, digests };
@@ -141,12 +146,14 @@ export class Images implements AsyncDisposable {
     return { number, variants, digests };
   }
 
-  /** From now on, also after a restart, the group starts from this. */
+  /** From now on, also after a restart, the group starts from this. Throws `storage-failed`. */
   async accept({ number, variants }: Image): Promise<void> {
     const [first] = variants;
     if (this.#founded === '') this.#founded = first?.folder ?? '';
     const about: About = { founded: this.#founded, variants };
-    await this.#ask({ type: 'keep', image: number, file: this.#file, about });
+    await this.#ask({ type: 'keep', image: number, file: this.#file, about }).catch((error: unknown) => {
+      throw storageFailed(this.#file, messageOf(error));
+    });
   }
 
   async forget({ number }: Image): Promise<void> {

@@ -217,6 +217,8 @@ export class Effects {
       const hint = 'Its start writes something that is not a function of the agreed time and randomness.';
       return this.#handlers.onHalt(new SpareError('service-not-deterministic', message, { hint }));
     }
+    const { noRoom } = this.#parts.fleet;
+    if (noRoom !== null) return this.#handlers.onHalt(noRoom);
     const latest = this.evidence.incidents.latest().at(-1);
     if (latest?.kind === 'image') {
       const hint = 'No replica starts from anything else than what was accepted.';

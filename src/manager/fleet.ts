@@ -8,7 +8,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DOMAINS_FOLDER } from '../data-folder.ts';
 import type { Domain, Driver, Opening, ServiceImage } from '../domains/domain.ts';
-import { messageOf, SpareError } from '../errors.ts';
+import { messageOf, roomOrOther, SpareError } from '../errors.ts';
 import {
   type Answer,
   decodeAnswer,
@@ -67,6 +67,8 @@ export class Fleet {
   /** Domains on their way up or down: `close` waits for them. */
   readonly #moving = new Set<Promise<void>>();
   #damage = '';
+  /** The data folder's disk was full when a replica was to be started. */
+  noRoom: SpareError | null = null;
 
   constructor(
     options: ManagerOptions,
@@ -127,7 +129,9 @@ export class Fleet {
     };
     this.#places.set(id, place);
     this.#track(
-      this.#bringUp(id, place, this.#deployment.version(version), variant, entry).catch((error: unknown) => {
+      this.#bringUp(id, place, this.#deployment.version(version), variant, entry).catch((thrown: unknown) => {
+        const error = roomOrOther(this.#options.dataFolder, thrown);
+        if (error instanceof SpareError && error.code === 'storage-failed') this.noRoom = error;
         place.why = messageOf(error);
         place.refused = this.#isRefusal(error);
         if (!place.stopped) this.#handlers.onDown(id, 'crash');
