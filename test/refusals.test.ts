@@ -3,7 +3,9 @@
  * half-made data folder? Does it end soon, and wholly, when it is told to?
  */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -11,6 +13,7 @@ import { suite, test } from 'node:test';
 import { ERROR_CODES, type ErrorCode } from '../src/errors.ts';
 import type { Config } from '../src/index.ts';
 import { Call, Place } from './support/call.ts';
+import { ROOT, treeOf } from './support/spare.ts';
 
 const SERVICE = `
 import { createServer } from 'node:http';
@@ -296,6 +299,26 @@ void test('what runs keeps others off its data, ends wholly at Ctrl-C, and its d
   assert.equal(await other.end(), 1);
   assert.match(other.stderr, /another service: .*state: app\.db[^]*\[data-folder-foreign\]/);
   assert.deepEqual(place.files(), before);
+});
+
+test('`npm start` ends wholly when npm is told to end', async () => {
+  using place = new Place();
+  place.write('service.mjs', SERVICE).configure(GOOD);
+  const args = ['start', '--', '--config', join(place.folder, 'spare.config.mjs')];
+  const npm = spawn('npm', args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'ignore'] });
+  let said = '';
+  for await (const chunk of npm.stdout.iterator({ destroyOnReturn: false })) {
+    said += String(chunk);
+    if (said.includes('incidents  http')) break;
+  }
+  const tree = treeOf(npm.pid ?? 0);
+  try {
+    npm.kill('SIGTERM');
+    assert.deepEqual(await once(npm, 'exit'), [0, null]);
+    await assert.rejects(fetch(/^status +(http\S+)$/m.exec(said)?.[1] ?? ''));
+  } finally {
+    for (const pid of tree) if (existsSync(`/proc/${pid}`)) process.kill(pid, 'SIGKILL');
+  }
 });
 
 test('requests in work are answered when it is told to end', async () => {
