@@ -321,6 +321,18 @@ test('`npm start` ends wholly when npm is told to end', async () => {
   }
 });
 
+test('on an older Node it ends as what it started has ended: by its signal', async () => {
+  const old = `data:text/javascript,Object.defineProperty(process.versions, 'node', { value: '20.0.0' })`;
+  using place = new Place().write('spare.config.mjs', 'console.log("here"); await new Promise(setInterval);');
+  const args = ['--import', old, join(ROOT, 'bin/spare.mjs'), ...run()];
+  const launcher = spawn(process.execPath, args, { cwd: place.folder, stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(launcher.stdout, 'data');
+  const [own = 0, child = 0] = treeOf(launcher.pid ?? 0);
+  assert.equal(own, launcher.pid);
+  process.kill(child, 'SIGKILL');
+  assert.deepEqual(await once(launcher, 'exit'), [null, 'SIGKILL']);
+});
+
 test('requests in work are answered when it is told to end', async () => {
   using place = new Place();
   const clock = 'const clock = new Int32Array(new SharedArrayBuffer(4));';
