@@ -44,6 +44,11 @@ const run = (...args: string[]): string[] => ['run', '--config', 'spare.config.m
 const config = (text: string) => (place: Place) => void place.write('spare.config.mjs', text);
 
 const REFUSALS: Readonly<Record<string, Refusal>> = {
+  'a program that is to be told of incidents, and is not there': {
+    code: 'command-not-found',
+    says: /no program `\.\/tell` .*`onIncident`[^]*\/tell;/,
+    config: { onIncident: { command: ['./tell'] } },
+  },
   'a program that is not there': {
     code: 'command-not-found',
     says: /no program `nod`[^]*PATH/,

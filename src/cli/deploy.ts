@@ -8,7 +8,7 @@
  */
 import { existsSync, statSync } from 'node:fs';
 import { readAccess } from '../admin/access.ts';
-import { findExecutable } from '../domains/process/executable.ts';
+import { findExecutable, locate } from '../domains/process/executable.ts';
 import type { ServiceImage } from '../domains/domain.ts';
 import { messageOf, SpareError } from '../errors.ts';
 import { type Image, Images } from '../images/images.ts';
@@ -33,7 +33,10 @@ export function variantsOf({ folder, state, variants, oci }: Settings): ServiceI
 }
 
 /** Throws `command-not-found`. */
-export function checkCommands({ variants, folder, oci }: Settings): void {
+export function checkCommands({ variants, folder, oci, hook }: Settings): void {
+  const [teller] = hook.command;
+  if (teller !== undefined)
+    locate(teller, hook.folder, process.env['PATH'] ?? '', 'to tell of incidents with (`onIncident`)');
   if (oci !== undefined) return;
   for (const { command } of variants) {
     findExecutable(command[0] ?? '', folder, process.env['PATH'] ?? '', []);

@@ -42,32 +42,29 @@ function links(path: string): string[] {
 }
 
 /**
- * Resolves `command[0]` through `searchPath` (as in the environment variable), or relative to `folder` when it
- * names a path. `hidden` must not become visible. Throws `command-not-found`.
+ * Through `searchPath` (as in the environment variable), or relative to `folder` when `program` is a path. `purpose`: what it is
+ * for, "to …". Throws `command-not-found`.
  */
+export function locate(program: string, folder: string, searchPath: string, purpose: string): string {
+  const isPath = program.includes('/');
+  const folders = isPath ? [folder] : searchPath.split(':').filter((part) => part.startsWith('/'));
+  const found = folders.map((place) => resolve(place, program)).find(isExecutable);
+  if (found !== undefined) return found;
+  throw new SpareError('command-not-found', `There is no program \`${program}\` ${purpose}.`, {
+    hint: isPath
+      ? `It was looked for at ${resolve(folder, program)}; it must exist and be executable.`
+      : `Install it, or give its path; it was looked for in PATH: ${searchPath}`,
+  });
+}
+
+/** Resolves `command[0]` of a service. `hidden` must not become visible. Throws `command-not-found`. */
 export function findExecutable(
   program: string,
   folder: string,
   searchPath: string,
   hidden: readonly string[],
 ): Executable {
-  const candidates = program.includes('/')
-    ? [resolve(folder, program)]
-    : searchPath.split(':').filter((part) => part.startsWith('/'));
-  const path = candidates
-    .map((candidate) => (program.includes('/') ? candidate : join(candidate, program)))
-    .find(isExecutable);
-  if (path === undefined) {
-    throw new SpareError(
-      'command-not-found',
-      `There is no program \`${program}\` to start the service with.`,
-      {
-        hint: program.includes('/')
-          ? `It was looked for at ${resolve(folder, program)}; it must exist and be executable.`
-          : `Install it, or give its path; it was looked for in PATH: ${searchPath}`,
-      },
-    );
-  }
+  const path = locate(program, folder, searchPath, 'to start the service with');
   const home = homedir();
   const isBroad = (candidate: string): boolean =>
     candidate === '/' ||
