@@ -1,7 +1,17 @@
-/** For tests of what happens when descriptors, or the disk, run out. */
+/** For tests of what happens when descriptors, the disk, or rights run out. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, openSync, readdirSync } from 'node:fs';
+
+const NOBODY = 65_534;
+
+/** For root every file is readable. */
+export function withoutRights(): Disposable {
+  const { geteuid, seteuid } = process;
+  if (geteuid?.() !== 0) return { [Symbol.dispose]: () => {} };
+  seteuid?.(NOBODY);
+  return { [Symbol.dispose]: () => seteuid?.(0) };
+}
 
 /** Above what a test has open itself. */
 const LIMIT = 512;

@@ -1,13 +1,14 @@
 /** Whom does `spare` take for the group of a data folder? With real servers. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtempDisposableSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempDisposableSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
 import { publishAccess, withdrawAccess } from '../admin/access.ts';
 import { type AdminSource, createAdmin } from '../admin/admin.ts';
 import { SpareError } from '../errors.ts';
+import { withoutRights } from '../testing.ts';
 import { askAdmin } from './admin-client.ts';
 
 const MADE = { file: 'backup.new', digest: 'd', decided: 3 };
@@ -21,6 +22,25 @@ async function urlOf(server: Server): Promise<string> {
 }
 
 const notRunning = (error: unknown): boolean => error instanceof SpareError && error.code === 'not-running';
+
+void test('a data folder that only another user may enter is not said to be none', async () => {
+  using place = mkdtempDisposableSync(`${tmpdir()}/spare-client-`);
+  chmodSync(place.path, 0o755);
+  const data = `${place.path}/data`;
+  mkdirSync(data);
+  writeFileSync(`${data}/spare.db`, '');
+  chmodSync(data, 0);
+  {
+    using _ = withoutRights();
+    const closed = {
+      code: 'data-folder-unwritable',
+      message: /data: permission denied/,
+      hint: /as the user/,
+    };
+    await assert.rejects(askAdmin(data, '/backup'), closed);
+  }
+  chmodSync(data, 0o700);
+});
 
 void test('P2: a group that was killed is not running, whoever has its port by then; so it can be backed up and deployed', async () => {
   using data = mkdtempDisposableSync(`${tmpdir()}/spare-client-`);

@@ -27,14 +27,26 @@ const REASONS: Readonly<Record<string, string>> = {
   EROFS: 'the file system is read-only',
 };
 
+function reasonOf(error: unknown): string {
+  return REASONS[(error as NodeJS.ErrnoException).code ?? ''] ?? messageOf(error);
+}
+
 export interface DataFolder {
   /** Removes all that was made since. */
   discard(): void;
 }
 
-/** Throws `SpareError` data-folder-missing where nothing was ever started. */
+/** Throws `SpareError` data-folder-missing where nothing was ever started, data-folder-unwritable where that cannot be seen. */
 export function checkDataFolder(folder: string): void {
-  if (existsSync(join(folder, STORE_FILE))) return;
+  try {
+    if (statSync(join(folder, STORE_FILE), { throwIfNoEntry: false }) !== undefined) return;
+  } catch (error) {
+    const message = `Cannot look into the data folder ${folder}: ${reasonOf(error)}.`;
+    throw new SpareError('data-folder-unwritable', message, {
+      hint: 'Call `spare` as the user that Spare runs as there.',
+      cause: error,
+    });
+  }
   throw new SpareError('data-folder-missing', `${folder} is no data folder of Spare.`, {
     hint: 'Name it with --data, or the configuration that names it with --config.',
   });
@@ -66,12 +78,8 @@ export function prepareDataFolder(folder: string): DataFolder {
     made = makeFolder(folder);
     accessSync(folder, constants.W_OK | constants.X_OK);
   } catch (error) {
-    const { code = '' } = error as NodeJS.ErrnoException;
-    const reason = REASONS[code] ?? messageOf(error);
-    throw new SpareError('data-folder-unwritable', `Cannot write to the data folder ${folder}: ${reason}.`, {
-      hint: HINT,
-      cause: error,
-    });
+    const message = `Cannot write to the data folder ${folder}: ${reasonOf(error)}.`;
+    throw new SpareError('data-folder-unwritable', message, { hint: HINT, cause: error });
   }
   if (existsSync(join(folder, STORE_FILE))) {
     keepOthersOut(folder);

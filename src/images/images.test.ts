@@ -5,17 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { SpareError } from '../errors.ts';
+import { withoutRights } from '../testing.ts';
 import { Images } from './images.ts';
-
-const NOBODY = 65_534;
-
-/** For root every file is readable. */
-function withoutRights(): Disposable {
-  const { geteuid, seteuid } = process;
-  if (geteuid?.() !== 0) return { [Symbol.dispose]: () => {} };
-  seteuid?.(NOBODY);
-  return { [Symbol.dispose]: () => seteuid?.(0) };
-}
 
 void test('P2: what is accepted and cannot be kept, or was kept and is damaged, is said in words of the data folder', async () => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-images-'));
