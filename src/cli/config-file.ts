@@ -4,9 +4,10 @@
  */
 import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { messageOf, SpareError } from '../errors.ts';
 import { type Config, invalid } from './config.ts';
+import { quoted } from './existing-state.ts';
 
 const DEFAULT_FILE = 'spare.config.ts';
 const CONFIG_HINT = 'See the Config type of Spare, or `spare --help`, for what it may be.';
@@ -94,6 +95,17 @@ const checkConfig = each({
   onIncident: each({ command, webhook: text }),
 });
 
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** What is most often wrong has a way out of its own. */
+function loadHint(file: string, message: string): string {
+  if (message.includes("Cannot find package 'spare'"))
+    return `It comes with \`npm install ${quoted(ROOT)}\` in ${dirname(file)}; without \`defineConfig\` it is not needed.`;
+  if (/Cannot use import statement outside a module|Unexpected token 'export'/.test(message))
+    return `Its package.json makes it CommonJS: call it spare.config.mts and name it with --config, or say \`"type": "module"\` there.`;
+  return `A configuration is a module that Node can import. To see where it fails: ${quoted(process.execPath)} ${quoted(file)}`;
+}
+
 export interface ConfigFile {
   readonly config: Config;
   /** Where relative paths start. */
@@ -121,10 +133,8 @@ export async function readConfig(name: string | undefined, again = false): Promi
       default?: unknown;
     };
   } catch (error) {
-    throw new SpareError('config-invalid', `Cannot load ${file}: ${messageOf(error)}.`, {
-      hint: `A configuration is a module that Node can import. To see where it fails: node ${file}`,
-      cause: error,
-    });
+    const message = `Cannot load ${file}: ${messageOf(error)}.`;
+    throw new SpareError('config-invalid', message, { hint: loadHint(file, message), cause: error });
   }
   const wanted = checkConfig(module.default, '');
   if (wanted !== null) {

@@ -44,7 +44,11 @@ const FILES: Readonly<Record<string, [text: string, says: RegExp]>> = {
     'export default { recovery: { after: "1h" } }',
     /`recovery\.after`.*every, spread/,
   ],
-  'no module': ['export default {', /Cannot load .*: .* node .*\.mjs$/],
+  'no module': ['export default {', /Cannot load .*: .*\/node \S+\.mjs$/],
+  'a package that is not installed': [
+    "import { defineConfig } from 'spare'; export default defineConfig({});",
+    /'spare'.*`npm install \S+` in \S+; without `defineConfig`/,
+  ],
   'no default export': ['export const a = 1', /default export/],
 };
 
@@ -56,6 +60,16 @@ for (const [name, [text, says]] of Object.entries(FILES)) {
     await refused('config-invalid', says, () => readConfig(file));
   });
 }
+
+void test('a configuration in a CommonJS package is refused with how it can be none', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-config-'));
+  const file = join(place.path, 'spare.config.ts');
+  writeFileSync(join(place.path, 'package.json'), '{ "type": "commonjs" }');
+  for (const text of ["import 'node:fs';", 'export default {};']) {
+    writeFileSync(file, text);
+    await refused('config-invalid', /CommonJS: call it spare\.config\.mts/, () => readConfig(file, true));
+  }
+});
 
 void test('a call is refused with what is wrong in it', async () => {
   await refused('config-invalid', /--faults needs a value/, () => parseCall(['run', '--faults']));

@@ -52,6 +52,6 @@ function checkJournal(file: string): void {
 }
 
 /** As a word of a shell. */
-function quoted(text: string): string {
+export function quoted(text: string): string {
   return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
