@@ -32,7 +32,7 @@ virtual machines is made and its digest printed, without starting any.
   --suspension DEPTH    of a virtual machine: paused (in memory), or parked (on disk)
   --help, --version
 
-Flags go before the configuration. Environment of the service: \`env\` in the configuration.
+What a flag says counts, not what the configuration says. Environment of the service: \`env\` in the configuration.
 `;
 
 export type Call =
