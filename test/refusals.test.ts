@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -144,6 +144,16 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
     code: 'data-folder-foreign',
     says: /holds files .*: notes\.txt/,
     prepare: (place) => void place.write('data/notes.txt', 'mine'),
+  },
+  'a data folder that was being restored': {
+    code: 'data-folder-damaged',
+    says: /data has not been restored to the end[^]*Remove it/,
+    prepare: (place) => mkdirSync(join(place.write('data/checkpoint-3', '').folder, 'data/domains')),
+  },
+  'a data folder with a folder of others': {
+    code: 'data-folder-foreign',
+    says: /holds files .*: domains, photo\.jpg/,
+    prepare: (place) => void place.write('data/domains/photo.jpg', '').write('data/photo.jpg', ''),
   },
   'a data folder that is damaged': {
     code: 'data-folder-damaged',

@@ -18,6 +18,8 @@ import { removeFolder } from '../remove-folder.ts';
 
 const HINT = 'Choose a folder that Spare can write to with --data.';
 const NAMED_MAX = 3;
+/** What a restore makes before the store. */
+const RESTORED = /^(domains|base|checkpoint-\d+|spare\.db\.new\S*)$/;
 
 const REASONS: Readonly<Record<string, string>> = {
   EACCES: 'permission denied',
@@ -71,7 +73,7 @@ function keepOthersOut(folder: string): void {
   }
 }
 
-/** Others are kept out of it from then on. Throws `SpareError` data-folder-unwritable, data-folder-foreign. */
+/** Others are kept out of it from then on. Throws `SpareError` data-folder-unwritable, data-folder-foreign, data-folder-damaged. */
 export function prepareDataFolder(folder: string): DataFolder {
   let made: string | undefined;
   try {
@@ -87,6 +89,11 @@ export function prepareDataFolder(folder: string): DataFolder {
   }
   const { mode } = statSync(folder);
   const before = readdirSync(folder);
+  if (before.includes(DOMAINS_FOLDER) && before.every((name) => RESTORED.test(name))) {
+    throw new SpareError('data-folder-damaged', `${folder} has not been restored to the end.`, {
+      hint: 'Remove it, and call `spare restore` again.',
+    });
+  }
   const strange = before.filter((name) => name !== IMAGES);
   if (strange.length > 0) {
     const named = strange.slice(0, NAMED_MAX).join(', ') + (strange.length > NAMED_MAX ? ', …' : '');
