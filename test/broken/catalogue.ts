@@ -105,8 +105,8 @@ const ROWS: readonly Row[] = [
     'src/manager/snapshots.test.ts',
     'src/manager/snapshots.ts',
     'an export counts as the checkpoint before it is committed',
-    'if (!last) return null;',
-    'if (!last) return null;\n    this.#checkpoint = { index: running.index, file: running.file };',
+    "return running === undefined ? 'refused' : running.take(chunk, last);",
+    "if (last && running !== undefined)\n      this.#checkpoint = { index: running.index, file: exportFile(replica) };\n    return running === undefined ? 'refused' : running.take(chunk, last);",
   ],
   [
     'P2',
@@ -367,10 +367,18 @@ const ROWS: readonly Row[] = [
   [
     'P7',
     'src/manager/snapshots.test.ts',
-    'src/manager/snapshots.ts',
+    'src/manager/export.ts',
     'an export may be larger than announced',
-    'if (running.bytes > running.bytesMax || (last && running.bytes < running.bytesMax)) return',
-    'if (last && running.bytes < running.bytesMax) return',
+    'if (this.#bytes > this.#bytesMax || (last && this.#bytes < this.#bytesMax)) return',
+    'if (last && this.#bytes < this.#bytesMax) return',
+  ],
+  [
+    'P7',
+    'src/manager/snapshots.test.ts',
+    'src/manager/export.ts',
+    'a large export is written as fast as it comes',
+    'this.#handlers.onBehind(true);',
+    '',
   ],
   [
     'P7',
