@@ -30,7 +30,7 @@ export interface SimulationOptions {
   readonly managers: readonly ManagerId[];
   readonly core: Pick<
     CoreOptions,
-    'deadline' | 'patience' | 'refresh' | 'requestTimeoutMs' | 'startTimeoutMs' | 'stateBytes'
+    'deadline' | 'patience' | 'refresh' | 'requestTimeoutMs' | 'startTimeoutMs' | 'stateBytes' | 'updateBytes'
   >;
   readonly syncMs: () => number;
   readonly fillMs: number;
@@ -258,5 +258,6 @@ function coreOptions({ refreshEvery, stateBytes }: Plan): SimulationOptions['cor
     requestTimeoutMs: 1000,
     startTimeoutMs: 1500,
     stateBytes,
+    updateBytes: 0,
   };
 }

@@ -110,8 +110,8 @@ export const REPLICAS: readonly Bug[] = [
     edits: [
       {
         file: 'refresh.ts',
-        find: 'begin(mark: Index, digest: Digest, stateBytes: number): void {\n    this.#wanted = false;',
-        replace: 'begin(mark: Index, digest: Digest, stateBytes: number): void {',
+        find: 'begin(mark: Index, digest: Digest): void {\n    this.#wanted = false;',
+        replace: 'begin(mark: Index, digest: Digest): void {',
       },
     ],
   },

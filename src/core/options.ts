@@ -22,4 +22,6 @@ export interface CoreOptions {
   readonly startTimeoutMs: number;
   /** Size of the whole state that replicas are filled from at first. */
   readonly stateBytes: number;
+  /** Size of all recorded updates, which come on top of it. */
+  readonly updateBytes: number;
 }

@@ -15,7 +15,7 @@ void test('P7: each limit alone makes a mark due, once, until the mark is decide
     { orderedBytes: 500 },
   ];
   for (const limit of limits) {
-    const refresh = new Refresh({ ...NO_REFRESH, ...limit });
+    const refresh = new Refresh({ ...NO_REFRESH, ...limit }, 0, 0);
     let now = 0;
     for (; !refresh.due(now); now += 10) {
       assert.ok(now <= 100, `${JSON.stringify(limit)} is reached`);
@@ -25,7 +25,7 @@ void test('P7: each limit alone makes a mark due, once, until the mark is decide
     assert.ok(!refresh.due(now), 'once');
     refresh.cancel();
     assert.ok(refresh.due(now), 'again after its mark was skipped');
-    refresh.begin(index(1), digest('state'), 0);
+    refresh.begin(index(1), digest('state'));
     assert.ok(!refresh.due(now), 'not while a round is on');
     refresh.end(2);
     assert.ok(!refresh.due(now), 'and then it counts anew');
@@ -34,7 +34,7 @@ void test('P7: each limit alone makes a mark due, once, until the mark is decide
 });
 
 void test('P7: entries that change nothing bound the order, not the update log', () => {
-  const refresh = new Refresh({ ...NO_REFRESH, entries: 1, bytes: 1, ageMs: 1, ordered: 5 });
+  const refresh = new Refresh({ ...NO_REFRESH, entries: 1, bytes: 1, ageMs: 1, ordered: 5 }, 0, 0);
   for (let i = 0; i < 4; i++) refresh.decided(0, 0, 0);
   assert.ok(!refresh.due(1000));
   refresh.decided(0, 0, 0);
@@ -50,8 +50,8 @@ const exported = fc.record({
 void test('P2 P7: a checkpoint is what f+1 exports of this mark agree on; else the oldest of f+1 is in dispute', () => {
   fc.assert(
     fc.property(fc.array(exported, { maxLength: 8 }), fc.integer({ min: 2, max: 4 }), (exports, quorum) => {
-      const refresh = new Refresh(NO_REFRESH);
-      refresh.begin(index(7), digest('state'), 0);
+      const refresh = new Refresh(NO_REFRESH, 0, 0);
+      refresh.begin(index(7), digest('state'));
       const valid = new Map<number, string>();
       for (const { replica, mark, digest: said } of exports) {
         refresh.exported(replicaId(`r${replica}`), index(mark), digest(said));
@@ -73,32 +73,34 @@ void test('P2 P7: a checkpoint is what f+1 exports of this mark agree on; else t
 });
 
 void test('P2: states are exported once enough was written since the last checkpoint', () => {
-  const refresh = new Refresh({ ...NO_REFRESH, checkpointBytes: 1000 });
+  const refresh = new Refresh({ ...NO_REFRESH, checkpointBytes: 1000 }, 0, 0);
   refresh.decided(0, 999, 0);
-  refresh.begin(index(1), digest('state'), 0);
+  refresh.begin(index(1), digest('state'));
   assert.equal(refresh.round?.exporting, false);
   refresh.end(1);
   refresh.decided(0, 1, 0);
   for (const agree of [false, true]) {
-    refresh.begin(index(2), digest('state'), 0);
+    refresh.begin(index(2), digest('state'));
     assert.equal(refresh.round?.exporting, true, 'until there is a checkpoint');
     if (agree) refresh.exported(replicaId('r1'), index(2), digest('bytes'));
     refresh.end(1);
   }
-  refresh.begin(index(3), digest('state'), 0);
+  refresh.begin(index(3), digest('state'));
   assert.equal(refresh.round?.exporting, false);
 });
 
-void test('P7: a state is exported once as much was written as it is large, so that exports cost no more than a share of it', () => {
-  const refresh = new Refresh({ ...NO_REFRESH, checkpointBytes: 1000 });
-  for (const [mark, exporting] of [
-    [1, false],
-    [2, false],
-    [3, true],
-  ] as const) {
+void test('P7: a state is exported once as much was written as the last checkpoint is large, however much it grows', () => {
+  const refresh = new Refresh({ ...NO_REFRESH, checkpointBytes: 1000 }, 3000, 1000);
+  let mark = 0;
+  const exports = (): boolean => {
+    mark++;
     refresh.decided(0, 1000, 0);
-    refresh.begin(index(mark), digest('state'), 3000);
-    assert.equal(refresh.round?.exporting, exporting);
-    refresh.end(1);
-  }
+    refresh.begin(index(mark), digest('state'));
+    const { exporting } = refresh.round ?? { exporting: false };
+    if (exporting) refresh.exported(replicaId('r1'), index(mark), digest('bytes'));
+    if (refresh.end(1)?.checkpoint !== null) refresh.checkpointSize = 4000;
+    return exporting;
+  };
+  assert.deepEqual([exports(), exports()], [false, true], 'what was written before a restart counts');
+  assert.deepEqual([exports(), exports(), exports(), exports()], [false, false, false, true]);
 });

@@ -3,8 +3,8 @@
  *
  * A refresh goes up to a mark, an entry whose decided reply is the digest of the state. One passive replica after
  * another applies the updates up to it and reports its own digest. When much was written since the last
- * checkpoint, it also exports its state; f+1 equal exports are a checkpoint. Much is at least as much as there is: exporting a
- * large state for a few updates would cost more than all else.
+ * checkpoint, it also exports its state; f+1 equal exports are a checkpoint. Much is at least as much as that one was
+ * large: exporting a large state for a few updates would cost more than all else.
  */
 import { index, type Digest, type Index, type ReplicaId } from './ids.ts';
 
@@ -19,7 +19,7 @@ export interface RefreshLimits {
   readonly ordered: number;
   /** Bytes of requests since the last mark: bounds the order, too. */
   readonly orderedBytes: number;
-  /** Bytes of updates since the last checkpoint; the size of the state, where that is more. */
+  /** Bytes of updates since the last checkpoint; its size, where that is more. */
   readonly checkpointBytes: number;
 }
 
@@ -43,12 +43,14 @@ export interface RoundEnd {
 
 export class Refresh {
   readonly #limits: RefreshLimits;
+  /** Of the last checkpoint, or else of the state that replicas are filled from at first. */
+  checkpointSize: number;
   #entries = 0;
   #bytes = 0;
   #oldestAt = 0;
   #ordered = 0;
   #orderedBytes = 0;
-  #sinceCheckpoint = 0;
+  #sinceCheckpoint: number;
   #wanted = false;
   #round: Round | null = null;
   /** Its own replicas are through; those of other managers may not be. */
@@ -57,8 +59,11 @@ export class Refresh {
   #early: { readonly mark: Index; readonly exports: Exports } = { mark: index(-1), exports: new Map() };
   #lastMark = index(-1);
 
-  constructor(limits: RefreshLimits) {
+  /** `updateBytes`: of all updates that come on top of that. */
+  constructor(limits: RefreshLimits, checkpointSize: number, updateBytes: number) {
     this.#limits = limits;
+    this.checkpointSize = checkpointSize;
+    this.#sinceCheckpoint = updateBytes;
   }
 
   get round(): Round | null {
@@ -104,13 +109,13 @@ export class Refresh {
     this.#wanted = false;
   }
 
-  begin(mark: Index, digest: Digest, stateBytes: number): void {
+  begin(mark: Index, digest: Digest): void {
     this.#wanted = false;
     this.#entries = 0;
     this.#bytes = 0;
     this.#ordered = 0;
     this.#orderedBytes = 0;
-    const exporting = this.#sinceCheckpoint >= Math.max(this.#limits.checkpointBytes, stateBytes);
+    const exporting = this.#sinceCheckpoint >= Math.max(this.#limits.checkpointBytes, this.checkpointSize);
     this.#lastMark = mark;
     this.#collecting = null;
     const exports = this.#early.mark === mark ? this.#early.exports : new Map();

@@ -39,8 +39,9 @@ export class Refreshing {
 
   constructor(core: Core) {
     this.#core = core;
-    this.#stateBytes = core.options.stateBytes;
-    this.#refresh = new Refresh(core.options.refresh);
+    const { refresh, stateBytes, updateBytes } = core.options;
+    this.#refresh = new Refresh(refresh, stateBytes, updateBytes);
+    this.#stateBytes = stateBytes;
   }
 
   get entries(): number {
@@ -100,7 +101,7 @@ export class Refreshing {
   }
 
   begin(now: number, { index }: Slot, digest: Digest): void {
-    this.#refresh.begin(index, digest, this.#stateBytes);
+    this.#refresh.begin(index, digest);
     if (this.#core.alone) this.recorded(index);
     this.continue(now);
   }
@@ -155,6 +156,7 @@ export class Refreshing {
   #concluded(now: number, ended: RoundEnd | null): void {
     const core = this.#core;
     if (ended === null) return;
+    if (ended.checkpoint !== null) this.#refresh.checkpointSize = this.#stateBytes;
     if (ended.checkpoint !== null && ended.here) {
       core.emit({ type: 'checkpoint', index: ended.mark, digest: ended.checkpoint });
     }

@@ -102,6 +102,7 @@ export class Manager {
       requestTimeoutMs: options.requestTimeoutMs,
       startTimeoutMs: options.startTimeoutMs + REPORT_MS,
       stateBytes: this.#snapshots.bytes,
+      updateBytes: recovery.updateBytes,
     });
     this.#rejuvenation = this.#rejuvenate();
     orderer.onOrdered = (index, entry, tag) => this.#ordered(index, entry, tag);

@@ -67,6 +67,8 @@ export interface Recovery {
   /** Updates are recorded up to here; -1 when there is none. */
   readonly decided: number;
   readonly nextReplica: number;
+  /** Of all updates together. */
+  readonly updateBytes: number;
   readonly checkpoint: { readonly index: number; readonly file: string } | null;
 }
 

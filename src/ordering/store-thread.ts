@@ -148,6 +148,7 @@ class StoreThread {
       ...order,
       decided: Number(this.#read('decided') ?? -1),
       nextReplica: Number(this.#read('nextReplica') ?? 0),
+      updateBytes: Number(this.#db.prepare('select total(length(bytes)) as n from updates').get()?.['n']),
       checkpoint: JSON.parse(this.#read('checkpoint') ?? 'null') as Recovery['checkpoint'],
     };
     const entries = this.#db

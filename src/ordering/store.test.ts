@@ -149,6 +149,7 @@ test('P2: truncating keeps entry 0, what comes after, and where the order goes o
     tickMs: 4,
     decided: -1,
     nextReplica: 0,
+    updateBytes: 3,
     checkpoint: null,
   });
   assert.deepEqual(again.opened.keys, [{ index: 1, key: 'k', fingerprint: 'f' }]);

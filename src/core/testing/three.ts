@@ -20,6 +20,7 @@ export function oneOfThree(): Core {
     requestTimeoutMs: NEVER,
     startTimeoutMs: NEVER,
     stateBytes: 0,
+    updateBytes: 0,
   });
   for (const manager of managers) core.managers.boot(index(0), manager);
   return core;

@@ -93,6 +93,7 @@ export class World {
       requestTimeoutMs: 2000,
       startTimeoutMs: 3000,
       stateBytes: 0,
+      updateBytes: 0,
       ...this.options.core,
     });
   }

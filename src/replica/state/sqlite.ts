@@ -26,6 +26,8 @@ import { type Intake, type State, StateError } from './state.ts';
 const VERSION = 1;
 const DIGEST_TAG = 0xff;
 const NOTHING_CHANGED = new Uint8Array(0);
+/** Pages of updates that are kept in memory; one more update may exceed it. */
+const PENDING_BYTES_MAX = 8 * 1024 ** 2;
 
 /**
  * The state kept in these SQLite database files, absolute paths; the order counts, and there may be none. `prepare` replaces the files if they
@@ -93,6 +95,8 @@ class SqliteState implements State {
     });
     reader.end();
     for (const [database, patch] of patches) if (patch !== null) database.apply(patch);
+    const pending = this.#prepared().reduce((sum, { pages }) => sum + pages.pending.size * pages.pageSize, 0);
+    if (pending >= PENDING_BYTES_MAX) this.flush();
   }
 
   flush(): void {

@@ -5,7 +5,8 @@
  * the same order give the same bytes. Updates are relative to the state before the entry.
  *
  * S1. The same state gives the same digest, however it was reached (executed, applied, imported).
- * S2. `apply` writes nothing before `flush`; `flush` writes each changed page once, however often it changed.
+ * S2. `apply` writes nothing before `flush`, as long as that fits into some megabytes; `flush` writes each changed page once,
+ *     however often it changed.
  * S3. After `flush` or `import`, the service's open connections see the new state at their next statement.
  */
 export interface State {
