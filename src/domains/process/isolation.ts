@@ -4,7 +4,7 @@
  *
  * V1. A weaker level is taken only where a stronger one was tried and does not work, not where it could not be tried.
  */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ import { withStreams } from '../../spawn.ts';
 import { type BubblewrapForm, bubblewrapCommand } from './bubblewrap.ts';
 import type { Command } from './command.ts';
 import { plainCommand, unshareCommand } from './fallback.ts';
-import { findTool } from './paths.ts';
+import { findTool, toolVersion } from './paths.ts';
 import { prepare, type Prepared } from './prepare.ts';
 import { takeOwner } from './owners.ts';
 import { sendArguments } from './launch.ts';
@@ -105,9 +105,8 @@ async function tryBubblewrap(level: 'bubblewrap' | 'bubblewrap-root'): Promise<I
   if (bwrap === undefined) return `${level}: bwrap not found`;
   const setpriv = findTool('setpriv');
   if (root && setpriv === undefined) return `${level}: setpriv not found`;
-  const { stdout, error } = spawnSync(bwrap, ['--version'], { encoding: 'utf8' });
-  if (error !== undefined) return `${level}: ${error.message}`;
-  const version = stdout.trim();
+  const version = await toolVersion(bwrap).catch(() => null);
+  if (version === null) return `${level}: ${bwrap} does not tell its version`;
   const form: BubblewrapForm = level === 'bubblewrap-root' ? 'root' : root ? 'nested' : 'user';
   return trial({
     level,

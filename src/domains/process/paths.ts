@@ -1,6 +1,10 @@
-/** Questions about paths that more than one part of the driver asks. All paths are absolute and normalised. */
+/** Questions about paths and programs of the host that more than one part asks. All paths are absolute and normalised. */
+import { execFile } from 'node:child_process';
 import { accessSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { promisify } from 'node:util';
+
+const VERSION_MS_MAX = 10_000;
 
 /** Whether `inner` is `outer` or lies below it. */
 export function contains(outer: string, inner: string): boolean {
@@ -23,4 +27,11 @@ export function findTool(name: string): string | undefined {
     .filter((folder) => folder.startsWith('/'))
     .map((folder) => join(folder, name))
     .find(exists);
+}
+
+/** What a program says to `--version`. Rejects with an Error when it does not work. */
+export async function toolVersion(program: string): Promise<string> {
+  const options = { timeout: VERSION_MS_MAX, killSignal: 'SIGKILL' } as const;
+  const { stdout } = await promisify(execFile)(program, ['--version'], options);
+  return stdout.trim();
 }

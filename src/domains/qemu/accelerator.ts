@@ -2,18 +2,16 @@
  * QEMU on this host: where it is, and whether it can use the processor's own virtualisation (KVM). A device that is there
  * may still not work, as in a virtual machine that hides it badly: so a kernel is really started, once per manager.
  */
-import { execFile } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { mkdtemp, open, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { promisify } from 'node:util';
 
 import { messageOf, SpareError } from '../../errors.ts';
 import type { Owner } from '../process/folder.ts';
 import { type TakenOwner, takeOwner } from '../process/owners.ts';
-import { findTool } from '../process/paths.ts';
+import { findTool, toolVersion } from '../process/paths.ts';
 import { type Box, findBox, KVM } from './box.ts';
 import { type Accelerator, machineBytes } from './command.ts';
 import { dropping, Machine } from './machine.ts';
@@ -45,8 +43,7 @@ export async function findHypervisor(kernel: string): Promise<Hypervisor> {
     );
   }
   const program = await realpath(found);
-  const { stdout } = await promisify(execFile)(program, ['--version']);
-  const [, version = '0'] = /version (\d+\.\d+)/.exec(stdout) ?? [];
+  const [, version = '0'] = /version (\d+\.\d+)/.exec(await toolVersion(program)) ?? [];
   if (Number(version) < VERSION_MIN) {
     throw new SpareError('domain-start-failed', `${program} is too old: ${version}.`, {
       hint: `Spare needs QEMU ${VERSION_MIN} or later.`,

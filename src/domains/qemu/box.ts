@@ -11,7 +11,7 @@ import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
 import { messageOf } from '../../errors.ts';
-import { findTool } from '../process/paths.ts';
+import { findTool, toolVersion } from '../process/paths.ts';
 import type { Accelerator } from './command.ts';
 
 export const KVM = '/dev/kvm';
@@ -43,8 +43,7 @@ export async function findBox(program: string, prefix: readonly string[]): Promi
   const bwrap = findTool('bwrap');
   if (bwrap === undefined) return 'bwrap not found';
   try {
-    const version = await run(bwrap, ['--version']);
-    const box = { bwrap, version: version.stdout.trim(), view: await viewArguments(program) };
+    const box = { bwrap, version: await toolVersion(bwrap), view: await viewArguments(program) };
     const [file = '', ...args] = [...prefix, ...boxed(box, 'tcg', [program, '--version'])];
     await run(file, args, { env: {}, cwd: '/', timeout: PROBE_MS_MAX, killSignal: 'SIGKILL' });
     return box;
