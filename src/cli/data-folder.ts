@@ -112,9 +112,18 @@ export function prepareDataFolder(folder: string): DataFolder {
   };
 }
 
-/** What an earlier run left of its domains, or of a backup; only once the store is locked, so that nobody else runs here. */
+/**
+ * Removes what an earlier run left of its domains, or of a backup; only once the store is locked, so that nobody else runs here.
+ * Throws `SpareError` data-folder-unwritable.
+ */
 export async function clearLeftovers(folder: string): Promise<void> {
-  rmSync(join(folder, UNFINISHED_FILE), { force: true });
-  await removeFolder(join(folder, DOMAINS_FOLDER));
-  makeDomainsFolder(folder);
+  try {
+    rmSync(join(folder, UNFINISHED_FILE), { force: true });
+    await removeFolder(join(folder, DOMAINS_FOLDER));
+    makeDomainsFolder(folder);
+  } catch (error) {
+    const message = `Cannot remove from the data folder ${folder} what an earlier run left: ${messageOf(error)}.`;
+    const hint = 'Remove what is named, or let the user that Spare runs as do it.';
+    throw new SpareError('data-folder-unwritable', message, { hint, cause: error });
+  }
 }
