@@ -107,9 +107,9 @@ export class SpareError extends Error {
   }
 }
 
-/** The data folder, or a file of it, cannot be written while Spare runs. */
+/** The data folder, or a file of it, cannot be written or read while Spare runs. */
 export function storageFailed(path: string, why: string): SpareError {
-  return new SpareError('storage-failed', `Writing to ${path} failed: ${why}.`, {
+  return new SpareError('storage-failed', `Using ${path} failed: ${why}.`, {
     hint: 'Free space on its disk or repair it, then start again: what was acknowledged is kept.',
   });
 }

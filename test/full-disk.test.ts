@@ -55,7 +55,7 @@ const FAILURES: Readonly<Record<string, { why: string; prepare: (data: string, p
 async function endsOf(call: Call, data: string, why: string): Promise<void> {
   assert.equal(await call.end(), 1, call.stderr);
   const [error = '', hint = '', ...more] = call.stderr.split('\n');
-  assert.ok(error.startsWith(`spare: Writing to ${data} failed: ${why}: `), call.stderr);
+  assert.ok(error.startsWith(`spare: Using ${data} failed: ${why}: `), call.stderr);
   assert.ok(error.endsWith('[storage-failed]'), call.stderr);
   assert.match(hint, /Free space .* start again/);
   assert.deepEqual(more, [''], 'nothing else is said');

@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { NEVER, NO_REFRESH } from '../core/testing/never.ts';
 import { createProcessDriver } from '../domains/process/driver.ts';
+import type { SpareError } from '../errors.ts';
 import { EmbeddedOrderer } from '../ordering/embedded.ts';
 import { Store } from '../ordering/store.ts';
 import { encodeRequest } from '../wire/http.ts';
@@ -78,5 +79,17 @@ void test('P5 P7: of a replica whose undecided replies are many no more is taken
   process.kill(slow?.pid ?? 0, 'SIGCONT');
   await until('all is answered', () => verdicts.length === REQUESTS);
   assert.ok(verdicts.every((verdict) => verdict.type === 'reply' && verdict.bytes.length > REPLY_BYTES));
+  assert.deepEqual(manager.evidence.incidents.latest(), []);
+});
+
+void test('P6: no replica is blamed for a state that the disk does not give', async (context) => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
+  // Can be opened, but not be read.
+  mkdirSync(join(place.path, 'data', 'base'), { recursive: true });
+  const manager = await started(place.path);
+  context.after(() => manager.close());
+  const { code, message } = await new Promise<SpareError>((resolve) => (manager.onHalt = resolve));
+  assert.equal(code, 'storage-failed');
+  assert.match(message, /EISDIR/);
   assert.deepEqual(manager.evidence.incidents.latest(), []);
 });

@@ -37,6 +37,20 @@ export function syncFile(path: string): void {
   closeSync(fd);
 }
 
+async function* read(file: string | null): AsyncIterable<Buffer[]> {
+  let pending: Buffer = Buffer.alloc(0);
+  if (file !== null) {
+    await using handle = await open(file);
+    for (;;) {
+      const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(CHUNK_BYTES), 0, CHUNK_BYTES);
+      if (bytesRead === 0) break;
+      if (pending.length > 0) yield importFrames(pending, false);
+      pending = buffer.subarray(0, bytesRead);
+    }
+  }
+  yield importFrames(pending, true);
+}
+
 export class Snapshots {
   readonly #folder: string;
   readonly #bytesMax: number;
@@ -47,7 +61,7 @@ export class Snapshots {
   readonly #holds = new Holds(() => this.#letGo());
   /** Whether a replica that exports is to wait for the disk. */
   onBehind: (replica: string, behind: boolean) => void = () => {};
-  /** The disk failed, beside what a caller is told of: no fault of a replica. */
+  /** The disk failed, beside what a caller is told of alone: no fault of a replica. */
   onFailure: (error: unknown) => void = () => {};
 
   constructor(folder: string, bytesMax: number, checkpoint: { index: number; file: string } | null) {
@@ -102,17 +116,12 @@ export class Snapshots {
   }
 
   async *framesOf(file: string | null): AsyncIterable<Buffer[]> {
-    let pending: Buffer = Buffer.alloc(0);
-    if (file !== null) {
-      await using handle = await open(file);
-      for (;;) {
-        const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(CHUNK_BYTES), 0, CHUNK_BYTES);
-        if (bytesRead === 0) break;
-        if (pending.length > 0) yield importFrames(pending, false);
-        pending = buffer.subarray(0, bytesRead);
-      }
+    try {
+      yield* read(file);
+    } catch (error) {
+      this.onFailure(error);
+      throw error;
     }
-    yield importFrames(pending, true);
   }
 
   expect(replica: string, index: number): void {
