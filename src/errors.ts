@@ -124,6 +124,11 @@ export function roomOrOther(path: string, thrown: unknown): unknown {
   return storageFailed(path, messageOf(FULL.has(code) ? thrown : cause));
 }
 
+/** Of the operating system, such as a full disk: nothing that we did wrong. */
+export function isSystemError(error: unknown): error is Error {
+  return error instanceof Error && 'syscall' in error;
+}
+
 /** The message of whatever was thrown, for a cause that is shown to a person. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);

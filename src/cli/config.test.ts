@@ -1,16 +1,14 @@
 /** What a person gets to read about a configuration or a call that cannot be; the rest is in `test/refusals.test.ts`. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempDisposableSync, writeFileSync } from 'node:fs';
+import { mkdtempDisposableSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { type ErrorCode, SpareError } from '../errors.ts';
 import { parseCall } from './arguments.ts';
 import { readConfig } from './config-file.ts';
 import { type Config, parseAddress, type Recovery, settle } from './config.ts';
 import { parseDuration } from './duration.ts';
-import { importExisting } from './existing-state.ts';
 
 const GOOD: Config = { command: ['node', 'server.mjs'], state: ['app.db'] };
 
@@ -119,23 +117,6 @@ void test('a service folder that is a file is none', async () => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-config-'));
   writeFileSync(join(place.path, 'file'), '');
   await refused('service-folder-missing', /file/, () => settle({ ...GOOD, folder: 'file' }, place.path));
-});
-
-void test('existing state is taken over whole or not at all', async () => {
-  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-config-'));
-  const target = join(place.path, 'base');
-  const take = (...state: string[]) => importExisting(place.path, state, target);
-  take('none.db', 'nor-this.db');
-  const db = new DatabaseSync(join(place.path, 'app.db'));
-  db.exec('pragma journal_mode = wal; create table t (a)');
-  db.close();
-  mkdirSync(join(place.path, 'folder'));
-  await refused('state-not-database', /none\.db: there is no such file/, () => take('app.db', 'none.db'));
-  await refused('state-not-database', /folder: not a file/, () => take('app.db', 'folder'));
-  assert.throws(() => importExisting(place.path, ['app.db'], join(place.path, 'no/base')), {
-    code: 'ENOENT',
-  });
-  take('app.db');
 });
 
 void test('durations are numbers with a unit', () => {

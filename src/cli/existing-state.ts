@@ -1,19 +1,14 @@
-/** Databases that a service has already, before Spare runs it for the first time: the group's initial state. */
-import {
-  closeSync,
-  existsSync,
-  openSync,
-  readSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { join } from 'node:path';
+/**
+ * Databases that a service has already, before Spare runs it for the first time: the group's initial state.
+ *
+ * E1. The copy is durable before anything is ordered on top of it.
+ */
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { PRIVATE } from '../data-folder.ts';
-import { SpareError } from '../errors.ts';
-import { exportDatabaseFiles } from '../replica/state/existing.ts';
-import { FILE_HEADER_BYTES, parseFileHeader } from '../replica/state/page.ts';
+import { isSystemError, messageOf, SpareError } from '../errors.ts';
+import { syncFile } from '../manager/snapshots.ts';
+import { exportDatabaseFiles, JournalModeError } from '../replica/state/existing.ts';
 import { StateError } from '../replica/state/state.ts';
 import { CHUNK_BYTES } from '../wire/channel.ts';
 
@@ -21,34 +16,42 @@ import { CHUNK_BYTES } from '../wire/channel.ts';
 export function importExisting(folder: string, state: readonly string[], target: string): void {
   const files = state.map((file) => join(folder, file));
   if (!files.some((file) => existsSync(file))) return;
-  for (const file of files) checkJournal(file);
   const temporary = `${target}.new`;
-  const fd = openSync(temporary, 'w', PRIVATE);
   try {
-    for (const chunk of exportDatabaseFiles(files, CHUNK_BYTES)) writeFileSync(fd, chunk);
+    write(temporary, contents(files));
   } catch (error) {
-    rmSync(temporary);
-    if (!(error instanceof StateError)) throw error;
-    throw new SpareError('state-not-database', `Cannot take over the state: ${error.message}.`, {
-      hint: 'State files are SQLite databases; they exist all, or none does and the service makes them.',
-      cause: error,
-    });
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+  renameSync(temporary, target);
+  syncFile(dirname(target));
+}
+
+function write(path: string, chunks: Iterable<Uint8Array>): void {
+  const fd = openSync(path, 'w', PRIVATE);
+  try {
+    for (const chunk of chunks) writeFileSync(fd, chunk);
+    fsyncSync(fd);
   } finally {
     closeSync(fd);
   }
-  renameSync(temporary, target);
 }
 
-function checkJournal(file: string): void {
-  if (statSync(file, { throwIfNoEntry: false })?.isFile() !== true) return;
-  const fd = openSync(file, 'r');
-  const header = Buffer.alloc(FILE_HEADER_BYTES);
-  const length = readSync(fd, header, 0, FILE_HEADER_BYTES, 0);
-  closeSync(fd);
-  if (parseFileHeader(header.subarray(0, length))?.wal !== false) return;
-  throw new SpareError('state-not-wal', `The database ${file} is not in WAL mode.`, {
-    hint: `End what uses it, and convert it once: sqlite3 ${quoted(file)} 'PRAGMA journal_mode=WAL'`,
-  });
+function* contents(files: readonly string[]): Iterable<Uint8Array> {
+  try {
+    yield* exportDatabaseFiles(files, CHUNK_BYTES);
+  } catch (error) {
+    if (!(error instanceof StateError || isSystemError(error))) throw error;
+    const message = `Cannot take over the state: ${messageOf(error)}.`;
+    if (error instanceof JournalModeError) {
+      const hint = `End what uses it, and convert it once: sqlite3 ${quoted(error.path)} 'PRAGMA journal_mode=WAL'`;
+      throw new SpareError('state-not-wal', message, { hint, cause: error });
+    }
+    throw new SpareError('state-not-database', message, {
+      hint: 'State files are SQLite databases that can be read; they exist all, or none does and the service makes them.',
+      cause: error,
+    });
+  }
 }
 
 /** As a word of a shell. */

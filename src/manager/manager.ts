@@ -9,7 +9,7 @@ import { makeBackup, type MadeBackup } from '../backup/make.ts';
 import { Core, index as toIndex, managerId, replicaId } from '../core/index.ts';
 import type { CoreView, Event, Key, ReplicaId } from '../core/index.ts';
 import type { Domain, Driver } from '../domains/domain.ts';
-import { SpareError, storageFailed } from '../errors.ts';
+import { isSystemError, SpareError, storageFailed } from '../errors.ts';
 import type { Evidence } from '../evidence/evidence.ts';
 import type { Orderer } from '../ordering/orderer.ts';
 import type { Opened, Store } from '../ordering/store.ts';
@@ -325,7 +325,7 @@ export class Manager {
   /** Of what is done here only the data folder fails with an error of the system: all ends. Anything else is a bug. */
   #failed(error: unknown): void {
     if (error instanceof SpareError) return this.#halt(error);
-    if (!(error instanceof Error && 'syscall' in error)) throw error;
+    if (!isSystemError(error)) throw error;
     this.#halt(storageFailed(this.#options.dataFolder, error.message));
   }
 

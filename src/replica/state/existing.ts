@@ -20,10 +20,19 @@ import { type PageSource, writeArchive } from './archive.ts';
 import { canonicalize, FILE_HEADER_BYTES, type FileHeader, parseFileHeader } from './page.ts';
 import { StateError } from './state.ts';
 
+export class JournalModeError extends StateError {
+  readonly path: string;
+
+  constructor(path: string) {
+    super(`${path}: not in WAL mode`);
+    this.path = path;
+  }
+}
+
 /**
  * Reads existing databases, in the order in which the service's state files are named, as an archive for `State.prepare` in
- * chunks as of `writeArchive`. Throws a `StateError` that says what to do when a file is missing, no database, or not in WAL
- * mode, before the first chunk.
+ * chunks as of `writeArchive`. Before the first chunk, throws a `StateError` when a file is missing, no database, or not in WAL mode
+ * (`JournalModeError`), and what the system says when it cannot be read.
  */
 export function* exportDatabaseFiles(paths: readonly string[], chunkBytes: number): Generator<Uint8Array> {
   const folder = mkdtempSync(join(tmpdir(), 'spare-base-'));
@@ -82,14 +91,6 @@ function inspect(path: string): FileHeader {
   closeSync(fd);
   const header = parseFileHeader(bytes.subarray(0, count));
   if (header === null) throw new StateError(`${path}: not a SQLite database`);
-  if (!header.wal) {
-    throw new StateError(
-      `${path}: not in WAL mode; convert it once with: sqlite3 ${quote(path)} 'PRAGMA journal_mode=WAL;'`,
-    );
-  }
+  if (!header.wal) throw new JournalModeError(path);
   return header;
-}
-
-function quote(path: string): string {
-  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }

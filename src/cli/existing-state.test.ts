@@ -1,0 +1,80 @@
+/** Are databases that a service has already taken over whole, durably, or not at all? */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { type TestContext, test } from 'node:test';
+import { importExisting } from './existing-state.ts';
+
+class Place implements Disposable {
+  readonly path: string = fs.mkdtempSync(join(tmpdir(), 'spare-existing-'));
+  readonly base: string = join(this.path, 'base');
+
+  constructor() {
+    this.database('app.db', 'wal');
+  }
+
+  database(name: string, journal: string): void {
+    using db = new DatabaseSync(join(this.path, name));
+    db.exec(`pragma journal_mode = ${journal}; create table t (a)`);
+  }
+
+  take(...state: string[]): void {
+    importExisting(this.path, state, this.base);
+  }
+
+  /** Nothing is left of it. */
+  refuses(error: Readonly<Record<string, string | RegExp>>, ...state: string[]): void {
+    assert.throws(() => this.take(...state), error);
+    assert.deepEqual(this.made(), []);
+  }
+
+  made(): string[] {
+    return fs.readdirSync(this.path).filter((name) => name.startsWith('base'));
+  }
+
+  [Symbol.dispose](): void {
+    fs.rmSync(this.path, { recursive: true });
+  }
+}
+
+/** Has `told` hear of each file that is made durable. */
+function onSync(context: TestContext, told: (path: string) => void): void {
+  const { fsyncSync } = fs;
+  context.mock.method(fs, 'fsyncSync', (fd: number) => {
+    fsyncSync(fd);
+    told(fs.readlinkSync(`/proc/self/fd/${fd}`));
+  });
+  syncBuiltinESMExports();
+  context.after(() => {
+    context.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+}
+
+void test('existing state is taken over whole or not at all', () => {
+  using place = new Place();
+  place.take('none.db', 'nor-this.db');
+  fs.mkdirSync(join(place.path, 'folder'));
+  fs.symlinkSync('/proc/self/mem', join(place.path, 'unreadable.db'));
+  const code = 'state-not-database';
+  place.refuses({ code, message: /none\.db: there is no such file/ }, 'app.db', 'none.db');
+  place.refuses({ code, message: /folder: not a file/ }, 'app.db', 'folder');
+  place.refuses({ code, message: /EIO/ }, 'app.db', 'unreadable.db');
+  place.database("it's.db", 'delete');
+  place.refuses({ code: 'state-not-wal', hint: /: sqlite3 '.*\/it'\\''s\.db' 'PRAGMA/ }, "it's.db");
+  fs.symlinkSync('/dev/full', `${place.base}.new`);
+  place.refuses({ code: 'ENOSPC' }, 'app.db');
+  place.take('app.db');
+  assert.deepEqual(place.made(), ['base']);
+});
+
+void test('P2: it is on disk before anything is done on top of it', (context) => {
+  using place = new Place();
+  const durable: string[] = [];
+  onSync(context, (path) => durable.push(`${path} when there is ${place.made().join()}`));
+  place.take('app.db');
+  assert.deepEqual(durable, [`${place.base}.new when there is base.new`, `${place.path} when there is base`]);
+});
