@@ -170,18 +170,9 @@ async function main(): Promise<void> {
         waitingBytes: 64 * MIB,
       },
     },
-    { ready: observer.answering, submit: (key, request, done) => manager.submit(key, request, done) },
+    { ready: () => observer.ready(), submit: (key, request, done) => manager.submit(key, request, done) },
   );
-  const source = {
-    status: observer.status,
-    incidents: () => manager.evidence.incidents.latest(),
-    incident: (id: number) => manager.evidence.read(id),
-    ready: observer.answering,
-    recover: observer.recover,
-    deploy: async () => null,
-    backup: observer.backup,
-  };
-  const api = createAdmin(source, newToken(), '127.0.0.1');
+  const api = createAdmin(observer, newToken(), '127.0.0.1');
   manager.onHalt = (error) => {
     console.error(error.message);
     process.exit(1);

@@ -7,7 +7,7 @@
  */
 import { join } from 'node:path';
 import { newToken, publishAccess, withdrawAccess } from '../admin/access.ts';
-import { type AdminSource, createAdmin } from '../admin/admin.ts';
+import { createAdmin } from '../admin/admin.ts';
 import { STORE_FILE } from '../data-folder.ts';
 import type { Driver } from '../domains/domain.ts';
 import type { SpareError } from '../errors.ts';
@@ -127,16 +127,7 @@ export async function run(
   });
   const endFront = endsGently(front);
   const token = newToken();
-  const source: AdminSource = {
-    status: observer.status,
-    incidents: () => manager?.evidence.incidents.latest() ?? [],
-    incident: async (id) => (await manager?.evidence.read(id)) ?? null,
-    ready: observer.answering,
-    recover: observer.recover,
-    deploy: () => observer.deploy(read),
-    backup: observer.backup,
-  };
-  const admin = createAdmin(source, token, settings.admin.host);
+  const admin = createAdmin(observer, token, settings.admin.host);
   signal.throwIfAborted();
   undo.defer(() => closeServer(front));
   const listen = await bind(front, 'listen', settings.listen);
@@ -173,7 +164,8 @@ export async function run(
   const halted = new Promise<SpareError>((resolve) => {
     started.onHalt = resolve;
   });
-  observer.watch(started, new Deploys(images, image, settings, log));
+  const deploys = new Deploys(images, image, settings, log);
+  observer.watch(started, async () => await deploys.deploy(started, await read()));
   started.start(opened);
   const opens = undo.move();
   return {

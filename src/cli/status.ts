@@ -1,15 +1,15 @@
-/** What the admin API shows, and whether the group is ready: both read off the manager, which may not be there yet. */
+/** What the admin API shows and does, and whether the group is ready: of a manager that may not be there yet. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ReplicaStatus, Status } from '../admin/admin.ts';
+import type { AdminSource, ReplicaStatus, Status } from '../admin/admin.ts';
 import type { MadeBackup } from '../backup/make.ts';
 import type { CoreView } from '../core/index.ts';
 import type { Domain } from '../domains/domain.ts';
 import { SpareError } from '../errors.ts';
+import type { Incident } from '../evidence/incidents.ts';
+import type { CaseView } from '../evidence/read.ts';
 import type { Manager } from '../manager/manager.ts';
 import type { Rotated } from '../manager/rejuvenation.ts';
-
-import type { Settings } from './config.ts';
-import type { Deployed, Deploys } from './deploy.ts';
+import type { Deployed } from './deploy.ts';
 
 const POLL_MS = 20;
 
@@ -25,24 +25,32 @@ async function statusOf(place: CoreView['replicas'][number], manager: Manager): 
   return { ...place, pid: domain?.pid ?? null, isolation: manager.isolation, ...usage, ageSeconds };
 }
 
-export class Observer {
+function notYet(what: string): SpareError {
+  return new SpareError('group-not-whole', `${what} yet: the group is starting.`, {
+    hint: 'Try again in a few seconds.',
+  });
+}
+
+export class Observer implements AdminSource {
   readonly #faults: number;
   #manager: Manager | null = null;
-  #deploys: Deploys | null = null;
+  #deploy: (() => Promise<Deployed>) | null = null;
   #closed = false;
 
   constructor(faults: number) {
     this.#faults = faults;
   }
 
-  /** `deploys`: null where there is only ever one version. */
-  watch(manager: Manager, deploys: Deploys | null = null): void {
+  /** `deploy`: null where there is only ever one version. */
+  watch(manager: Manager, deploy: (() => Promise<Deployed>) | null = null): void {
     this.#manager = manager;
-    this.#deploys = deploys;
+    this.#deploy = deploy;
   }
 
   /** Enough replicas run to decide. */
-  readonly answering = (): boolean => this.#manager?.answering() ?? false;
+  ready(): boolean {
+    return this.#manager?.answering() ?? false;
+  }
 
   /** Resolves once the group is whole, or is closed. Throws what `halted` resolves with. */
   async untilWhole(halted: Promise<SpareError>): Promise<void> {
@@ -54,36 +62,34 @@ export class Observer {
     }
   }
 
-  /** For the admin API, which may be asked before there is a group. */
-  readonly recover = async (replica: string): Promise<Rotated> => {
-    if (this.#manager !== null) return await this.#manager.recover(replica);
-    throw new SpareError('group-not-whole', 'No replica can be replaced yet: the group is starting.', {
-      hint: 'Try again in a few seconds.',
-    });
-  };
+  async recover(replica: string): Promise<Rotated> {
+    if (this.#manager === null) throw notYet('No replica can be replaced');
+    return await this.#manager.recover(replica);
+  }
 
-  readonly deploy = async (reload: () => Promise<Settings>): Promise<Deployed> => {
-    if (this.#manager !== null && this.#deploys !== null) {
-      return await this.#deploys.deploy(this.#manager, await reload());
-    }
-    throw new SpareError('group-not-whole', 'Nothing can be deployed yet: the group is starting.', {
-      hint: 'Try again in a few seconds.',
-    });
-  };
+  async deploy(): Promise<Deployed> {
+    if (this.#deploy === null) throw notYet('Nothing can be deployed');
+    return await this.#deploy();
+  }
 
-  /** The same. */
-  readonly backup = async (): Promise<MadeBackup> => {
-    if (this.#manager !== null) return await this.#manager.backup();
-    throw new SpareError('group-not-whole', 'Nothing can be backed up yet: the group is starting.', {
-      hint: 'Try again in a few seconds.',
-    });
-  };
+  async backup(): Promise<MadeBackup> {
+    if (this.#manager === null) throw notYet('Nothing can be backed up');
+    return await this.#manager.backup();
+  }
+
+  incidents(): readonly Incident[] {
+    return this.#manager?.evidence.incidents.latest() ?? [];
+  }
+
+  async incident(id: number): Promise<CaseView | null> {
+    return (await this.#manager?.evidence.read(id)) ?? null;
+  }
 
   close(): void {
     this.#closed = true;
   }
 
-  readonly status = async (): Promise<Status> => {
+  async status(): Promise<Status> {
     const manager = this.#manager;
     const faults = this.#faults;
     if (manager === null) {
@@ -93,7 +99,7 @@ export class Observer {
     }
     const { ordered, decided, updateLog, replicas: places } = manager.view();
     const replicas = await Promise.all(places.map((place) => statusOf(place, manager)));
-    const incidents = manager.evidence.incidents.latest().length;
+    const incidents = this.incidents().length;
     return { faults, ordered, decided, replicas, updateLog, incidents, rotations: manager.rotations };
-  };
+  }
 }
