@@ -122,7 +122,7 @@ export async function run(
   undo.defer(() => observer.close());
   let manager: Manager | null = null;
   const front = createFront(frontOptions(settings), {
-    ready: () => manager?.accepting() ?? false,
+    ready: () => manager?.health.accepting() ?? false,
     submit: (key, request, done) => manager?.submit(key, request, done),
   });
   const endFront = endsGently(front);

@@ -49,14 +49,14 @@ export class Observer implements AdminSource {
 
   /** Enough replicas run to decide. */
   ready(): boolean {
-    return this.#manager?.answering() ?? false;
+    return this.#manager?.health.answering() ?? false;
   }
 
   /** Resolves once the group is whole, or is closed. Throws what `halted` resolves with. */
   async untilWhole(halted: Promise<SpareError>): Promise<void> {
     let failure: SpareError | null = null;
     void halted.then((error) => (failure = error));
-    while (!this.#closed && this.#manager?.whole() !== true) {
+    while (!this.#closed && this.#manager?.health.whole() !== true) {
       await delay(POLL_MS);
       if (failure !== null) throw failure as SpareError;
     }

@@ -67,7 +67,7 @@ void test('P5 P7: of a replica whose undecided replies are many no more is taken
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
   const manager = await started(place.path);
   context.after(() => manager.close());
-  await until('it is whole', () => manager.whole());
+  await until('it is whole', () => manager.health.whole());
   const active = manager.view().replicas.filter(({ state }) => state === 'running');
   const [fast, slow] = active.map(({ id }) => manager.domainOf(id));
   process.kill(slow?.pid ?? 0, 'SIGSTOP');

@@ -19,6 +19,7 @@ import { digestOf } from './ballots.ts';
 import { Deployment } from './deployment.ts';
 import { Effects } from './effects.ts';
 import { Fleet } from './fleet.ts';
+import { Health } from './health.ts';
 import { type Client, InWork } from './in-work.ts';
 import { type ManagerOptions, REPORT_MS, type Version } from './options.ts';
 import { Rejuvenation, type Rotated } from './rejuvenation.ts';
@@ -41,6 +42,7 @@ export class Manager {
   readonly #deployment: Deployment;
   readonly #effects: Effects;
   readonly #rejuvenation: Rejuvenation;
+  readonly health: Health;
   readonly #pendingTags = new Map<number, Client>();
   #events: Event[] = [];
   #handling = false;
@@ -49,10 +51,7 @@ export class Manager {
   #tickUndecided = false;
   #lastTick = -1;
   #closed = false;
-  #accepting = false;
   #backingUp = false;
-  /** When the first of the incidents happened that the group has not recovered from yet. */
-  #brokenAt: number | null = null;
   /** Entries up to here are in the recorded state. */
   readonly #recovered: number;
   /** Called once when the service cannot be run at all. */
@@ -84,7 +83,7 @@ export class Manager {
       { store, orderer, fleet, deployment, snapshots, updates, work, seeds },
       {
         tell: (event) => this.#tell(event),
-        onIncident: () => this.#broken(),
+        onIncident: () => this.health.broken(performance.now()),
         onReleased: (index) => this.#released(index),
         onHalt: (error) => this.#halt(error),
         onFailure: (error) => this.#failed(error),
@@ -104,6 +103,7 @@ export class Manager {
       stateBytes: this.#snapshots.bytes,
       updateBytes: recovery.updateBytes,
     });
+    this.health = new Health(this.#core, options.faults);
     this.#rejuvenation = this.#rejuvenate();
     orderer.onOrdered = (index, entry, tag) => this.#ordered(index, entry, tag);
     orderer.onDurable = (index) => this.#tell({ type: 'durable', index: toIndex(index) });
@@ -117,7 +117,7 @@ export class Manager {
     return new Rejuvenation(recovery, 2 * faults + 2, {
       births: () => this.#fleet.births().map(([id, at]) => [replicaId(id), at] as const),
       isActive: (id) => this.#core.group.get(id)?.role === 'active',
-      isCalm: () => this.#calm(),
+      isCalm: () => this.health.calm(),
       check: () => this.#deployment.current.check(),
       rotate: (replica) => this.#tell({ type: 'rotate', replica }),
       onRotated: ({ replica, by, clean, seconds }) => {
@@ -161,56 +161,13 @@ export class Manager {
 
   #clock(): void {
     this.#tell({ type: 'clock' });
-    if (this.answering()) this.#accepting = true;
-    else this.#fleet.hurry();
+    const { health } = this;
+    if (!health.answering()) this.#fleet.hurry();
     this.#rejuvenation.clock(performance.now());
-    if (this.#brokenAt === null || !this.whole()) return;
-    const seconds = ((performance.now() - this.#brokenAt) / 1000).toFixed(1);
-    this.#brokenAt = null;
-    this.#options.log(
-      `repaired   ${this.#count('running')} active, ${this.#asleep()} suspended, after ${seconds} s`,
-    );
-  }
-
-  /** A replica that no role depends on yet, such as one of a new version, leaves the group whole. */
-  #broken(): void {
-    if (!this.whole()) this.#brokenAt ??= performance.now();
-  }
-
-  #count(state: 'running' | 'suspended'): number {
-    return this.#core.replicas.count(state);
-  }
-
-  /** Enough replicas run to answer requests. */
-  answering(): boolean {
-    return this.#count('running') > this.#options.faults;
-  }
-
-  /** Whether requests are taken: from the first moment that it answers on. What comes in an outage later waits. */
-  accepting(): boolean {
-    return this.#accepting;
-  }
-
-  /** f+1 replicas run, f+1 are suspended. */
-  whole(): boolean {
-    return this.answering() && this.#asleep() > this.#options.faults;
-  }
-
-  /** Suspended members: those of a version that may yet take over are none. */
-  #asleep(): number {
-    const { group, replicas } = this.#core;
-    let count = 0;
-    for (const { replica } of group.members()) {
-      const local = replicas.get(replica);
-      if (local?.phase === 'suspended' && !local.faulty) count++;
-    }
-    return count;
-  }
-
-  /** All replicas are up and nothing is in doubt; a suspended one may be awake for a refresh. */
-  #calm(): boolean {
-    const up = this.#count('running') + this.#count('suspended');
-    return this.answering() && up === 2 * this.#options.faults + 2 && this.#core.group.suspicion === null;
+    const repairedMs = health.clock(performance.now());
+    if (repairedMs === null) return;
+    const replicas = `${health.running()} active, ${health.asleep()} suspended`;
+    this.#options.log(`repaired   ${replicas}, after ${(repairedMs / 1000).toFixed(1)} s`);
   }
 
   /** Replaces a replica by a clean one; resolves once that is done. Throws a `SpareError` when it cannot be now. */
@@ -224,7 +181,7 @@ export class Manager {
    */
   async deploy(version: Version): Promise<number> {
     // It need not be whole: where the service on disk has changed, only this makes it whole again.
-    if (!this.answering() || this.#core.group.suspicion !== null) {
+    if (!this.health.answering() || this.#core.group.suspicion !== null) {
       const hint = 'A new version takes over only from a group that answers. See /status, and try again.';
       throw new SpareError('group-not-whole', 'The group is being repaired.', { hint });
     }
