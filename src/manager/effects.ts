@@ -38,8 +38,7 @@ export interface EffectHandlers {
   /** A replica was found faulty, or an entry hopeless. */
   readonly onIncident: () => void;
   readonly onReleased: (index: number) => void;
-  readonly onHalt: (error: SpareError) => void;
-  /** What goes on beside the loop failed. */
+  /** The group cannot be started, or what goes on beside the loop failed. */
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -124,7 +123,7 @@ export class Effects {
       case 'succession-failed':
         return this.#parts.deployment.failed(this.#latestFailure('A replica of it failed.'));
       case 'halt':
-        return this.#cannotStart(effect.reason);
+        return this.#handlers.onFailure(this.#cannotStart(effect.reason));
     }
   }
 
@@ -211,23 +210,22 @@ export class Effects {
     return console === '' ? what : `${what}\nIts last output:\n${console.replace(/^/gm, '  ')}`;
   }
 
-  #cannotStart(reason: 'start-failed' | 'start-differs'): void {
+  #cannotStart(reason: 'start-failed' | 'start-differs'): SpareError {
     if (reason === 'start-differs') {
       const message = 'The replicas of the service start with different states, so it cannot be replicated.';
       const hint = 'Its start writes something that is not a function of the agreed time and randomness.';
-      return this.#handlers.onHalt(new SpareError('service-not-deterministic', message, { hint }));
+      return new SpareError('service-not-deterministic', message, { hint });
     }
     const { noRoom } = this.#parts.fleet;
-    if (noRoom !== null) return this.#handlers.onHalt(noRoom);
+    if (noRoom !== null) return noRoom;
     const latest = this.evidence.incidents.latest().at(-1);
     if (latest?.kind === 'image') {
       const hint = 'No replica starts from anything else than what was accepted.';
-      return this.#handlers.onHalt(new SpareError('image-changed', latest.what, { hint }));
+      return new SpareError('image-changed', latest.what, { hint });
     }
     const hint =
       'Try the command by itself; it must listen for HTTP on $PORT and keep its state in the --state files.';
-    this.#handlers.onHalt(
-      new SpareError('service-start-failed', this.#latestFailure('The service did not start.'), { hint }),
-    );
+    const message = this.#latestFailure('The service did not start.');
+    return new SpareError('service-start-failed', message, { hint });
   }
 }

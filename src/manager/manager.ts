@@ -85,7 +85,6 @@ export class Manager {
         tell: (event) => this.#tell(event),
         onIncident: () => this.health.broken(performance.now()),
         onReleased: (index) => this.#released(index),
-        onHalt: (error) => this.#halt(error),
         onFailure: (error) => this.#failed(error),
       },
     );
