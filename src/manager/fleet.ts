@@ -43,6 +43,9 @@ interface What {
   readonly version: number;
 }
 
+/** What is to be started is not what was accepted, or built from it. */
+const REFUSALS: ReadonlySet<string> = new Set(['image-changed', 'image-unreadable', 'image-damaged']);
+
 interface Place {
   readonly version: number;
   link: Link | null;
@@ -133,7 +136,8 @@ export class Fleet {
         const error = roomOrOther(this.#options.dataFolder, thrown);
         if (error instanceof SpareError && error.code === 'storage-failed') this.noRoom = error;
         place.why = messageOf(error);
-        place.refused = this.#isRefusal(error);
+        place.refused = error instanceof SpareError && REFUSALS.has(error.code);
+        this.#reportDamage(error);
         if (!place.stopped) this.#handlers.onDown(id, 'crash');
       }),
     );
@@ -161,13 +165,12 @@ export class Fleet {
     if (!domain.opened) place.link.stream((write) => opening.send(write));
   }
 
-  #isRefusal(error: unknown): boolean {
-    if (!(error instanceof SpareError)) return false;
-    if (error.code === 'image-damaged' && error.message !== this.#damage) {
-      this.#damage = error.message;
-      this.#handlers.onImageDamaged(error);
-    }
-    return ['image-changed', 'image-unreadable', 'image-damaged'].includes(error.code);
+  /** That of a change, or of what cannot be read, was reported by who found it. */
+  #reportDamage(error: unknown): void {
+    if (!(error instanceof SpareError) || error.code !== 'image-damaged') return;
+    if (error.message === this.#damage) return;
+    this.#damage = error.message;
+    this.#handlers.onImageDamaged(error);
   }
 
   /** The start, and the initial state if there is one: the same for all replicas of a variant. */
