@@ -101,17 +101,15 @@ async function bootUntilPanic(
   owner: Owner | undefined,
 ): Promise<string | undefined> {
   const limits = { memoryBytes: 0, processes: 0 };
-  const memoryBytes = machineBytes(limits.memoryBytes);
   await using kernel = await open(kernelPath);
   await using memory = await open(memoryPath, 'w+');
   await memory.chmod(0o666);
-  await memory.truncate(memoryBytes);
+  await memory.truncate(machineBytes(limits.memoryBytes));
   const files = { kernel: kernel.fd, initrd: kernel.fd, root: kernel.fd, memory: memory.fd };
   const machine = new Machine({
     program,
     box,
     accelerator: 'kvm',
-    memoryBytes,
     limits,
     start: 'boot',
     files,

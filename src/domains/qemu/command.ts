@@ -27,7 +27,7 @@ export type Accelerator = 'kvm' | 'tcg';
 
 export interface MachineOptions {
   readonly accelerator: Accelerator;
-  readonly memoryBytes: number;
+  /** Of the domain. */
   readonly limits: { readonly memoryBytes: number; readonly processes: number };
   /**
    * `boot`: from the image; what it writes to its memory is in the memory file. `clone`: from a saved state and the
@@ -56,8 +56,8 @@ export function machineBytes(limitBytes: number): number {
 }
 
 /** Of QEMU: the machine, translated code, and what it knows of the guest's pages. */
-export function hypervisorBytes(memoryBytes: number): number {
-  return memoryBytes + HYPERVISOR_BYTES;
+export function hypervisorBytes(limitBytes: number): number {
+  return machineBytes(limitBytes) + HYPERVISOR_BYTES;
 }
 
 export function descriptor(fd: number): string {
@@ -73,7 +73,8 @@ function port(name: string, number: number): string[] {
 }
 
 export function machineArguments(options: MachineOptions): string[] {
-  const { accelerator, memoryBytes, limits, start } = options;
+  const { accelerator, limits, start } = options;
+  const memoryBytes = machineBytes(limits.memoryBytes);
   const memory = `memory-backend-file,id=memory,size=${memoryBytes},mem-path=${descriptor(FD.memory)}`;
   const settings = [
     'quiet panic=-1 console=ttyS0 8250.nr_uarts=1 audit=0 lsm=',

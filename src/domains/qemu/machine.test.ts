@@ -13,7 +13,7 @@ import type { TakenOwner } from '../process/owners.ts';
 import { childrenOf } from '../process/tree.ts';
 import { takeMachineOwner } from './accelerator.ts';
 import { openChannel, ParkedBody, PausedBody, type Suspension } from './body.ts';
-import { FD } from './command.ts';
+import { FD, machineBytes } from './command.ts';
 import type { Image } from './image/manifest.ts';
 import { Machine } from './machine.ts';
 import { QemuDomain } from './qemu-domain.ts';
@@ -22,11 +22,11 @@ import { Template, type TemplateOptions } from './template.ts';
 
 /** Too few for a machine: for nothing, for its guardian, for a part of its ports. */
 const FEW = [0, 4, 8, 12];
-const LIMITS = { memoryBytes: 2 ** 28, processes: 8 };
+/** Of which a machine has 256 MiB. */
+const LIMITS = { memoryBytes: 2 ** 27, processes: 8 };
 const OPTIONS = {
   accelerator: 'tcg',
   box: undefined,
-  memoryBytes: 2 ** 28,
   limits: LIMITS,
   owner: undefined,
 } as const;
@@ -84,7 +84,7 @@ const GROWING = yes(`
   const what = (action) => { try { action(); return 'done'; } catch ({ code }) { return code; } };
   const write = (at) => what(() => fs.writeSync(${FD.memory}, 'x', at));
   const grow = (bytes) => what(() => fs.ftruncateSync(${FD.memory}, bytes));
-  const bytes = ${OPTIONS.memoryBytes};
+  const bytes = ${machineBytes(LIMITS.memoryBytes)};
   reach().end([write(bytes - 1), write(bytes), grow(bytes), grow(bytes + 1)].join(), done);`);
 
 /** Of a file with this program in it, that every user may execute. */

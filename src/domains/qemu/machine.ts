@@ -24,7 +24,14 @@ import { pace } from '../process/pace.ts';
 import { findTool } from '../process/paths.ts';
 import { childrenOf, type ProcessStat, readStat } from '../process/tree.ts';
 import { type Box, boxed } from './box.ts';
-import { descriptor, FD, hypervisorBytes, machineArguments, type MachineOptions } from './command.ts';
+import {
+  descriptor,
+  FD,
+  hypervisorBytes,
+  machineArguments,
+  machineBytes,
+  type MachineOptions,
+} from './command.ts';
 import { COMMAND_MS_MAX, Qmp } from './qmp.ts';
 import { StatePort } from './state-port.ts';
 
@@ -112,7 +119,7 @@ export class Machine {
 
   /** The most that its process may hold. */
   get bytesMax(): number {
-    return hypervisorBytes(this.#options.memoryBytes);
+    return hypervisorBytes(this.#options.limits.memoryBytes);
   }
 
   /** Whether it listens to commands; else it could not be started. */
@@ -283,7 +290,7 @@ function spawnMachine(start: MachineStart, statePort: StatePort | undefined): Ch
   const handed = [files.kernel, files.initrd, files.root, files.memory];
   if (statePort !== undefined) handed.push(statePort.fd);
   const pipes = Array.from({ length: FD.kernel - FD.control }, () => 'pipe' as const);
-  const { memoryBytes } = start;
+  const memoryBytes = machineBytes(start.limits.memoryBytes);
   const plain = [start.program, ...machineArguments(start)];
   const command = start.box === undefined ? plain : boxed(start.box, start.accelerator, plain);
   const limited = withLimits({ ...start.limits, memoryBytes }, false, command, memoryBytes);

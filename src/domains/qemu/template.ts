@@ -179,7 +179,6 @@ function start(
     program,
     box,
     accelerator,
-    memoryBytes: machineBytes(limits.memoryBytes),
     limits,
     ...what,
   });
