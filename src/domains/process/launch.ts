@@ -5,6 +5,7 @@
  * the one that executes Node with the agent's file.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { constants } from 'node:os';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -103,6 +104,11 @@ function notStarted(isolation: Isolation, why: string): SpareError {
   return new SpareError('domain-start-failed', `The domain did not start: ${why}`, {
     hint: `It was to be isolated by: ${isolation.description}.`,
   });
+}
+
+/** Undefined for what is the number of none. */
+export function signalName(number: number): string | undefined {
+  return Object.entries(constants.signals).find(([, value]) => value === number)?.[0];
 }
 
 /** Ends what was started, unless that has ended itself: from then on its number may be somebody else's. */

@@ -7,14 +7,13 @@
  * P4. A suspended domain is watched, too: a process can have a timer of its own send it the signal that continues it. Who works
  *     nevertheless is ended.
  */
-import { constants } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { removeFolder } from '../../remove-folder.ts';
 import type { Domain, DomainLimits, DomainUsage } from '../domain.ts';
 import { Accounting } from './accounting.ts';
-import { type Exit, killGroup, type Running } from './launch.ts';
+import { type Exit, killGroup, type Running, signalName } from './launch.ts';
 import { BEHIND_MS_MAX, goAlong, goBehind } from './priority.ts';
 import { isAlive, readStat } from './tree.ts';
 import { Watchdog } from './watchdog.ts';
@@ -40,9 +39,8 @@ function signal(pid: number, name: NodeJS.Signals): void {
 /** `exit status 1`, `killed by SIGKILL`; wrappers report a signal as 128 + its number. */
 function describe({ code, signal: name }: Exit): string {
   if (name !== null) return `killed by ${name}`;
-  const number = (code ?? 0) - 128;
-  const found = Object.entries(constants.signals).find(([, value]) => value === number);
-  return found === undefined ? `exit status ${code ?? 'unknown'}` : `killed by ${found[0]}`;
+  const ended = signalName((code ?? 0) - 128);
+  return ended === undefined ? `exit status ${code ?? 'unknown'}` : `killed by ${ended}`;
 }
 
 export class ProcessDomain implements Domain {

@@ -9,7 +9,6 @@
  * M4. What the guest says on its control port is at most a few short lines, read at a bounded pace, and only told on to people.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { constants } from 'node:os';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -19,7 +18,7 @@ import { withLimits } from '../process/command.ts';
 import { Console } from '../process/console.ts';
 import type { Owner } from '../process/folder.ts';
 import { Guardian } from '../process/guardian.ts';
-import { killGroup } from '../process/launch.ts';
+import { killGroup, signalName } from '../process/launch.ts';
 import { pace } from '../process/pace.ts';
 import { findTool } from '../process/paths.ts';
 import { childrenOf, type ProcessStat, readStat } from '../process/tree.ts';
@@ -245,7 +244,7 @@ export class Machine {
       this.#child.once('exit', (code, signal) => {
         if (signal !== null) resolve(`killed by ${signal}`);
         else if (this.#options.box !== undefined && code !== null && code > SIGNALLED)
-          resolve(`killed by ${signalName(code - SIGNALLED)}`);
+          resolve(`killed by ${signalName(code - SIGNALLED) ?? code}`);
         else this.#afterLastWord(() => resolve(this.#ending(code ?? 0)));
       });
     });
@@ -273,16 +272,12 @@ export class Machine {
     const { limits } = this.#options;
     const number = Number(detail);
     if (kind === 'status') return `exit status ${number}`;
-    if (kind === 'signal') return `killed by ${signalName(number)}`;
+    if (kind === 'signal') return `killed by ${signalName(number) ?? number}`;
     if (kind === 'channel') return 'its agent closed the channel';
     if (kind === 'limit' && detail === 'processes') return `process limit (${limits.processes}) exceeded`;
     if (kind === 'limit') return `memory limit (${Math.round(limits.memoryBytes / MIB)} MiB) exceeded`;
     return code === 0 ? 'its machine switched off' : `its hypervisor ended with status ${code}`;
   }
-}
-
-function signalName(number: number): string {
-  return Object.entries(constants.signals).find(([, value]) => value === number)?.[0] ?? String(number);
 }
 
 function spawnMachine(start: MachineStart, statePort: StatePort | undefined): ChildProcess {
