@@ -11,6 +11,7 @@ import type { Replica } from '../src/core/testing/replica.ts';
 import { Decisions, digestsOf } from './decisions.ts';
 import { Duties } from './duties.ts';
 import { Rounds } from './rounds.ts';
+import { Sent } from './sent.ts';
 import type { Call } from './clients.ts';
 import { answeredOf, History } from './history.ts';
 import type { Host } from './host.ts';
@@ -25,8 +26,7 @@ interface HostNotes {
   readonly turns: Turns;
   decided: number;
   answered: number;
-  /** The entry that a replica's state is after, once it did all that it was sent. */
-  readonly sent: Map<ReplicaId, number>;
+  readonly sent: Sent;
   readonly unreleased: Set<number>;
   /** It was out of the view: what it holds is compared once it takes part again. */
   doubtful: boolean;
@@ -73,7 +73,7 @@ export class Checks {
       turns: new Turns(),
       decided,
       answered: decided,
-      sent: new Map(),
+      sent: new Sent(this.decisions),
       unreleased: new Set(),
       doubtful: decided >= 0,
       replaced: -1,
@@ -242,21 +242,7 @@ export class Checks {
         if (notes.doubtful && !core.booted && effect.index >= notes.decided) notes.replaced = notes.decided;
         return;
       case 'answer':
-        promise(effect.index > notes.answered, 'P2', () => `${host.id} answers ${effect.index} again`);
-        promise(
-          effect.index <= host.durableTold,
-          'P2',
-          () => `${effect.index} is answered before it is durable`,
-        );
-        promise(effect.index <= core.order.decided, 'P1', () => `${effect.index} is answered undecided`);
-        notes.answered = effect.index;
-        promise(
-          effect.index > notes.replaced || effect.outcome.type !== 'reply' || effect.outcome.digest === null,
-          'P2',
-          () => `${host.id} answers ${effect.index} with what was replaced`,
-        );
-        notes.duties.answered(effect);
-        return this.#known(core, effect.index);
+        return this.#answered(host, core, notes, effect);
       case 'release':
         notes.duties.released(effect);
         promise(
@@ -268,26 +254,18 @@ export class Checks {
       case 'start':
         promise(!this.#startedEver.has(effect.replica), 'P6', () => `${effect.replica} is started twice`);
         this.#startedEver.set(effect.replica, effect.version);
-        return void notes.sent.set(effect.replica, 0);
+        return notes.sent.start(effect);
       case 'suspend': {
         const executed = host.replicas.get(effect.replica)?.executes === true;
         return promise(!executed, 'P4', () => `${effect.replica} executed, and is to be passive`);
       }
-      case 'apply': {
-        const at = notes.sent.get(effect.replica) ?? -1;
-        promise(effect.from === at + 1, 'P4', () => `${effect.replica} misses updates after ${at}`);
-        promise(effect.through <= core.order.decided, 'P4', () => `${effect.replica} gets undecided updates`);
-        return void notes.sent.set(effect.replica, effect.through);
-      }
+      case 'apply':
+        return notes.sent.apply(core, effect);
       case 'import':
-        promise(
-          effect.through <= core.order.decided,
-          'P4',
-          () => `${effect.replica} gets an undecided state`,
-        );
-        return void notes.sent.set(effect.replica, effect.through);
+        return notes.sent.import(core, effect);
       case 'execute':
-        return this.#execute(core, notes, effect);
+        this.#execute(core, notes, effect);
+        return notes.sent.execute(core, effect);
       case 'checkpoint':
         return promise(
           effect.digest === this.decisions.state(effect.index),
@@ -296,6 +274,18 @@ export class Checks {
         );
       default:
     }
+  }
+
+  #answered(host: Host, core: Core, notes: HostNotes, answer: Extract<Effect, { type: 'answer' }>): void {
+    const { index, outcome } = answer;
+    promise(index > notes.answered, 'P2', () => `${host.id} answers ${index} again`);
+    promise(index <= host.durableTold, 'P2', () => `${index} is answered before it is durable`);
+    promise(index <= core.order.decided, 'P1', () => `${index} is answered undecided`);
+    notes.answered = index;
+    const wasReplaced = index <= notes.replaced && outcome.type === 'reply' && outcome.digest !== null;
+    promise(!wasReplaced, 'P2', () => `${host.id} answers ${index} with what was replaced`);
+    notes.duties.answered(answer);
+    this.#known(core, index);
   }
 
   /** No sound replica is taken for a liar, as long as the service itself leaves nothing to chance. */
@@ -343,14 +333,7 @@ export class Checks {
     const isOld = isOut && index > takeover.at && !together;
     const isNew = takeover?.by.includes(replica) === true && index < takeover.at;
     promise(!isOld && !isNew, 'C', () => `${replica} executes ${index}, which is not its own to execute`);
-    const at = notes.sent.get(replica) ?? -1;
-    promise(index > at, 'P3', () => `${replica} executes ${index} after ${at}`);
     promise(index > notes.decided, 'P3', () => `${replica} executes ${index}, which is decided`);
-    for (let between = at + 1; between < index; between++) {
-      const missed = this.decisions.executed(between) && core.order.slot(between as never)?.skipped === null;
-      promise(!missed, 'P3', () => `${replica} misses entry ${between}`);
-    }
-    notes.sent.set(replica, index);
   }
 
   // Replicas.
