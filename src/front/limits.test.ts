@@ -118,7 +118,11 @@ void test('P7: what waits behind a request that is not answered is bounded: who 
     await front.reached(i + 1);
   }
   // As many as the system takes in one piece; of a connection that is read no more, the rest stays there.
-  for (const wire of wires) wire.send('GET / HTTP/1.1\r\nHost:\r\n\r\n'.repeat(2500));
+  for (const wire of wires) {
+    wire.send('GET / HTTP/1.1\r\nHost:\r\n\r\n'.repeat(2500));
+    // One after another: what another connection sends later comes later.
+    assert.equal(statusOf(await exchange(front.port, `GET / HTTP/1.1\r\n${CLOSE}Host:\r\n\r\n`)), 400);
+  }
   assert.equal(await wires[0]?.end(), '');
   for (const { done } of front.ordered) done(replyVerdict({ body: Buffer.from('served') }));
   assert.match((await wires.at(-1)?.until(/served/)) ?? '', /^HTTP\/1\.1 200 /);
