@@ -22,7 +22,7 @@ class Place implements Disposable {
   }
 
   take(...state: string[]): void {
-    importExisting(this.path, state, this.base);
+    importExisting(this.path, state, this.base, () => {});
   }
 
   /** Nothing is left of it. */

@@ -13,9 +13,15 @@ import { StateError } from '../replica/state/state.ts';
 import { CHUNK_BYTES } from '../wire/channel.ts';
 
 /** Copies the databases, if there are any, to `target`. Throws `SpareError` state-not-database, state-not-wal. */
-export function importExisting(folder: string, state: readonly string[], target: string): void {
+export function importExisting(
+  folder: string,
+  state: readonly string[],
+  target: string,
+  log: (line: string) => void,
+): void {
   const files = state.map((file) => join(folder, file));
   if (!files.some((file) => existsSync(file))) return;
+  log(`copying    ${state.join(', ')}: what the group begins with`);
   const temporary = `${target}.new`;
   try {
     write(temporary, contents(files));

@@ -147,7 +147,7 @@ export async function run(
   publishAccess(settings.data, { url: addressUrl(adminAddress), token, config: file });
   undo.defer(() => withdrawAccess(settings.data));
   if (opened.entries.length === 0 && settings.oci === undefined) {
-    importExisting(settings.folder, settings.state, join(settings.data, 'base'));
+    importExisting(settings.folder, settings.state, join(settings.data, 'base'), log);
   }
   const image = await acceptedImage(images, known, settings);
   await prepareImages(settings, log);

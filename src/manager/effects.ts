@@ -159,7 +159,8 @@ export class Effects {
       using _state = snapshots.hold();
       using _updates = updates.hold();
       const after = snapshots.index;
-      for await (const chunk of snapshots.frames()) await write(chunk);
+      for await (const chunk of snapshots.frames((percent) => fleet.tellLoaded(replica, percent)))
+        await write(chunk);
       await this.#replay(write, after + 1, through);
     });
   }

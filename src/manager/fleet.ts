@@ -157,7 +157,7 @@ export class Fleet {
     if (place.stopped) return;
     const directory = join(dataFolder, DOMAINS_FOLDER, id);
     mkdirSync(directory, { recursive: true });
-    const opening = await this.#opening(version, image, entry);
+    const opening = await this.#opening(id, version, image, entry);
     const domain = await this.#driver.start({ id, image, limits, directory, opening, leftOut });
     this.#damage = '';
     if (place.stopped) return await domain.destroy();
@@ -173,8 +173,13 @@ export class Fleet {
     this.#handlers.onImageDamaged(error);
   }
 
+  /** Says how far the state of a replica has got. */
+  tellLoaded(id: string, percent: number): void {
+    this.#options.log(`loading    ${id} has ${percent} % of the state`);
+  }
+
   /** The start, and the initial state if there is one: the same for all replicas of a variant. */
-  async #opening(version: Version, image: ServiceImage, entry: StartEntry): Promise<Opening> {
+  async #opening(id: string, version: Version, image: ServiceImage, entry: StartEntry): Promise<Opening> {
     const { base } = this.#snapshots;
     const { frameBytesMax, replyBytesMax, startTimeoutMs } = this.#options;
     const start = startFrames({
@@ -194,7 +199,8 @@ export class Fleet {
       send: async (write) => {
         await write(start);
         if (base === null) return;
-        for await (const frames of this.#snapshots.framesOf(base)) await write(frames);
+        for await (const frames of this.#snapshots.framesOf(base, (percent) => this.tellLoaded(id, percent)))
+          await write(frames);
       },
       listen: () => listenForAnswer(new FrameReader(frameBytesMax)),
       rehearsal: digestFrames(),

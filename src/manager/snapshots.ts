@@ -23,6 +23,7 @@ import type { Digest } from '../core/index.ts';
 import { CHUNK_BYTES, importFrames } from '../wire/channel.ts';
 import { Export } from './export.ts';
 import { Holds } from './holds.ts';
+import { loading, type Tell } from './loading.ts';
 
 const BASE = 'base';
 
@@ -95,9 +96,9 @@ export class Snapshots {
     return this.#latest === null ? 0 : statSync(this.#latest).size;
   }
 
-  /** The latest durable state as import frames; an empty state is one empty chunk. */
-  frames(): AsyncIterable<Buffer[]> {
-    return this.framesOf(this.#latest);
+  /** The latest durable state as import frames; an empty state is one empty chunk. `tell`: how far that is, when it takes long. */
+  frames(tell: Tell = () => {}): AsyncIterable<Buffer[]> {
+    return this.framesOf(this.#latest, tell);
   }
 
   /** Links the latest durable state to `target`, if it is one from before this entry, no larger than that, and can be linked. */
@@ -115,9 +116,9 @@ export class Snapshots {
     }
   }
 
-  async *framesOf(file: string | null): AsyncIterable<Buffer[]> {
+  async *framesOf(file: string | null, tell: Tell = () => {}): AsyncIterable<Buffer[]> {
     try {
-      yield* read(file);
+      yield* loading(read(file), file === null ? 0 : statSync(file).size, tell);
     } catch (error) {
       this.onFailure(error);
       throw error;
