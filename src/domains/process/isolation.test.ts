@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type * as Module from './isolation.ts';
+import { failureOf } from './isolation.ts';
 import { findTool } from './paths.ts';
 
 const SKIP = findTool('bwrap') === undefined ? 'no bubblewrap' : false;
@@ -30,7 +31,13 @@ void test(
     await assert.rejects(chosenWith('TMPDIR', '/nowhere'), {
       code: 'domain-start-failed',
       message: /^Isolation by bubblewrap cannot be tried: ENOENT/,
-      hint: /room in \/nowhere; TMPDIR/,
+      hint: /room in \/nowhere \(TMPDIR/,
     });
   },
 );
+
+void test('V1: a trial that takes too long says nothing about what works', async () => {
+  await assert.rejects(failureOf({ argv: ['/bin/sleep', '60'] }, {}, 50), /did not end within 0.05 s/);
+  assert.equal(await failureOf({ argv: ['/bin/sh', '-c', 'exit 3'] }, {}, 60_000), 'failed with status 3');
+  assert.equal(await failureOf({ argv: ['/bin/true'] }, {}, 60_000), undefined);
+});

@@ -69,7 +69,7 @@ function tried(level: Level): Promise<Isolation | string> {
       'domain-start-failed',
       `Isolation by ${level} cannot be tried: ${messageOf(error)}.`,
       {
-        hint: `That needs room in ${tmpdir()}; TMPDIR names another folder.`,
+        hint: `That needs room in ${tmpdir()} (TMPDIR names another folder), and some time of the processor.`,
         cause: error,
       },
     );
@@ -105,7 +105,10 @@ async function tryBubblewrap(level: 'bubblewrap' | 'bubblewrap-root'): Promise<I
   if (bwrap === undefined) return `${level}: bwrap not found`;
   const setpriv = findTool('setpriv');
   if (root && setpriv === undefined) return `${level}: setpriv not found`;
-  const version = await toolVersion(bwrap).catch(() => null);
+  const version = await toolVersion(bwrap).catch((error: { killed?: unknown }) => {
+    if (error.killed === true) throw new Error(`${bwrap} did not tell its version in time`);
+    return null;
+  });
   if (version === null) return `${level}: ${bwrap} does not tell its version`;
   const form: BubblewrapForm = level === 'bubblewrap-root' ? 'root' : root ? 'nested' : 'user';
   return trial({
@@ -155,7 +158,7 @@ async function trial(isolation: Isolation): Promise<Isolation | string> {
       },
       { privateView: isolation.privateView, owner, agent: undefined },
     );
-    const failure = await run(isolation.command(prepared), prepared.env);
+    const failure = await failureOf(isolation.command(prepared), prepared.env, PROBE_TIMEOUT_MS);
     return failure === undefined ? isolation : `${isolation.level}: ${failure}`;
   } finally {
     owner?.release();
@@ -163,14 +166,19 @@ async function trial(isolation: Isolation): Promise<Isolation | string> {
   }
 }
 
-async function run(command: Command, env: Readonly<Record<string, string>>): Promise<string | undefined> {
+/** Why a command does not end well; undefined when it does. Throws an Error when it does not end within `timeoutMs`. */
+export async function failureOf(
+  command: Command,
+  env: Readonly<Record<string, string>>,
+  timeoutMs: number,
+): Promise<string | undefined> {
   const [file = '', ...args] = command.argv;
   const child = withStreams(
     spawn(file, args, {
       env,
       stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
       detached: true,
-      timeout: PROBE_TIMEOUT_MS,
+      timeout: timeoutMs,
       killSignal: 'SIGKILL',
     }),
   );
@@ -182,6 +190,7 @@ async function run(command: Command, env: Readonly<Record<string, string>>): Pro
     );
   });
   const [said, failure] = await Promise.all([child.stderr === null ? '' : text(child.stderr), exit]);
+  if (child.killed) throw new Error(`it did not end within ${timeoutMs / 1000} s`);
   if (failure === '') return undefined;
   return said.trim().split('\n')[0] || failure;
 }
