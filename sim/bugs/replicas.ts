@@ -148,7 +148,13 @@ export const REPLICAS: readonly Bug[] = [
     what: 'who is the last to start is filled with the state that it has',
     breaks: 'P5',
     scenario: 'large-state',
-    edits: [{ file: 'replicas.ts', find: 'if (agrees && refreshing.trimmed < 0)', replace: 'if (false)' }],
+    edits: [
+      {
+        file: 'replicas.ts',
+        find: 'if (this.#agrees(vote) && refreshing.trimmed < 0)',
+        replace: 'if (false)',
+      },
+    ],
   },
   // Feeding.
   {

@@ -160,12 +160,11 @@ export class Replicas {
   /** Its service is up; `vote`: what it made of entry 0, or null where that has no meaning. */
   started(now: number, local: Local, vote: Vote | null): void {
     const { order, refreshing } = this.#core;
-    const agrees = vote !== null && this.#founding !== null && sameVote(vote, this.#founding);
     local.phase = 'started';
     local.since = now;
     if (order.decided < 0) return this.#starts.worked();
     // Updates lead from there to the present as long as none was let go.
-    if (agrees && refreshing.trimmed < 0) this.#founded(now, local);
+    if (this.#agrees(vote) && refreshing.trimmed < 0) this.#founded(now, local);
     else this.#fill(now, local);
   }
 
@@ -174,11 +173,13 @@ export class Replicas {
     this.#founding = slot.decision;
     for (const local of this.#locals.values()) {
       if (local.phase !== 'started' || local.faulty) continue;
-      const vote = slot.votes.get(local.id);
-      if (vote !== undefined && slot.decision !== null && sameVote(vote, slot.decision))
-        this.#founded(now, local);
+      if (this.#agrees(slot.votes.get(local.id) ?? null)) this.#founded(now, local);
       else this.#fill(now, local);
     }
+  }
+
+  #agrees(vote: Vote | null): boolean {
+    return vote !== null && this.#founding !== null && sameVote(vote, this.#founding);
   }
 
   /** Its state is the decided one after entry 0. */
