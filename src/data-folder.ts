@@ -1,5 +1,5 @@
 /** What a data folder of Spare has since a group was first run in it, or was restored into it, and is known by. */
-import { closeSync, existsSync, fdatasyncSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 export const STORE_FILE = 'spare.db';
@@ -21,32 +21,4 @@ export function isDataFolder(folder: string): boolean {
 export function makePrivateFile(path: string): void {
   // Not one that is there: to close a database's file gives up the locks that this process has on it.
   if (!existsSync(path)) writeFileSync(path, '', { mode: PRIVATE });
-}
-
-/** Written to a large file before the disk is waited for. */
-export const STRIDE_BYTES: number = 8 * 1024 ** 2;
-
-/**
- * A large file that is being written, and is to reach the disk a few megabytes at a time: were all of it left to the end, whoever
- * makes anything durable meanwhile would wait for the disk until it is through.
- */
-export class SteadyFile implements Disposable {
-  readonly #fd: number;
-  #unsynced = 0;
-
-  /** Of a file that exists, and is written to by others. */
-  constructor(path: string) {
-    this.#fd = openSync(path, 'r');
-  }
-
-  wrote(bytes: number): void {
-    this.#unsynced += bytes;
-    if (this.#unsynced < STRIDE_BYTES) return;
-    this.#unsynced = 0;
-    fdatasyncSync(this.#fd);
-  }
-
-  [Symbol.dispose](): void {
-    closeSync(this.#fd);
-  }
 }

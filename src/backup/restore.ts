@@ -18,8 +18,8 @@ import {
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { makeDomainsFolder, makePrivateFile, PRIVATE } from '../data-folder.ts';
+import { syncFile } from '../durable.ts';
 import { messageOf, SpareError } from '../errors.ts';
-import { syncFile } from '../manager/snapshots.ts';
 import { SCHEMA } from '../ordering/store-protocol.ts';
 import {
   APPLICATION_ID,

@@ -2,8 +2,7 @@
 import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { SteadyFile } from '../data-folder.ts';
-import { syncFile } from '../manager/snapshots.ts';
+import { SteadyFile, syncFile } from '../durable.ts';
 import {
   APPLICATION_ID,
   BACKUP_SCHEMA,

@@ -4,10 +4,11 @@
  */
 import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
+import { ROOT } from '../domains/process/package.ts';
 import { messageOf, SpareError } from '../errors.ts';
 import { type Config, invalid } from './config.ts';
-import { quoted } from './existing-state.ts';
+import { quoted } from './quoted.ts';
 
 const DEFAULT_FILE = 'spare.config.ts';
 const CONFIG_HINT = 'See the Config type of Spare, or `spare --help`, for what it may be.';
@@ -94,8 +95,6 @@ const checkConfig = each({
   }),
   onIncident: each({ command, webhook: text }),
 });
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** What is most often wrong has a way out of its own. */
 function loadHint(file: string, message: string): string {

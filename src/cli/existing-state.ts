@@ -6,11 +6,12 @@
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { PRIVATE } from '../data-folder.ts';
+import { syncFile } from '../durable.ts';
 import { isSystemError, messageOf, SpareError } from '../errors.ts';
-import { syncFile } from '../manager/snapshots.ts';
 import { exportDatabaseFiles, JournalModeError } from '../replica/state/existing.ts';
 import { StateError } from '../replica/state/state.ts';
 import { CHUNK_BYTES } from '../wire/channel.ts';
+import { quoted } from './quoted.ts';
 
 /** Copies the databases, if there are any, to `target`. Throws `SpareError` state-not-database, state-not-wal. */
 export function importExisting(
@@ -58,9 +59,4 @@ function* contents(files: readonly string[]): Iterable<Uint8Array> {
       cause: error,
     });
   }
-}
-
-/** As a word of a shell. */
-export function quoted(text: string): string {
-  return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

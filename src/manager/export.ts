@@ -10,7 +10,8 @@ import { createHash } from 'node:crypto';
 import { closeSync, fdatasync, fsync, openSync, writeFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { digest as toDigest, type Digest } from '../core/index.ts';
-import { PRIVATE, STRIDE_BYTES } from '../data-folder.ts';
+import { PRIVATE } from '../data-folder.ts';
+import { STRIDE_BYTES } from '../durable.ts';
 
 export interface ExportHandlers {
   /** Whether its replica is to wait. */

@@ -6,17 +6,7 @@
  * N2. What a replica exports goes to a file of its own (`export.ts`); nothing of it is used before f+1 exports of different
  *     replicas have the same digest.
  */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  linkSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { existsSync, linkSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest } from '../core/index.ts';
@@ -29,13 +19,6 @@ const BASE = 'base';
 
 function exportFile(replica: string): string {
   return `export-${replica}`;
-}
-
-/** Makes a file, or a folder's entries, durable. */
-export function syncFile(path: string): void {
-  const fd = openSync(path, 'r');
-  fsyncSync(fd);
-  closeSync(fd);
 }
 
 async function* read(file: string | null): AsyncIterable<Buffer[]> {
@@ -116,7 +99,7 @@ export class Snapshots {
     }
   }
 
-  async *framesOf(file: string | null, tell: Tell = () => {}): AsyncIterable<Buffer[]> {
+  async *framesOf(file: string | null, tell: Tell): AsyncIterable<Buffer[]> {
     try {
       yield* loading(read(file), file === null ? 0 : statSync(file).size, tell);
     } catch (error) {

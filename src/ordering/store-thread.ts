@@ -6,7 +6,8 @@
  */
 import { backup, DatabaseSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
-import { makePrivateFile, SteadyFile } from '../data-folder.ts';
+import { makePrivateFile } from '../data-folder.ts';
+import { SteadyFile } from '../durable.ts';
 import { messageOf } from '../errors.ts';
 import { decodeEntry } from '../wire/entry.ts';
 import { Replies } from './replies.ts';

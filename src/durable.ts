@@ -1,0 +1,37 @@
+/** How files that are to survive a loss of power get to the disk. */
+import { closeSync, fdatasyncSync, fsyncSync, openSync } from 'node:fs';
+
+/** Makes a file, or a folder's entries, durable. */
+export function syncFile(path: string): void {
+  const fd = openSync(path, 'r');
+  fsyncSync(fd);
+  closeSync(fd);
+}
+
+/** Written to a large file before the disk is waited for. */
+export const STRIDE_BYTES: number = 8 * 1024 ** 2;
+
+/**
+ * A large file that is being written, and is to reach the disk a few megabytes at a time: were all of it left to the end, whoever
+ * makes anything durable meanwhile would wait for the disk until it is through.
+ */
+export class SteadyFile implements Disposable {
+  readonly #fd: number;
+  #unsynced = 0;
+
+  /** Of a file that exists, and is written to by others. */
+  constructor(path: string) {
+    this.#fd = openSync(path, 'r');
+  }
+
+  wrote(bytes: number): void {
+    this.#unsynced += bytes;
+    if (this.#unsynced < STRIDE_BYTES) return;
+    this.#unsynced = 0;
+    fdatasyncSync(this.#fd);
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#fd);
+  }
+}
