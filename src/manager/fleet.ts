@@ -27,7 +27,7 @@ import type { Snapshots } from './snapshots.ts';
 export interface FleetHandlers {
   readonly onAnswer: (id: string, answer: Answer) => void;
   readonly onDown: (id: string, kind: 'crash' | 'protocol') => void;
-  /** The image of machines is not what was built from what was accepted; told once, until a replica starts again. */
+  /** The image of machines is not what was built from what was accepted; told once, until a replica starts from it again. */
   readonly onImageDamaged: (error: SpareError) => void;
 }
 
@@ -69,7 +69,8 @@ export class Fleet {
   readonly #places = new Map<string, Place>();
   /** Domains on their way up or down: `close` waits for them. */
   readonly #moving = new Set<Promise<void>>();
-  #damage = '';
+  /** Told of: what else is found while they are repaired, such as a file that is gone, is no news. */
+  readonly #damaged = new Set<ServiceImage>();
   /** The data folder's disk was full when a replica was to be started. */
   noRoom: SpareError | null = null;
 
@@ -137,7 +138,6 @@ export class Fleet {
         if (error instanceof SpareError && error.code === 'storage-failed') this.noRoom = error;
         place.why = messageOf(error);
         place.refused = error instanceof SpareError && REFUSALS.has(error.code);
-        this.#reportDamage(error);
         if (!place.stopped) this.#handlers.onDown(id, 'crash');
       }),
     );
@@ -158,18 +158,20 @@ export class Fleet {
     const directory = join(dataFolder, DOMAINS_FOLDER, id);
     mkdirSync(directory, { recursive: true });
     const opening = await this.#opening(id, version, image, entry);
-    const domain = await this.#driver.start({ id, image, limits, directory, opening, leftOut });
-    this.#damage = '';
+    const starting = this.#driver.start({ id, image, limits, directory, opening, leftOut });
+    starting.catch((error: unknown) => this.#reportDamage(image, error));
+    const domain = await starting;
+    this.#damaged.delete(image);
     if (place.stopped) return await domain.destroy();
     place.link = this.#connect(id, place, domain);
     if (!domain.opened) place.link.stream((write) => opening.send(write));
   }
 
   /** That of a change, or of what cannot be read, was reported by who found it. */
-  #reportDamage(error: unknown): void {
+  #reportDamage(image: ServiceImage, error: unknown): void {
     if (!(error instanceof SpareError) || error.code !== 'image-damaged') return;
-    if (error.message === this.#damage) return;
-    this.#damage = error.message;
+    if (this.#damaged.has(image)) return;
+    this.#damaged.add(image);
     this.#handlers.onImageDamaged(error);
   }
 

@@ -7,7 +7,8 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { NEVER, NO_REFRESH } from '../core/testing/never.ts';
 import { createProcessDriver } from '../domains/process/driver.ts';
-import type { SpareError } from '../errors.ts';
+import type { Driver } from '../domains/domain.ts';
+import { SpareError } from '../errors.ts';
 import { EmbeddedOrderer } from '../ordering/embedded.ts';
 import { Store } from '../ordering/store.ts';
 import { encodeRequest } from '../wire/http.ts';
@@ -24,11 +25,11 @@ const SERVICE = `import { createServer } from 'node:http';
   createServer((_, response) => response.end(body)).listen(process.env.PORT);`;
 
 /** A group of which nobody is ever too late. */
-async function started(folder: string): Promise<Manager> {
+async function started(folder: string, change = (driver: Driver): Driver => driver): Promise<Manager> {
   const dataFolder = join(folder, 'data');
   mkdirSync(join(dataFolder, 'domains'), { recursive: true });
   writeFileSync(join(folder, 'server.mjs'), SERVICE);
-  const driver = await createProcessDriver();
+  const driver = change(await createProcessDriver());
   const { store, opened } = await Store.open(join(dataFolder, 'spare.db'), 'the service of this test');
   const image = { folder, command: ['node', 'server.mjs'], env: {}, state: [] };
   const manager = new Manager(
@@ -92,4 +93,38 @@ void test('P6: no replica is blamed for a state that the disk does not give', as
   assert.equal(code, 'storage-failed');
   assert.match(message, /EISDIR/);
   assert.deepEqual(manager.evidence.incidents.latest(), []);
+});
+
+void test('P6: a damaged image is one incident, whatever is found of it while it is repaired', async (context) => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
+  let refused = 0;
+  let damaged = false;
+  const manager = await started(place.path, (driver) => ({
+    ...driver,
+    start: async (spec) => {
+      if (!damaged) return await driver.start(spec);
+      refused++;
+      throw new SpareError('image-damaged', `File ${refused} is gone.`, { hint: 'Build it again.' });
+    },
+  }));
+  context.after(() => manager.close());
+  const images = (): string[] =>
+    manager.evidence.incidents.latest().flatMap(({ kind, what }) => (kind === 'image' ? [what] : []));
+  const breakOnce = async (times: number): Promise<void> => {
+    await until('it is whole', () => manager.health.whole());
+    damaged = true;
+    const active = manager.view().replicas.find(({ state }) => state === 'running');
+    assert.ok(active !== undefined);
+    process.kill(manager.domainOf(active.id)?.pid ?? 0, 'SIGKILL');
+    await until('starts are refused', () => refused >= times);
+    damaged = false;
+  };
+  await breakOnce(3);
+  assert.deepEqual(images(), ['File 1 is gone. Build it again.']);
+  const before = refused;
+  await breakOnce(before + 2);
+  assert.deepEqual(images(), [
+    'File 1 is gone. Build it again.',
+    `File ${before + 1} is gone. Build it again.`,
+  ]);
 });
