@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { replicaId } from '../core/index.ts';
 import { NEVER, NO_REFRESH } from '../core/testing/never.ts';
 import { createProcessDriver } from '../domains/process/driver.ts';
 import type { Driver } from '../domains/domain.ts';
@@ -20,12 +21,22 @@ const REPLY_BYTES = 16 * MIB;
 /** More than what is kept of one replica. */
 const REQUESTS = 2 + (256 * MIB) / REPLY_BYTES;
 
+const REQUEST = encodeRequest({ method: 'GET', target: '/', headers: [], body: Buffer.alloc(0) });
+
 const SERVICE = `import { createServer } from 'node:http';
   const body = Buffer.alloc(${REPLY_BYTES}, 'x');
   createServer((_, response) => response.end(body)).listen(process.env.PORT);`;
 
-/** A group of which nobody is ever too late. */
-async function started(folder: string, change = (driver: Driver): Driver => driver): Promise<Manager> {
+interface Differing {
+  readonly change?: (driver: Driver) => Driver;
+  readonly lateMs?: number;
+}
+
+/** A group of which nobody is ever too late, unless `lateMs` says otherwise. */
+async function started(
+  folder: string,
+  { change = (driver) => driver, lateMs = NEVER }: Differing = {},
+): Promise<Manager> {
   const dataFolder = join(folder, 'data');
   mkdirSync(join(dataFolder, 'domains'), { recursive: true });
   writeFileSync(join(folder, 'server.mjs'), SERVICE);
@@ -38,7 +49,7 @@ async function started(folder: string, change = (driver: Driver): Driver => driv
       version: { variants: [image], digest: '', check: async () => [dataFolder] },
       dataFolder,
       limits: { memoryBytes: 1024 * MIB, processes: 256 },
-      deadline: { floorMs: NEVER, ceilingMs: NEVER, factor: 1 },
+      deadline: { floorMs: lateMs, ceilingMs: lateMs, factor: 1 },
       patience: { graceMs: NEVER, overtimeMs: NEVER },
       refresh: NO_REFRESH,
       recovery: null,
@@ -73,14 +84,38 @@ void test('P5 P7: of a replica whose undecided replies are many no more is taken
   const [fast, slow] = active.map(({ id }) => manager.domainOf(id));
   process.kill(slow?.pid ?? 0, 'SIGSTOP');
   const verdicts: Verdict[] = [];
-  const request = encodeRequest({ method: 'GET', target: '/', headers: [], body: Buffer.alloc(0) });
-  for (let i = 0; i < REQUESTS; i++) manager.submit(null, request, (verdict) => verdicts.push(verdict));
+  for (let i = 0; i < REQUESTS; i++) manager.submit(null, REQUEST, (verdict) => verdicts.push(verdict));
   await until('the fast one is not heard', () => fast?.channel.isPaused() === true);
   assert.equal(verdicts.length, 0);
   process.kill(slow?.pid ?? 0, 'SIGCONT');
   await until('all is answered', () => verdicts.length === REQUESTS);
   assert.ok(verdicts.every((verdict) => verdict.type === 'reply' && verdict.bytes.length > REPLY_BYTES));
   assert.deepEqual(manager.evidence.incidents.latest(), []);
+});
+
+const LATE_MS = 2000;
+
+void test('P6: no replica is late because the manager stood still', async (context) => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
+  const manager = await started(place.path, { lateMs: LATE_MS });
+  context.after(() => manager.close());
+  await until('it is whole', () => manager.health.whole());
+  const group = (): unknown[] => manager.view().replicas.map(({ id, state }) => [id, state]);
+  const [first, second] = manager.view().replicas;
+  const [before, slow] = [group(), manager.domainOf(second?.id ?? replicaId(''))?.pid];
+  assert.ok(typeof slow === 'number');
+  const ask = (): Promise<Verdict> => new Promise((done) => manager.submit(null, REQUEST, done));
+  const appliedBy = (id: string | undefined): number =>
+    manager.view().replicas.find((replica) => replica.id === id)?.applied ?? 0;
+  process.kill(slow, 'SIGSTOP');
+  const asked = ask();
+  await until('one of two has answered', () => appliedBy(first?.id) > appliedBy(second?.id));
+  process.kill(slow, 'SIGCONT');
+  // Its clock is what it looks at next; the other one answers meanwhile.
+  await new Promise(setImmediate);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2 * LATE_MS);
+  for (const { type } of [await asked, await ask()]) assert.equal(type, 'reply');
+  assert.deepEqual(group(), before, 'nobody was woken');
 });
 
 void test('P6: no replica is blamed for a state that the disk does not give', async (context) => {
@@ -99,14 +134,15 @@ void test('P6: a damaged image is one incident, whatever is found of it while it
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
   let refused = 0;
   let damaged = false;
-  const manager = await started(place.path, (driver) => ({
+  const change = (driver: Driver): Driver => ({
     ...driver,
     start: async (spec) => {
       if (!damaged) return await driver.start(spec);
       refused++;
       throw new SpareError('image-damaged', `File ${refused} is gone.`, { hint: 'Build it again.' });
     },
-  }));
+  });
+  const manager = await started(place.path, { change });
   context.after(() => manager.close());
   const images = (): string[] =>
     manager.evidence.incidents.latest().flatMap(({ kind, what }) => (kind === 'image' ? [what] : []));

@@ -16,6 +16,7 @@ import type { Opened, Store } from '../ordering/store.ts';
 import type { Answer } from '../wire/channel.ts';
 import { coreEntry, decodeEntry, encodeBare, encodeRequestEntry } from '../wire/entry.ts';
 import { digestOf } from './ballots.ts';
+import { Clock } from './clock.ts';
 import { Deployment } from './deployment.ts';
 import { Effects } from './effects.ts';
 import { Fleet } from './fleet.ts';
@@ -35,6 +36,7 @@ export class Manager {
   readonly #store: Store;
   readonly #orderer: Orderer;
   readonly #core: Core;
+  readonly #time = new Clock();
   readonly #snapshots: Snapshots;
   readonly #seeds = new Seeds();
   readonly #fleet: Fleet;
@@ -236,7 +238,8 @@ export class Manager {
     this.#handling = true;
     try {
       for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
-        for (const effect of this.#core.step(performance.now(), next)) this.#effects.carryOut(effect);
+        const now = this.#time.now(performance.now());
+        for (const effect of this.#core.step(now, next)) this.#effects.carryOut(effect);
       }
     } catch (error) {
       this.#failed(error);
