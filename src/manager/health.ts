@@ -1,6 +1,10 @@
 /** How much of the group is there, and so what it can do. */
 import type { Core } from '../core/index.ts';
 
+const SUSPENDED: ReadonlySet<string> = new Set(['suspended']);
+/** One that is suspended may be awake for a moment. */
+const UP: ReadonlySet<string> = new Set(['executing', 'suspended', 'refreshing', 'relieving']);
+
 export class Health {
   readonly #core: Core;
   readonly #faults: number;
@@ -17,15 +21,19 @@ export class Health {
     return this.#core.replicas.count('running');
   }
 
-  /** Suspended members: those of a version that may yet take over are none. */
-  asleep(): number {
+  /** Members in these phases: those of a version that may yet take over are none. */
+  #members(phases: ReadonlySet<string>): number {
     const { group, replicas } = this.#core;
     let count = 0;
     for (const { replica } of group.members()) {
       const local = replicas.get(replica);
-      if (local?.phase === 'suspended' && !local.faulty) count++;
+      if (local !== undefined && phases.has(local.phase) && !local.faulty) count++;
     }
     return count;
+  }
+
+  asleep(): number {
+    return this.#members(SUSPENDED);
   }
 
   /** Enough replicas run to answer requests. */
@@ -51,7 +59,8 @@ export class Health {
 
   /** An incident. A replica that no role depends on yet, such as one of a new version, leaves the group whole. */
   broken(now: number): void {
-    if (!this.whole()) this.#brokenAt ??= now;
+    const lost = this.#members(UP) < 2 * this.#faults + 2 || this.#core.group.suspicion !== null;
+    if (lost) this.#brokenAt ??= now;
   }
 
   /** To be called again and again. Answers how long the group was broken, once it is whole again. */

@@ -1,0 +1,44 @@
+/** Is a group that lost nobody ever said to be repaired, or one that did not? The protocol is the real one. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { active, passive, refreshEvery, requests, whole } from '../core/testing/scenario.ts';
+import type { World } from '../core/testing/world.ts';
+import { Health } from './health.ts';
+
+const FAULTS = 1;
+
+/** A group with a passive replica that is awake for a refresh. */
+function refreshing(): World {
+  const world = whole(FAULTS, { core: refreshEvery(10), behaviour: () => ({ fillMs: 50 }) });
+  requests(world, 20);
+  world.until('one is refreshed', () => world.core.replicas.refreshing());
+  return world;
+}
+
+/** How often it was said to be repaired, until it is whole and for long after. */
+function repairs(world: World, health: Health): number {
+  let count = 0;
+  for (let ms = 0; ms < 5000; ms += 10) {
+    world.run(10);
+    if (health.clock(world.now) !== null) count++;
+  }
+  assert.ok(world.whole);
+  return count;
+}
+
+void test('P6: an incident of who is no member, such as one of a new version, leaves a group whole, also during a refresh', () => {
+  const world = refreshing();
+  const health = new Health(world.core, FAULTS);
+  health.broken(world.now);
+  assert.equal(repairs(world, health), 0);
+});
+
+void test('P6: a group that lost a replica, active or passive, is repaired once, also when that was during a refresh', () => {
+  for (const role of [active, passive]) {
+    const world = refreshing();
+    const health = new Health(world.core, FAULTS);
+    world.crash(role(world).id);
+    health.broken(world.now);
+    assert.equal(repairs(world, health), 1);
+  }
+});
