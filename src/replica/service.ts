@@ -7,7 +7,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { connect } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 import type { HttpReply, HttpRequest } from '../wire/http.ts';
 import { Exchange, refusal, warmUp } from './exchange.ts';
 
@@ -92,6 +92,8 @@ export class Service {
       return await this.#exchange.ask(request);
     } catch {
       await delay(EXIT_GRACE_MS);
+      // On a busy host the time may be over before what has happened meanwhile is heard of.
+      await turn();
       if (this.#ended !== null) throw new Error(`The service ended: ${this.#ended}.`);
       return refusal(502, 'The service closed the connection without a reply.\n');
     }
