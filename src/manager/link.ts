@@ -44,8 +44,10 @@ export class Link {
     const reader = new FrameReader(frameBytesMax);
     domain.channel.on('data', (chunk: Buffer) => this.#receive(reader, chunk));
     // Why the domain ends says more, when it does; one that goes on without its channel is as good as gone.
+    const afterHalf = (then: () => void): void => void setTimeout(then, EXIT_MS_MAX / 2).unref();
+    // In halves: where the manager itself waits for a processor, one may be over before what came meanwhile is heard of.
     domain.channel.on('end', () => {
-      setTimeout(() => this.#down('crash', 'its agent closed the channel'), EXIT_MS_MAX).unref();
+      afterHalf(() => afterHalf(() => this.#down('crash', 'its agent closed the channel')));
     });
     // In a whole turn of the loop all is read that has come.
     const afterATurn = (then: () => void): void => void setImmediate(() => setImmediate(then));
