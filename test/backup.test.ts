@@ -157,8 +157,7 @@ test('what a group keeps, a backup of it, and what is restored are for its user 
   mkdirSync(spare.data);
   chmodSync(spare.data, 0o755);
   await spare.start();
-  const [victim] = await spare.activePids();
-  signalTree(victim?.pid ?? 0, 'SIGKILL');
+  signalTree((await spare.victim()).pid, 'SIGKILL');
   await add(spare.url, 'mine');
   await spare.until('the evidence is written', 60_000, () => existsSync(join(spare.data, 'incidents/1')));
   const file = join(spare.data, '../ledger.backup');

@@ -213,8 +213,8 @@ test('P6: a group that is not repaired, because the service on disk has changed,
   using site = new Site();
   await using spare = await new Spare(site.config).start();
   site.change(2);
-  const [victim] = await spare.activePids();
-  process.kill(victim?.pid ?? 0, 'SIGKILL');
+  const victim = await spare.victim();
+  process.kill(victim.pid, 'SIGKILL');
   const seen = async (): Promise<boolean> => (await spare.incidents()).some(({ kind }) => kind === 'image');
   await spare.until('the repair is refused', WITHIN_MS, seen);
   assert.match((await call('deploy', '--data', spare.data)).text, /^deployed/m);
@@ -249,8 +249,8 @@ test('P5: a version that does not start takes nothing over: the old one serves o
   assert.match(refused.text, /\[image-changed\]/);
   writeFileSync(site.server, sound);
   assert.match((await call('recover', before[0] ?? '', '--data', spare.data)).text, /^rotated/);
-  const [victim] = await spare.activePids();
-  process.kill(victim?.pid ?? 0, 'SIGKILL');
+  const victim = await spare.victim();
+  process.kill(victim.pid, 'SIGKILL');
   await spare.until('it is repaired', WITHIN_MS, () =>
     /^repaired {3}2 active, 2 suspended/m.test(spare.output),
   );
@@ -267,15 +267,16 @@ test('P6: a group that lost a replica during a deploy is not whole again because
   const asleep = async (): Promise<{ id: string; pid: number | null }[]> =>
     (await spare.status()).replicas.filter(({ id, state }) => !before.has(id) && state === 'suspended');
   await spare.until('as many sleep as a group needs', WITHIN_MS, async () => (await asleep()).length === 2);
-  const [victim] = await spare.activePids();
-  process.kill(victim?.pid ?? 0, 'SIGKILL');
+  const victim = await spare.victim();
+  process.kill(victim.pid, 'SIGKILL');
   await spare.until('the others answer', WITHIN_MS, async () => {
     const { replicas } = await spare.status();
     const active = replicas.filter(({ role, state }) => role === 'active' && state === 'running');
-    return active.length === 2 && active.every(({ id }) => id !== victim?.id);
+    return active.length === 2 && active.every(({ id }) => id !== victim.id);
   });
   const [successor] = await asleep();
-  process.kill(successor?.pid ?? 0, 'SIGKILL');
+  assert.ok(successor !== undefined && successor.pid !== null);
+  process.kill(successor.pid, 'SIGKILL');
   assert.match((await deployed).text, /\[deploy-failed\]/);
   assert.doesNotMatch(spare.output, /^repaired/m);
   writeFileSync(site.server, sound);

@@ -46,8 +46,7 @@ test('P6: a change on disk is an incident, no replica starts from it, and client
   writeFileSync(place.server, `${sound}\n// changed`);
   const refused = await call('recover', 'r0', '--data', spare.data);
   assert.match(refused.text, /\[image-changed\][^]*spare deploy/);
-  const [victim] = await spare.activePids();
-  assert.ok(victim !== undefined);
+  const victim = await spare.victim();
   signalTree(victim.pid, 'SIGKILL');
   await spare.until(
     'the crash is an incident, too',

@@ -46,7 +46,8 @@ test('P2 P4: a state larger than the memory of a replica is taken over, replaced
   };
   await add(0, LOG_MIB);
   const passive = (await spare.status()).replicas.find(({ role }) => role === 'passive');
-  process.kill(Number(passive?.pid), 'SIGKILL');
+  assert.ok(passive !== undefined && passive.pid !== null);
+  process.kill(passive.pid, 'SIGKILL');
   await spare.until('it is missed', 10_000, async () => (await spare.incidents()).length === 1);
   // Base and updates together.
   await spare.whole(60_000);

@@ -63,8 +63,7 @@ void test(
       (await spare.incidents()).some((incident) => incident.replica === id && incident.kind === kind);
     await spare.until('the lie is an incident', WITHIN_MS, () => isNamed('r1', 'reply'));
     await spare.whole(WITHIN_MS);
-    const [victim] = await spare.activePids();
-    assert.ok(victim !== undefined);
+    const victim = await spare.victim();
     process.kill(victim.pid, 'SIGKILL');
     await spare.until('the crash is an incident', WITHIN_MS, () => isNamed(victim.id, 'crash'));
     assert.ok(atWork, 'it was killed midway');
@@ -92,8 +91,7 @@ void test(
     ]);
     for (let count = 1; count <= 20; count++)
       assert.deepEqual(await add(spare.url), { name: 'a', count, sum: count });
-    const [victim] = await spare.activePids();
-    assert.ok(victim !== undefined);
+    const victim = await spare.victim();
     process.kill(victim.pid, 'SIGKILL');
     for (let count = 21; count <= 40; count++)
       assert.deepEqual(await add(spare.url), { name: 'a', count, sum: count });
@@ -122,8 +120,7 @@ void test(
     const images = join(spare.data, 'images');
     const [name = ''] = readdirSync(images);
     flipByte(join(images, name, 'root'));
-    const [victim] = await spare.activePids();
-    assert.ok(victim !== undefined);
+    const victim = await spare.victim();
     process.kill(victim.pid, 'SIGKILL');
     await spare.until('the change is an incident', WITHIN_MS, async () =>
       (await spare.incidents()).some(

@@ -342,8 +342,9 @@ test('on an older Node it ends as what it started has ended: by its signal', asy
   const args = ['--import', old, join(ROOT, 'bin/spare.mjs'), ...run()];
   const launcher = spawn(process.execPath, args, { cwd: place.folder, stdio: ['ignore', 'pipe', 'inherit'] });
   await once(launcher.stdout, 'data');
-  const [own = 0, child = 0] = treeOf(launcher.pid ?? 0);
+  const [own, child] = treeOf(launcher.pid ?? 0);
   assert.equal(own, launcher.pid);
+  assert.ok(child !== undefined);
   process.kill(child, 'SIGKILL');
   assert.deepEqual(await once(launcher, 'exit'), [null, 'SIGKILL']);
 });

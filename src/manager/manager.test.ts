@@ -82,12 +82,13 @@ void test('P5 P7: of a replica whose undecided replies are many no more is taken
   await until('it is whole', () => manager.health.whole());
   const active = manager.view().replicas.filter(({ state }) => state === 'running');
   const [fast, slow] = active.map(({ id }) => manager.domainOf(id));
-  process.kill(slow?.pid ?? 0, 'SIGSTOP');
+  assert.ok(typeof slow?.pid === 'number');
+  process.kill(slow.pid, 'SIGSTOP');
   const verdicts: Verdict[] = [];
   for (let i = 0; i < REQUESTS; i++) manager.submit(null, REQUEST, (verdict) => verdicts.push(verdict));
   await until('the fast one is not heard', () => fast?.channel.isPaused() === true);
   assert.equal(verdicts.length, 0);
-  process.kill(slow?.pid ?? 0, 'SIGCONT');
+  process.kill(slow.pid, 'SIGCONT');
   await until('all is answered', () => verdicts.length === REQUESTS);
   assert.ok(verdicts.every((verdict) => verdict.type === 'reply' && verdict.bytes.length > REPLY_BYTES));
   assert.deepEqual(manager.evidence.incidents.latest(), []);
@@ -150,8 +151,9 @@ void test('P6: a damaged image is one incident, whatever is found of it while it
     await until('it is whole', () => manager.health.whole());
     damaged = true;
     const active = manager.view().replicas.find(({ state }) => state === 'running');
-    assert.ok(active !== undefined);
-    process.kill(manager.domainOf(active.id)?.pid ?? 0, 'SIGKILL');
+    const pid = active === undefined ? null : manager.domainOf(active.id)?.pid;
+    assert.ok(typeof pid === 'number');
+    process.kill(pid, 'SIGKILL');
     await until('starts are refused', () => refused >= times);
     damaged = false;
   };

@@ -1,4 +1,5 @@
 /** A real `spare run` as a child process, with a data folder of its own and free ports. */
+import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -119,6 +120,13 @@ export class Spare implements AsyncDisposable {
     return replicas.flatMap(({ id, role, pid }) => (role === 'active' && pid !== null ? [{ id, pid }] : []));
   }
 
+  /** One that is active, to do something to. */
+  async victim(): Promise<{ id: string; pid: number }> {
+    const [first] = await this.activePids();
+    assert.ok(first !== undefined, this.output);
+    return first;
+  }
+
   /** To a program that listens for what its parent says. */
   tell(message: object): void {
     this.#child?.send(message);
@@ -158,6 +166,7 @@ export function treeOf(pid: number): number[] {
 }
 
 export function signalTree(pid: number, signal: NodeJS.Signals): void {
+  assert.ok(pid > 0, 'a signal to nobody goes to all');
   for (const member of treeOf(pid)) {
     try {
       process.kill(member, signal);

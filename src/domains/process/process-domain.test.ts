@@ -43,7 +43,9 @@ for (const level of ['bubblewrap', 'bubblewrap-root', 'unshare', 'plain'] satisf
       if (depth % 2 === 1) await peer.domain.suspend();
       const above = between(peer.pid);
       depths = above.length;
-      process.kill(above[depth] ?? 0, 'SIGKILL');
+      const victim = above[depth];
+      assert.ok(victim !== undefined);
+      process.kill(victim, 'SIGKILL');
       assert.match(await peer.domain.exited, /^(killed by SIGKILL|exit status 1)$/);
       assert.deepEqual(findMarked(marker), []);
     }

@@ -93,8 +93,9 @@ driverTest(
       async (peer) => peer[Symbol.asyncDispose](),
       (error: unknown) => String(error),
     );
-    assert.equal(await eventually(() => bootingMachine() !== undefined, 60_000), true);
-    const booting = bootingMachine() ?? 0;
+    let booting: number | undefined;
+    assert.equal(await eventually(() => (booting = bootingMachine()) !== undefined, 60_000), true);
+    assert.ok(booting !== undefined);
     const others = Array.from({ length: KINDS }, (_, i) =>
       site.start(driver, { memoryBytes: (64 + i) * MIB }, { folder: '/nowhere' }),
     );
