@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, mkdtempDisposableSync, readFileSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { freePort } from '../src/manager/port.ts';
+import { readAccess } from '../src/admin/access.ts';
 import { SERVICES, signalTree, Spare } from './support/spare.ts';
 
 const WITHIN_MS = 60_000;
@@ -33,12 +33,12 @@ test('P5: a replica that starts goes behind those that serve, and along with all
   writeFileSync(join(place.path, 'wait.mjs'), WAITS);
   const ledger = readFileSync(join(SERVICES, 'ledger.mjs'), 'utf8');
   writeFileSync(join(place.path, 'server.mjs'), `import './wait.mjs';\n${ledger}`);
-  const admin = `127.0.0.1:${await freePort()}`;
   const command = ['node', 'server.mjs'];
-  await using spare = new Spare({ folder: place.path, command, state: ['ledger.db'], admin });
-  spare.admin = `http://${admin}`;
+  await using spare = new Spare({ folder: place.path, command, state: ['ledger.db'] });
   /** While the gate is shut: of all that start. */
   const starting = async (nice: number): Promise<boolean> => {
+    // Said before it is up.
+    spare.admin = readAccess(spare.data)?.url ?? '';
     const { replicas } = await spare.status();
     const found = replicas.filter(({ state, pid }) => state === 'starting' && pid !== null);
     const young = found.every(({ ageSeconds }) => ageSeconds < BEHIND_SECONDS);
