@@ -4,21 +4,13 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempDisposableSync,
-  readdirSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempDisposableSync, readdirSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Store } from '../src/ordering/store.ts';
 import { Call } from './support/call.ts';
-import { ROOT, SERVICES, signalTree, Spare } from './support/spare.ts';
+import { PATIENCE_MS, removeAll, ROOT, SERVICES, signalTree, Spare } from './support/spare.ts';
 
 const LEDGER = { folder: SERVICES, command: ['node', 'ledger.mjs'], state: ['ledger.db'] };
 const CLIENTS = 6;
@@ -64,17 +56,17 @@ test('P2: what was acknowledged before a backup under load is back after all els
   const acknowledged: Line[] = [keyed];
   const over = new AbortController();
   const writing = load(spare.url, acknowledged, over.signal);
-  await spare.until('much is written', 30_000, () => acknowledged.length > 600);
+  await spare.until('much is written', PATIENCE_MS, () => acknowledged.length > 600);
   const before = [...acknowledged];
   const made = digestIn(await says('backup', '--config', spare.configFile, file));
   over.abort();
   await writing;
-  await spare.whole(10_000);
+  await spare.whole();
   assert.deepEqual(await spare.incidents(), []);
   assert.equal(existsSync(join(spare.data, 'backup.new')), false);
 
   await spare.signal('SIGKILL');
-  rmSync(spare.data, { recursive: true });
+  removeAll(spare.data);
   assert.equal(digestIn(await says('restore', '--config', spare.configFile, file)), made);
   assert.equal(
     digestIn(await says('backup', '--data', spare.data, `${file}.2`)),
@@ -89,7 +81,7 @@ test('P2: what was acknowledged before a backup under load is back after all els
   assert.ok(restored.length <= acknowledged.length, 'nothing was executed twice');
   assert.deepEqual(await add(spare.url, 'once', 'a-key'), keyed, 'answered from the log');
   assert.equal((await add(spare.url, 'next')).number, restored.length + 1);
-  await spare.whole(10_000);
+  await spare.whole();
   assert.deepEqual(await spare.incidents(), []);
 });
 
@@ -99,7 +91,7 @@ test('P2 P4: a backup begins with the checkpoint; of a stopped group, too', asyn
   const text = 'x'.repeat(400_000);
   for (let i = 0; i < 100; i++) await add(spare.url, text);
   const checkpoint = (): boolean => readdirSync(spare.data).some((name) => name.startsWith('checkpoint-'));
-  await spare.until('there is a checkpoint', 20_000, checkpoint);
+  await spare.until('there is a checkpoint', PATIENCE_MS, checkpoint);
   const last = await add(spare.url, 'after the checkpoint');
   await spare.signal('SIGINT');
   await says('backup', '--data', spare.data, file);
@@ -107,13 +99,13 @@ test('P2 P4: a backup begins with the checkpoint; of a stopped group, too', asyn
   assert.equal(await refused.end(), 1);
   assert.match(refused.stderr, /\[data-folder-not-empty\]/);
   assert.ok(checkpoint(), 'nothing was changed');
-  rmSync(spare.data, { recursive: true });
+  removeAll(spare.data);
   await says('restore', '--config', spare.configFile, file);
   assert.ok(checkpoint());
   await spare.start();
   const size = async (): Promise<unknown> => (await fetch(`${spare.url}/size`)).json();
   assert.deepEqual(await size(), { lines: 101, bytes: 100 * text.length + last.name.length });
-  await spare.whole(10_000);
+  await spare.whole();
   assert.deepEqual(await spare.incidents(), []);
 });
 
@@ -159,13 +151,15 @@ test('what a group keeps, a backup of it, and what is restored are for its user 
   await spare.start();
   signalTree((await spare.victim()).pid, 'SIGKILL');
   await add(spare.url, 'mine');
-  await spare.until('the evidence is written', 60_000, () => existsSync(join(spare.data, 'incidents/1')));
+  await spare.until('the evidence is written', PATIENCE_MS, () =>
+    existsSync(join(spare.data, 'incidents/1')),
+  );
   const file = join(spare.data, '../ledger.backup');
   await says('backup', '--config', spare.configFile, file);
   assert.deepEqual(openToOthers(spare.data), []);
   assert.equal(statSync(file).mode & 0o777, 0o600);
   await spare.signal('SIGKILL');
-  rmSync(spare.data, { recursive: true });
+  removeAll(spare.data);
   mkdirSync(spare.data);
   await says('restore', '--config', spare.configFile, file);
   assert.deepEqual(openToOthers(spare.data), []);

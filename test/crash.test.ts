@@ -7,7 +7,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { SERVICES, Spare, treeOf } from './support/spare.ts';
+import { PATIENCE_MS, SERVICES, Spare, treeOf } from './support/spare.ts';
 
 const ROUNDS = 20;
 const CLIENTS = 12;
@@ -95,7 +95,7 @@ test(`P2: all processes killed at once, ${ROUNDS} times under load: every acknow
     const all = killAll(spare.pid);
     await Promise.all(clients);
     await spare.signal('SIGKILL');
-    await spare.until('all are gone', 2000, () => all.every((pid) => !existsSync(`/proc/${pid}`)));
+    await spare.until('all are gone', PATIENCE_MS, () => all.every((pid) => !existsSync(`/proc/${pid}`)));
     await spare.start();
     // A client that does not know what became of its request asks again, by the same key.
     for (const name of unanswered) history.acknowledged.set(name, (await post(spare.url, name)).number);

@@ -9,12 +9,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { call } from './support/call.ts';
-import { SERVICES, Spare } from './support/spare.ts';
+import { PATIENCE_MS, SERVICES, Spare } from './support/spare.ts';
 
 const CLIENTS = 6;
 /** Of each client, before the deploy is asked for and after it is done. */
 const CALM_MS = 500;
-const WITHIN_MS = 60_000;
 
 interface Line {
   readonly number: number;
@@ -113,7 +112,7 @@ for (const faults of [1, 2]) {
       await kept(spare.url),
       lines.map(({ number, name }) => `${number} ${name}`),
     );
-    await spare.whole(WITHIN_MS);
+    await spare.whole();
     assert.deepEqual(await spare.incidents(), []);
     assert.ok((await spare.status()).replicas.every(({ id }) => !before.has(id)));
   });
@@ -126,7 +125,7 @@ test('P2 P6: what was deployed is what a restart begins with, and what replicas 
   const where = ['--data', spare.data];
   assert.equal((await call('deploy', ...where)).status, 0);
   assert.match((await call('deploy', ...where)).text, /nothing has changed/);
-  await spare.whole(WITHIN_MS);
+  await spare.whole();
   const [oldest] = (await spare.status()).replicas;
   assert.match((await call('recover', oldest?.id ?? '', ...where)).text, /^rotated/);
   await spare.signal('SIGKILL');
@@ -216,9 +215,9 @@ test('P6: a group that is not repaired, because the service on disk has changed,
   const victim = await spare.victim();
   process.kill(victim.pid, 'SIGKILL');
   const seen = async (): Promise<boolean> => (await spare.incidents()).some(({ kind }) => kind === 'image');
-  await spare.until('the repair is refused', WITHIN_MS, seen);
+  await spare.until('the repair is refused', PATIENCE_MS, seen);
   assert.match((await call('deploy', '--data', spare.data)).text, /^deployed/m);
-  await spare.whole(WITHIN_MS);
+  await spare.whole();
   const reply = await fetch(spare.url, { method: 'POST', body: 'a' });
   assert.equal(((await reply.json()) as Line).version, 2);
 });
@@ -251,7 +250,7 @@ test('P5: a version that does not start takes nothing over: the old one serves o
   assert.match((await call('recover', before[0] ?? '', '--data', spare.data)).text, /^rotated/);
   const victim = await spare.victim();
   process.kill(victim.pid, 'SIGKILL');
-  await spare.until('it is repaired', WITHIN_MS, () =>
+  await spare.until('it is repaired', PATIENCE_MS, () =>
     /^repaired {3}2 active, 2 suspended/m.test(spare.output),
   );
 });
@@ -266,10 +265,10 @@ test('P6: a group that lost a replica during a deploy is not whole again because
   const deployed = call('deploy', '--data', spare.data);
   const asleep = async (): Promise<{ id: string; pid: number | null }[]> =>
     (await spare.status()).replicas.filter(({ id, state }) => !before.has(id) && state === 'suspended');
-  await spare.until('as many sleep as a group needs', WITHIN_MS, async () => (await asleep()).length === 2);
+  await spare.until('as many sleep as a group needs', PATIENCE_MS, async () => (await asleep()).length === 2);
   const victim = await spare.victim();
   process.kill(victim.pid, 'SIGKILL');
-  await spare.until('the others answer', WITHIN_MS, async () => {
+  await spare.until('the others answer', PATIENCE_MS, async () => {
     const { replicas } = await spare.status();
     const active = replicas.filter(({ role, state }) => role === 'active' && state === 'running');
     return active.length === 2 && active.every(({ id }) => id !== victim.id);
@@ -280,8 +279,8 @@ test('P6: a group that lost a replica during a deploy is not whole again because
   assert.match((await deployed).text, /\[deploy-failed\]/);
   assert.doesNotMatch(spare.output, /^repaired/m);
   writeFileSync(site.server, sound);
-  await spare.until('it is repaired', WITHIN_MS, () =>
+  await spare.until('it is repaired', PATIENCE_MS, () =>
     /^repaired {3}2 active, 2 suspended/m.test(spare.output),
   );
-  await spare.whole(WITHIN_MS);
+  await spare.whole();
 });

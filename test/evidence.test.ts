@@ -10,10 +10,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { CaseView } from '../src/evidence/read.ts';
 import { Call } from './support/call.ts';
-import { ROOT, SERVICES, Spare } from './support/spare.ts';
+import { PATIENCE_MS, ROOT, SERVICES, Spare } from './support/spare.ts';
 
 const QUIRKS = { folder: SERVICES, command: ['node', 'quirks.mjs'], state: ['quirks.db'] };
-const SOON_MS = 120_000;
 
 async function caseOf(spare: Spare, id: number): Promise<CaseView> {
   return (await (await fetch(`${spare.admin}/incidents/${id}`)).json()) as CaseView;
@@ -23,7 +22,7 @@ async function caseOf(spare: Spare, id: number): Promise<CaseView> {
 async function compared(spare: Spare, id: number): Promise<CaseView> {
   await spare.until(
     'votes are compared',
-    SOON_MS,
+    PATIENCE_MS,
     async () => (await caseOf(spare, id)).comparisons !== null,
   );
   return await caseOf(spare, id);
@@ -118,12 +117,12 @@ test('P6: the evidence of a lie has the request, all votes, the wrong field; com
       more: false,
     },
   ]);
-  await spare.until('all are told', SOON_MS, () => told.length > 0);
+  await spare.until('all are told', PATIENCE_MS, () => told.length > 0);
   assert.deepEqual((JSON.parse(told[0] ?? '') as CaseView).comparisons, comparisons);
   for (const shownTo of [told[0], JSON.stringify(evidence), await shown(spare, 'show', '1')])
     assert.doesNotMatch(shownTo ?? '', /my secret/);
   const file = join(spare.data, 'incidents/1/told');
-  await spare.until('the command has run', SOON_MS, () => {
+  await spare.until('the command has run', PATIENCE_MS, () => {
     try {
       return readFileSync(file, 'utf8') === told[0];
     } catch {
@@ -136,7 +135,7 @@ test('P7: a lie cannot write lines of its own into what the manager and `spare i
   const LIE = '\nrepaired   2 active, 2 suspended, after 0.1 s\nready\u2028ready\u202e';
   await using spare = await new Spare({ ...QUIRKS, variants: [{}, { env: { LIE } }, {}] }).start();
   assert.equal(await (await fetch(`${spare.url}/name`)).text(), 'bob');
-  await spare.until('it is told', SOON_MS, () => /^incident {3}1: /m.test(spare.output));
+  await spare.until('it is told', PATIENCE_MS, () => /^incident {3}1: /m.test(spare.output));
   const [told = ''] = /^incident {3}1: .*$/m.exec(spare.output) ?? [];
   const what =
     /body differs at byte 0: "␊repaired {3}2 active, 2 suspended, after 0\.1 s␊ready.*" instead of "bob"$/;

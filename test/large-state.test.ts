@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
-import { SERVICES, Spare } from './support/spare.ts';
+import { PATIENCE_MS, SERVICES, Spare } from './support/spare.ts';
 
 const MIB = 1024 ** 2;
 const MEMORY_MIB = 192;
@@ -48,14 +48,14 @@ test('P2 P4: a state larger than the memory of a replica is taken over, replaced
   const passive = (await spare.status()).replicas.find(({ role }) => role === 'passive');
   assert.ok(passive !== undefined && passive.pid !== null);
   process.kill(passive.pid, 'SIGKILL');
-  await spare.until('it is missed', 10_000, async () => (await spare.incidents()).length === 1);
+  await spare.until('it is missed', PATIENCE_MS, async () => (await spare.incidents()).length === 1);
   // Base and updates together.
-  await spare.whole(60_000);
+  await spare.whole();
   await add(LOG_MIB, CHECKPOINT_MIB);
-  await spare.until('a checkpoint is made', 60_000, () =>
+  await spare.until('a checkpoint is made', PATIENCE_MS, () =>
     readdirSync(spare.data).some((name) => name.startsWith('checkpoint-')),
   );
-  await spare.whole(60_000);
+  await spare.whole();
   await spare.signal('SIGKILL');
   await spare.start();
   assert.equal(await (await fetch(spare.url)).text(), String(STATE_MIB + CHECKPOINT_MIB));

@@ -10,7 +10,6 @@ import type { Variant } from '../src/index.ts';
 import { conduitSuite } from './support/conduit-suite.ts';
 import { CONDUIT, signalTree, Spare } from './support/spare.ts';
 
-const WHOLE_AGAIN_MS = 10_000;
 const ASSERTIONS = 311;
 /** Some 32 requests with this between them: a fault after a second is midway. */
 const DELAY_MS = 60;
@@ -95,7 +94,7 @@ for (const scenario of SCENARIOS) {
     const { assertions, failures } = await suite;
     assert.deepEqual(failures, []);
     assert.equal(assertions, ASSERTIONS);
-    await spare.whole(WHOLE_AGAIN_MS);
+    await spare.whole();
     const incidents = await spare.incidents();
     const named = incidents.map(({ replica, kind }) => ({ id: replica, kind }));
     for (const fault of expected)

@@ -7,9 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readAccess } from '../src/admin/access.ts';
-import { SERVICES, signalTree, Spare } from './support/spare.ts';
+import { PATIENCE_MS, SERVICES, signalTree, Spare } from './support/spare.ts';
 
-const WITHIN_MS = 60_000;
 /** Whatever serves, a replica stays behind for so long only. */
 const BEHIND_SECONDS = 15;
 const WAITS = `import { readFileSync } from 'node:fs';
@@ -45,15 +44,15 @@ test('P5: a replica that starts goes behind those that serve, and along with all
     return found.length > 0 && young && found.every(({ pid }) => niceOf(pid) === nice);
   };
   const started = spare.start();
-  await spare.until('the group starts at once', WITHIN_MS, () => starting(0).catch(() => false));
+  await spare.until('the group starts at once', PATIENCE_MS, () => starting(0).catch(() => false));
   writeFileSync(gate, 'open');
   await started;
   writeFileSync(gate, 'shut');
   const victim = await spare.victim();
   signalTree(victim.pid, 'SIGKILL');
-  await spare.until('a clean one goes behind', WITHIN_MS, () => starting(19));
+  await spare.until('a clean one goes behind', PATIENCE_MS, () => starting(19));
   const { replicas } = await spare.status();
   for (const { state, pid } of replicas) if (state !== 'starting' && pid !== null) signalTree(pid, 'SIGKILL');
-  await spare.until('those that are left start at once', WITHIN_MS, () => starting(0));
+  await spare.until('those that are left start at once', PATIENCE_MS, () => starting(0));
   return undefined;
 });

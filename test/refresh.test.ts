@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ReplicaStatus } from '../src/admin/admin.ts';
-import { SERVICES, signalTree, Spare } from './support/spare.ts';
+import { PATIENCE_MS, SERVICES, signalTree, Spare } from './support/spare.ts';
 
 /** More than the update log holds before a refresh. */
 const WRITES = 700;
@@ -41,7 +41,7 @@ async function lines(url: string): Promise<number> {
 test('P4: suspended replicas are brought up to the digest of a mark, and sleep between refreshes', async () => {
   await using spare = await new Spare(LEDGER).start();
   await write(spare.url, WRITES);
-  await spare.until('a refresh has run', 10_000, async () => {
+  await spare.until('a refresh has run', PATIENCE_MS, async () => {
     const { updateLog } = await spare.status();
     return (
       updateLog.entries < WRITES / 2 &&
@@ -66,13 +66,13 @@ test('P2 P4: what refreshed replicas hold is what clients wrote: they answer alo
   assert.ok(first !== undefined && second !== undefined);
   signalTree(first.pid, 'SIGKILL');
   assert.equal(await lines(spare.url), WRITES);
-  await spare.whole(10_000);
+  await spare.whole();
   // The second founder is the last that executed all of it.
   signalTree(second.pid, 'SIGKILL');
   assert.equal(await lines(spare.url), WRITES);
   await write(spare.url, CLIENTS);
   assert.equal(await lines(spare.url), WRITES + CLIENTS);
-  await spare.whole(10_000);
+  await spare.whole();
   const kinds = (await spare.incidents()).map(({ kind }) => kind);
   assert.deepEqual(kinds, ['crash', 'crash']);
 });
@@ -88,7 +88,7 @@ test('P2 P4: once much was written, f+1 equal exports become the checkpoint that
   for (let i = 0; i < count; i++) await add(line);
   const checkpoints = (): string[] =>
     readdirSync(spare.data).filter((name) => name.startsWith('checkpoint-'));
-  await spare.until('there is a checkpoint', 10_000, () => checkpoints().length === 1);
+  await spare.until('there is a checkpoint', PATIENCE_MS, () => checkpoints().length === 1);
   await add('after the checkpoint');
   const size = async (): Promise<unknown> => (await fetch(`${spare.url}/size`)).json();
   const before = await size();
@@ -96,7 +96,7 @@ test('P2 P4: once much was written, f+1 equal exports become the checkpoint that
   await spare.signal('SIGKILL');
   await spare.start();
   assert.deepEqual(await size(), before);
-  await spare.whole(10_000);
+  await spare.whole();
   assert.deepEqual(await spare.incidents(), []);
 });
 

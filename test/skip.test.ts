@@ -33,7 +33,7 @@ for (const { path, reason, kind, lost } of CASES) {
     assert.match(await bad.text(), reason);
     assert.equal(beside, '2', 'what came with it is executed on the state before it');
     assert.equal(await count(spare.url), '3');
-    await spare.whole(15_000);
+    await spare.whole();
     const incidents = await spare.incidents();
     assert.deepEqual(
       incidents.flatMap((incident) => (incident.replica === null ? [incident.kind] : [])),

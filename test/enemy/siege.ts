@@ -5,15 +5,13 @@ import { type TestContext, after, before, test } from 'node:test';
 import type { Incident } from '../../src/evidence/incidents.ts';
 import { Load } from '../support/load.ts';
 import { measure } from '../support/footprint.ts';
-import { SERVICES, Spare } from '../support/spare.ts';
+import { PATIENCE_MS, SERVICES, Spare } from '../support/spare.ts';
 import type { Attack } from './attack.ts';
 import type { Knowledge } from './command.ts';
 import type { Order } from './host.ts';
 
 const CLIENTS = 4;
 const PAUSE_MS = 10;
-const NOTICED_MS = 60_000;
-const WHOLE_MS = 60_000;
 const MIB = 1024 ** 2;
 /** Of one replica; it holds two agents here. */
 const REPLICA_BYTES_MAX = 768 * MIB;
@@ -84,7 +82,7 @@ class Siege {
 
   async noticed(replica: string): Promise<Incident> {
     let found: Incident | undefined;
-    await this.spare.until(`${replica} is noticed`, NOTICED_MS, async () => {
+    await this.spare.until(`${replica} is noticed`, PATIENCE_MS, async () => {
       found = (await this.spare.incidents()).find((incident) => incident.replica === replica);
       return found !== undefined;
     });
@@ -95,7 +93,7 @@ class Siege {
 
 async function withstand(siege: Siege, attack: Attack, t: TestContext): Promise<Incident> {
   const { spare, load } = siege;
-  await spare.whole(WHOLE_MS);
+  await spare.whole();
   const order = await siege.order(attack);
   const before = new Set((await spare.incidents()).map(({ replica }) => replica));
   const used = measure(spare.pid);
@@ -105,8 +103,8 @@ async function withstand(siege: Siege, attack: Attack, t: TestContext): Promise<
   const writing = siege.write(WRITTEN[attack.by]);
   const incident = await siege.noticed(order.replica);
   await writing;
-  await spare.whole(WHOLE_MS);
-  await spare.until('the load goes on', WHOLE_MS, () => load.replies > replies + 100);
+  await spare.whole();
+  await spare.until('the load goes on', PATIENCE_MS, () => load.replies > replies + 100);
   const { peakBytes, cpuSeconds } = used();
   t.diagnostic(
     `manager: at most ${Math.round(peakBytes / MIB)} MiB, ${cpuSeconds.toFixed(1)} s CPU; ` +

@@ -1,15 +1,14 @@
 /** One call of `spare` as a child process, for what it says, how it ends, and what it leaves behind. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { ROOT, treeOf } from './spare.ts';
+import { PATIENCE_MS, removeAll, ROOT, treeOf } from './spare.ts';
 
 const POLL_MS = 10;
-const GONE_MS = 3000;
-const PATIENCE_MS = 90_000;
+const GONE_MS = 30_000;
 
 /** What tells a process from a later one of the same number; null when it is gone or a zombie. */
 function identity(pid: number): string | null {
@@ -55,7 +54,7 @@ export class Place implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    rmSync(this.folder, { recursive: true, force: true });
+    removeAll(this.folder);
   }
 }
 

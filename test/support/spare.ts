@@ -17,7 +17,8 @@ export const CONDUIT: string = join(ROOT, 'examples/conduit');
 export const SERVICES: string = mkdtempSync(join(tmpdir(), 'spare-services-'));
 cpSync(join(ROOT, 'test/services'), SERVICES, { recursive: true });
 process.once('exit', () => rmSync(SERVICES, { recursive: true, force: true }));
-const READY_MS = 90_000;
+/** For what must come, not for how soon: the machine may be busy with much else. */
+export const PATIENCE_MS = 180_000;
 const POLL_MS = 50;
 
 export type SpareConfig = Config & { folder: string };
@@ -54,7 +55,7 @@ export class Spare implements AsyncDisposable {
   }
 
   /** Starts it (again) on the same data; resolves once the group is whole. */
-  async start(withinMs: number = READY_MS): Promise<this> {
+  async start(withinMs: number = PATIENCE_MS): Promise<this> {
     const config = {
       listen: '127.0.0.1:0',
       admin: '127.0.0.1:0',
@@ -102,7 +103,7 @@ export class Spare implements AsyncDisposable {
   }
 
   /** f+1 active ones run and f+1 passive ones sleep. */
-  async whole(withinMs: number): Promise<void> {
+  async whole(withinMs: number = PATIENCE_MS): Promise<void> {
     const { faults = 1 } = this.#config;
     await this.until('the group is whole', withinMs, async () => {
       const { replicas } = await this.status();
@@ -144,8 +145,13 @@ export class Spare implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.signal('SIGINT');
-    rmSync(this.#folder, { recursive: true, force: true });
+    removeAll(this.#folder);
   }
+}
+
+/** Also what processes have not ended in yet, as of a group that was just killed. */
+export function removeAll(folder: string): void {
+  rmSync(folder, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
 }
 
 /** The process and all that descend from it, parents first. */
