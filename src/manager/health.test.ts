@@ -1,8 +1,8 @@
-/** Is a group that lost nobody ever said to be repaired, or one that did not? The protocol is the real one. */
+/** Is it known at every moment what the group can do, and is one said to be repaired only if it lost somebody? With the real core. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { active, passive, refreshEvery, requests, whole } from '../core/testing/scenario.ts';
-import type { World } from '../core/testing/world.ts';
+import { World } from '../core/testing/world.ts';
 import { Health } from './health.ts';
 
 const FAULTS = 1;
@@ -41,4 +41,20 @@ void test('P6: a group that lost a replica, active or passive, is repaired once,
     health.broken(world.now);
     assert.equal(repairs(world, health), 1);
   }
+});
+
+void test('P5: whoever is told that the group is whole is answered, from that moment on', () => {
+  const world = whole(FAULTS);
+  const health = new Health(world.core, FAULTS);
+  assert.ok(health.whole() && health.accepting());
+  for (const replica of world.role('active')) world.crash(replica.id);
+  assert.ok(health.accepting(), 'what comes in an outage waits');
+});
+
+void test('P5: a group that is never up takes nothing', () => {
+  const world = new World({ faults: FAULTS, behaviour: () => ({ failsToStart: true }) });
+  const health = new Health(world.core, FAULTS);
+  world.run(1000);
+  health.clock(world.now);
+  assert.equal(health.accepting(), false);
 });

@@ -43,6 +43,7 @@ export class Health {
 
   /** Whether requests are taken: from the first moment that it answers on. What comes in an outage later waits. */
   accepting(): boolean {
+    this.#accepting ||= this.answering();
     return this.#accepting;
   }
 
@@ -65,7 +66,7 @@ export class Health {
 
   /** To be called again and again. Answers how long the group was broken, once it is whole again. */
   clock(now: number): number | null {
-    if (this.answering()) this.#accepting = true;
+    this.accepting();
     if (this.#brokenAt === null || !this.whole()) return null;
     const lasted = now - this.#brokenAt;
     this.#brokenAt = null;
