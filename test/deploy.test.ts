@@ -7,13 +7,12 @@ import { copyFileSync, mkdtempDisposableSync, readFileSync, symlinkSync, writeFi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
+import { askAdmin } from '../src/cli/admin-client.ts';
+import { SpareError } from '../src/errors.ts';
 import { call } from './support/call.ts';
 import { PATIENCE_MS, SERVICES, Spare } from './support/spare.ts';
 
 const CLIENTS = 6;
-/** Of each client, before the deploy is asked for and after it is done. */
-const CALM_MS = 500;
 
 interface Line {
   readonly number: number;
@@ -53,6 +52,10 @@ class Site implements Disposable {
 class Load {
   readonly #clients: Promise<Line[]>[];
   #stopped = false;
+  /** Of all clients. */
+  count = 0;
+  /** That of the last line. */
+  version = 0;
 
   constructor(url: string) {
     this.#clients = Array.from({ length: CLIENTS }, (_, client) => this.#run(url, client));
@@ -68,6 +71,8 @@ class Load {
       const line = (await reply.json()) as Line;
       assert.equal(line.name, name);
       lines.push(line);
+      this.count++;
+      this.version = line.version ?? 1;
     }
     return lines;
   }
@@ -78,6 +83,10 @@ class Load {
     const lines = (await Promise.all(this.#clients)).flat();
     return lines.toSorted((a, b) => a.number - b.number);
   }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof SpareError ? error.code : String(error);
 }
 
 async function kept(url: string): Promise<string[]> {
@@ -91,11 +100,13 @@ for (const faults of [1, 2]) {
     await using spare = await new Spare({ ...site.config, faults }).start();
     const before = new Set((await spare.status()).replicas.map(({ id }) => id));
     const load = new Load(spare.url);
-    await delay(CALM_MS);
+    const answers = (version: number): Promise<void> =>
+      spare.until(`version ${version} answers`, PATIENCE_MS, () => load.version === version);
+    await answers(1);
     site.change(2);
     const done = await call('deploy', '--data', spare.data);
     assert.match(done.text, /^deployed {3}image [0-9a-f]{12}, after \d+\.\d s$/m);
-    await delay(CALM_MS);
+    await answers(2);
     const lines = await load.stop();
     // Numbers are given in the order of execution: the version changes once.
     const versions = lines.map(({ version = 1 }) => version);
@@ -146,13 +157,9 @@ test('P2: two deploys at once: one is refused, and a restart begins with what th
   using site = new Site();
   await using spare = await new Spare(site.config).start();
   site.change(2);
-  const calls = await Promise.all([
-    call('deploy', '--data', spare.data),
-    call('deploy', '--data', spare.data),
-  ]);
-  const texts = calls.map(({ text }) => text).join('\n');
-  assert.match(texts, /^deployed/m);
-  assert.match(texts, /\[deploy-under-way\]/);
+  const calls = await Promise.allSettled([1, 2].map(() => askAdmin(spare.data, '/deploy')));
+  const outcomes = calls.map((one) => (one.status === 'fulfilled' ? 'deployed' : codeOf(one.reason)));
+  assert.deepEqual(outcomes.sort(), ['deploy-under-way', 'deployed']);
   await spare.signal('SIGKILL');
   await spare.start();
   const reply = await fetch(spare.url, { method: 'POST', body: 'a' });
@@ -216,6 +223,10 @@ test('P6: a group that is not repaired, because the service on disk has changed,
   process.kill(victim.pid, 'SIGKILL');
   const seen = async (): Promise<boolean> => (await spare.incidents()).some(({ kind }) => kind === 'image');
   await spare.until('the repair is refused', PATIENCE_MS, seen);
+  await spare.until('two are left, and answer', PATIENCE_MS, async () => {
+    const { replicas } = await spare.status();
+    return replicas.filter(({ state }) => state !== 'starting').length === 2;
+  });
   assert.match((await call('deploy', '--data', spare.data)).text, /^deployed/m);
   await spare.whole();
   const reply = await fetch(spare.url, { method: 'POST', body: 'a' });
@@ -232,8 +243,9 @@ test('P5: a version that does not start takes nothing over: the old one serves o
   const failed = await call('deploy', '--data', spare.data);
   assert.equal(failed.status, 1);
   assert.match(failed.text, /out of order[^]*\[deploy-failed\]/);
-  await delay(CALM_MS);
-  assert.ok((await load.stop()).length > 0);
+  const { count } = load;
+  await spare.until('it serves on', PATIENCE_MS, () => load.count > count + CLIENTS);
+  await load.stop();
   assert.deepEqual(
     (await spare.status()).replicas.map(({ id }) => id),
     before,
@@ -260,8 +272,15 @@ test('P6: a group that lost a replica during a deploy is not whole again because
   await using spare = await new Spare(site.config).start();
   const before = new Set((await spare.status()).replicas.map(({ id }) => id));
   const sound = readFileSync(site.server, 'utf8');
-  // Slow enough for all that follows to happen before the last of them is up.
-  writeFileSync(site.server, `Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);\n${sound}`);
+  const waits = `Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, process.env.WAIT_MS ?? 0);`;
+  writeFileSync(site.server, `${waits}\n${sound}`);
+  // The third of the new version is not up before all that follows has happened.
+  const variants = [{}, {}, { env: { WAIT_MS: '40000' } }, {}];
+  const addresses = { listen: '127.0.0.1:0', admin: '127.0.0.1:0', data: spare.data };
+  writeFileSync(
+    spare.configFile,
+    `export default ${JSON.stringify({ ...addresses, ...site.config, variants })}`,
+  );
   const deployed = call('deploy', '--data', spare.data);
   const asleep = async (): Promise<{ id: string; pid: number | null }[]> =>
     (await spare.status()).replicas.filter(({ id, state }) => !before.has(id) && state === 'suspended');
