@@ -4,7 +4,15 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempDisposableSync, readdirSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempDisposableSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -85,13 +93,20 @@ test('P2: what was acknowledged before a backup under load is back after all els
   assert.deepEqual(await spare.incidents(), []);
 });
 
+/** Whether the store knows of a checkpoint: that is written down when its file is durable. */
+function isInForce(data: string): boolean {
+  return ['spare.db', 'spare.db-wal'].some((name) =>
+    readFileSync(join(data, name)).includes('"file":"checkpoint-'),
+  );
+}
+
 test('P2 P4: a backup begins with the checkpoint; of a stopped group, too', async () => {
   await using spare = await new Spare(LEDGER).start();
   const file = join(spare.data, '../ledger.backup');
   const text = 'x'.repeat(400_000);
   for (let i = 0; i < 100; i++) await add(spare.url, text);
   const checkpoint = (): boolean => readdirSync(spare.data).some((name) => name.startsWith('checkpoint-'));
-  await spare.until('there is a checkpoint', PATIENCE_MS, checkpoint);
+  await spare.until('there is a checkpoint', PATIENCE_MS, () => checkpoint() && isInForce(spare.data));
   const last = await add(spare.url, 'after the checkpoint');
   await spare.signal('SIGINT');
   await says('backup', '--data', spare.data, file);
@@ -136,11 +151,16 @@ test('P2: one backup at a time, until it is in its place: another call is refuse
 
 /** The data folder, and all files in it, that others may enter or read, but for what copies see themselves. */
 function openToOthers(data: string): string[] {
-  const files = readdirSync(data, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .filter((path) => !path.startsWith(join(data, 'domains/')));
-  return [data, ...files].filter((path) => (statSync(path).mode & 0o077) !== 0);
+  const filesIn = (folder: string): string[] =>
+    readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) return path === join(data, 'domains') ? [] : filesIn(path);
+      return entry.isFile() ? [path] : [];
+    });
+  // What is gone meanwhile is open to nobody.
+  const isOpen = (path: string): boolean =>
+    ((statSync(path, { throwIfNoEntry: false })?.mode ?? 0) & 0o077) !== 0;
+  return [data, ...filesIn(data)].filter(isOpen);
 }
 
 test('what a group keeps, a backup of it, and what is restored are for its user alone, also in a folder that others could enter', async () => {
