@@ -10,6 +10,7 @@ import {
   mkdirSync,
   mkdtempDisposableSync,
   readFileSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
@@ -90,8 +91,15 @@ test('P6: a group does not start from what was changed while it was down', async
   assert.ok(await works(spare.url));
 });
 
+/** Measuring them takes a while. */
+const REST_BYTES = 256 * 1024 ** 2;
+
 test('a service whose folder is written to while it starts is refused, and the message says by what', async () => {
   using place = site();
+  // Looked at after the log, which so grows until it is looked at again, also where this process waits for a processor.
+  const rest = join(place.folder, 'rest.bin');
+  writeFileSync(rest, '');
+  truncateSync(rest, REST_BYTES);
   const log = setInterval(() => appendFileSync(join(place.folder, 'out.log'), 'a line\n'), 5);
   await using spare = new Spare(service(place.folder));
   try {
