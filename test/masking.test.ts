@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { FaultKind } from '../src/core/index.ts';
 import type { Variant } from '../src/index.ts';
 import { conduitSuite } from './support/conduit-suite.ts';
-import { CONDUIT, signalTree, Spare } from './support/spare.ts';
+import { CONDUIT, PATIENCE_MS, signalTree, Spare } from './support/spare.ts';
 
 const ASSERTIONS = 311;
 /** Some 32 requests with this between them: a fault after a second is midway. */
@@ -94,15 +94,12 @@ for (const scenario of SCENARIOS) {
     const { assertions, failures } = await suite;
     assert.deepEqual(failures, []);
     assert.equal(assertions, ASSERTIONS);
-    await spare.whole();
-    const incidents = await spare.incidents();
-    const named = incidents.map(({ replica, kind }) => ({ id: replica, kind }));
-    for (const fault of expected)
-      assert.ok(
-        named.some((n) => n.id === fault.id && n.kind === fault.kind),
-        JSON.stringify({ fault, incidents }),
+    for (const { id, kind } of expected)
+      await spare.until(`${id} is named: ${kind}`, PATIENCE_MS, async () =>
+        (await spare.incidents()).some((incident) => incident.replica === id && incident.kind === kind),
       );
-    if (scenario.name === 'no fault') assert.deepEqual(incidents, []);
+    await spare.whole();
+    if (scenario.name === 'no fault') assert.deepEqual(await spare.incidents(), []);
     const { replicas } = await spare.status();
     for (const fault of expected)
       assert.ok(!replicas.some(({ id }) => id === fault.id), 'the faulty replica is gone');

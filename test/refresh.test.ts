@@ -16,6 +16,7 @@ import { PATIENCE_MS, SERVICES, signalTree, Spare } from './support/spare.ts';
 const WRITES = 700;
 const CLIENTS = 10;
 const IDLE_MS = 3000;
+const REST_MS = 500;
 
 const LEDGER = { folder: SERVICES, command: ['node', 'ledger.mjs'], state: ['ledger.db'] };
 
@@ -48,7 +49,14 @@ test('P4: suspended replicas are brought up to the digest of a mark, and sleep b
       (await passive(spare)).every(({ state, applied }) => state === 'suspended' && applied > 400)
     );
   });
-  const before = await passive(spare);
+  // Who was just told to stop does so once it gets a processor.
+  let before = await passive(spare);
+  await spare.until('they are at rest', PATIENCE_MS, async () => {
+    const earlier = before;
+    await delay(REST_MS);
+    before = await passive(spare);
+    return before.every(({ cpuSeconds }, i) => cpuSeconds === earlier[i]?.cpuSeconds);
+  });
   await delay(IDLE_MS);
   const after = await passive(spare);
   for (const [i, { cpuSeconds, applied, id }] of after.entries()) {
