@@ -25,7 +25,7 @@ async function freePort(): Promise<number> {
 
 /** Asks until the service is up. */
 async function post(port: number, path: string, body: unknown, token: string): Promise<string> {
-  for (let tries = 0; tries < 200; tries++) {
+  for (let tries = 0; tries < 1200; tries++) {
     const reply = await ask({ port, path, method: 'POST' }, body, 0, {
       authorization: `Token ${token}`,
     }).catch(() => null);

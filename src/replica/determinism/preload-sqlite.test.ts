@@ -43,7 +43,7 @@ class Python implements Disposable {
   }
 
   async evaluate(line: string): Promise<string> {
-    const answer = once(this.#lines, 'line', { signal: AbortSignal.timeout(10_000) });
+    const answer = once(this.#lines, 'line', { signal: AbortSignal.timeout(60_000) });
     this.#child.stdin.write(`${line}\n`);
     return String((await answer)[0]);
   }

@@ -31,7 +31,7 @@ function closed(socket: Socket): Promise<void> {
   return new Promise((resolve, reject) => {
     if (socket.closed) return resolve();
     socket.once('close', () => resolve());
-    setTimeout(() => reject(new Error('still connected')), 5000).unref();
+    setTimeout(() => reject(new Error('still connected')), 60_000).unref();
   });
 }
 
