@@ -198,7 +198,7 @@ export function findMarked(marker: string): number[] {
 }
 
 /** Waits up to `timeoutMs` for `condition`; answers whether it came true. */
-export async function eventually(condition: () => boolean, timeoutMs = 5000): Promise<boolean> {
+export async function eventually(condition: () => boolean, timeoutMs = 60_000): Promise<boolean> {
   const deadline = performance.now() + timeoutMs;
   while (!condition()) {
     if (performance.now() > deadline) return false;

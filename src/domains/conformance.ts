@@ -67,7 +67,7 @@ export function conformance(
     after(() => site?.[Symbol.asyncDispose]());
     /** A test with a domain of its own. */
     const promise: Register = (title, body) => {
-      void it(title, { timeout: options.testMs ?? 30_000 }, async (context) => {
+      void it(title, { timeout: options.testMs ?? 120_000 }, async (context) => {
         if (driver === undefined || site === undefined) {
           context.skip(missing);
           return;

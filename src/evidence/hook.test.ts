@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { withDescriptors } from '../testing.ts';
 import { callWebhook, runCommand } from './hook.ts';
 
-const GONE_MS = 10_000;
+const GONE_MS = 60_000;
 const NEVER = new AbortController().signal;
 const TOLD = { id: 7, evidence: '/evidence/7', json: '{"a":1}' };
 

@@ -17,7 +17,7 @@ export interface Ordered {
   readonly done: (verdict: Verdict) => void;
 }
 
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 60_000;
 
 type Service = (request: HttpRequest) => Partial<HttpReply> | Exclude<Verdict, { type: 'reply' }> | 'wait';
 

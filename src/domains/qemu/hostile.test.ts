@@ -209,11 +209,13 @@ void describe('a hostile root in a guest', () => {
     );
     let longest = 0;
     for (const until = performance.now() + 2000; performance.now() < until;) {
-      const start = performance.now();
+      const start = process.cpuUsage();
       await delay(5);
-      longest = Math.max(longest, performance.now() - start);
+      // Of its own: others may keep it from the processor.
+      const { user, system } = process.cpuUsage(start);
+      longest = Math.max(longest, (user + system) / 1000);
     }
-    assert.ok(longest < 500, `blocked for ${longest.toFixed(0)} ms`);
+    assert.ok(longest < 500, `busy for ${longest.toFixed(0)} ms`);
     assert.ok(process.memoryUsage().rss - before < 64 * MIB);
     assert.ok(peer.domain.console().length <= 64 * 1024);
     assert.equal(await peer.run('return 1;'), 1);

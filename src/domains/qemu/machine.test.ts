@@ -68,15 +68,17 @@ const CURIOUS = yes(`
   }
   reach().end(found, done);`);
 
-/** Its state is what comes of connecting again and again, beside the one connection that it tells it through. */
+/** Its state is what comes in the end of connecting again and again, beside the one connection that it tells it through. */
 const PRESSING = yes(`
   if (execute !== 'migrate') continue;
   const socket = reach();
-  socket.once('connect', () => setTimeout(() => {
+  let tries = 0;
+  const press = () => {
     const again = connect(uri.slice('unix:'.length));
-    again.once('connect', () => socket.end('connected', done));
+    again.once('connect', () => tries++ < 50 ? setTimeout(press, 100) : socket.end('connected', done));
     again.once('error', ({ code }) => socket.end(code, done));
-  }, 100));`);
+  };
+  socket.once('connect', press);`);
 
 /** Its state is what comes of writing and of growing its memory file. */
 const GROWING = yes(`
@@ -164,7 +166,7 @@ async function pretended(context: TestContext, source: string, suspension: Suspe
 
 void it(
   'V3, P7: a machine that tells its state without end is ended, and little of it is kept',
-  { timeout: 30_000 },
+  { timeout: 120_000 },
   async (context) => {
     const domain = await pretended(context, ENDLESS, 'parked');
     const before = process.memoryUsage().rss;
@@ -250,12 +252,12 @@ for (const port of ['qmp', 'control'] as const) {
 /** Ends, but for a process that holds its ports. */
 const SURVIVED = yes(`
   const stdio = ['ignore', 'ignore', 'ignore', 'ignore', ${FD.control}];
-  require('node:child_process').spawn('sleep', ['10'], { stdio, detached: true }).unref();
+  require('node:child_process').spawn('sleep', ['60'], { stdio, detached: true }).unref();
   process.exit(0);`);
 
 void it(
   'D4: the end of a hypervisor is told though somebody else holds its ports',
-  { timeout: 8000 },
+  { timeout: 40_000 },
   async (context) => {
     const domain = await pretended(context, SURVIVED, 'paused');
     await domain.suspend();
@@ -293,17 +295,17 @@ function silentAfter(answers: number): string {
 }
 
 for (const [answers, failure] of [
-  [0, 'it was not opened within 500 ms'],
-  [1, 'it has not practised within 10500 ms'],
+  [0, 'it was not opened within 3000 ms'],
+  [1, 'it has not practised within 13000 ms'],
 ] as const) {
   void it(
     `V3: a template that falls silent after ${answers} answers is given up`,
-    { timeout: 30_000 },
+    { timeout: 120_000 },
     async () => {
       using place = mkdtempDisposableSync(join(tmpdir(), 'spare-silent-'));
       const opening: Opening = {
         key: '',
-        timeoutMs: 500,
+        timeoutMs: 3000,
         send: (write) => write([Buffer.from('open')]),
         listen: () => () => 'answered',
         rehearsal: [Buffer.from('practise')],
