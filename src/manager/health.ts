@@ -43,8 +43,7 @@ export class Health {
 
   /** Whether requests are taken: from the first moment that it answers on. What comes in an outage later waits. */
   accepting(): boolean {
-    this.#accepting ||= this.answering();
-    return this.#accepting;
+    return this.#accepting || this.answering();
   }
 
   /** f+1 replicas run, f+1 are suspended. */
@@ -66,7 +65,7 @@ export class Health {
 
   /** To be called again and again. Answers how long the group was broken, once it is whole again. */
   clock(now: number): number | null {
-    this.accepting();
+    if (this.answering()) this.#accepting = true;
     if (this.#brokenAt === null || !this.whole()) return null;
     const lasted = now - this.#brokenAt;
     this.#brokenAt = null;

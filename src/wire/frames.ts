@@ -23,8 +23,8 @@ export function frameHead(type: number, payloadBytes: number, extra = 0): Buffer
   return head;
 }
 
-/** Up to this size, room for a frame is made at once; beyond, as it comes. */
-const AT_ONCE_BYTES = 1024 * 1024;
+/** Up to this size, as of a chunk of a state, room for a frame is made at once; beyond, as it comes. */
+const AT_ONCE_BYTES = 2 * 1024 * 1024;
 const NOTHING = Buffer.alloc(0);
 
 export class FrameReader {
