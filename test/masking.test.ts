@@ -76,7 +76,7 @@ function variantsOf({ faults, variants = [] }: Scenario): Variant[] {
 }
 
 for (const scenario of SCENARIOS) {
-  test(`P1 P5 P6: ${scenario.name}: clients see nothing, the right replica is named and replaced`, async () => {
+  test(`P1 P5 P6: ${scenario.name}: clients see nothing, the right replica is named and replaced`, async (context) => {
     await using spare = new Spare({
       folder: CONDUIT,
       command: ['node', 'server.mjs'],
@@ -99,6 +99,7 @@ for (const scenario of SCENARIOS) {
         (await spare.incidents()).some((incident) => incident.replica === id && incident.kind === kind),
       );
     await spare.whole();
+    for (const line of spare.output.match(/^repaired .*$/gm) ?? []) context.diagnostic(line);
     if (scenario.name === 'no fault') assert.deepEqual(await spare.incidents(), []);
     const { replicas } = await spare.status();
     for (const fault of expected)
