@@ -1,7 +1,8 @@
 /** What only the process driver can be asked: the processes between the manager and the domain. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -16,6 +17,8 @@ import {
   SPAWN,
 } from '../conformance-peer.ts';
 import { createProcessDriver, type Level } from './driver.ts';
+import { killGroup } from './launch.ts';
+import { goBehind } from './priority.ts';
 import { childrenOf, readStat } from './tree.ts';
 
 /** Below the manager, down to the agent. */
@@ -130,5 +133,28 @@ void it('P5: a domain that starts stands behind those that serve, until it is pr
   peer.domain.prioritize();
   assert.equal(await eventually(() => niceOf(peer.pid) === '0\n'), true);
   assert.notEqual(niceOf(process.pid), '19\n');
+  return undefined;
+});
+
+/** A session of its own that would use a whole processor, for so many seconds at most. */
+function busy(seconds: number): ChildProcess {
+  const command = ['-s', 'KILL', String(seconds), 'sh', '-c', 'while :; do :; done'];
+  return spawn('timeout', command, { detached: true, stdio: 'ignore' });
+}
+
+void it('D3: a domain is not ended behind all others, though it started there', async (context) => {
+  if (!existsSync('/proc/self/autogroup')) return context.skip('sessions are not grouped here');
+  const driver = await createProcessDriver({ agent: CONFORMANCE_AGENT });
+  await using site = await Site.create();
+  await using peer = await site.start(driver, { processes: 300 });
+  const many = `Array.from({ length: 200 }, () => spawn('sleep', ['60'], { stdio: 'ignore' }))`;
+  await peer.run(`${SPAWN} globalThis.all = ${many};`);
+  while ((await peer.domain.usage()).processes < 200) await delay(10);
+  goBehind(peer.pid);
+  const others = Array.from({ length: 3 * availableParallelism() }, () => busy(5));
+  context.after(() => others.forEach(killGroup));
+  await delay(100);
+  await peer.domain.destroy();
+  assert.ok(others.every(({ exitCode, signalCode }) => exitCode === null && signalCode === null));
   return undefined;
 });

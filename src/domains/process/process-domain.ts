@@ -19,7 +19,7 @@ import { isAlive, readStat } from './tree.ts';
 import { Watchdog } from './watchdog.ts';
 
 const STOP_TIMEOUT_MS = 1000;
-const END_TIMEOUT_MS = 5000;
+const END_TIMEOUT_MS = 20_000;
 const POLL_MS = 2;
 const MIB = 1024 * 1024;
 /**
@@ -160,6 +160,8 @@ export class ProcessDomain implements Domain {
   }
 
   #kill(): void {
+    // To end takes a processor, too: behind all others, many processes would be at it for long.
+    this.prioritize();
     const { child, init, tree } = this.#running;
     if (init !== undefined && this.#initLives()) signal(init.pid, 'SIGKILL');
     killGroup(child);
