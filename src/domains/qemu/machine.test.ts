@@ -75,8 +75,13 @@ const PRESSING = yes(`
   let tries = 0;
   const press = () => {
     const again = connect(uri.slice('unix:'.length));
-    again.once('connect', () => tries++ < 50 ? setTimeout(press, 100) : socket.end('connected', done));
-    again.once('error', ({ code }) => socket.end(code, done));
+    const refused = ({ code }) => socket.end(code, done);
+    again.once('error', refused).once('connect', () => {
+      // The first one was not taken yet: this one is cut off when it is.
+      again.off('error', refused).on('error', () => {});
+      if (tries++ < 50) setTimeout(press, 100);
+      else socket.end('connected', done);
+    });
   };
   socket.once('connect', press);`);
 
