@@ -103,6 +103,15 @@ void test('hop-by-hop headers do not reach the service, also those that Connecti
   assert.deepEqual(names, ['host', 'x-yours', 'x-forwarded-for']);
 });
 
+void test('an upgrade that a client may do without is not made, and the request is answered', async () => {
+  await using front = await startFront(echo);
+  for (const offer of ['h2c', 'TLS/1.2', 'h2,h2c']) {
+    const head = `POST /p HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\nUpgrade: ${offer}\r\n`;
+    assert.equal(bodyOf(await exchange(front.port, `${head}Content-Length: 2\r\n\r\nab`)), 'POST /p ab');
+    assert.deepEqual(headersOf(front.ordered.at(-1)?.request, 'upgrade'), []);
+  }
+});
+
 void test('the service sees the host that was asked for and the address of the client', async () => {
   await using front = await startFront(echo);
   await exchange(front.port, `GET / HTTP/1.1\r\n${CLOSE}X-Forwarded-For: 9.9.9.9\r\n\r\n`);

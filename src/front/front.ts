@@ -123,7 +123,8 @@ function descriptorsMax(): number {
 /** Status and text for what is not even read. */
 function refusal(request: IncomingMessage, options: FrontOptions, backend: Backend): [number, string] | null {
   const { upgrade, 'content-length': length, 'transfer-encoding': coding = '' } = request.headers;
-  if (upgrade !== undefined && upgrade.toLowerCase() !== 'h2c') {
+  // Of all others nobody hears, as of HTTP/2 or TLS: a client that offers them goes on without (RFC 9110, 7.8).
+  if (upgrade !== undefined && /\bwebsocket\b/i.test(upgrade)) {
     return [501, `Upgrading the connection (to ${JSON.stringify(upgrade)}) is not supported.`];
   }
   // Node takes off the last one only, and no replica would know of those before it. What does not end with that, Node refuses.
