@@ -69,6 +69,30 @@ void test('Expect: 100-continue is answered before the body comes, and is not pa
   assert.deepEqual(headersOf(front.ordered[0]?.request, 'expect'), []);
 });
 
+void test('a pipelined request is asked for its body when it is its turn, and not once it is answered', async () => {
+  await using front = await startFront(() => 'wait');
+  const answer = (at: number): void =>
+    front.ordered[at]?.done(replyVerdict({ body: Buffer.from(`<${front.ordered[at].request.target}>`) }));
+  using wire = new Wire(front.port);
+  const expecting = `Expect: 100-continue\r\nContent-Length: 2\r\n\r\n`;
+  wire.send(`GET /a HTTP/1.1\r\nHost: x\r\n\r\nPOST /b HTTP/1.1\r\nHost: x\r\n${expecting}`);
+  await front.reached(1);
+  answer(0);
+  await wire.until(/<\/a>HTTP\/1\.1 100 Continue\r\n\r\n$/);
+  // This one sends it unasked, as a client does that has waited for a while.
+  wire.send(`abPOST /c HTTP/1.1\r\n${CLOSE}${expecting}cd`);
+  await front.reached(3);
+  answer(2);
+  answer(1);
+  assert.deepEqual((await wire.end()).match(/HTTP\/1\.1 \d+|<\/.>/g)?.slice(2), [
+    'HTTP/1.1 100',
+    'HTTP/1.1 200',
+    '</b>',
+    'HTTP/1.1 200',
+    '</c>',
+  ]);
+});
+
 void test('the reply to HEAD has no body, and tells the length that the service told', async () => {
   await using front = await startFront(() => ({ headers: ['content-length', '1234'] }));
   const reply = await exchange(front.port, `HEAD / HTTP/1.1\r\n${CLOSE}\r\n`);

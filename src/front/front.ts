@@ -104,7 +104,9 @@ export function createFront(options: FrontOptions, backend: Backend): Server {
   limitConnections(server, Math.min(CONNECTIONS_MAX, Math.floor(CONNECTIONS_SHARE * descriptorsMax())));
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     if (!admit(request, response)) return;
-    response.writeContinue();
+    // Behind another one it is not its turn. By then there may be a reply, and Node would send its head first.
+    if (response.socket !== null) response.writeContinue();
+    else response.once('socket', () => response.headersSent || response.writeContinue());
     take(request, response);
   });
   server.on('connect', (_request: IncomingMessage, socket: Duplex) =>
