@@ -29,6 +29,7 @@ import {
   unusableTarget,
 } from './request.ts';
 import { Room } from './room.ts';
+import { refuseUnreadable } from './unreadable.ts';
 import { cut, Unread } from './unread.ts';
 
 export interface FrontOptions {
@@ -112,6 +113,7 @@ export function createFront(options: FrontOptions, backend: Backend): Server {
   server.on('connect', (_request: IncomingMessage, socket: Duplex) =>
     refuseConnection(socket, '501 Not Implemented'),
   );
+  refuseUnreadable(server);
   return server;
 }
 

@@ -314,6 +314,33 @@ for (const [what, rest] of Object.entries(SMUGGLED)) {
   });
 }
 
+const UNREADABLE: Record<string, string> = {
+  'no request': 'GARB AGE\r\n\r\n',
+  'a header that is too large': `GET /b HTTP/1.1\r\n${HOST}X: ${'x'.repeat(20_000)}\r\n\r\n`,
+  'a broken body': `POST /b HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n`,
+};
+
+for (const [what, behind] of Object.entries(UNREADABLE)) {
+  void test(`P1: a request gets its own reply, and not the error of what comes behind it: ${what}`, async () => {
+    await using front = await startFront(() => 'wait');
+    using wire = new Wire(front.port);
+    wire.send(`GET /a HTTP/1.1\r\n${HOST}\r\n${behind}`);
+    await front.reached(1);
+    wire.send(FLOOD);
+    front.ordered[0]?.done(replyVerdict({ body: Buffer.from('served') }));
+    assert.match(await wire.end(), /^HTTP\/1\.1 200 OK\r\n[^]*served$/);
+    assert.equal(front.ordered.length, 1);
+  });
+}
+
+void test('headers too large get 431, which a client that sends on can read', async () => {
+  await using front = await startFront(NOTHING);
+  using wire = new Wire(front.port);
+  wire.send(`GET / HTTP/1.1\r\n${HOST}X: `).send(FLOOD);
+  assert.equal(statusOf(await wire.end()), 431);
+  assert.equal(wire.error, null);
+});
+
 const INVALID: Record<string, Verdict> = {
   'an impossible status': replyVerdict({ status: 99 }),
   'an interim status': replyVerdict({ status: 101 }),

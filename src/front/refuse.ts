@@ -33,8 +33,13 @@ export function refuse(
 
 /** Refuses what is no HTTP request any more, such as a tunnel. */
 export function refuseConnection(socket: Duplex, status: string): void {
+  endConnection(socket, `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+}
+
+/** `text`: what is sent last. */
+export function endConnection(socket: Duplex, text = ''): void {
   socket.on('error', () => {});
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  socket.end(text);
   linger(socket, () => socket.destroy());
 }
 

@@ -1,0 +1,36 @@
+/**
+ * What a client sends that is no HTTP, or does not come to an end.
+ *
+ * N1. What came before it on its connection is answered first: its error would be taken for the reply to a request that is
+ *     executed.
+ */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { endConnection, refuseConnection } from './refuse.ts';
+
+/** By Node's code; all others are a 400. */
+const STATUS: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: '413 Payload Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+};
+
+export function refuseUnreadable(server: Server): void {
+  /** To the last request of each connection, also one that has not come whole. */
+  const last = new WeakMap<Socket, ServerResponse>();
+  for (const event of ['request', 'checkContinue'] as const)
+    server.on(event, ({ socket }: IncomingMessage, response: ServerResponse) => last.set(socket, response));
+  const known = new WeakSet<Socket>();
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    // With each further piece Node says it again.
+    if (known.has(socket)) return;
+    known.add(socket);
+    const response = last.get(socket);
+    const answered = response === undefined || response.closed;
+    const isItself = !answered && !response.headersSent && !response.req.complete;
+    if (!socket.writable) socket.destroy();
+    else if (answered || (isItself && response.socket !== null))
+      refuseConnection(socket, STATUS[error.code ?? ''] ?? '400 Bad Request');
+    else response.once(isItself ? 'socket' : 'close', () => endConnection(socket));
+  });
+}
