@@ -1,4 +1,4 @@
-/** Is what the agent says of a service what happened, also where the agent waits for a processor? */
+/** Is what the agent says of its service what happened: of replies that are no HTTP, and of an end, also where the agent waits for a processor? */
 import assert from 'node:assert/strict';
 import { mkdtempDisposableSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,6 +7,20 @@ import { test } from 'node:test';
 import { freePort } from '../manager/port.ts';
 import { Exchange } from './exchange.ts';
 import { Service } from './service.ts';
+
+async function started(code: string, folder: string, onEnded: (why: string) => void): Promise<Service> {
+  return await Service.start(
+    {
+      command: [process.execPath, '-e', code],
+      env: {},
+      folder,
+      port: await freePort(),
+      timeoutMs: 60_000,
+      replyBytesMax: 1024,
+    },
+    onEnded,
+  );
+}
 
 /** Ends when it is told to. */
 const ENDS = `
@@ -17,17 +31,7 @@ const STALLED_MS = 1000;
 
 void test('P5: a service that ends with a request has ended, though the agent stood still just then', async (context) => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-service-'));
-  const service = await Service.start(
-    {
-      command: [process.execPath, '-e', ENDS],
-      env: {},
-      folder: place.path,
-      port: await freePort(),
-      timeoutMs: 60_000,
-      replyBytesMax: 1024,
-    },
-    () => {},
-  );
+  const service = await started(ENDS, place.path, () => {});
   context.after(() => service.stop());
   context.mock.method(Exchange.prototype, 'ask', async () => {
     setImmediate(() => {
@@ -38,4 +42,39 @@ void test('P5: a service that ends with a request has ended, though the agent st
   });
   const asked = service.ask({ method: 'GET', target: '/', headers: [], body: Buffer.alloc(0) });
   await assert.rejects(asked, /The service ended: exit status 3/);
+});
+
+/** Answers the path, which is base64, and closes the connection. */
+const ANSWERS = `require('node:net').createServer((socket) => socket.on('error', () => {}).on('data', (data) =>
+  socket.end(Buffer.from(/ .(\\S*)/.exec(data)?.[1] ?? '', 'base64')))).listen(process.env.PORT, '127.0.0.1')`;
+
+const OK = 'HTTP/1.1 200 OK\r\n';
+
+const UNREADABLE = {
+  nothing: '',
+  'half a head': `${OK}Content-Le`,
+  'half a body': `${OK}Content-Length: 9\r\n\r\nhalf`,
+  'half of the chunks': `${OK}Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n`,
+  'no HTTP': '220 mail.test ESMTP\r\n',
+  'two framings': `${OK}Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n`,
+  'a head above 16 KiB': `${OK}X: ${'x'.repeat(17_000)}\r\nContent-Length: 1\r\n\r\na`,
+};
+
+void test('V2: a reply that is not whole, or no HTTP, is a 502 that says so; the next request is served', async (context) => {
+  const ended: string[] = [];
+  const service = await started(ANSWERS, tmpdir(), (why) => ended.push(why));
+  context.after(() => service.stop());
+  const ask = async (reply: string): Promise<string> => {
+    const target = `/${Buffer.from(reply).toString('base64')}`;
+    const got = await service.ask({ method: 'GET', target, headers: [], body: Buffer.alloc(0) });
+    return `${got.status} ${Buffer.from(got.body).toString()}`;
+  };
+  for (const [what, reply] of Object.entries(UNREADABLE)) {
+    assert.match(await ask(reply), /^502 The service closed .* whole, or its reply is no HTTP/, what);
+    assert.equal(
+      await ask(`HTTP/1.1 103 Early Hints\r\nX: 1\r\n\r\n${OK}Content-Length: 2\r\n\r\nok`),
+      '200 ok',
+    );
+  }
+  assert.deepEqual(ended, []);
 });

@@ -3,7 +3,7 @@
  *
  * V1. One request is in flight at a time, so that clock, randomness and state changes belong to one entry.
  * V2. What the service answers is passed on in one canonical encoding; a service that closes the connection
- *     without answering, while it lives on, gave the reply 502.
+ *     before its answer is whole, or answers what is no HTTP, and lives on, gave the reply 502.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { connect } from 'node:net';
@@ -18,6 +18,10 @@ const POLL_SHARE = 0.05;
 const SETTLE_MS = 50;
 /** After a broken connection: how long its process may take to be seen as ended. */
 const EXIT_GRACE_MS = 100;
+
+/** One text for all of it: which of them it was depends on what came first, and copies must not differ. */
+const UNREADABLE_TEXT =
+  'The service closed the connection before its reply was whole, or its reply is no HTTP, or has headers above 16 KiB.\n';
 
 export interface ServiceOptions {
   readonly command: readonly string[];
@@ -95,7 +99,7 @@ export class Service {
       // On a busy host the time may be over before what has happened meanwhile is heard of.
       await turn();
       if (this.#ended !== null) throw new Error(`The service ended: ${this.#ended}.`);
-      return refusal(502, 'The service closed the connection without a reply.\n');
+      return refusal(502, UNREADABLE_TEXT);
     }
   }
 
