@@ -1,5 +1,9 @@
 /**
- * HTTP between the agent and the service: one request, one reply, over one kept connection.
+ * HTTP between the agent and the service: one request, one reply, over a kept connection.
+ *
+ * Y1. A connection is used again only once the service has said that it keeps it, or one was seen to stay open. Some close it
+ *     without a word, which a client with a connection of its own does not notice; what is sent meanwhile is lost, in one copy and
+ *     not in another.
  */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -9,7 +13,10 @@ import { createServer } from '../node-http.ts';
 import { decodeRequest, encodeReply, encodeRequest } from '../wire/http.ts';
 import { endToEndHeaders, type HttpReply, type HttpRequest } from '../wire/http.ts';
 
-const KEEP_ALIVE_MS = 1000;
+/** Not much longer than `SEEN_KEPT_MS`: a service that serves one connection at a time serves no other until this one is closed. */
+const KEEP_ALIVE_MS = 200;
+/** Idle, after a reply. */
+const SEEN_KEPT_MS = 100;
 
 /** A reply of the agent's own, the same in every replica. */
 export function refusal(status: number, text: string): HttpReply {
@@ -17,12 +24,28 @@ export function refusal(status: number, text: string): HttpReply {
 }
 
 export class Exchange {
-  readonly #client: Client;
+  readonly #port: number;
   readonly #replyBytesMax: number;
+  readonly #client: Client;
+  /** That of the client, while it is open. */
+  #connection: symbol | null = null;
+  /** Whether the service keeps it open. */
+  #keeps = false;
 
   constructor(port: number, replyBytesMax: number) {
+    this.#port = port;
     this.#replyBytesMax = replyBytesMax;
-    this.#client = new Client(`http://127.0.0.1:${port}`, {
+    this.#client = this.#newClient();
+    this.#client.on('connect', () => (this.#connection = Symbol()));
+    this.#client.on('disconnect', (_origin, _targets, error) => {
+      this.#connection = null;
+      // Undici's own reasons have this code, such as that nothing was asked for too long.
+      if (error.code !== 'UND_ERR_INFO') this.#keeps = false;
+    });
+  }
+
+  #newClient(): Client {
+    return new Client(`http://127.0.0.1:${this.#port}`, {
       pipelining: 1,
       // The manager keeps the time: a request that takes too long ends the replica from outside.
       headersTimeout: 0,
@@ -36,7 +59,19 @@ export class Exchange {
   }
 
   /** Throws when the connection broke. */
-  ask(request: HttpRequest): Promise<HttpReply> {
+  async ask(request: HttpRequest): Promise<HttpReply> {
+    if (this.#connection !== null && !this.#keeps) {
+      const other = this.#newClient();
+      return await this.#exchange(other, request).finally(() => other.destroy());
+    }
+    const reply = await this.#exchange(this.#client, request);
+    const connection = this.#connection;
+    if (connection !== null && !this.#keeps)
+      setTimeout(() => (this.#keeps ||= connection === this.#connection), SEEN_KEPT_MS).unref();
+    return reply;
+  }
+
+  #exchange(client: Client, request: HttpRequest): Promise<HttpReply> {
     const replyBytesMax = this.#replyBytesMax;
     return new Promise((resolve, reject) => {
       const chunks: Buffer[] = [];
@@ -50,6 +85,7 @@ export class Exchange {
           status = statusCode;
           const raw = (controller.rawHeaders as Buffer[]).map((part) => part.toString('latin1'));
           headers = endToEndHeaders(raw, request.method === 'HEAD');
+          this.#keeps ||= saysItKeeps(raw);
         },
         onResponseData: (controller, chunk) => {
           size += chunk.length;
@@ -67,7 +103,7 @@ export class Exchange {
         },
       };
       const { method, target, body } = request;
-      this.#client.dispatch(
+      client.dispatch(
         {
           method,
           path: target,
@@ -82,6 +118,12 @@ export class Exchange {
   async close(): Promise<void> {
     await this.#client.close();
   }
+}
+
+function saysItKeeps(raw: readonly string[]): boolean {
+  return raw.some(
+    (name, i) => i % 2 === 0 && /^connection$/i.test(name) && /\bkeep-alive\b/i.test(raw[i + 1] ?? ''),
+  );
 }
 
 /** Enough for the engine to have compiled what a request runs through. */

@@ -1,0 +1,61 @@
+/** Does no request go out on a connection that the service is about to close? */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Exchange } from './exchange.ts';
+
+interface Service extends AsyncDisposable {
+  readonly exchange: Exchange;
+  readonly connections: Socket[];
+  ask(): Promise<number>;
+}
+
+/** Answers each request with `head`; `after` is called then. */
+async function start(head: string, after: (socket: Socket) => void): Promise<Service> {
+  const connections: Socket[] = [];
+  const server = createServer((socket) => {
+    connections.push(socket);
+    socket.on('error', () => {});
+    socket.on('data', () => {
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 0\r\n${head}\r\n`);
+      after(socket);
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const exchange = new Exchange((server.address() as AddressInfo).port, 1000);
+  return {
+    exchange,
+    connections,
+    ask: async () =>
+      (await exchange.ask({ method: 'GET', target: '/', headers: [], body: Buffer.alloc(0) })).status,
+    async [Symbol.asyncDispose]() {
+      await exchange.close();
+      for (const socket of connections) socket.destroy();
+      server.close();
+    },
+  };
+}
+
+test('Y1: no request is lost with a service that closes each connection without a word', async () => {
+  const closeSoon = (socket: Socket): void => void setImmediate(() => setImmediate(() => socket.end()));
+  await using service = await start('', closeSoon);
+  for (let i = 0; i < 200; i++) assert.equal(await service.ask(), 200, `request ${i}`);
+});
+
+test('Y1: a connection is used again once one was seen to stay open', async () => {
+  await using service = await start('', () => {});
+  const until = performance.now() + 20_000;
+  for (let before = -1; service.connections.length > before; await delay(10)) {
+    assert.ok(performance.now() < until);
+    before = service.connections.length;
+    for (let i = 0; i < 10; i++) assert.equal(await service.ask(), 200);
+  }
+});
+
+test('Y1: one that the service says to keep is used again at once', async () => {
+  await using service = await start('Connection: Keep-Alive\r\n', () => {});
+  for (let i = 0; i < 5; i++) assert.equal(await service.ask(), 200);
+  assert.equal(service.connections.length, 1);
+});
