@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { Agent, type IncomingMessage, request as httpRequest } from 'node:http';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { HttpRequest } from '../wire/http.ts';
 import { targetOf } from './request.ts';
 import { bodyOf, exchange, replyVerdict, startFront, statusOf, valuesOf, Wire } from './testing.ts';
@@ -37,16 +38,21 @@ void test('a connection is kept and used again', async () => {
   );
 });
 
-void test('pipelined requests are answered in their order, whichever is decided first', async () => {
+void test('pipelined requests are executed and answered in their order', async () => {
   await using front = await startFront(() => 'wait');
   using wire = new Wire(front.port);
-  wire.send('GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /b HTTP/1.1\r\nHost: x\r\n\r\n');
-  wire.send(`GET /c HTTP/1.1\r\n${CLOSE}\r\n`);
-  await front.reached(3);
-  for (const { request, done } of front.ordered.toReversed()) {
+  wire.send('POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\naGET /b HTTP/1.1\r\nHost: x\r\n\r\n');
+  wire.send(`POST /c HTTP/1.1\r\n${CLOSE}Content-Length: 1\r\n\r\nc`);
+  for (let i = 1; i <= 3; i++) {
+    await front.reached(i);
+    const { request, done } = front.ordered.at(-1) ?? assert.fail();
     done(replyVerdict({ body: Buffer.from(`<${request.target}>`) }));
   }
   assert.deepEqual((await wire.end()).match(/<\/.>/g), ['</a>', '</b>', '</c>']);
+  assert.deepEqual(
+    front.ordered.map(({ request }) => Buffer.from(request.body).toString()),
+    ['a', '', 'c'],
+  );
 });
 
 void test('a chunked body reaches the service whole', async () => {
@@ -69,28 +75,24 @@ void test('Expect: 100-continue is answered before the body comes, and is not pa
   assert.deepEqual(headersOf(front.ordered[0]?.request, 'expect'), []);
 });
 
-void test('a pipelined request is asked for its body when it is its turn, and not once it is answered', async () => {
+void test('a pipelined request is asked for its body when it is its turn, and not if it is refused by then', async () => {
   await using front = await startFront(() => 'wait');
-  const answer = (at: number): void =>
-    front.ordered[at]?.done(replyVerdict({ body: Buffer.from(`<${front.ordered[at].request.target}>`) }));
+  const answer = (): void => front.ordered.at(-1)?.done(replyVerdict({ body: Buffer.from('<done>') }));
   using wire = new Wire(front.port);
-  const expecting = `Expect: 100-continue\r\nContent-Length: 2\r\n\r\n`;
-  wire.send(`GET /a HTTP/1.1\r\nHost: x\r\n\r\nPOST /b HTTP/1.1\r\nHost: x\r\n${expecting}`);
+  const expecting = 'POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n';
+  wire.send(`GET / HTTP/1.1\r\nHost: x\r\n\r\n${expecting}Content-Length: 2\r\n\r\n`);
   await front.reached(1);
-  answer(0);
-  await wire.until(/<\/a>HTTP\/1\.1 100 Continue\r\n\r\n$/);
-  // This one sends it unasked, as a client does that has waited for a while.
-  wire.send(`abPOST /c HTTP/1.1\r\n${CLOSE}${expecting}cd`);
-  await front.reached(3);
-  answer(2);
-  answer(1);
-  assert.deepEqual((await wire.end()).match(/HTTP\/1\.1 \d+|<\/.>/g)?.slice(2), [
-    'HTTP/1.1 100',
-    'HTTP/1.1 200',
-    '</b>',
-    'HTTP/1.1 200',
-    '</c>',
-  ]);
+  answer();
+  await wire.until(/<done>HTTP\/1\.1 100 Continue\r\n\r\n$/);
+  // The other one sends its body unasked, as a client does that has waited for a while.
+  wire.send(`ab${expecting}Transfer-Encoding: chunked\r\n\r\nfffff\r\n${'x'.repeat(0xfffff)}\r\n0\r\n\r\n`);
+  await front.reached(2);
+  // For as long as it takes to come.
+  await delay(100);
+  answer();
+  await wire.until(/larger than/);
+  const [, , ...rest] = wire.received.match(/HTTP\/1\.1 \d+|<done>|larger/g) ?? [];
+  assert.deepEqual(rest, ['HTTP/1.1 100', 'HTTP/1.1 200', '<done>', 'HTTP/1.1 413', 'larger']);
 });
 
 void test('the reply to HEAD has no body, and tells the length that the service told', async () => {

@@ -7,6 +7,7 @@
  * H2. A client gets the agreed reply, or a plain-text error that says why there is none; never something else.
  * H3. Bodies, also those that have not come whole, waiting requests, those that wait behind others of their connection, replies
  *     that are not taken, and connections are bounded.
+ * H4. Of each connection one request at a time is in work or waits: one that sends many ahead keeps nobody out.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -84,9 +85,15 @@ export function createFront(options: FrontOptions, backend: Backend): Server {
   const unread = new Unread(options.unreadBytesMax);
   const behind = new Room<ServerResponse>(BEHIND_BYTES_MAX, cut);
   const take = (request: IncomingMessage, response: ServerResponse): void =>
-    receive(request, response, coming, options.bodyBytesMax, (body) =>
-      forward(admission, backend, unread, request, response, body),
-    );
+    receive(request, response, coming, options.bodyBytesMax, (body) => {
+      const go = (): void => forward(admission, backend, unread, request, response, body);
+      if (response.socket !== null) return go();
+      behind.hold(response, BEHIND_BYTES + body.length);
+      response.once('socket', () => {
+        behind.hold(response, BEHIND_BYTES);
+        queueMicrotask(go);
+      });
+    });
   /** Whether it is to be read. */
   const admit = (request: IncomingMessage, response: ServerResponse): boolean => {
     if (response.socket === null) {
@@ -105,9 +112,9 @@ export function createFront(options: FrontOptions, backend: Backend): Server {
   limitConnections(server, Math.min(CONNECTIONS_MAX, Math.floor(CONNECTIONS_SHARE * descriptorsMax())));
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     if (!admit(request, response)) return;
-    // Behind another one it is not its turn. By then there may be a reply, and Node would send its head first.
+    // Behind another one it is not its turn. By then it may be refused, and Node would send the head of that first.
     if (response.socket !== null) response.writeContinue();
-    else response.once('socket', () => response.headersSent || response.writeContinue());
+    else response.once('socket', () => response.headersSent || request.complete || response.writeContinue());
     take(request, response);
   });
   server.on('connect', (_request: IncomingMessage, socket: Duplex) =>

@@ -231,6 +231,38 @@ void test('beyond the bounded queue clients get 503 and when to come again; who 
   assert.equal(front.ordered.length, 2);
 });
 
+void test('P7: who sends many requests ahead on a connection fills no queue, and keeps nobody out', async () => {
+  const admission = { inFlight: 1, inFlightBytes: 1e6, waiting: 2, waitingBytes: 1e6 };
+  await using front = await startFront(() => 'wait', { admission });
+  using greedy = new Wire(front.port);
+  greedy.send(`GET /greedy HTTP/1.1\r\n${HOST}\r\n`.repeat(100));
+  await front.reached(1);
+  using other = new Wire(front.port);
+  other.send(`GET /other HTTP/1.1\r\n${CLOSE}\r\n`);
+  await delay(20);
+  for (let i = 0; i < 3; i++) {
+    await front.reached(i + 1);
+    front.ordered[i]?.done(replyVerdict({}));
+  }
+  assert.equal(statusOf(await other.end()), 200);
+  assert.equal(front.ordered[1]?.request.target, '/other');
+});
+
+void test('P7: bodies of requests that wait behind others are bounded, too', async () => {
+  await using front = await startFront(() => 'wait');
+  using stack = new DisposableStack();
+  const wires: Wire[] = [];
+  const large = `POST / HTTP/1.1\r\n${HOST}Content-Length: ${LIMIT}\r\n\r\n${'x'.repeat(LIMIT)}`;
+  for (let i = 0; i < 8; i++) {
+    wires.push(stack.use(new Wire(front.port)).send(`GET / HTTP/1.1\r\n${HOST}\r\n`));
+    await front.reached(i + 1);
+    wires.at(-1)?.send(large.repeat(80));
+    // What another connection sends later comes later.
+    assert.equal(statusOf(await exchange(front.port, `GET / HTTP/1.1\r\n${CLOSE}Host:\r\n\r\n`)), 400);
+  }
+  assert.equal(await wires[0]?.end(), '');
+});
+
 /** Asks for `FLOOD`, and reads nothing of it yet. */
 async function askAndPause(front: Front): Promise<Wire> {
   const wire = new Wire(front.port);
