@@ -10,7 +10,6 @@
  * H4. Of each connection one request at a time is in work or waits: one that sends many ahead keeps nobody out.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
 import { limitConnections } from '../connections.ts';
 import type { Key } from '../core/index.ts';
 import type { Verdict } from '../manager/in-work.ts';
@@ -19,7 +18,7 @@ import { MalformedError } from '../wire/bytes.ts';
 import { decodeReply, encodeRequest, type HttpReply, namesLength } from '../wire/http.ts';
 import { Admission, type AdmissionLimits, type Ticket } from './admission.ts';
 import { Gathered } from './gathered.ts';
-import { refuse, refuseConnection } from './refuse.ts';
+import { refuse } from './refuse.ts';
 import {
   forwardedHeaders,
   keyOf,
@@ -117,9 +116,6 @@ export function createFront(options: FrontOptions, backend: Backend): Server {
     else response.once('socket', () => response.headersSent || request.complete || response.writeContinue());
     take(request, response);
   });
-  server.on('connect', (_request: IncomingMessage, socket: Duplex) =>
-    refuseConnection(socket, '501 Not Implemented'),
-  );
   refuseUnreadable(server);
   return server;
 }

@@ -1,11 +1,12 @@
 /**
- * What a client sends that is no HTTP, or does not come to an end.
+ * What a client sends that is no HTTP, does not come to an end, or is none any more: a tunnel.
  *
  * N1. What came before it on its connection is answered first: its error would be taken for the reply to a request that is
  *     executed.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { endConnection, refuseConnection } from './refuse.ts';
 
 /** By Node's code; all others are a 400. */
@@ -20,6 +21,14 @@ export function refuseUnreadable(server: Server): void {
   const last = new WeakMap<Socket, ServerResponse>();
   for (const event of ['request', 'checkContinue'] as const)
     server.on(event, ({ socket }: IncomingMessage, response: ServerResponse) => last.set(socket, response));
+  server.on('connect', ({ socket }: IncomingMessage, tunnel: Duplex) => {
+    const response = last.get(socket);
+    const end = (): void => refuseConnection(tunnel, '501 Not Implemented');
+    // From here on, Node does not listen.
+    tunnel.on('error', () => {});
+    if (response === undefined || response.closed) end();
+    else response.once('close', end);
+  });
   const known = new WeakSet<Socket>();
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     // With each further piece Node says it again.
