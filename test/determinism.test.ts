@@ -49,3 +49,31 @@ test('P1 P4: clock, randomness and timers are the same in all copies, also in th
     ['crash'],
   );
 });
+
+/** All replies to many requests at once, each asked for `rounds` times. */
+async function askAll(url: string, paths: readonly string[], rounds: number): Promise<string[]> {
+  const asked = Array.from({ length: rounds }, () => paths).flat();
+  const replies = asked.map(async (path) => {
+    const reply = await fetch(`${url}${path}`);
+    return reply.status === 200 ? await reply.text() : `${path}: ${reply.status}`;
+  });
+  return Promise.all(replies);
+}
+
+async function assertAgreed(paths: readonly string[], replies: readonly string[]): Promise<void> {
+  await using spare = await new Spare({
+    folder: SERVICES,
+    command: ['node', 'loose.mjs'],
+    state: ['loose.db'],
+  }).start();
+  assert.deepEqual(await askAll(spare.url, paths, 20), Array.from({ length: 20 }, () => replies).flat());
+  assert.deepEqual(await spare.incidents(), []);
+}
+
+test('P1 P5: what Node does in the turn in which its reply ends belongs to the request', async () => {
+  const ways = ['turn', 'finish', 'close', 'immediate', 'deferred'];
+  await assertAgreed(
+    ways.map((way) => `/${way}`),
+    ways,
+  );
+});

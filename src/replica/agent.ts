@@ -9,6 +9,7 @@ import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { join, resolve } from 'node:path';
+import { setImmediate, setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { messageOf } from '../errors.ts';
 import { CHUNK_BYTES, type Order, type StartOrder, decodeOrder, UPDATE_BYTES_MAX } from '../wire/channel.ts';
@@ -25,6 +26,10 @@ import type { Intake, State } from './state/state.ts';
 
 const CHANNEL_FD = 3;
 const TICK_TIMEOUT_MS = 5000;
+/** What the service may take for what it does after its reply. */
+const SETTLE_MS_MAX = 2000;
+/** Turns that are taken before a pause is: in most it is done, and a pause takes a millisecond. */
+const SETTLE_TURNS = 10;
 const SHARED_ANSWERS = 16;
 const SHARE_MS = 10;
 const EMPTY = new Uint8Array(0);
@@ -54,6 +59,14 @@ function serviceEnvironment(start: StartOrder, clockPath: string, tickPath: stri
 
 function markOf(state: State): Uint8Array {
   return stateMark(state.digest(), state.exportBytes());
+}
+
+/** Resolves when the service has done what it does in the turn in which its reply ends, as far as it says so. */
+async function settled(clock: Clock): Promise<void> {
+  const endMs = performance.now() + SETTLE_MS_MAX;
+  for (let turn = 0; clock.isBusy && performance.now() < endMs; turn += 1) {
+    await (turn < SETTLE_TURNS ? setImmediate() : delay(1));
+  }
 }
 
 class Agent {
@@ -200,8 +213,10 @@ class Agent {
     state.flush();
     clock.set({ index: order.index, timeMs: order.timeMs, tickFromMs: order.tickFromMs, seed: entry.seed });
     let reply: Uint8Array = EMPTY;
-    if (entry.kind === 'request') reply = encodeReply(await service.ask(decodeRequest(entry.body)));
-    else if (entry.kind === 'tick') await ticks.tick(TICK_TIMEOUT_MS);
+    if (entry.kind === 'request') {
+      reply = encodeReply(await service.ask(decodeRequest(entry.body)));
+      await settled(clock);
+    } else if (entry.kind === 'tick') await ticks.tick(TICK_TIMEOUT_MS);
     const update = state.capture();
     if (entry.kind === 'mark') reply = markOf(state);
     this.#send(resultFrames(order.index, reply, update));

@@ -8,18 +8,31 @@
  *     entry, never a mixture. What a service does between entries is not agreed upon, and nothing is promised to it.
  * K2. Time and seed are all that a service may learn. Index and counter exist so that readers notice a new entry
  *     and so that no two processes of a domain are given the same random bytes.
- * K3. A service is always *started* under the page of entry 0, also one that starts late: what it derives from the
+ * K3. One word goes the other way: whether the service still does what belongs to its reply, which Node's layer says
+ *     (`requests.mjs`). It is not part of the entry, and only waited on.
+ * K4. A service is always *started* under the page of entry 0, also one that starts late: what it derives from the
  *     time of its start (`performance.timeOrigin`, the grids of its intervals) is then the same in every replica.
  */
 import assert from 'node:assert/strict';
-import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 
 /** Size of the file in bytes: one page, of which the first `CLOCK_ENTRY_BYTES` are used. */
 export const CLOCK_FILE_BYTES = 4096;
 /** What one `set` writes. All numbers are little endian. */
 export const CLOCK_ENTRY_BYTES = 72;
-/** Byte offsets. `drawn` and `drawnSql` count the 64-byte random blocks that libc callers and SQL took in this entry. */
-export const CLOCK_OFFSETS = { index: 0, time: 8, drawn: 16, tickFrom: 24, seed: 32, drawnSql: 64 } as const;
+/**
+ * Byte offsets. `drawn` and `drawnSql` count the 64-byte random blocks that libc callers and SQL took in this entry; `busy` is
+ * the byte of K3.
+ */
+export const CLOCK_OFFSETS = {
+  index: 0,
+  time: 8,
+  drawn: 16,
+  tickFrom: 24,
+  seed: 32,
+  drawnSql: 64,
+  busy: 72,
+} as const;
 export const SEED_BYTES = 32;
 
 const NS_PER_MS = 1_000_000n;
@@ -39,6 +52,7 @@ export interface ClockEntry {
 export class Clock {
   readonly #fd: number;
   readonly #entry = Buffer.alloc(CLOCK_ENTRY_BYTES);
+  readonly #busy = Buffer.alloc(1);
 
   constructor(path: string) {
     this.#fd = openSync(path, 'w+', 0o600);
@@ -55,6 +69,12 @@ export class Clock {
     this.#entry.set(entry.seed, CLOCK_OFFSETS.seed);
     const written = writeSync(this.#fd, this.#entry, 0, CLOCK_ENTRY_BYTES, 0);
     assert.equal(written, CLOCK_ENTRY_BYTES, 'a page is written whole');
+  }
+
+  /** Whether the service says that it still does what belongs to its reply. */
+  get isBusy(): boolean {
+    readSync(this.#fd, this.#busy, 0, 1, CLOCK_OFFSETS.busy);
+    return this.#busy[0] !== 0;
   }
 
   close(): void {

@@ -34,6 +34,8 @@ if (path) {
   requests.watch(
     () => page.read(),
     () => queue.park(),
+    (isBusy) => page.setBusy(isBusy),
+    () => queue.deferrals,
   );
   const owner = lineage(page);
   installRandom(page, owner);

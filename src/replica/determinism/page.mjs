@@ -6,11 +6,12 @@
  *     HTTP are therefore right, too, only a little slower.
  * P2. `entry` changes exactly when the page names another entry. What is derived from the seed starts anew with it.
  */
-import { openSync, readSync } from 'node:fs';
+import { openSync, readSync, writeSync } from 'node:fs';
 
 const ENTRY_BYTES = 64;
 /** Where the counter of the libc layer stands, which changes within an entry. */
 const DRAWN = { from: 16, to: 24 };
+const BUSY = { at: 72, yes: Buffer.of(1), no: Buffer.of(0) };
 const NS_PER_MS = 1_000_000n;
 
 export class Page {
@@ -31,7 +32,7 @@ export class Page {
    * @param {() => boolean} isFrozen whether the page cannot change at this moment
    */
   constructor(path, isFrozen) {
-    this.#fd = openSync(path, 'r');
+    this.#fd = openSync(path, 'r+');
     this.#isFrozen = isFrozen;
     this.read();
   }
@@ -44,6 +45,11 @@ export class Page {
   /** The page, read again if it may have changed. */
   current() {
     return this.#isFrozen() ? this : this.read();
+  }
+
+  /** Tells the agent whether this process still does what belongs to its reply. */
+  setBusy(isBusy) {
+    writeSync(this.#fd, isBusy ? BUSY.yes : BUSY.no, 0, 1, BUSY.at);
   }
 
   read() {
