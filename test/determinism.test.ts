@@ -77,3 +77,7 @@ test('P1 P5: what Node does in the turn in which its reply ends belongs to the r
     ways,
   );
 });
+
+test('P1 P5: what one request begins in parallel ends in the same order in all copies', async () => {
+  await assertAgreed(['/parallel'], ['abcdef']);
+});

@@ -49,6 +49,8 @@ function serviceEnvironment(start: StartOrder, clockPath: string, tickPath: stri
   const ownOptions = start.env['NODE_OPTIONS'];
   return {
     ...fixed,
+    // Files, hashes, name lookups of Node: with one thread for them, what was begun first ends first in every copy.
+    UV_THREADPOOL_SIZE: '1',
     ...start.env,
     SPARE_CLOCK: clockPath,
     SPARE_TICK: tickPath,
