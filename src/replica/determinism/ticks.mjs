@@ -7,9 +7,11 @@
  * lookups, connections, hashes), and deferrals. Work that shows in none of these and outlives its tick is not part of
  * it. The hooks are on during ticks only: they slow promises down.
  *
- * S1. A tick is answered after `SETTLE_MS_MAX` at the latest; after `ASLEEP_MS_MAX`, when all that can be seen to be
- *     left is callbacks that may be asleep on a timer of their own, which only a later tick can run.
- * S2. The channel never keeps the process alive.
+ * S1. What one timer started has settled before the next one runs, so that both do their work in the same order in every
+ *     replica.
+ * S2. A tick waits for `SETTLE_MS_MAX` at the most, all together; for one timer `ASLEEP_MS_MAX`, when all that can be seen
+ *     to be left of it is a callback that may be asleep on a timer of its own, which only a later tick can run.
+ * S3. The channel never keeps the process alive.
  */
 import { createHook } from 'node:async_hooks';
 import { createConnection } from 'node:net';
@@ -48,40 +50,40 @@ class OpenRequests {
   }
 }
 
-/** Runs each timer in a turn of its own, as Node does: an exception is uncaught, and the others still run. */
-async function runDue(queue) {
-  let unsettled = 0;
-  const settled = () => void (unsettled -= 1);
-  for (const timer of queue.due()) {
-    await new Promise((resolve) => {
-      setImmediate(() => {
-        try {
-          const result = queue.fire(timer);
-          if (typeof result?.then !== 'function') return;
-          unsettled += 1;
-          result.then(settled, settled);
-        } finally {
-          resolve();
-        }
-      });
+/** Runs a timer in a turn of its own, as Node does: an exception is uncaught. Resolves to what becomes of its callback. */
+function run(queue, timer) {
+  return new Promise((resolve) => {
+    setImmediate(() => {
+      const work = { isSettled: true };
+      const settled = () => void (work.isSettled = true);
+      try {
+        const result = queue.fire(timer);
+        if (typeof result?.then !== 'function') return;
+        work.isSettled = false;
+        result.then(settled, settled);
+      } finally {
+        resolve(work);
+      }
     });
-  }
-  return () => unsettled;
+  });
 }
 
 async function runTick(queue) {
-  const startedBefore = queue.started;
   const requests = new OpenRequests();
-  const unsettled = await runDue(queue);
-  const start = realMs();
-  for (let quiet = 0; quiet < QUIET_ROUNDS;) {
-    await nextTurn();
-    const isBusy = requests.count > 0 || queue.deferrals > 0;
-    quiet = isBusy || unsettled() > 0 ? 0 : quiet + 1;
-    if (quiet > 0) continue;
-    const mayBeAsleep = !isBusy && queue.hasWaitingSince(startedBefore);
-    if (realMs() - start > (mayBeAsleep ? ASLEEP_MS_MAX : SETTLE_MS_MAX)) break;
-    await shortWhile();
+  const tickMs = realMs();
+  for (const timer of queue.due()) {
+    const startedBefore = queue.started;
+    const startMs = realMs();
+    const work = await run(queue, timer);
+    for (let quiet = 0; quiet < QUIET_ROUNDS;) {
+      await nextTurn();
+      const isBusy = requests.count > 0 || queue.deferrals > 0;
+      quiet = isBusy || !work.isSettled ? 0 : quiet + 1;
+      if (quiet > 0) continue;
+      const mayBeAsleep = !isBusy && queue.hasWaitingSince(startedBefore);
+      if (realMs() - tickMs > SETTLE_MS_MAX || (mayBeAsleep && realMs() - startMs > ASLEEP_MS_MAX)) break;
+      await shortWhile();
+    }
   }
   requests.stop();
 }

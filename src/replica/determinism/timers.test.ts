@@ -167,6 +167,24 @@ void test('a tick lasts until the asynchronous work of its timers is done, and s
   assert.match(await ask('/log'), /slept/);
 });
 
+void test('what one timer of a tick does is done before the next one runs', async () => {
+  await using sandbox = new Sandbox();
+  const ask = await sandbox.serve(
+    'node',
+    service(
+      `setInterval(() => readFile('/proc/self/stat').then(say('read')), 10);
+       setInterval(async () => { await promisify(pbkdf2)('a', 'b', 50_000, 32, 'sha256'); log.push('hashed'); }, 11);
+       setInterval(async () => { await sleep(5); log.push('slept'); }, 12);
+       setInterval(say('at-once'), 13);`,
+      '',
+    ),
+  );
+  await sandbox.tick(0, 13);
+  assert.equal(await ask('/log'), 'read hashed at-once', 'what sleeps is waited for, but not for ever');
+  await sandbox.tick(13, 20);
+  assert.equal(await ask('/log'), 'slept read');
+});
+
 void test('timers look and behave like those of Node', async () => {
   await using sandbox = new Sandbox();
   const ask = await sandbox.serve(
