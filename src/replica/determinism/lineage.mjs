@@ -7,9 +7,25 @@
  */
 import { ChildProcess } from 'node:child_process';
 import process from 'node:process';
+import vm from 'node:vm';
 import workers from 'node:worker_threads';
 
 const VARIABLE = 'SPARE_LINEAGE';
+const LAYER = new URL('node.mjs', import.meta.url).href;
+
+/**
+ * The code of a thread, `eval: true`, as code that has what `--import` names first. For a module Node sees to that, for a
+ * script it does not.
+ */
+function afterLayer(code) {
+  try {
+    void new vm.Script(code);
+  } catch {
+    return code;
+  }
+  const script = JSON.stringify(`${code}\n//# sourceURL=[worker eval]`);
+  return `import(${JSON.stringify(LAYER)}).then(() => void (0, eval)(${script}));`;
+}
 
 /**
  * The name of this process or thread. Also makes sure that children and threads get theirs.
@@ -39,7 +55,9 @@ export function lineage(page) {
   const { Worker } = workers;
   workers.Worker = new Proxy(Worker, {
     construct(target, parts, newTarget) {
-      const sharesEnv = parts[1]?.env === workers.SHARE_ENV;
+      const [code, options] = parts;
+      const sharesEnv = options?.env === workers.SHARE_ENV;
+      if (options?.eval && typeof code === 'string') parts[0] = afterLayer(code);
       workers.setEnvironmentData(VARIABLE, { name: next(), sharesEnv });
       try {
         return Reflect.construct(target, parts, newTarget);

@@ -1,7 +1,7 @@
 /** Are processes and threads told apart by names that are the same in every replica? */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Sandbox } from './testing.ts';
+import { Sandbox, START_MS } from './testing.ts';
 
 /** Answers with what children and threads draw that it starts for the request in all ways, and the threads of its start. */
 const THREADS = `
@@ -63,4 +63,35 @@ void test('threads draw the same numbers in an entry however many were started b
   );
   assert.ok(ninth.endsWith('"ERR_INVALID_ARG_TYPE",null]'), ninth);
   assert.equal(new Set(drawn).size, drawn.length, 'no two draws are the same');
+});
+
+void test('a thread whose code is a script handed over as text has the layer before it runs, and is otherwise what it is in Node', async () => {
+  await using sandbox = new Sandbox();
+  const module = `
+    import { once } from 'node:events';
+    import { Worker } from 'node:worker_threads';
+    const told = async (code) => {
+      const worker = new Worker(code, { eval: true, execArgv: [] });
+      return once(worker, 'message').catch(String);
+    };
+    const post = (what) => 'require("worker_threads").parentPort.postMessage(' + what + ')';
+    console.log(JSON.stringify([
+      await told(post('[crypto.randomUUID(), Math.random(), performance.now(), Date.now()]')),
+      await told('var kept = 1; ' + post('[globalThis.kept, __filename, typeof module, process.argv.slice(1)]')),
+      await told('import("node:os").then((os) => ' + post('typeof os.hostname') + ')'),
+      await told('import { parentPort } from "node:worker_threads"; parentPort.postMessage(performance.now())'),
+      await told('throw new TypeError("thrown")'),
+      await told('not a program'),
+    ]));`;
+  const first: unknown[] = JSON.parse(await sandbox.node('node', module));
+  assert.deepEqual(JSON.parse(await sandbox.node('node', module)), first);
+  const [drawn, ...others] = first as [unknown[][]];
+  assert.deepEqual(drawn[0]?.slice(2), [0, START_MS]);
+  assert.deepEqual(others, [
+    [[1, '[worker eval]', 'object', ['[worker eval]']]],
+    ['function'],
+    [0],
+    'TypeError: thrown',
+    "SyntaxError: Unexpected identifier 'a'",
+  ]);
 });
