@@ -57,14 +57,16 @@ function highResolutionTime(nowMs) {
   return hrtime;
 }
 
-/** @param {import('./page.mjs').Page} page */
-export function installClocks(page) {
-  let latestMs = page.timeMs;
+/**
+ * @param {import('./page.mjs').Page} page
+ * @param {number} originMs the agreed time from which they count
+ */
+export function installClocks(page, originMs) {
+  let latestMs = originMs;
   const nowMs = () => {
     latestMs = Math.max(latestMs, page.current().timeMs);
     return latestMs;
   };
-  const originMs = nowMs();
   const values = { now: () => nowMs() - originMs, timeOrigin: originMs };
   for (const [name, value] of Object.entries(values)) {
     Object.defineProperty(performance, name, { value, enumerable: true, writable: true, configurable: true });

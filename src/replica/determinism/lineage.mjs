@@ -1,7 +1,8 @@
 /**
  * Tells the Node processes and threads of one domain apart without a pid or thread id, which are not the same in every
  * replica: each is named by its parent's name, the entry in which it was started, and its number among those started in
- * that entry. A child process learns its name from its environment, a thread from its environment data.
+ * that entry. A child process learns its name from its environment, a thread from its environment data; and with it when
+ * it was started, for it may get to look at the page only in a later entry.
  *
  * Two children started by `spawnSync` one after the other in one entry do share a name, and so their random numbers.
  */
@@ -28,22 +29,22 @@ function afterLayer(code) {
 }
 
 /**
- * The name of this process or thread. Also makes sure that children and threads get theirs.
+ * The name of this process or thread, and the agreed time of its start. Also makes sure that children and threads get theirs.
  *
  * @param {import('./page.mjs').Page} page
  */
 export function lineage(page) {
   const given = workers.getEnvironmentData(VARIABLE);
   workers.setEnvironmentData(VARIABLE, undefined);
-  const own = given?.name ?? process.env[VARIABLE] ?? 'service';
+  const [own, startedMs = page.timeMs] = (given?.name ?? process.env[VARIABLE] ?? 'service').split('@');
   if (!given?.sharesEnv) process.env[VARIABLE] = `${own}/sync`;
   let entry = 0;
   let started = 0;
   function next() {
-    const { entry: current, index } = page.current();
+    const { entry: current, index, timeMs } = page.current();
     started = current === entry ? started + 1 : 1;
     entry = current;
-    return `${own}/${index}.${started}`;
+    return `${own}/${index}.${started}@${timeMs}`;
   }
   const { spawn } = ChildProcess.prototype;
   ChildProcess.prototype.spawn = function (options) {
@@ -67,5 +68,5 @@ export function lineage(page) {
     },
   });
   Worker.prototype.constructor = workers.Worker;
-  return own;
+  return { owner: own, startedMs: Number(startedMs) };
 }

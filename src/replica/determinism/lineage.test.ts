@@ -95,3 +95,23 @@ void test('a thread whose code is a script handed over as text has the layer bef
     "SyntaxError: Unexpected identifier 'a'",
   ]);
 });
+
+void test('the clocks of a process that gets to look at the page in a later entry count from when it was started', async () => {
+  await using sandbox = new Sandbox();
+  const ask = await sandbox.serve(
+    'node',
+    `import { execFile } from 'node:child_process';
+     import { writeFileSync } from 'node:fs';
+     import http from 'node:http';
+     import { promisify } from 'node:util';
+     const flag = process.env.LISTEN + '-go';
+     const script = 'until [ -e "$0" ]; do sleep 0.02; done; exec "$1" -p "[performance.timeOrigin, performance.now(), process.uptime()]"';
+     const started = promisify(execFile)('sh', ['-c', script, flag, process.execPath]);
+     http.createServer(async (request, response) => {
+       writeFileSync(flag, '');
+       response.end((await started).stdout.trim());
+     }).listen(process.env.LISTEN, () => console.log('up'));`,
+  );
+  sandbox.set({ index: 5, timeMs: START_MS + 5000 });
+  assert.equal(await ask('/'), `[ ${START_MS}, 5000, 5 ]`);
+});

@@ -37,10 +37,10 @@ if (path) {
     (isBusy) => page.setBusy(isBusy),
     () => queue.deferrals,
   );
-  const owner = lineage(page);
+  const { owner, startedMs } = lineage(page);
   installRandom(page, owner);
   installSqlite(new Keystream(page, `sql/${owner}`));
-  installClocks(page);
+  installClocks(page, startedMs);
   installTimers(queue);
   syncBuiltinESMExports();
   await connectTicks(process.env['SPARE_TICK'], queue);
