@@ -15,7 +15,7 @@
  * B2. The processes between manager and domain are one process group; when it is killed, the pid namespace goes
  *     along. They also die with their parents, except that, nested, the outer one may not signal the inner one.
  */
-import { lstatSync, readlinkSync } from 'node:fs';
+import { lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import { exists, contains } from './paths.ts';
@@ -41,6 +41,8 @@ const ETC = [
   'alternatives',
   'mime.types',
 ];
+/** Settings of interpreters, which distributions keep there (`java-17-openjdk`, `php`): without its own, Java does not start. */
+const ETC_INTERPRETERS = /^(java|perl|php|python|ruby)/;
 const ETC_OWN = ['passwd', 'group', 'hosts', 'hostname', 'nsswitch.conf'];
 
 export interface BubblewrapTools {
@@ -96,6 +98,7 @@ function tmpfs(path: string, bytes: number): string[] {
 }
 
 function viewArguments(form: BubblewrapForm, prepared: Prepared): string[] {
+  const etc = [...ETC, ...readdirSync('/etc').filter((name) => ETC_INTERPRETERS.test(name))];
   const own = ETC_OWN.flatMap((name) => ['--ro-bind', join(prepared.etc, name), `/etc/${name}`]);
   return [
     ...SYSTEM.flatMap(systemArguments),
@@ -106,7 +109,7 @@ function viewArguments(form: BubblewrapForm, prepared: Prepared): string[] {
     ...folderArguments('/run'),
     ...tmpfs('/run/spare', RUN_BYTES),
     ...folderArguments('/etc'),
-    ...ETC.flatMap((name) => ['--ro-bind-try', `/etc/${name}`, `/etc/${name}`]),
+    ...etc.flatMap((name) => ['--ro-bind-try', `/etc/${name}`, `/etc/${name}`]),
     ...own,
     '--symlink',
     '/usr/share/zoneinfo/UTC',

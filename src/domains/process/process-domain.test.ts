@@ -1,7 +1,7 @@
 /** What only the process driver can be asked: the processes between the manager and the domain. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -55,6 +55,23 @@ for (const level of ['bubblewrap', 'bubblewrap-root', 'unshare', 'plain'] satisf
     return undefined;
   });
 }
+
+void it('settings of interpreters that lie below /etc are shown', async (context) => {
+  const driver = await createProcessDriver({ level: 'bubblewrap', agent: CONFORMANCE_AGENT }).catch(String);
+  if (typeof driver === 'string') return context.skip(driver);
+  const names = readdirSync('/etc').filter((name) => /^(java-|perl$|php$)/.test(name));
+  if (names.length === 0) return context.skip('there are none');
+  await using site = await Site.create();
+  await using peer = await site.start(driver);
+  const shown = await peer.run(
+    `return argument.map((name) => require('node:fs').readdirSync('/etc/' + name));`,
+    names,
+  );
+  return assert.deepEqual(
+    shown,
+    names.map((name) => readdirSync(`/etc/${name}`)),
+  );
+});
 
 void it('without descriptors a domain is not started, and nothing stays', async () => {
   const driver = await createProcessDriver({ level: 'plain', agent: CONFORMANCE_AGENT });
@@ -151,7 +168,7 @@ void it('D3: a domain is not ended behind all others, though it started there', 
   await peer.run(`${SPAWN} globalThis.all = ${many};`);
   while ((await peer.domain.usage()).processes < 200) await delay(10);
   goBehind(peer.pid);
-  const others = Array.from({ length: 3 * availableParallelism() }, () => busy(5));
+  const others = Array.from({ length: 3 * availableParallelism() }, () => busy(20));
   context.after(() => others.forEach(killGroup));
   await delay(100);
   await peer.domain.destroy();
