@@ -7,35 +7,51 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Exchange } from './exchange.ts';
 
 interface Service extends AsyncDisposable {
-  readonly exchange: Exchange;
   readonly connections: Socket[];
-  ask(): Promise<number>;
+  ask(body?: string): Promise<number>;
 }
 
-/** Answers each request with `head`; `after` is called then. */
-async function start(head: string, after: (socket: Socket) => void): Promise<Service> {
+/** Answers each request with `head`, and does not read its body; `after` is called then. */
+async function start(head: string, after: (socket: Socket) => void = () => {}): Promise<Service> {
   const connections: Socket[] = [];
   const server = createServer((socket) => {
     connections.push(socket);
     socket.on('error', () => {});
-    socket.on('data', () => {
-      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 0\r\n${head}\r\n`);
-      after(socket);
+    let came = '';
+    socket.on('data', (data: Buffer) => {
+      came += data.toString('latin1');
+      for (let end = came.indexOf('\r\n\r\n'); end !== -1; end = came.indexOf('\r\n\r\n')) {
+        const status = /^(GET|POST) \/ /.test(came) ? '200 OK' : '400 Bad Request';
+        came = came.slice(end + 4);
+        socket.write(`HTTP/1.1 ${status}\r\nContent-Length: 0\r\n${head}\r\n`);
+        after(socket);
+      }
     });
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const exchange = new Exchange((server.address() as AddressInfo).port, 1000);
   return {
-    exchange,
     connections,
-    ask: async () =>
-      (await exchange.ask({ method: 'GET', target: '/', headers: [], body: Buffer.alloc(0) })).status,
+    ask: async (text = '') => {
+      const [method, body] = [text === '' ? 'GET' : 'POST', Buffer.from(text)];
+      return (await exchange.ask({ method, target: '/', headers: [], body })).status;
+    },
     async [Symbol.asyncDispose]() {
       await exchange.close();
       for (const socket of connections) socket.destroy();
       server.close();
     },
   };
+}
+
+/** Asks until a connection is used again. */
+async function usedAgain(service: Service): Promise<void> {
+  const until = performance.now() + 20_000;
+  for (let before = -1; service.connections.length > before; await delay(10)) {
+    assert.ok(performance.now() < until);
+    before = service.connections.length;
+    for (let i = 0; i < 10; i++) assert.equal(await service.ask(), 200);
+  }
 }
 
 test('Y1: no request is lost with a service that closes each connection without a word', async () => {
@@ -45,17 +61,21 @@ test('Y1: no request is lost with a service that closes each connection without 
 });
 
 test('Y1: a connection is used again once one was seen to stay open', async () => {
-  await using service = await start('', () => {});
-  const until = performance.now() + 20_000;
-  for (let before = -1; service.connections.length > before; await delay(10)) {
-    assert.ok(performance.now() < until);
-    before = service.connections.length;
-    for (let i = 0; i < 10; i++) assert.equal(await service.ask(), 200);
+  await using service = await start('');
+  await usedAgain(service);
+});
+
+test('Y2: what a service has not read of a body is not taken for the next request', async () => {
+  await using service = await start('');
+  for (let i = 0; i < 3; i++) {
+    assert.equal(await service.ask('{"a":1}'), 200);
+    assert.equal(await service.ask('{"a":1}'), 200);
+    await usedAgain(service);
   }
 });
 
 test('Y1: one that the service says to keep is used again at once', async () => {
-  await using service = await start('Connection: Keep-Alive\r\n', () => {});
+  await using service = await start('Connection: Keep-Alive\r\n');
   for (let i = 0; i < 5; i++) assert.equal(await service.ask(), 200);
   assert.equal(service.connections.length, 1);
 });

@@ -4,6 +4,8 @@
  * Y1. A connection is used again only once the service has said that it keeps it, or one was seen to stay open. Some close it
  *     without a word, which a client with a connection of its own does not notice; what is sent meanwhile is lost, in one copy and
  *     not in another.
+ * Y2. One on which a body was sent is used again only if the service says that it keeps it: those that do not say so may not have
+ *     read it, and take it for the next client's request.
  */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -26,22 +28,28 @@ export function refusal(status: number, text: string): HttpReply {
 export class Exchange {
   readonly #port: number;
   readonly #replyBytesMax: number;
-  readonly #client: Client;
+  #client: Client;
   /** That of the client, while it is open. */
   #connection: symbol | null = null;
-  /** Whether the service keeps it open. */
-  #keeps = false;
+  /** How it is known that the service keeps it open. */
+  #keeps: 'said' | 'seen' | null = null;
 
   constructor(port: number, replyBytesMax: number) {
     this.#port = port;
     this.#replyBytesMax = replyBytesMax;
-    this.#client = this.#newClient();
-    this.#client.on('connect', () => (this.#connection = Symbol()));
-    this.#client.on('disconnect', (_origin, _targets, error) => {
+    this.#client = this.#keepingClient();
+  }
+
+  #keepingClient(): Client {
+    const client = this.#newClient();
+    client.on('connect', () => (this.#connection = Symbol()));
+    client.on('disconnect', (_origin, _targets, error) => {
+      if (client !== this.#client) return;
       this.#connection = null;
       // Undici's own reasons have this code, such as that nothing was asked for too long.
-      if (error.code !== 'UND_ERR_INFO') this.#keeps = false;
+      if (error.code !== 'UND_ERR_INFO') this.#keeps = null;
     });
+    return client;
   }
 
   #newClient(): Client {
@@ -60,15 +68,25 @@ export class Exchange {
 
   /** Throws when the connection broke. */
   async ask(request: HttpRequest): Promise<HttpReply> {
-    if (this.#connection !== null && !this.#keeps) {
+    if (this.#connection !== null && this.#keeps === null) {
       const other = this.#newClient();
       return await this.#exchange(other, request).finally(() => other.destroy());
     }
     const reply = await this.#exchange(this.#client, request);
+    if (request.body.length > 0 && this.#keeps !== 'said') this.#useNoMore();
     const connection = this.#connection;
-    if (connection !== null && !this.#keeps)
-      setTimeout(() => (this.#keeps ||= connection === this.#connection), SEEN_KEPT_MS).unref();
+    const see = (): void => {
+      if (connection === this.#connection) this.#keeps ??= 'seen';
+    };
+    if (connection !== null && this.#keeps === null) setTimeout(see, SEEN_KEPT_MS).unref();
     return reply;
+  }
+
+  #useNoMore(): void {
+    const used = this.#client;
+    this.#client = this.#keepingClient();
+    this.#connection = null;
+    void used.destroy();
   }
 
   #exchange(client: Client, request: HttpRequest): Promise<HttpReply> {
@@ -85,7 +103,7 @@ export class Exchange {
           status = statusCode;
           const raw = (controller.rawHeaders as Buffer[]).map((part) => part.toString('latin1'));
           headers = endToEndHeaders(raw, request.method === 'HEAD');
-          this.#keeps ||= saysItKeeps(raw);
+          if (saysItKeeps(raw)) this.#keeps = 'said';
         },
         onResponseData: (controller, chunk) => {
           size += chunk.length;
