@@ -76,6 +76,9 @@ test('P5 P6: one route leaves a field to chance: all others are served, the evid
   }
   assert.match(await shown(spare), /^1 .* skipped {2}no-agreement: /);
   assert.match(await shown(spare, 'show', '1'), /GET \/made\n[^]*body \$\.thing\.made\[0\]\.by: /);
+  const [, section = ''] =
+    /^if again .*"(.*)" in docs\/OPERATIONS\.md$/m.exec(await shown(spare, 'show', '1')) ?? [];
+  assert.ok(readFileSync(join(ROOT, 'docs/OPERATIONS.md'), 'utf8').includes(`\n## ${section}\n`), section);
 });
 
 test('P6: the evidence of a lie has the request, all votes, the wrong field; command and webhook are told of it', async () => {

@@ -10,6 +10,11 @@ import { checkDataFolder } from './data-folder.ts';
 
 const LABEL = 11;
 
+/** What a service can bring upon sound copies, and where it says how. */
+const MAY_BE_SOUND: ReadonlySet<Incident['kind']> = new Set(['reply', 'update', 'no-agreement']);
+const ADVICE =
+  'sound copies of a service can differ, too: see "When sound copies differ" in docs/OPERATIONS.md';
+
 function line(label: string, text: string): string {
   return `${label.padEnd(LABEL)}${printable(text)}`;
 }
@@ -53,6 +58,7 @@ function described({ incident, evidence, comparisons }: CaseView): string[] {
     line('fault', kind),
     line('what', what),
     line('done', done),
+    ...(MAY_BE_SOUND.has(kind) ? [line('if again', ADVICE)] : []),
     ...voteLines(evidence),
     ...(comparisons ?? []).flatMap(comparisonLines),
     ...block('console', console === '' ? [] : console.split('\n')),
