@@ -105,10 +105,15 @@ void it('two starts at once are two users, none of them known to the host', asyn
   return undefined;
 });
 
-/** Works for ever, in a process of its own; holds 400 MiB after a while. */
-const BUSY = `${SPAWN}
-  const code = "const kept = []; for (;;) if (kept.length < 400) kept.push(Buffer.alloc(1024 * 1024, 1));";
-  spawn(process.execPath, ['-e', code, argument], { stdio: 'ignore' });`;
+/** Works for ever, in a process of its own. */
+const BUSY = `${SPAWN} spawn(process.execPath, ['-e', 'for (;;);', argument], { stdio: 'ignore' });`;
+
+/** Holds 100 MiB in a process of its own, and once that is continued 150 more; to get them is the only work that it does then. */
+const GREEDY = `${SPAWN}
+  const code = "const kept = [Buffer.alloc(100 * 2 ** 20, 1)]; setInterval(() => {}, 1e6);" +
+    "process.once('SIGCONT', () => kept.push(Buffer.alloc(150 * 2 ** 20, 1))); console.log('held')";
+  const child = spawn(process.execPath, ['-e', code, argument], { stdio: ['ignore', 'pipe', 'ignore'] });
+  await new Promise((resolve) => child.stdout.once('data', resolve));`;
 
 void it('P4, D2: a process that continues while its domain is suspended ends it, one that is stopped does not', async () => {
   const driver = await createProcessDriver({ agent: CONFORMANCE_AGENT });
@@ -133,7 +138,7 @@ void it('P4, D6: the limits hold for a suspended domain, too', async () => {
   await using site = await Site.create();
   await using peer = await site.start(driver, { memoryBytes: 256 * MIB });
   const marker = newMarker();
-  await peer.run(BUSY, marker);
+  await peer.run(GREEDY, marker);
   await peer.domain.suspend();
   for (const pid of findMarked(marker)) process.kill(pid, 'SIGCONT');
   assert.equal(await peer.domain.exited, 'memory limit (256 MiB) exceeded');

@@ -39,7 +39,7 @@ function driverTest(
 
 driverTest(
   'D3: a machine that is being booted is given up at once',
-  { suspension: 'paused', timeout: 120_000 },
+  { suspension: 'paused', timeout: 300_000 },
   async (driver, site) => {
     const started = site.start(driver).then(
       () => 'started',
@@ -54,7 +54,7 @@ driverTest(
 
 driverTest(
   'a parked machine is no process and holds no memory, and goes on where it was',
-  { suspension: 'parked', timeout: 120_000 },
+  { suspension: 'parked', timeout: 300_000 },
   async (driver, site) => {
     await using peer = await site.start(driver);
     await peer.run('globalThis.kept = argument;', 'kept');
@@ -87,7 +87,7 @@ function bootingMachine(): number | undefined {
 
 driverTest(
   'a template that fails after it was forgotten does not make the driver forget its successor',
-  { suspension: 'paused', timeout: 240_000 },
+  { suspension: 'paused', timeout: 600_000 },
   async (driver, site) => {
     const first = site.start(driver).then(
       async (peer) => peer[Symbol.asyncDispose](),
@@ -118,7 +118,7 @@ const LATER_MS = 7 * 3600 * 1000;
 
 driverTest(
   'a template that is old is made anew, and serves until its successor is there',
-  { suspension: 'paused', timeout: 240_000 },
+  { suspension: 'paused', timeout: 600_000 },
   async (driver, site, context) => {
     const layoutOf = async (): Promise<unknown> => {
       await using peer = await site.start(driver);

@@ -31,6 +31,6 @@ for (const suspension of ['paused', 'parked'] as const) {
         suspension,
         progress: () => {},
       }),
-    { isolated: suspension === 'paused', required, sharesKernel: false, testMs: 120_000 },
+    { isolated: suspension === 'paused', required, sharesKernel: false, testMs: 300_000 },
   );
 }

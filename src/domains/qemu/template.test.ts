@@ -91,7 +91,7 @@ void describe('templates', () => {
   after(() => rm(folder, { recursive: true, force: true }));
 
   const promise = (title: string, body: (options: TemplateOptions) => Promise<void>): void => {
-    void it(title, { timeout: 240_000 }, async (context) => {
+    void it(title, { timeout: 600_000 }, async (context) => {
       if (options === undefined) context.skip(missing);
       else await body(options);
     });
