@@ -103,7 +103,7 @@ export class Exchange {
           status = statusCode;
           const raw = (controller.rawHeaders as Buffer[]).map((part) => part.toString('latin1'));
           headers = endToEndHeaders(raw, request.method === 'HEAD');
-          if (saysItKeeps(raw)) this.#keeps = 'said';
+          if (this.#keeps !== 'said' && saysItKeeps(raw)) this.#keeps = 'said';
         },
         onResponseData: (controller, chunk) => {
           size += chunk.length;
