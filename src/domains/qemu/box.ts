@@ -10,7 +10,7 @@ import { execFile } from 'node:child_process';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
-import { messageOf } from '../../errors.ts';
+import { messageOf, SpareError } from '../../errors.ts';
 import { findTool, toolVersion } from '../process/paths.ts';
 import type { Accelerator } from './command.ts';
 
@@ -38,7 +38,10 @@ export function boxed(box: Box, accelerator: Accelerator, command: readonly stri
   return [box.bwrap, ...namespaces, ...user, ...box.view, ...device, ...rest, '--', ...command];
 }
 
-/** `prefix`: what starts a command as the user that machines run as. Answers why there is none, if QEMU does not start in it. */
+/**
+ * `prefix`: what starts a command as the user that machines run as. Answers why there is none, if QEMU does not start in it. Throws
+ * `domain-start-failed` when it takes too long: that says nothing about the box, on a busy host.
+ */
 export async function findBox(program: string, prefix: readonly string[]): Promise<Box | string> {
   const bwrap = findTool('bwrap');
   if (bwrap === undefined) return 'bwrap not found';
@@ -48,7 +51,13 @@ export async function findBox(program: string, prefix: readonly string[]): Promi
     await run(file, args, { env: {}, cwd: '/', timeout: PROBE_MS_MAX, killSignal: 'SIGKILL' });
     return box;
   } catch (error) {
-    const { stderr = '' } = error as { readonly stderr?: string };
+    const { stderr = '', killed = false } = error as { readonly stderr?: string; readonly killed?: boolean };
+    if (killed) {
+      const message = `Whether QEMU starts in a sandbox cannot be tried: it did not end within ${PROBE_MS_MAX / 1000} s.`;
+      throw new SpareError('domain-start-failed', message, {
+        hint: 'That needs some time of the processor.',
+      });
+    }
     return stderr.trim().split('\n')[0] || messageOf(error);
   }
 }
