@@ -9,7 +9,7 @@ import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { join, resolve } from 'node:path';
-import { setImmediate, setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { messageOf } from '../errors.ts';
 import { CHUNK_BYTES, type Order, type StartOrder, decodeOrder, UPDATE_BYTES_MAX } from '../wire/channel.ts';
@@ -28,8 +28,10 @@ const CHANNEL_FD = 3;
 const TICK_TIMEOUT_MS = 5000;
 /** What the service may take for what it does after its reply. */
 const SETTLE_MS_MAX = 2000;
-/** Turns that are taken before a pause is: in most it is done, and a pause takes a millisecond. */
-const SETTLE_TURNS = 10;
+/** Most are done with it at once: the first pauses are much shorter than those of the event loop can be. */
+const SHORT_PAUSES = 20;
+const SHORT_PAUSE_MS = 0.05;
+const NOBODY = new Int32Array(new SharedArrayBuffer(4));
 const SHARED_ANSWERS = 16;
 const SHARE_MS = 10;
 const EMPTY = new Uint8Array(0);
@@ -66,8 +68,9 @@ function markOf(state: State): Uint8Array {
 /** Resolves when the service has done what it does in the turn in which its reply ends, as far as it says so. */
 async function settled(clock: Clock): Promise<void> {
   const endMs = performance.now() + SETTLE_MS_MAX;
-  for (let turn = 0; clock.isBusy && performance.now() < endMs; turn += 1) {
-    await (turn < SETTLE_TURNS ? setImmediate() : delay(1));
+  for (let pause = 0; clock.isBusy && performance.now() < endMs; pause += 1) {
+    if (pause < SHORT_PAUSES) Atomics.wait(NOBODY, 0, 0, SHORT_PAUSE_MS);
+    else await delay(1);
   }
 }
 

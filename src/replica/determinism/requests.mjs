@@ -12,7 +12,7 @@
 import { channel } from 'node:diagnostics_channel';
 
 const { setImmediate, setTimeout } = globalThis;
-const TURNS = 3;
+const TURNS = 2;
 
 export class Requests {
   /** @type {Set<import('node:http').ServerResponse>} */
