@@ -1,7 +1,7 @@
 /** The protocol core: see `core.ts`. */
 export { Core } from './core.ts';
 export type { CoreOptions } from './options.ts';
-export type { CoreView } from './view.ts';
+export { type CoreView, type ReplicaState, stateOf } from './view.ts';
 export type { Effect, Outcome } from './effect.ts';
 export type { Command, Entry, Key, SkipReason } from './entry.ts';
 export type { Event, Vote } from './event.ts';

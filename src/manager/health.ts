@@ -1,9 +1,5 @@
 /** How much of the group is there, and so what it can do. */
-import type { Core } from '../core/index.ts';
-
-const SUSPENDED: ReadonlySet<string> = new Set(['suspended']);
-/** One that is suspended may be awake for a moment. */
-const UP: ReadonlySet<string> = new Set(['executing', 'suspended', 'refreshing', 'relieving']);
+import { type Core, type ReplicaState, stateOf } from '../core/index.ts';
 
 export class Health {
   readonly #core: Core;
@@ -21,19 +17,19 @@ export class Health {
     return this.#core.replicas.count('running');
   }
 
-  /** Members in these phases: those of a version that may yet take over are none. */
-  #members(phases: ReadonlySet<string>): number {
+  /** Members in these states: those of a version that may yet take over are none. */
+  #members(...states: ReplicaState[]): number {
     const { group, replicas } = this.#core;
     let count = 0;
     for (const { replica } of group.members()) {
       const local = replicas.get(replica);
-      if (local !== undefined && phases.has(local.phase) && !local.faulty) count++;
+      if (local !== undefined && states.includes(stateOf(local)) && !local.faulty) count++;
     }
     return count;
   }
 
   asleep(): number {
-    return this.#members(SUSPENDED);
+    return this.#members('suspended');
   }
 
   /** Enough replicas run to answer requests. */
@@ -59,7 +55,9 @@ export class Health {
 
   /** An incident. A replica that no role depends on yet, such as one of a new version, leaves the group whole. */
   broken(now: number): void {
-    const lost = this.#members(UP) < 2 * this.#faults + 2 || this.#core.group.suspicion !== null;
+    // One that is suspended may be awake for a moment.
+    const up = this.#members('running', 'suspended');
+    const lost = up < 2 * this.#faults + 2 || this.#core.group.suspicion !== null;
     if (lost) this.#brokenAt ??= now;
   }
 

@@ -73,13 +73,18 @@ export class Exchange {
       return await this.#exchange(other, request).finally(() => other.destroy());
     }
     const reply = await this.#exchange(this.#client, request);
-    if (request.body.length > 0 && this.#keeps !== 'said') this.#useNoMore();
-    const connection = this.#connection;
+    if (this.#keeps === 'said') return reply;
+    if (request.body.length > 0) this.#useNoMore();
+    else if (this.#keeps === null) this.#seeWhetherItStays(this.#connection);
+    return reply;
+  }
+
+  #seeWhetherItStays(connection: symbol | null): void {
+    if (connection === null) return;
     const see = (): void => {
       if (connection === this.#connection) this.#keeps ??= 'seen';
     };
-    if (connection !== null && this.#keeps === null) setTimeout(see, SEEN_KEPT_MS).unref();
-    return reply;
+    setTimeout(see, SEEN_KEPT_MS).unref();
   }
 
   #useNoMore(): void {
