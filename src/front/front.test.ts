@@ -5,9 +5,7 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { HttpRequest } from '../wire/http.ts';
 import { targetOf } from './request.ts';
-import { bodyOf, exchange, replyVerdict, startFront, statusOf, valuesOf, Wire } from './testing.ts';
-
-const CLOSE = 'Host: spare.test\r\nConnection: close\r\n';
+import { bodyOf, CLOSE, exchange, replyVerdict, startFront, statusOf, valuesOf, Wire } from './testing.ts';
 
 function echo(request: HttpRequest): { body: Uint8Array } {
   return { body: Buffer.from(`${request.method} ${request.target} ${Buffer.from(request.body).toString()}`) };

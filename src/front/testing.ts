@@ -11,6 +11,13 @@ import { createFront, type FrontOptions } from './front.ts';
 /** 2026-01-02T03:04:05Z: long before any test runs. */
 export const TIME_MS: number = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
 
+export const HOST = 'Host: spare.test\r\n';
+export const CLOSE: string = `${HOST}Connection: close\r\n`;
+/** A service that answers at once, and says nothing. */
+export const NOTHING = (): { status: number } => ({ status: 200 });
+/** Far more than any buffer between the two holds. */
+export const FLOOD: Buffer = Buffer.alloc(16 * 1024 ** 2, 'x');
+
 export interface Ordered {
   readonly key: Key | null;
   readonly request: HttpRequest;
