@@ -179,8 +179,8 @@ export class ProcessDomain implements Domain {
     const { init, tree } = this.#running;
     const isLeft = (): boolean => (init === undefined ? tree.pids(1).length > 0 : this.#initLives());
     const deadline = performance.now() + END_TIMEOUT_MS;
-    // Without a namespace a process can be missed in the moment it changes its parent or its program.
-    for (let missing = 0, looks = init === undefined ? 3 : 1; missing < looks;) {
+    // Without a namespace a process can be missed in the moment it changes its parent or its program; on a busy host that takes long.
+    for (let missing = 0, looks = init === undefined ? 10 : 1; missing < looks;) {
       missing = isLeft() ? 0 : missing + 1;
       if (missing === looks) break;
       if (missing === 0) this.#kill();
