@@ -25,6 +25,25 @@ void test('P4: a passive replica that is far behind gets its updates no faster t
   );
 });
 
+void test('P2 P4: what a replica here may still ask for stays on disk though a checkpoint has it, and goes once nobody may', async (context) => {
+  using folder = mkdtempDisposableSync(join(tmpdir(), 'spare-updates-'));
+  const { store } = await Store.open(join(folder.path, 'store.db'), null);
+  context.after(() => store.close());
+  const updates = new UpdateLog(store, 0);
+  const onDisk = async (): Promise<(number | undefined)[]> => {
+    await store.durable();
+    return (await Array.fromAsync(store.updates(1, 9))).flat().map((update) => update[0]);
+  };
+  for (let index = 1; index <= 5; index++) updates.record(index, Buffer.alloc(16 * MIB, index));
+  updates.trim(0);
+  updates.truncate(3);
+  assert.deepEqual(await onDisk(), [1, 2, 3, 4, 5]);
+  updates.trim(2);
+  assert.deepEqual(await onDisk(), [3, 4, 5], 'as far as nobody may');
+  updates.trim(5);
+  assert.deepEqual(await onDisk(), [4, 5], 'no further than the checkpoint goes');
+});
+
 void test('P2: updates that are to be read are there though they are truncated before the first is', async (context) => {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'spare-updates-'));
   const { store } = await Store.open(join(folder.path, 'store.db'), null);
@@ -32,6 +51,7 @@ void test('P2: updates that are to be read are there though they are truncated b
   const updates = new UpdateLog(store, 0);
   for (let index = 1; index <= 3; index++) updates.record(index, Buffer.alloc(1, index));
   const wanted = updates.onDisk(1, 3);
+  updates.trim(3);
   updates.truncate(3);
   await store.durable();
   const read = await Array.fromAsync(wanted);
@@ -52,6 +72,7 @@ void test('P2: updates are read from disk some megabytes at a time, and all of t
   const read: number[][] = [];
   for await (const part of updates.onDisk(2, 19)) {
     read.push(part.map((update) => Number(update[0])));
+    updates.trim(20);
     updates.truncate(20);
     for (let index = 21; index < 24; index++) updates.record(index, Buffer.alloc(1));
   }

@@ -1,7 +1,7 @@
 /**
  * The update log: decided updates, in memory for the replicas that are behind, on disk for those to come.
  *
- * P1. In memory are all updates after `trimmed`: what a passive replica may still ask for.
+ * P1. In memory and on disk are all updates after `trimmed`: what a passive replica may still ask for.
  * P2. What is read from disk is there until it was read, and never in memory as a whole.
  */
 import type { Store } from '../ordering/store.ts';
@@ -17,6 +17,7 @@ export class UpdateLog {
   readonly #recent = new Map<number, Buffer>();
   #trimmed: number;
   #toTruncate = -1;
+  #truncated = -1;
   readonly #holds = new Holds(() => this.#truncate());
 
   /** `trimmed`: what is recorded up to here is on disk only. */
@@ -36,8 +37,10 @@ export class UpdateLog {
     this.#store.writeDecided(index);
   }
 
+  /** No replica here asks for updates up to here again. */
   trim(through: number): void {
     this.#trimmed = Math.max(this.#trimmed, through);
+    this.#truncate();
     for (const index of this.#recent.keys()) {
       if (index > through) return;
       this.#recent.delete(index);
@@ -74,15 +77,17 @@ export class UpdateLog {
     return this.#holds.take();
   }
 
-  /** Updates up to here are not needed any more. */
+  /** Who is filled from now on needs no updates up to here. */
   truncate(through: number): void {
     this.#toTruncate = through;
     this.#truncate();
   }
 
+  /** What was filled from an older state may be behind that still: it asks for what it lacks, and for more than memory gives. */
   #truncate(): void {
-    if (this.#holds.any || this.#toTruncate < 0) return;
-    this.#store.write(RECORD.truncateUpdates, this.#toTruncate);
-    this.#toTruncate = -1;
+    const through = Math.min(this.#toTruncate, this.#trimmed);
+    if (this.#holds.any || through <= this.#truncated) return;
+    this.#store.write(RECORD.truncateUpdates, through);
+    this.#truncated = through;
   }
 }

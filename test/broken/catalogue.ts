@@ -113,8 +113,16 @@ const ROWS: readonly Row[] = [
     'src/manager/updates.test.ts',
     'src/manager/updates.ts',
     'updates are truncated though they are being read',
-    'if (this.#holds.any || this.#toTruncate < 0) return;',
-    'if (this.#toTruncate < 0) return;',
+    'if (this.#holds.any || through <= this.#truncated) return;',
+    'if (through <= this.#truncated) return;',
+  ],
+  [
+    'P2',
+    'src/manager/updates.test.ts',
+    'src/manager/updates.ts',
+    'updates are truncated though a replica may ask for them',
+    'Math.min(this.#toTruncate, this.#trimmed)',
+    'this.#toTruncate',
   ],
   [
     'P2',
