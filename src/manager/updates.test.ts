@@ -4,18 +4,30 @@ import { mkdtempDisposableSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { Store } from '../ordering/store.ts';
 import { UpdateLog } from './updates.ts';
 
 const MIB = 1024 ** 2;
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
+
+/** By buffers that are in use. */
+function bytesHeld(): number {
+  collect();
+  return process.memoryUsage().arrayBuffers;
+}
 
 void test('P4: a passive replica that is far behind gets its updates no faster than it reads: too many at once come from disk', async (context) => {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'spare-updates-'));
   const { store } = await Store.open(join(folder.path, 'store.db'), null);
   context.after(() => store.close());
   const updates = new UpdateLog(store, 0);
-  for (let index = 1; index <= 5; index++) updates.record(index, Buffer.alloc(16 * MIB, index));
+  for (let index = 1; index <= 4; index++) updates.record(index, Buffer.alloc(16 * MIB, index));
   assert.equal(updates.inMemory(1, 4)?.length, 8, 'a head and an update each');
+  updates.record(5, Buffer.alloc(16 * MIB, 5));
   assert.equal(updates.inMemory(2, 5)?.length, 8);
   assert.ok(updates.inMemory(1, 5) === null);
   const read = await Array.fromAsync(updates.onDisk(1, 5));
@@ -70,11 +82,12 @@ void test('P2: updates are read from disk some megabytes at a time, and all of t
   const updates = new UpdateLog(store, 0);
   for (let index = 1; index <= 20; index++) updates.record(index, Buffer.alloc(MIB, index));
   const read: number[][] = [];
+  let last = 20;
   for await (const part of updates.onDisk(2, 19)) {
     read.push(part.map((update) => Number(update[0])));
     updates.trim(20);
     updates.truncate(20);
-    for (let index = 21; index < 24; index++) updates.record(index, Buffer.alloc(1));
+    for (let more = 0; more < 3; more++) updates.record(++last, Buffer.alloc(1));
   }
   assert.deepEqual(
     read.flat(),
@@ -82,11 +95,32 @@ void test('P2: updates are read from disk some megabytes at a time, and all of t
   );
   assert.ok(Math.max(...read.map((part) => part.length)) <= 5, JSON.stringify(read));
   await store.durable();
-  updates.record(24, Buffer.alloc(1));
+  updates.record(++last, Buffer.alloc(1));
   await store.durable();
   assert.deepEqual(
     await Array.fromAsync(store.updates(1, 20)),
     [[]],
     'what was held back is truncated after all',
   );
+});
+
+void test('P7: what nobody fetches does not stay in memory, and is there all the same', async (context) => {
+  using folder = mkdtempDisposableSync(join(tmpdir(), 'spare-updates-'));
+  const { store } = await Store.open(join(folder.path, 'store.db'), null);
+  context.after(() => store.close());
+  const updates = new UpdateLog(store, 0);
+  const before = bytesHeld();
+  const count = 300;
+  for (let index = 1; index <= count; index++) {
+    updates.record(index, Buffer.alloc(MIB, index));
+    if (index % 20 === 0) await store.durable();
+  }
+  const held = bytesHeld() - before;
+  assert.ok(held < 200 * MIB, `${held / MIB} MiB are held`);
+  assert.equal(updates.inMemory(count - 63, count)?.length, 128, 'as much as is sent at once is at hand');
+  assert.ok(updates.inMemory(count - 100, count - 90) === null, 'not some of them alone');
+  let next = 1;
+  for await (const read of updates.onDisk(1, count))
+    for (const update of read) assert.equal(update[0], next++ % 256);
+  assert.equal(next, count + 1);
 });

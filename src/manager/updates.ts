@@ -1,7 +1,8 @@
 /**
  * The update log: decided updates, in memory for the replicas that are behind, on disk for those to come.
  *
- * P1. In memory and on disk are all updates after `trimmed`: what a passive replica may still ask for.
+ * P1. On disk are all updates after `trimmed`: what a passive replica may still ask for. In memory are the newest of them,
+ *     whoever may ask for more: what is being filled may take hours for it.
  * P2. What is read from disk is there until it was read, and never in memory as a whole.
  */
 import type { Store } from '../ordering/store.ts';
@@ -11,10 +12,17 @@ import { Holds } from './holds.ts';
 
 /** What is sent to a replica without waiting for it to read; a fraction of what may wait for it (`Link`). */
 const AT_ONCE_BYTES_MAX = 64 * 1024 ** 2;
+/** Of the newest updates, which may be sent at once. */
+const KEPT_BYTES_MAX = AT_ONCE_BYTES_MAX + 8 * 1024 ** 2;
+/** What an update takes in memory beside its bytes: most are small. */
+const BESIDE_BYTES = 256;
 
 export class UpdateLog {
   readonly #store: Store;
   readonly #recent = new Map<number, Buffer>();
+  #recentBytes = 0;
+  /** In memory is all that came after this entry. */
+  #forgotten: number;
   #trimmed: number;
   #toTruncate = -1;
   #truncated = -1;
@@ -23,6 +31,7 @@ export class UpdateLog {
   /** `trimmed`: what is recorded up to here is on disk only. */
   constructor(store: Store, trimmed: number) {
     this.#store = store;
+    this.#forgotten = trimmed;
     this.#trimmed = trimmed;
   }
 
@@ -32,7 +41,9 @@ export class UpdateLog {
       // A copy: the update is a small part of a large chunk read from a channel.
       const kept = Buffer.from(update);
       this.#recent.set(index, kept);
+      this.#recentBytes += kept.length + BESIDE_BYTES;
       this.#store.write(RECORD.update, index, kept);
+      while (this.#recentBytes > KEPT_BYTES_MAX) this.#forgetNext();
     }
     this.#store.writeDecided(index);
   }
@@ -41,15 +52,21 @@ export class UpdateLog {
   trim(through: number): void {
     this.#trimmed = Math.max(this.#trimmed, through);
     this.#truncate();
-    for (const index of this.#recent.keys()) {
-      if (index > through) return;
-      this.#recent.delete(index);
-    }
+    while (this.#forgotten < through) this.#forgetNext();
+  }
+
+  /** From memory. */
+  #forgetNext(): void {
+    this.#forgotten++;
+    const update = this.#recent.get(this.#forgotten);
+    if (update === undefined) return;
+    this.#recent.delete(this.#forgotten);
+    this.#recentBytes -= update.length + BESIDE_BYTES;
   }
 
   /** Apply frames of all updates `from` to `through`, both included; null where memory has not all, or they are too much at once. */
   inMemory(from: number, through: number): Buffer[] | null {
-    if (from <= this.#trimmed) return null;
+    if (from <= this.#forgotten) return null;
     const frames: Buffer[] = [];
     let bytes = 0;
     for (const [index, update] of this.#recent) {

@@ -310,6 +310,14 @@ const ROWS: readonly Row[] = [
   ],
   [
     'P7',
+    'src/manager/updates.test.ts',
+    'src/manager/updates.ts',
+    'updates stay in memory until they are fetched',
+    'while (this.#recentBytes > KEPT_BYTES_MAX) this.#forgetNext();',
+    '',
+  ],
+  [
+    'P7',
     'src/wire/frames.test.ts',
     'src/wire/frames.ts',
     'frames may be of any size',
