@@ -36,7 +36,7 @@ export class Evidence {
   constructor(dataFolder: string, hook: HookOptions, log: (line: string) => void) {
     this.incidents = new Incidents(join(dataFolder, INCIDENTS_FILE));
     this.#folders = new Folders(join(dataFolder, EVIDENCE_FOLDER), LIMITS);
-    this.#scratches = new Scratches(join(dataFolder, SCRATCH_FOLDER));
+    this.#scratches = new Scratches(join(dataFolder, SCRATCH_FOLDER), this.#closing.signal);
     this.#hook = hook;
     this.#log = log;
     const serial = (): Serial => new Serial(WAITING_MAX, (message) => log(`evidence   ${message}`));

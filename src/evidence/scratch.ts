@@ -12,16 +12,19 @@ export type StateBefore = (target: string) => AsyncIterable<readonly Buffer[]> |
 
 export interface Scratch {
   readonly path: string;
-  /** When all is there. */
+  /** When all is there; rejects when that is not to be waited for any more. */
   readonly filled: Promise<void>;
 }
 
 export class Scratches {
   readonly #path: string;
+  readonly #closing: AbortSignal;
   #taken = false;
 
-  constructor(path: string) {
+  /** `closing`: what is being filled then is left as it is. */
+  constructor(path: string, closing: AbortSignal) {
     this.#path = path;
+    this.#closing = closing;
   }
 
   /** Null when another one is in use, or the state is not to be had. */
@@ -33,7 +36,7 @@ export class Scratches {
     const updates = stateBefore(join(this.#path, STATE_FILE));
     if (updates === null) return null;
     this.#taken = true;
-    const filled = fill(join(this.#path, UPDATES_FILE), updates);
+    const filled = fill(join(this.#path, UPDATES_FILE), updates, this.#closing);
     // Whoever compares is told.
     filled.catch(() => {});
     return { path: this.#path, filled };
@@ -47,8 +50,13 @@ export class Scratches {
 }
 
 /** Begins to read before anything can fail: whoever gives the updates keeps them until they are read. */
-async function fill(path: string, updates: AsyncIterable<readonly Buffer[]>): Promise<void> {
+async function fill(
+  path: string,
+  updates: AsyncIterable<readonly Buffer[]>,
+  closing: AbortSignal,
+): Promise<void> {
   for await (const read of updates) {
+    closing.throwIfAborted();
     const parts = read.flatMap((update) => {
       const length = Buffer.alloc(4);
       length.writeUInt32LE(update.length);

@@ -221,3 +221,19 @@ test('P2: whoever waits for a store that fails is refused, and so is whoever ask
   await assert.rejects(store.durable(), refused('storage-failed'));
   await store.close();
 });
+
+test('P2: whoever waits for a store that is closed gets an answer, and whoever asks later is refused', async () => {
+  using folder = new Folder();
+  const { store } = await Store.open(folder.file, SERVICE);
+  for (let index = 1; index <= 3; index++)
+    store.write(RECORD.update, index, Buffer.alloc(5 * 1024 ** 2, index));
+  const updates = store.updates(1, 3);
+  assert.equal((await updates.next()).value?.length, 1);
+  const asked = store.reply(0);
+  const closing = store.close();
+  assert.equal(await asked, null, 'what was asked before is answered');
+  await assert.rejects(updates.next(), refused('storage-failed'));
+  await closing;
+  await assert.rejects(store.durable(), refused('storage-failed'));
+  await store.close();
+});

@@ -5,6 +5,7 @@
  * T1. What is written together or meanwhile becomes durable together: one fsync a batch (`batcher.ts`).
  * T2. Batches become durable in the order written; what is read sees all that was written before.
  * T3. A failure to store is fatal: nothing more is acknowledged, and whoever waits for an answer, or asks later, is refused.
+ *     So is who asks a store that was closed; nobody waits for ever.
  */
 import type { Worker } from 'node:worker_threads';
 import { messageOf, SpareError, storageFailed } from '../errors.ts';
@@ -65,7 +66,7 @@ export class Store {
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 0;
   #closed: (() => void) | null = null;
-  /** Its thread is gone. */
+  /** Its thread is gone, or goes. */
   #failure: SpareError | null = null;
   readonly #batcher: Batcher;
   /** Called when all entries up to `index` are durable. */
@@ -135,7 +136,12 @@ export class Store {
     if (this.#failure !== null) return;
     this.#failure = storageFailed(this.#path, message);
     this.onFailure(this.#failure);
-    for (const { reject } of this.#waiting.values()) reject(this.#failure);
+    this.#refuse(this.#failure);
+  }
+
+  /** Nothing is answered any more. */
+  #refuse(why: SpareError): void {
+    for (const { reject } of this.#waiting.values()) reject(why);
     this.#waiting.clear();
   }
 
@@ -198,15 +204,18 @@ export class Store {
     await this.#ask((id) => ({ type: 'copy', id, path }));
   }
 
+  /** What was asked before is answered, but for a copy that is not done. */
   async close(): Promise<void> {
     this.#batcher.flush();
     if (this.#failure !== null) return void (await this.#worker.terminate());
+    this.#failure = storageFailed(this.#path, 'it was closed');
     const closed = new Promise<void>((resolve) => {
       this.#closed = resolve;
     });
     this.#worker.once('exit', () => this.#closed?.());
     this.#post({ type: 'close' });
     await closed;
+    this.#refuse(this.#failure);
     await this.#worker.terminate();
   }
 }

@@ -1,0 +1,48 @@
+/** Does what is written up beside the manager's loop end with it? */
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempDisposableSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { digest } from '../core/index.ts';
+import { Evidence } from './evidence.ts';
+import type { Finds } from './exhibits.ts';
+import type { Incident } from './incidents.ts';
+import type { StateBefore } from './scratch.ts';
+
+const INCIDENT: Omit<Incident, 'id'> = {
+  index: 8,
+  replica: 'r1',
+  variant: 0,
+  kind: 'update',
+  at: '2026-01-02T03:04:05.000Z',
+  what: 'differs',
+  done: 'expelled',
+  console: '',
+};
+const NOBODY = { command: [], folder: '/', webhook: null };
+
+/** Of two votes whose updates differ. */
+function finds(stateBefore: StateBefore): Finds {
+  const vote = (update: string): Finds['votes'][number]['vote'] => ({
+    reply: digest(''),
+    update: digest(update),
+  });
+  const votes = ['r0', 'r1'].map((replica) => ({ replica, vote: vote(replica), atMs: 1 }));
+  const bytes = (): Buffer => Buffer.from('update');
+  return { entry: null, votes, decided: null, bytes, stateBefore, console: '' };
+}
+
+/** One comes as soon as the one before is taken. */
+async function* endless(): AsyncGenerator<Buffer[]> {
+  for (;;) yield [Buffer.alloc(1)];
+}
+
+void test('P7 V1: it is closed though the state before an incident is still being read, and what is known is kept', async () => {
+  using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
+  const evidence = new Evidence(root.path, NOBODY, () => {});
+  const { id } = evidence.add(INCIDENT, finds(endless));
+  await evidence.close();
+  assert.equal((await evidence.read(id))?.evidence?.parts.length, 2);
+  assert.ok(!existsSync(join(root.path, 'comparing')), 'what it had of it is removed');
+});
