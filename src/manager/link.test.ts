@@ -183,6 +183,35 @@ test('P7: a large state that is streamed leaves no listeners behind', async () =
   assert.equal(channel.listenerCount('close'), before);
 });
 
+for (const [how, leave, downs] of [
+  ['is ended', (pair: Pair) => void pair.link.destroy(), []],
+  ['goes away', (pair: Pair) => void pair.agent.destroy(), [{ kind: 'crash', why: 'the channel closed' }]],
+] as const) {
+  test(`P7 K6: of a state for a replica that ${how} meanwhile no more than a piece is read, and why it went is said`, async () => {
+    await using pair = await Pair.make();
+    pair.agent.pause();
+    let read = 0;
+    let released = false;
+    async function* state(): AsyncGenerator<Buffer> {
+      try {
+        for (; read < 200; read++) yield Buffer.alloc(1024 * 1024);
+      } finally {
+        released = true;
+      }
+    }
+    pair.link.stream(async (write) => {
+      for await (const piece of state()) await write([piece]);
+    });
+    await pair.until(() => pair.link.domain.channel.writableNeedDrain);
+    const before = read;
+    leave(pair);
+    await pair.until(() => released);
+    assert.ok(read <= before + 1, `${read - before} more`);
+    await pair.until(() => pair.downs.length === downs.length);
+    assert.deepEqual(pair.downs, downs);
+  });
+}
+
 test('answers come whole and in order however they are cut', async () => {
   await using pair = await Pair.make();
   const bytes = Buffer.concat([

@@ -7,6 +7,7 @@
  * K3. What waits to be sent is bounded.
  * K4. After `destroy` nothing is reported any more.
  * K5. What the agent said before it ended is heard first, and why its domain ended before that its channel did: it often says why.
+ * K6. A state is read only for who is still there.
  */
 import type { Domain } from '../domains/domain.ts';
 import { messageOf } from '../errors.ts';
@@ -95,7 +96,10 @@ export class Link {
     }
   }
 
-  /** Sends what `job` writes, before anything that is sent later. A job that throws ends the link. */
+  /**
+   * Sends what `job` writes, before anything that is sent later. A job that throws ends the link, and its writes
+   * throw once the replica is gone.
+   */
   stream(job: Exclude<Job, Buffer[]>): void {
     this.#backlog.push(job);
     if (!this.#busy) void this.#drain();
@@ -109,16 +113,21 @@ export class Link {
         try {
           await job((frames) => this.#writeAndWait(frames));
         } catch (error) {
-          this.#down('crash', messageOf(error));
+          // Why its channel is gone is still to be heard of (K5).
+          if (!this.#gone) this.#down('crash', messageOf(error));
         }
       }
     }
     this.#busy = false;
   }
 
+  get #gone(): boolean {
+    return this.#closed || this.domain.channel.destroyed;
+  }
+
   #write(frames: Buffer[]): boolean {
     const { channel } = this.domain;
-    if (this.#closed || channel.destroyed) return true;
+    if (this.#gone) return true;
     if (channel.writableCorked === 0) {
       // What is sent in one turn of the loop, for many clients, goes out in one system call.
       channel.cork();
@@ -129,8 +138,13 @@ export class Link {
     return room;
   }
 
+  /** Throws when nobody is there any more, so that whoever reads what is to be sent ends. */
   async #writeAndWait(frames: Buffer[]): Promise<void> {
-    if (this.#write(frames) || this.#closed) return;
+    if (!this.#write(frames)) await this.#drained();
+    if (this.#gone) throw new Error('it is gone');
+  }
+
+  async #drained(): Promise<void> {
     const { channel } = this.domain;
     await new Promise<void>((resolve) => {
       const go = (): void => {

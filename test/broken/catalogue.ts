@@ -310,6 +310,14 @@ const ROWS: readonly Row[] = [
   ],
   [
     'P7',
+    'src/manager/link.test.ts',
+    'src/manager/link.ts',
+    'a state is read to its end for a replica that has gone',
+    "if (this.#gone) throw new Error('it is gone');",
+    '',
+  ],
+  [
+    'P7',
     'src/manager/updates.test.ts',
     'src/manager/updates.ts',
     'updates stay in memory until they are fetched',
