@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { closeSync, openSync, readdirSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { createQemuDriver } from '../src/domains/qemu/driver.ts';
 import { conduitSuite } from './support/conduit-suite.ts';
 import { CONDUIT, PATIENCE_MS, SERVICES, Spare } from './support/spare.ts';
@@ -15,7 +15,7 @@ const PASSED = { assertions: 311, failures: [] };
 /** An emulated Node needs most of a minute of CPU time to load this service. */
 const START_MS = 480_000;
 /** Between the suite's 32 requests: the fifth shows the lie, and the group is whole again long before the last. */
-const DELAY_MS = 2500;
+const DELAY_MS = 2000;
 
 /** Why there can be no machines here, or nothing. */
 const missing = await createQemuDriver({
@@ -25,18 +25,6 @@ const missing = await createQemuDriver({
   suspension: 'paused',
 }).then(() => '', String);
 const options = { timeout: 900_000, skip: missing !== '' && !required && missing };
-
-/** Small, so that an emulated machine is up within seconds. */
-function accounts(suspension: 'paused' | 'parked'): Spare {
-  return new Spare({
-    folder: SERVICES,
-    command: ['node', 'accounts.mjs'],
-    state: ['accounts.db'],
-    hypervisor: 'qemu',
-    suspension,
-    limits: { memoryBytes: 256 * 1024 ** 2 },
-  });
-}
 
 async function add(url: string): Promise<unknown> {
   return (await fetch(`${url}/accounts/a`, { method: 'POST', body: '1' })).json();
@@ -71,12 +59,35 @@ void test(
   },
 );
 
-void test(
-  'P5 P6: parked machines take over when an active one is killed, with the state of all requests',
-  options,
-  async () => {
-    await using spare = accounts('parked');
-    await spare.start(START_MS);
+/** In the middle of the file, where the service or its runtime is. */
+function flipByte(path: string): void {
+  const file = openSync(path, 'r+');
+  const byte = Buffer.alloc(1);
+  const at = 10_000_000;
+  readSync(file, byte, 0, 1, at);
+  writeSync(file, Buffer.from([(byte[0] ?? 0) ^ 1]), 0, 1, at);
+  closeSync(file);
+}
+
+void describe('a service in parked machines', options, () => {
+  /** Small, so that an emulated machine is up within seconds. One group: most of a test would be its start. */
+  const spare = new Spare({
+    folder: SERVICES,
+    command: ['node', 'accounts.mjs'],
+    state: ['accounts.db'],
+    hypervisor: 'qemu',
+    suspension: 'parked',
+    limits: { memoryBytes: 256 * 1024 ** 2 },
+  });
+  before(() => spare.start(START_MS));
+  after(() => spare[Symbol.asyncDispose]());
+
+  async function addUpTo(last: number): Promise<void> {
+    for (let count = last - 19; count <= last; count++)
+      assert.deepEqual(await add(spare.url), { name: 'a', count, sum: count });
+  }
+
+  void test('P5 P6: they take over when an active one is killed, with the state of all requests', async () => {
     let passive: [number | null, number][] = [];
     // Parking takes a moment.
     await spare.until('nobody passive is a process', PATIENCE_MS, async () => {
@@ -88,34 +99,16 @@ void test(
       [null, 0],
       [null, 0],
     ]);
-    for (let count = 1; count <= 20; count++)
-      assert.deepEqual(await add(spare.url), { name: 'a', count, sum: count });
+    await addUpTo(20);
     const victim = await spare.victim();
     process.kill(victim.pid, 'SIGKILL');
-    for (let count = 21; count <= 40; count++)
-      assert.deepEqual(await add(spare.url), { name: 'a', count, sum: count });
+    await addUpTo(40);
     await spare.whole();
     const incidents = await spare.incidents();
     assert.ok(incidents.some(({ replica, kind }) => replica === victim.id && kind === 'crash'));
-  },
-);
+  });
 
-/** In the middle of the file, where the service or its runtime is. */
-function flipByte(path: string): void {
-  const file = openSync(path, 'r+');
-  const byte = Buffer.alloc(1);
-  const at = 10_000_000;
-  readSync(file, byte, 0, 1, at);
-  writeSync(file, Buffer.from([(byte[0] ?? 0) ^ 1]), 0, 1, at);
-  closeSync(file);
-}
-
-void test(
-  'P6: an image that is changed on disk is an incident, no machine starts from it, and clients are served on',
-  options,
-  async () => {
-    await using spare = accounts('paused');
-    await spare.start(START_MS);
+  void test('P6: an image that is changed on disk is an incident, no machine starts from it, and clients are served on', async () => {
     const images = join(spare.data, 'images');
     const [name = ''] = readdirSync(images);
     flipByte(join(images, name, 'root'));
@@ -126,13 +119,12 @@ void test(
         ({ kind, what }) => kind === 'image' && what.includes('is not what was built'),
       ),
     );
-    for (let count = 1; count <= 20; count++)
-      assert.deepEqual(await add(spare.url), { name: 'a', count, sum: count });
+    await addUpTo(60);
     const { replicas } = await spare.status();
     assert.equal(replicas.filter(({ state }) => state === 'suspended').length, 0, 'no clean one comes');
     rmSync(join(images, name), { recursive: true });
     await spare.whole(START_MS);
     const kinds = (await spare.incidents()).map(({ kind }) => kind);
     assert.equal(kinds.filter((kind) => kind === 'image').length, 1, 'it was reported once');
-  },
-);
+  });
+});
