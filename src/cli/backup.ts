@@ -1,10 +1,20 @@
 /** `spare backup FILE` and `spare restore FILE`: of a group that runs or is stopped, and into a folder where none is. */
-import { accessSync, constants, copyFileSync, existsSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { LOCK_FILE, makeBackup, type MadeBackup, UNFINISHED_FILE } from '../backup/make.ts';
 import { restore, type Restored } from '../backup/restore.ts';
 import { makePrivateFile, STORE_FILE } from '../data-folder.ts';
+import { contains } from '../domains/process/paths.ts';
 import { syncFile } from '../durable.ts';
 import { messageOf, SpareError } from '../errors.ts';
 import { Store } from '../ordering/store.ts';
@@ -29,7 +39,7 @@ function sizeOf(path: string): number {
 /** Throws `SpareError` data-folder-missing, data-folder-*, backup-*, admin-failed. */
 export async function backup(data: string, target: string, progress: Progress): Promise<MadeBackup> {
   checkDataFolder(data);
-  checkTarget(resolve(target));
+  checkTarget(data, resolve(target));
   using _ = lock(data);
   const unfinished = join(data, UNFINISHED_FILE);
   const timer = setInterval(() => progress(`${mib(sizeOf(unfinished))} written`), SHOWN_EVERY_MS);
@@ -44,19 +54,22 @@ export async function backup(data: string, target: string, progress: Progress): 
 
 function cannotWrite(target: string, why: string, cause?: unknown): SpareError {
   return new SpareError('backup-failed', `Cannot write ${target}: ${why}.`, {
-    hint: 'Name a file in a folder that can be written to and has room.',
+    hint: 'Name a file outside of the data folder, where you may write and there is room.',
     cause,
   });
 }
 
 /** Before anything is made: that may take long. Throws `SpareError` backup-failed. */
-function checkTarget(target: string): void {
+function checkTarget(data: string, target: string): void {
   const folder = dirname(target);
   try {
     const found = statSync(target, { throwIfNoEntry: false });
     if (found?.isFile() === false) throw cannotWrite(target, 'there is something else than a file');
     const within = statSync(folder, { throwIfNoEntry: false });
     if (within?.isDirectory() !== true) throw cannotWrite(target, `there is no folder ${folder}`);
+    // A group's own files are there, and what is made first: in the place of any, it would be lost.
+    if (contains(realpathSync(data), realpathSync(folder)))
+      throw cannotWrite(target, 'it is in the data folder');
     accessSync(folder, constants.W_OK | constants.X_OK);
   } catch (error) {
     throw error instanceof SpareError ? error : cannotWrite(target, messageOf(error), error);
