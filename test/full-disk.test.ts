@@ -1,7 +1,7 @@
 /** Does a disk that fails while Spare runs end it in words that a person understands, whatever is being written? */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, statfsSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, statfsSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import type { Status } from '../src/admin/admin.ts';
@@ -72,13 +72,16 @@ class SmallDisk implements Disposable {
 
   static mount(folder: string): SmallDisk | undefined {
     mkdirSync(folder);
-    const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=32m', 'spare-test', folder]);
+    const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1g', 'spare-test', folder]);
     return mounted.status === 0 ? new SmallDisk(folder) : undefined;
   }
 
-  fill(freeBytes: number): void {
-    const { bavail, bsize } = statfsSync(this.#folder);
-    writeFileSync(join(this.#folder, 'rest'), Buffer.alloc(bavail * bsize - freeBytes));
+  /** From now on there is room for so much more. */
+  leave(freeBytes: number): void {
+    const { blocks, bfree, bsize } = statfsSync(this.#folder);
+    const size = (blocks - bfree) * bsize + freeBytes;
+    const { status } = spawnSync('mount', ['-o', `remount,size=${size}`, this.#folder]);
+    assert.equal(status, 0);
   }
 
   [Symbol.dispose](): void {
@@ -98,10 +101,40 @@ for (const freeBytes of [0, 64 * 1024])
       call.kill('SIGTERM');
       assert.equal(await call.end(), 0);
     }
-    small.fill(freeBytes);
+    small.leave(freeBytes);
     await using call = new Call(place.folder, ['run', '--config', 'spare.config.mjs']);
     await endsOf(call, join(disk, 'data'), 'ENOSPC');
   });
+
+test('P2: a backup is not begun where the group would be without room to go on; the group answers, and with room it is made', async (t) => {
+  using place = new Place().configure({ ...LEDGER, data: 'disk/data' });
+  const disk = join(place.folder, 'disk');
+  using small = SmallDisk.mount(disk);
+  if (small === undefined) return t.skip('nothing may be mounted');
+  await using call = new Call(place.folder, ['run', '--config', 'spare.config.mjs']);
+  await call.until(() => call.stdout.includes('incidents  http'));
+  const url = /^service +(\S+)$/m.exec(call.stdout)?.[1];
+  const add = async (body: string): Promise<void> => {
+    assert.equal((await fetch(`${url}/entries`, { method: 'POST', body })).status, 200);
+  };
+  await add('x'.repeat(LINE_BYTES));
+  small.leave(8 * LINE_BYTES);
+  const target = join(place.folder, 'a.backup');
+  const backup = (): Call => new Call(place.folder, ['backup', '--data', join(disk, 'data'), target]);
+  {
+    await using refused = backup();
+    const ended = refused.end();
+    for (let i = 0; i < 100; i++) await add('y'.repeat(100));
+    assert.equal(await ended, 1);
+    assert.match(refused.stderr, /\d+ MiB are missing.*\[backup-failed\]/);
+  }
+  await add('after it');
+  assert.equal(call.stderr, '');
+  small.leave(1024 ** 3);
+  await using made = backup();
+  assert.equal(await made.end(), 0, made.stderr);
+  return undefined;
+});
 
 suite('P2: the group ends with `storage-failed`, says where and what to do, and leaves no process', () => {
   for (const [name, { why, prepare }] of Object.entries(FAILURES)) {

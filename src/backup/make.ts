@@ -2,6 +2,7 @@
  * Makes a backup of a group, also while it runs: all that was acknowledged before is in it.
  *
  * M1. The file has its place in the data folder under a name that says it is unfinished; whoever wanted it moves it.
+ * M2. It is not begun where a group that runs would be left without room to go on.
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,6 +10,7 @@ import { makePrivateFile } from '../data-folder.ts';
 import { messageOf, SpareError } from '../errors.ts';
 import type { Store } from '../ordering/store.ts';
 import { startThread } from '../thread.ts';
+import { checkRoom } from './room.ts';
 import type { Sealed, SealOptions } from './seal.ts';
 
 /** In the data folder. */
@@ -20,11 +22,15 @@ export interface MadeBackup extends Sealed {
   readonly file: string;
 }
 
-/** The states in the data folder must stay until this is done. Throws a `SpareError` backup-failed. */
-export async function makeBackup(store: Store, dataFolder: string): Promise<MadeBackup> {
+/**
+ * The states in the data folder must stay until this is done. `running`: the group goes on meanwhile. Throws a `SpareError`
+ * backup-failed.
+ */
+export async function makeBackup(store: Store, dataFolder: string, running: boolean): Promise<MadeBackup> {
   const file = join(dataFolder, UNFINISHED_FILE);
   try {
     rmSync(file, { force: true });
+    checkRoom(dataFolder, running);
     makePrivateFile(file);
     await store.copy(file);
     const workerData: SealOptions = { file, dataFolder };
@@ -36,6 +42,7 @@ export async function makeBackup(store: Store, dataFolder: string): Promise<Made
     return { file, ...sealed };
   } catch (error) {
     rmSync(file, { force: true });
+    if (error instanceof SpareError && error.code === 'backup-failed') throw error;
     throw new SpareError('backup-failed', `The backup could not be made: ${messageOf(error)}.`, {
       hint: 'It is made in the data folder first: there must be room for another copy of all data.',
       cause: error,

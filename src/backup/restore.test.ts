@@ -62,7 +62,7 @@ class Place implements Disposable {
     store.write(RECORD.update, 2, Buffer.from('update'));
     store.writeDecided(2);
     store.write(RECORD.nextReplica, 9);
-    const made = await makeBackup(store, this.data);
+    const made = await makeBackup(store, this.data, false);
     copyFileSync(made.file, this.file);
     await store.close();
     return made;
@@ -106,7 +106,7 @@ void test('P2: a restored folder has entries, updates, keyed replies, facts and 
   assert.equal(there.opened.recovery.decided, 2);
   assert.deepEqual(await Array.fromAsync(there.store.updates(0, 9)), [[Buffer.from('update')]]);
   assert.deepEqual(await there.store.reply(2), Buffer.from('reply'));
-  assert.equal((await makeBackup(there.store, folder)).digest, digest);
+  assert.equal((await makeBackup(there.store, folder, false)).digest, digest);
   await there.store.close();
   await here.store.close();
 });
@@ -133,7 +133,7 @@ void test('P2: what is written while a backup is made is in it whole or not at a
     store.write(RECORD.update, index, Buffer.alloc(20_000, index));
     store.writeDecided(index++);
   }, 1);
-  const { file } = await makeBackup(store, place.data);
+  const { file } = await makeBackup(store, place.data, false);
   clearInterval(writing);
   await store.close();
   copyFileSync(file, place.file);

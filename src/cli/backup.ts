@@ -111,7 +111,7 @@ async function running(data: string): Promise<MadeBackup | null> {
 async function stopped(data: string): Promise<MadeBackup> {
   const { store } = await Store.open(join(data, STORE_FILE), null);
   try {
-    return await makeBackup(store, data);
+    return await makeBackup(store, data, false);
   } finally {
     await store.close();
   }

@@ -323,7 +323,7 @@ export class Manager {
     this.#backingUp = true;
     try {
       using _ = this.#snapshots.hold();
-      return await makeBackup(this.#store, this.#options.dataFolder);
+      return await makeBackup(this.#store, this.#options.dataFolder, true);
     } finally {
       this.#backingUp = false;
     }
