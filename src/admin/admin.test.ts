@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { replicaId } from '../core/index.ts';
@@ -182,5 +182,48 @@ void test('P7: what is read is read one after another, and holds up nothing that
       assert.equal((await reply).status, 200);
       if (i < 2) while (begun.length === i + 1) await delay(1);
     }
+  });
+});
+
+/** Sends `count` reads ahead on one connection. */
+function sendAhead(port: number, count: number): Socket {
+  const client = connect(port, '127.0.0.1').on('error', () => {});
+  client.write('GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(count));
+  return client.resume();
+}
+
+void test('P7: of each connection one request is in work; one that sends many ahead is closed, and asks nothing of the manager', async () => {
+  let asked = 0;
+  const status = async (): Promise<typeof STATUS> => {
+    asked++;
+    await delay(10);
+    return STATUS;
+  };
+  await withAdmin({ status }, async (ask) => {
+    const port = Number(new URL((await ask('/livez')).url).port);
+    await once(sendAhead(port, 1000), 'close');
+    assert.equal((await ask('/status')).status, 200);
+    assert.ok(asked <= 2, `${asked} times`);
+  });
+});
+
+void test('P7: what is read for a client that has left is not read; whether it is alive and ready is answered meanwhile', async () => {
+  const first = Promise.withResolvers<typeof STATUS>();
+  let asked = 0;
+  const status = (): Promise<typeof STATUS> => (asked++ === 0 ? first.promise : Promise.resolve(STATUS));
+  await withAdmin({ status }, async (ask) => {
+    const slow = ask('/status');
+    const port = Number(new URL((await ask('/livez')).url).port);
+    for (let i = 0; i < 20; i++) {
+      const client = sendAhead(port, 1);
+      await once(client, 'connect');
+      client.end();
+      await once(client, 'close');
+    }
+    assert.equal((await ask('/readyz')).status, 200);
+    first.resolve(STATUS);
+    assert.equal((await slow).status, 200);
+    assert.equal((await ask('/status')).status, 200);
+    assert.equal(asked, 2);
   });
 });

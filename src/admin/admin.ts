@@ -5,8 +5,10 @@
  * group answers requests); `POST /replicas/:id/recover` (a clean replica takes its place; answered when it has), `POST /deploy`
  * (what is on disk and in the configuration now takes over; answered when it has), `POST /backup` (answers where in the data
  * folder it lies). What changes something needs the token of the data folder (`access.ts`).
+ *
+ * A1. Of each connection one request is in work; one that sends more ahead is closed.
  */
-import type { IncomingMessage, Server } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { MadeBackup } from '../backup/make.ts';
 import { limitConnections } from '../connections.ts';
@@ -95,6 +97,13 @@ const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   'backup-under-way': 409,
 };
 
+/** Reads that cost nothing, and on whose answer it may depend whether Spare is ended. */
+const PROBES: ReadonlySet<string> = new Set(['/livez', '/readyz']);
+
+function pathOf({ url = '/' }: IncomingMessage): string {
+  return url.replace(/\?.*$/, '');
+}
+
 function reading(path: string): Handler | undefined {
   const id = /^\/incidents\/(\d{1,15})$/.exec(path)?.[1];
   if (id === undefined) return READS[path];
@@ -126,7 +135,7 @@ async function answer(
   request: IncomingMessage,
 ): Promise<AdminReply> {
   if (!namesHost(request.headers.host, host)) return { status: 421, body: { error: HOST_TEXT } };
-  const path = (request.url ?? '/').replace(/\?.*$/, '');
+  const path = pathOf(request);
   const [read, change] = [reading(path), changing(path)];
   if (read === undefined && change === undefined) {
     return { status: 404, body: { error: `There is no ${path}; see ${KNOWN}.` } };
@@ -143,13 +152,14 @@ async function answer(
 
 /**
  * What is read takes time of the manager, 30 ms with a thousand incidents, and everybody on the host may ask: one after another,
- * with a pause as long after each, so that clients and replicas are heard.
+ * with a pause as long after each, so that clients and replicas are heard. Not for who has left by then.
  */
 class Turns {
   #last: Promise<void> = Promise.resolve();
 
-  take(work: () => Promise<void>): void {
+  take(response: ServerResponse, work: () => Promise<void>): void {
     this.#last = this.#last.then(async () => {
+      if (response.destroyed) return;
       const began = performance.now();
       await work();
       await delay(performance.now() - began);
@@ -172,11 +182,13 @@ export function createAdmin(source: AdminSource, token: string, host: string): S
       });
       response.end(request.method === 'HEAD' ? undefined : text);
     };
+    // Behind another one of its connection: as many as a client likes would be kept until that is answered.
+    if (response.socket === null) return void request.socket.destroy();
     request.resume();
     const give = (): Promise<void> =>
       answer(source, token, host, request).then(send, (error: unknown) => send(failed(error)));
-    if (request.method === 'POST') void give();
-    else turns.take(give);
+    if (request.method === 'POST' || PROBES.has(pathOf(request))) void give();
+    else turns.take(response, give);
   });
   limitConnections(server, CONNECTIONS_MAX);
   return server;
