@@ -1,9 +1,11 @@
 /** What becomes of an image that cannot be measured, or not be compared any more? On real files. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempDisposableSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { Worker } from 'node:worker_threads';
 import { SpareError } from '../errors.ts';
 import { withoutRights } from '../testing.ts';
 import { Images } from './images.ts';
@@ -51,4 +53,22 @@ void test('P6: a file that cannot be read is named with what to do: nothing is f
   chmodSync(join(folder, '.env'), 0o644);
   await images.check(image);
   assert.deepEqual(reported, ['image-unreadable', null]);
+});
+
+void test('P6: once its thread has ended nothing is measured any more: that is told once, and whoever asks is refused at once', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-images-'));
+  const folder = join(place.path, 'service');
+  mkdirSync(folder);
+  const begun = once(process, 'worker') as Promise<[Worker]>;
+  await using images = new Images(place.path, () => {});
+  const reported: (string | null)[] = [];
+  images.onChange = (error) => reported.push(error?.code ?? null);
+  const [thread] = await begun;
+  const image = await images.measure([{ folder, command: [process.execPath], env: {}, state: [] }]);
+  await thread.terminate();
+  assert.deepEqual(reported, ['image-unreadable']);
+  const refused = { code: 'image-unreadable', message: /ended/, hint: /start/ };
+  for (let i = 0; i < 2; i++) await assert.rejects(images.check(image), refused);
+  await assert.rejects(images.measure(image.variants), refused);
+  assert.deepEqual(reported, ['image-unreadable']);
 });

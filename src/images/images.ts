@@ -4,6 +4,7 @@
  *
  * I1. A domain starts only from what was accepted: `check` is asked after it is wanted and before it is started.
  * I2. A change is reported once, until there is another one or none.
+ * I3. When the thread that measures is gone, that is reported once, and whoever asks from then on is refused.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -56,6 +57,13 @@ function unreadable(why: string): SpareError {
   });
 }
 
+function ended(why: string): SpareError {
+  const message = `What the service starts from cannot be compared any more: ${printable(why)}.`;
+  return new SpareError('image-unreadable', message, {
+    hint: 'No replica can be replaced until Spare is ended and started again.',
+  });
+}
+
 export class Images implements AsyncDisposable {
   readonly #dataFolder: string;
   readonly #log: (line: string) => void;
@@ -64,6 +72,8 @@ export class Images implements AsyncDisposable {
   readonly #waiting = new Map<number, Promise<readonly string[]>>();
   #turn: Promise<unknown> = Promise.resolve();
   readonly #asked = new Map<number, { done: (done: Done) => void; failed: (error: Error) => void }>();
+  /** The thread is gone. */
+  #failure: SpareError | null = null;
   #nextId = 0;
   #nextImage = 0;
   #founded = '';
@@ -82,8 +92,11 @@ export class Images implements AsyncDisposable {
   }
 
   #fail(error: Error): void {
-    for (const { failed } of this.#asked.values()) failed(error);
+    if (this.#failure !== null) return;
+    this.#failure = ended(error.message);
+    for (const { failed } of this.#asked.values()) failed(this.#failure);
     this.#asked.clear();
+    this.#report(this.#failure);
   }
 
   #answered(answer: MeasuringAnswer): void {
@@ -101,6 +114,7 @@ export class Images implements AsyncDisposable {
   #ask(request: Asked): Promise<Done> {
     const id = this.#nextId++;
     return new Promise((done, failed) => {
+      if (this.#failure !== null) return failed(this.#failure);
       this.#asked.set(id, { done, failed });
       this.#thread.ref();
       // oxlint-disable-next-line unicorn/require-post-message-target-origin -- threads have no origin
@@ -198,6 +212,7 @@ export class Images implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.onChange = () => {};
     await this.#thread.terminate();
   }
 }

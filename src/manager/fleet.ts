@@ -52,6 +52,7 @@ interface Place {
   readonly startedAt: number;
   /** It was stopped, perhaps before its domain was up. */
   stopped: boolean;
+  readonly whenStopped: PromiseWithResolvers<null>;
   /** Why it went down, as far as it is known. */
   why: string;
   /** It may not start: what it would start from has changed. */
@@ -127,6 +128,7 @@ export class Fleet {
       link: null,
       startedAt: performance.now(),
       stopped: false,
+      whenStopped: Promise.withResolvers(),
       why: '',
       refused: false,
       behind: true,
@@ -153,8 +155,9 @@ export class Fleet {
     const { dataFolder, limits } = this.#options;
     const image = version?.variants[variant];
     if (version === undefined || image === undefined) throw new Error(`there is no variant ${variant}`);
-    const leftOut = await version.check();
-    if (place.stopped) return;
+    // Nothing is there yet that must be ended, and who closes may not wait for a disk that does not answer.
+    const leftOut = await Promise.race([version.check(), place.whenStopped.promise]);
+    if (leftOut === null || place.stopped) return;
     const directory = join(dataFolder, DOMAINS_FOLDER, id);
     mkdirSync(directory, { recursive: true });
     const opening = await this.#opening(id, version, image, entry);
@@ -237,6 +240,7 @@ export class Fleet {
     const place = this.#places.get(id);
     if (place === undefined) return;
     place.stopped = true;
+    place.whenStopped.resolve(null);
     this.#places.delete(id);
     if (place.link !== null) this.#track(place.link.destroy());
   }

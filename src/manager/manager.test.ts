@@ -30,12 +30,13 @@ const SERVICE = `import { createServer } from 'node:http';
 interface Differing {
   readonly change?: (driver: Driver) => Driver;
   readonly lateMs?: number;
+  readonly check?: () => Promise<readonly string[]>;
 }
 
 /** A group of which nobody is ever too late, unless `lateMs` says otherwise. */
 async function started(
   folder: string,
-  { change = (driver) => driver, lateMs = NEVER }: Differing = {},
+  { change = (driver) => driver, lateMs = NEVER, check }: Differing = {},
 ): Promise<Manager> {
   const dataFolder = join(folder, 'data');
   mkdirSync(join(dataFolder, 'domains'), { recursive: true });
@@ -46,7 +47,7 @@ async function started(
   const manager = new Manager(
     {
       faults: 1,
-      version: { variants: [image], digest: '', check: async () => [dataFolder] },
+      version: { variants: [image], digest: '', check: check ?? (async () => [dataFolder]) },
       dataFolder,
       limits: { memoryBytes: 1024 * MIB, processes: 256 },
       deadline: { floorMs: lateMs, ceilingMs: lateMs, factor: 1 },
@@ -165,4 +166,16 @@ void test('P6: a damaged image is one incident, whatever is found of it while it
     'File 1 is gone. Build it again.',
     `File ${before + 1} is gone. Build it again.`,
   ]);
+});
+
+void test('a group ends, though what its replicas would start from is not compared to the end', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
+  let checks = 0;
+  const check = (): Promise<never> => {
+    checks++;
+    return new Promise(() => {});
+  };
+  const manager = await started(place.path, { check });
+  await until('all are to start', () => checks === 4);
+  await manager.close();
 });
