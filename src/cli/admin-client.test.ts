@@ -5,6 +5,7 @@ import { chmodSync, mkdirSync, mkdtempDisposableSync, writeFileSync } from 'node
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { publishAccess, withdrawAccess } from '../admin/access.ts';
 import { type AdminSource, createAdmin } from '../admin/admin.ts';
 import { SpareError } from '../errors.ts';
@@ -12,6 +13,7 @@ import { withoutRights } from '../testing.ts';
 import { askAdmin } from './admin-client.ts';
 
 const MADE = { file: 'backup.new', digest: 'd', decided: 3 };
+const PATIENCE_MS = 50;
 const source = { backup: async () => MADE } as Partial<AdminSource> as AdminSource;
 
 async function urlOf(server: Server): Promise<string> {
@@ -60,4 +62,26 @@ void test('P2: a group that was killed is not running, whoever has its port by t
   }
   withdrawAccess(data.path);
   await assert.rejects(askAdmin(data.path, '/backup'), notRunning);
+});
+
+void test('P2: what takes long to be done is waited for, such as a backup; what is read and does not come is not', async () => {
+  using data = mkdtempDisposableSync(`${tmpdir()}/spare-client-`);
+  writeFileSync(`${data.path}/spare.db`, '');
+  const slow: Partial<AdminSource> = {
+    status: () => new Promise(() => {}),
+    backup: async () => {
+      await delay(20 * PATIENCE_MS);
+      return MADE;
+    },
+  };
+  await using server = createAdmin(slow as AdminSource, 'own', '127.0.0.1');
+  publishAccess(data.path, { url: await urlOf(server), token: 'own', config: 'c' });
+  assert.deepEqual(await askAdmin(data.path, '/backup', 'POST', PATIENCE_MS), MADE);
+  const silent = { code: 'admin-failed', message: /it does not answer/ };
+  await assert.rejects(askAdmin(data.path, '/status', 'GET', PATIENCE_MS), silent);
+  server.closeAllConnections();
+  await using stranger = createServer(() => {});
+  publishAccess(data.path, { url: await urlOf(stranger), token: 'own', config: 'c' });
+  await assert.rejects(askAdmin(data.path, '/backup', 'POST', PATIENCE_MS), silent);
+  stranger.closeAllConnections();
 });

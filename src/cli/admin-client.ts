@@ -4,8 +4,12 @@ import { ERROR_CODES, type ErrorCode, messageOf, SpareError } from '../errors.ts
 import { request } from '../node-http.ts';
 import { checkDataFolder } from './data-folder.ts';
 
-/** Something is done before the answer comes: a replica starts, or all of them. */
-const PATIENCE_MS = 10 * 60_000;
+/**
+ * For what is read. What is done takes as long as the state is large: it is waited for without a limit, by who has heard before that
+ * the group is there. When that ends, so does the connection.
+ */
+const PATIENCE_MS = 60_000;
+const NO_LIMIT = 0;
 
 function notRunning(dataFolder: string, cause?: unknown): SpareError {
   return new SpareError('not-running', `Nothing runs with the data folder ${dataFolder}.`, {
@@ -30,10 +34,11 @@ function exchange(
   url: string,
   method: 'GET' | 'POST',
   token: string,
+  timeout: number,
 ): Promise<{ status: number; run: unknown; text: string }> {
   return new Promise((resolve, reject) => {
     const headers = { authorization: `Bearer ${token}` };
-    const call = request(url, { method, headers, timeout: PATIENCE_MS }, (response) => {
+    const call = request(url, { method, headers, timeout }, (response) => {
       let text = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => (text += chunk));
@@ -53,13 +58,19 @@ export async function askAdmin(
   dataFolder: string,
   path: string,
   method: 'GET' | 'POST' = 'POST',
+  patienceMs: number = PATIENCE_MS,
 ): Promise<unknown> {
   checkDataFolder(dataFolder);
   const access = readAccess(dataFolder);
   if (access === null) throw notRunning(dataFolder);
   try {
-    const { status, run, text } = await exchange(`${access.url}${path}`, method, access.token);
-    if (run !== runOf(access.token)) throw notRunning(dataFolder);
+    const ask = async (what: string, how: typeof method, timeout: number): ReturnType<typeof exchange> => {
+      const answer = await exchange(`${access.url}${what}`, how, access.token, timeout);
+      if (answer.run !== runOf(access.token)) throw notRunning(dataFolder);
+      return answer;
+    };
+    if (method === 'POST') await ask('/livez', 'GET', patienceMs);
+    const { status, text } = await ask(path, method, method === 'POST' ? NO_LIMIT : patienceMs);
     const body = JSON.parse(text) as unknown;
     if (status === 200) return body;
     throw refused(status, body);
