@@ -41,6 +41,21 @@ void test('P7: the oldest go when there are too many or too many bytes; the newe
   assert.deepEqual(readdirSync(root.path), ['6']);
 });
 
+void test('P6: a replica that ends at every start pushes out no evidence of what differed, nor the other way round', async () => {
+  using root = place();
+  const crash = [{ file: 'console.txt', bytes: Buffer.alloc(10) }];
+  const kept = (): string => readdirSync(root.path).sort().join(' ');
+  const folders = new Folders(root.path, { folders: 4, bytes: 1000 });
+  for (const id of [1, 2]) await folders.keep(id, of(100));
+  for (const id of [3, 4, 5, 6]) await folders.keep(id, crash);
+  assert.equal(kept(), '1 2 5 6');
+  const later = new Folders(root.path, { folders: 4, bytes: 1000 });
+  for (const id of [7, 8, 9]) await later.keep(id, of(100));
+  assert.equal(kept(), '5 6 8 9');
+  await later.keep(10, of(950));
+  assert.equal(kept(), '10 5 6', 'by their bytes when these are too many');
+});
+
 void test('P7: folders of an earlier life count, by their age; unfinished ones are removed', async () => {
   using root = place();
   for (const id of ['9', '10', '11.new']) {

@@ -3,6 +3,8 @@
  *
  * F1. A folder is there whole or not at all: it is written under another name first.
  * F2. Disk is bounded: the oldest folders go when there are too many, or too many bytes.
+ * F3. Those that show what differed, and those of which there is no more than that a replica ended, are two kinds; the kind goes that
+ *     there is more of. So a replica that ends at every start pushes out no evidence of an intrusion, nor the other way round.
  */
 import { mkdirSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
@@ -15,13 +17,19 @@ export interface FolderLimits {
   readonly bytes: number;
 }
 
+interface Kept {
+  readonly bytes: number;
+  /** Replies or updates that differ are in it. */
+  readonly differs: boolean;
+}
+
 export const EVIDENCE_FOLDER = 'incidents';
 
 export class Folders {
   readonly #root: string;
   readonly #limits: FolderLimits;
-  /** Sizes, oldest first; null before the folder was looked at. */
-  #sizes: Map<number, number> | null = null;
+  /** Oldest first; null before the folder was looked at. */
+  #kept: Map<number, Kept> | null = null;
 
   constructor(root: string, limits: FolderLimits) {
     this.#root = root;
@@ -41,37 +49,47 @@ export class Folders {
     for (const { file, bytes } of exhibits) await writeFile(join(unfinished, file), bytes, { mode: PRIVATE });
     await rm(this.path(id), { recursive: true, force: true });
     await rename(unfinished, this.path(id));
-    this.#sizes ??= await this.#look();
-    this.#sizes.delete(id);
-    this.#sizes.set(id, await sizeOf(this.path(id)));
-    await this.#prune(this.#sizes, id);
+    this.#kept ??= await this.#look();
+    this.#kept.delete(id);
+    this.#kept.set(id, await lookInto(this.path(id)));
+    await this.#prune(this.#kept, id);
   }
 
-  async #prune(sizes: Map<number, number>, newest: number): Promise<void> {
-    let bytes = 0;
-    for (const size of sizes.values()) bytes += size;
-    for (const [oldest, size] of sizes) {
-      const fits = sizes.size <= this.#limits.folders && bytes <= this.#limits.bytes;
-      if (fits || oldest === newest) return;
-      await rm(this.path(oldest), { recursive: true, force: true });
-      sizes.delete(oldest);
-      bytes -= size;
+  async #prune(kept: Map<number, Kept>, newest: number): Promise<void> {
+    for (;;) {
+      const id = this.#tooMany(kept, newest);
+      if (id === null) return;
+      await rm(this.path(id), { recursive: true, force: true });
+      kept.delete(id);
     }
   }
 
-  async #look(): Promise<Map<number, number>> {
-    const sizes = new Map<number, number>();
+  /** Which one is to go; null: all may stay. */
+  #tooMany(kept: Map<number, Kept>, newest: number): number | null {
+    const all = [...kept];
+    const byNumber = all.length > this.#limits.folders;
+    const weigh = (some: typeof all): number =>
+      byNumber ? some.length : some.reduce((sum, [, { bytes }]) => sum + bytes, 0);
+    if (!byNumber && weigh(all) <= this.#limits.bytes) return null;
+    const kinds = [false, true].map((kind) => all.filter(([, { differs }]) => differs === kind));
+    const ordered = kinds.sort((a, b) => weigh(b) - weigh(a)).flat();
+    return ordered.find(([id]) => id !== newest)?.[0] ?? null;
+  }
+
+  async #look(): Promise<Map<number, Kept>> {
+    const kept = new Map<number, Kept>();
     const names = await readdir(this.#root);
     for (const name of names.filter((name) => name.endsWith('.new')))
       await rm(join(this.#root, name), { recursive: true, force: true });
     const ids = names.filter((name) => /^\d+$/.test(name)).map(Number);
-    for (const id of ids.sort((a, b) => a - b)) sizes.set(id, await sizeOf(this.path(id)));
-    return sizes;
+    for (const id of ids.sort((a, b) => a - b)) kept.set(id, await lookInto(this.path(id)));
+    return kept;
   }
 }
 
-async function sizeOf(folder: string): Promise<number> {
+async function lookInto(folder: string): Promise<Kept> {
+  const names = await readdir(folder);
   let bytes = 0;
-  for (const name of await readdir(folder)) bytes += (await stat(join(folder, name))).size;
-  return bytes;
+  for (const name of names) bytes += (await stat(join(folder, name))).size;
+  return { bytes, differs: names.some((name) => /^(reply|update)-/.test(name)) };
 }

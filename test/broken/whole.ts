@@ -77,6 +77,15 @@ const ROWS: readonly Row[] = [
     "if (digest === '')",
   ],
   [
+    'P2',
+    'src/cli/backup.test.ts',
+    "the store's file",
+    'src/cli/backup.ts',
+    'a backup takes the place of what a group lives on',
+    'if (contains(realpathSync(data), realpathSync(folder)))',
+    'if (!existsSync(data))',
+  ],
+  [
     'P4',
     'test/refresh.test.ts',
     'answer alone',
@@ -217,8 +226,8 @@ const ROWS: readonly Row[] = [
     'too many',
     'src/evidence/folders.ts',
     'folders of evidence are kept for ever',
-    'if (fits || oldest === newest) return;',
-    'if (fits || oldest > 0) return;',
+    'if (!byNumber && weigh(all) <= this.#limits.bytes) return null;',
+    'return null;',
   ],
   [
     'P5',
