@@ -1,4 +1,7 @@
-/** Votes of several replicas in any order: equal bytes are one vote, and what each replica has the manager keep is bounded. */
+/**
+ * Votes of several replicas in any order, before and after the answer: equal bytes are one vote, and what each replica has the
+ * manager keep is bounded.
+ */
 import assert from 'node:assert/strict';
 import { Ballots, digestOf } from '../../src/manager/ballots.ts';
 import type { Target } from '../target.ts';
@@ -10,10 +13,11 @@ export const target: Target = {
     Buffer.from('\x01\x01\x03abc\x02\x01\x03abd\x11\x01\x03abc'),
     Buffer.from('\xf0\x00\x00', 'latin1'),
   ],
-  words: ['\xf0', '\x01\x10'],
+  words: ['\xf0', '\xe0', '\x01\x10'],
   run: (input) => {
     const full = new Set<string>();
     let wasFull = false;
+    let answered = -1;
     const ballots = new Ballots(BYTES_MAX, (replica, isFull) => {
       assert.notEqual(full.has(replica), isFull);
       if (isFull) full.add(replica);
@@ -29,13 +33,21 @@ export const target: Target = {
         assert.equal(ballots.reply(index, digestOf(Buffer.of(1, 2, 3))), null);
         continue;
       }
+      if (who >= 0xe0) {
+        answered = Math.max(answered, index % 4);
+        ballots.answered(answered);
+        continue;
+      }
       const replica = `r${who % 4}`;
       // It is not heard.
       if (full.has(replica)) continue;
       const vote = ballots.cast(replica, index % 4, bytes, bytes.subarray(1));
       assert.equal(vote.reply, digestOf(bytes));
-      assert.ok(ballots.reply(index % 4, vote.reply)?.equals(bytes));
-      assert.ok(ballots.update(index % 4, vote.update)?.equals(bytes.subarray(1)));
+      const found = [ballots.reply(index % 4, vote.reply), ballots.update(index % 4, vote.update)] as const;
+      // What was let go of stays so.
+      const mayBeGone = index % 4 <= answered;
+      assert.ok(found[0]?.equals(bytes) ?? mayBeGone);
+      assert.ok(found[1]?.equals(bytes.subarray(1)) ?? mayBeGone);
     }
     for (let index = 0; index < 4; index++) ballots.release(index);
     assert.equal(full.size, 0, 'nothing is kept of what is released');

@@ -1,7 +1,7 @@
 /** Are votes' bytes kept once, given back as they were, and bounded for each replica? */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Ballots } from './ballots.ts';
+import { Ballots, digestOf } from './ballots.ts';
 
 const reply = Buffer.from('a reply');
 const update = Buffer.from('an update');
@@ -60,4 +60,48 @@ test('P7: a replica that has too much kept is not heard; what others sent, and w
     ['r0', true],
     ['r0', false],
   ]);
+});
+
+test('P5 P7: what is answered counts for nobody, and is kept until its release as far as there is room for it', () => {
+  const told: [string, boolean][] = [];
+  const ballots = new Ballots(100, (replica, full) => told.push([replica, full]));
+  const cast = [1, 2, 3].map((index) => ballots.cast('r0', index, Buffer.alloc(60, index), update));
+  const kept = (): boolean[] => cast.map(({ reply: of }, at) => ballots.reply(at + 1, of) !== null);
+  assert.deepEqual(told, [['r0', true]]);
+  ballots.answered(1);
+  assert.equal(told.length, 1, 'two are undecided still');
+  ballots.answered(3);
+  assert.deepEqual(told, [
+    ['r0', true],
+    ['r0', false],
+  ]);
+  assert.deepEqual(kept(), [true, false, false]);
+  ballots.release(1);
+  ballots.cast('r0', 4, Buffer.alloc(60, 4), update);
+  ballots.answered(4);
+  assert.notEqual(ballots.votes(2).length, 0, 'who voted what is known still');
+  assert.notEqual(
+    ballots.reply(4, ballots.cast('r0', 4, Buffer.alloc(60, 4), update).reply),
+    null,
+    'room again',
+  );
+});
+
+test('P6 P7: a late vote is told from the answer also where the bytes are gone; what it brings is kept until the next one', () => {
+  const told: [string, boolean][] = [];
+  const ballots = new Ballots(100, (replica, full) => told.push([replica, full]));
+  const [big, lie] = [Buffer.alloc(101, 1), Buffer.alloc(101, 2)];
+  const right = [1, 2, 3].map((index) => ballots.cast('r0', index, big, update));
+  ballots.answered(3);
+  assert.equal(ballots.reply(1, right[0]?.reply ?? digestOf(lie)), null);
+  assert.deepEqual(ballots.cast('r1', 1, big, update), right[0]);
+  assert.equal(ballots.reply(1, digestOf(big)), null, 'nobody asks for it any more');
+  ballots.cast('r1', 2, lie, update);
+  assert.deepEqual(ballots.reply(2, digestOf(lie)), lie, 'it can be shown');
+  ballots.cast('r1', 3, lie, update);
+  assert.equal(ballots.reply(2, digestOf(lie)), null);
+  assert.deepEqual(ballots.reply(3, digestOf(lie)), lie);
+  assert.deepEqual(told.slice(2), [], 'it is heard');
+  for (const index of [1, 2, 3]) ballots.release(index);
+  assert.deepEqual(ballots.votes(3), []);
 });

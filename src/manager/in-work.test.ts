@@ -12,7 +12,7 @@ import { InWork } from './in-work.ts';
 test('P2: a client whose reply was to be read from a store that failed gets none, and nothing else fails of that', async () => {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'spare-in-work-'));
   const { store } = await Store.open(join(folder.path, 'spare.db'), 'the service of this test');
-  const work = new InWork(store, () => {});
+  const work = new InWork(store, -1, () => {});
   const told: unknown[] = [];
   work.waits(1, (verdict) => told.push(verdict));
   spoil(store);

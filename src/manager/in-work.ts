@@ -8,7 +8,7 @@ import type { Outcome, ReplicaId, Vote } from '../core/index.ts';
 import type { Store } from '../ordering/store.ts';
 import { Ballots, digestOf } from './ballots.ts';
 
-/** Bytes of undecided votes of one replica, above which it is not heard. */
+/** Bytes of unanswered votes of one replica, above which it is not heard; as many are kept of all answered ones. */
 const BALLOT_BYTES_MAX = 256 * 1024 ** 2;
 
 /** What a client is told: the encoded reply, or why there is none. */
@@ -28,10 +28,10 @@ export class InWork {
   readonly #times = new Map<number, number>();
   readonly #clients = new Map<number, Client>();
 
-  /** `onFull`: see `Ballots`. */
-  constructor(store: Store, onFull: (replica: string, full: boolean) => void) {
+  /** `answered`, `onFull`: see `Ballots`. */
+  constructor(store: Store, answered: number, onFull: (replica: string, full: boolean) => void) {
     this.#store = store;
-    this.ballots = new Ballots(BALLOT_BYTES_MAX, onFull);
+    this.ballots = new Ballots(BALLOT_BYTES_MAX, onFull, answered);
   }
 
   take(index: number, entry: Buffer): void {
@@ -59,8 +59,13 @@ export class InWork {
     return { reply: digestOf(reply), update: digestOf(update), updateBytes: update.length };
   }
 
-  /** `hint`: what the client of a skipped entry is told of it. */
+  /** Entries are answered in order. `hint`: what the client of a skipped one is told of it. */
   answer(index: number, outcome: Outcome, hint: string): void {
+    this.#tell(index, outcome, hint);
+    this.ballots.answered(index);
+  }
+
+  #tell(index: number, outcome: Outcome, hint: string): void {
     const client = this.#clients.get(index);
     if (client === undefined) return;
     this.#clients.delete(index);

@@ -97,6 +97,28 @@ void test('P5 P7: of a replica whose undecided replies are many no more is taken
 
 const LATE_MS = 2000;
 
+void test('P5 P6: one that ends to answer is blamed alone, however many replies the one ahead of it had sent; all is answered', async (context) => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
+  // Long enough for the other one to send all that is taken of it before.
+  const manager = await started(place.path, { lateMs: 3 * LATE_MS });
+  context.after(() => manager.close());
+  await until('it is whole', () => manager.health.whole());
+  const [, silent] = manager.view().replicas.filter(({ state }) => state === 'running');
+  const pid = silent === undefined ? null : manager.domainOf(silent.id)?.pid;
+  assert.ok(typeof pid === 'number');
+  process.kill(pid, 'SIGSTOP');
+  const answered: string[] = [];
+  for (let i = 0; i < REQUESTS; i++) manager.submit(null, REQUEST, ({ type }) => answered.push(type));
+  await until('all is answered', () => answered.length === REQUESTS);
+  await until('it is repaired', () => manager.health.whole());
+  assert.ok(answered.every((type) => type === 'reply'));
+  const incidents = manager.evidence.incidents.latest();
+  assert.deepEqual(
+    incidents.map(({ replica, kind }) => [replica, kind]),
+    [[silent?.id, 'late']],
+  );
+});
+
 void test('P6: no replica is late because the manager stood still', async (context) => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
   const manager = await started(place.path, { lateMs: LATE_MS });

@@ -76,7 +76,9 @@ export class Manager {
       onDown: (id, kind) => this.#tell({ type: 'down', replica: replicaId(id), kind }),
       onImageDamaged: (error) => this.imageChanged(error),
     });
-    this.#work = new InWork(store, (replica, full) => this.#fleet.link(replica)?.hear(!full, 'votes'));
+    this.#work = new InWork(store, recovery.decided, (replica, full) =>
+      this.#fleet.link(replica)?.hear(!full, 'votes'),
+    );
     const updates = new UpdateLog(store, recovery.decided);
     const [fleet, snapshots, work, seeds] = [this.#fleet, this.#snapshots, this.#work, this.#seeds];
     const deployment = this.#deployment;

@@ -33,8 +33,8 @@ const ROWS: readonly Row[] = [
     'src/manager/ballots.test.ts',
     'src/manager/ballots.ts',
     'bytes of the same length are taken for equal',
-    'if (known.bytes.equals(bytes))',
-    'if (known.bytes.length === bytes.length)',
+    'if (known.bytes?.equals(bytes) === true)',
+    'if (known.bytes?.length === bytes.length)',
   ],
   [
     'P1',
@@ -269,6 +269,14 @@ const ROWS: readonly Row[] = [
     '+ graceMs',
   ],
   [
+    'P5',
+    'src/manager/ballots.test.ts',
+    'src/manager/ballots.ts',
+    'what is answered counts until it is released',
+    'while (this.#answered < through) {',
+    'while (false) {',
+  ],
+  [
     'P6',
     'src/core/core.test.ts',
     'src/core/replicas.ts',
@@ -387,6 +395,14 @@ const ROWS: readonly Row[] = [
     'a replica may have any number of bytes kept',
     'const full = after > this.#bytesMax;',
     'const full = false;',
+  ],
+  [
+    'P7',
+    'src/manager/ballots.test.ts',
+    'src/manager/ballots.ts',
+    'any number of bytes is kept of what is answered',
+    'return (this.#bytesOf.get(ANSWERED) ?? 0) + length <= this.#bytesMax;',
+    'return length <= this.#bytesMax;',
   ],
   [
     'P7',
