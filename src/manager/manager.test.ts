@@ -31,12 +31,13 @@ interface Differing {
   readonly change?: (driver: Driver) => Driver;
   readonly lateMs?: number;
   readonly check?: () => Promise<readonly string[]>;
+  readonly memoryBytes?: number;
 }
 
 /** A group of which nobody is ever too late, unless `lateMs` says otherwise. */
 async function started(
   folder: string,
-  { change = (driver) => driver, lateMs = NEVER, check }: Differing = {},
+  { change = (driver) => driver, lateMs = NEVER, memoryBytes = 1024 * MIB, check }: Differing = {},
 ): Promise<Manager> {
   const dataFolder = join(folder, 'data');
   mkdirSync(join(dataFolder, 'domains'), { recursive: true });
@@ -49,7 +50,7 @@ async function started(
       faults: 1,
       version: { variants: [image], digest: '', check: check ?? (async () => [dataFolder]) },
       dataFolder,
-      limits: { memoryBytes: 1024 * MIB, processes: 256 },
+      limits: { memoryBytes, processes: 256 },
       deadline: { floorMs: lateMs, ceilingMs: lateMs, factor: 1 },
       patience: { graceMs: NEVER, overtimeMs: NEVER },
       refresh: NO_REFRESH,
@@ -93,6 +94,28 @@ void test('P5 P7: of a replica whose undecided replies are many no more is taken
   await until('all is answered', () => verdicts.length === REQUESTS);
   assert.ok(verdicts.every((verdict) => verdict.type === 'reply' && verdict.bytes.length > REPLY_BYTES));
   assert.deepEqual(manager.evidence.incidents.latest(), []);
+});
+
+void test('P5 P6: a replica that is not heard answers no more than its memory can hold', async (context) => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
+  const requests = 2 * REQUESTS;
+  const manager = await started(place.path, { memoryBytes: (requests - 6) * REPLY_BYTES });
+  context.after(() => manager.close());
+  await until('it is whole', () => manager.health.whole());
+  const active = manager.view().replicas.filter(({ state }) => state === 'running');
+  const [unheard, other] = active.map(({ id }) => manager.domainOf(id)?.channel);
+  unheard?.pause();
+  const answered: string[] = [];
+  for (let i = 0; i < requests; i++) manager.submit(null, REQUEST, ({ type }) => answered.push(type));
+  const faults = (): readonly unknown[] => manager.evidence.incidents.latest();
+  await until(
+    'the other one has sent all that is taken',
+    () => other?.isPaused() === true || faults().length > 0,
+  );
+  unheard?.resume();
+  await until('all is answered', () => answered.length === requests);
+  assert.ok(answered.every((type) => type === 'reply'));
+  assert.deepEqual(faults(), []);
 });
 
 const LATE_MS = 2000;

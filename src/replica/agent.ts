@@ -34,6 +34,8 @@ const SHORT_PAUSE_MS = 0.05;
 const NOBODY = new Int32Array(new SharedArrayBuffer(4));
 const SHARED_ANSWERS = 16;
 const SHARE_MS = 10;
+/** Answers that may wait for the manager to read them before the next entry is executed. */
+const UNREAD_BYTES_MAX = 16 * 1024 ** 2;
 const EMPTY = new Uint8Array(0);
 
 function environment(name: string): string {
@@ -225,6 +227,10 @@ class Agent {
     const update = state.capture();
     if (entry.kind === 'mark') reply = markOf(state);
     this.#send(resultFrames(order.index, reply, update));
+    if (this.#channel.writableLength <= UNREAD_BYTES_MAX) return;
+    // The manager does not hear one that is far ahead; all that it could answer need not fit into memory.
+    this.#flush();
+    if (this.#channel.writableNeedDrain) await once(this.#channel, 'drain');
   }
 
   async #export(): Promise<void> {
