@@ -42,7 +42,7 @@ const SLOTS_MAX = 5000;
 const IN_WORK_MAX = 50;
 
 export class Checks {
-  readonly decisions: Decisions = new Decisions();
+  readonly decisions: Decisions;
   readonly history: History = new History();
   readonly movements: Movements = new Movements();
   readonly #sim: Simulation;
@@ -63,6 +63,7 @@ export class Checks {
 
   constructor(sim: Simulation) {
     this.#sim = sim;
+    this.decisions = new Decisions(sim.options.core.keysMax);
   }
 
   started(host: Host): void {
@@ -229,6 +230,10 @@ export class Checks {
     switch (effect.type) {
       case 'append-command':
         return notes.duties.asked(effect);
+      case 'forget-key': {
+        const right = this.decisions.keys.forgottenAt(effect.at) === effect.index;
+        return promise(right, 'P2', () => `${host.id} forgets the key of ${effect.index} at ${effect.at}`);
+      }
       case 'truncate-order':
         return notes.duties.truncatesOrder(core, effect);
       case 'truncate-updates':

@@ -33,10 +33,11 @@ const EVENTS: Record<Event['type'], true> = {
   boot: true,
   clock: true,
 };
-/** But for what no run may reach, and what needs ten thousand keys. */
-const EFFECTS: Record<Exclude<Effect['type'], 'halt' | 'forget-key'>, true> = {
+/** But for what no run may reach. */
+const EFFECTS: Record<Exclude<Effect['type'], 'halt'>, true> = {
   'append-command': true,
   'append-mark': true,
+  'forget-key': true,
   answer: true,
   record: true,
   release: true,

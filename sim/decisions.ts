@@ -5,6 +5,7 @@
 import type { Vote } from '../src/core/event.ts';
 import { digest } from '../src/core/ids.ts';
 import { execute, type Kind, updateDigest } from '../src/core/testing/service.ts';
+import { KeyBook } from './key-book.ts';
 import type { Line } from './order-engine.ts';
 import type { Recorded } from './store.ts';
 import { promise } from './violation.ts';
@@ -13,9 +14,6 @@ interface Job {
   readonly kind: Kind;
   readonly time: number;
   readonly tickFrom: number;
-  /** For a request with a key: its first entry. */
-  readonly first: number | null;
-  readonly fingerprint: string;
 }
 
 export type Digests = Pick<Vote, 'reply' | 'update'>;
@@ -31,50 +29,41 @@ const UNCERTAIN: ReadonlySet<Kind> = new Set(['random', 'split']);
 export class Decisions {
   readonly #jobs: Job[] = [];
   readonly #decisions: Decision[] = [];
-  readonly #keys = new Map<string, number>();
+  readonly keys: KeyBook;
+
+  constructor(keysMax: number) {
+    this.keys = new KeyBook(keysMax);
+  }
 
   get decided(): number {
     return this.#decisions.length - 1;
   }
 
-  ordered(index: number, { entry, kind }: Line): void {
+  ordered({ entry, kind }: Line): void {
     const before = this.#jobs.at(-1);
     const time = Math.max(before?.time ?? 0, entry.time);
     const tickFrom = before?.kind === 'tick' ? before.time : (before?.tickFrom ?? 0);
-    let [first, fingerprint]: [number | null, string] = [null, ''];
-    if (entry.type === 'request' && entry.key !== null) {
-      first = this.#keys.get(entry.key.key) ?? index;
-      this.#keys.set(entry.key.key, first);
-      fingerprint = entry.key.fingerprint;
-    }
-    this.#jobs.push({ kind, time, tickFrom, first, fingerprint });
+    this.#jobs.push({ kind, time, tickFrom });
+    this.keys.ordered(entry.type === 'request' ? entry.key : null);
   }
 
   /** The one host's log lost what comes after `last`. */
   cut(last: number): void {
     this.#jobs.length = Math.min(this.#jobs.length, last + 1);
     this.#decisions.length = Math.min(this.#decisions.length, last + 1);
-    for (const [key, first] of this.#keys) if (first > last) this.#keys.delete(key);
-  }
-
-  /** Keys whose first entry came before `first`. */
-  keysBefore(first: number): { key: string; fingerprint: string; index: number }[] {
-    return [...this.#keys].flatMap(([key, index]) => {
-      const fingerprint = this.#jobs[index]?.fingerprint ?? '';
-      return index < first ? [{ key, fingerprint, index }] : [];
-    });
+    this.keys.cut(last);
   }
 
   executed(index: number): boolean {
     const job = this.#jobs[index];
-    return job !== undefined && job.kind !== 'command' && (job.first === null || job.first === index);
+    return job !== undefined && job.kind !== 'command' && this.used(index) === null;
   }
 
   /** What a client must be told where its key was used before: the first entry with it, or `reused`. */
   used(index: number): number | 'reused' | null {
-    const { first = null, fingerprint = '' } = this.#jobs[index] ?? {};
-    if (first === null || first === index) return null;
-    return this.#jobs[first]?.fingerprint === fingerprint ? first : 'reused';
+    const use = this.keys.use(index);
+    if (use === null || use.first === index) return null;
+    return use.same ? use.first : 'reused';
   }
 
   kind(index: number): Kind {

@@ -89,7 +89,7 @@ export class Host {
     this.sim.checks.started(this);
     const { base } = order;
     const first = order.first;
-    const keys = this.sim.keysBefore(first);
+    const keys = this.sim.checks.decisions.keys.before(first);
     this.#next = first;
     this.#durableTold = -1;
     this.#recordedTold = this.store.decided;

@@ -6,7 +6,7 @@ import type { Core } from '../src/core/core.ts';
 import type { CoreOptions } from '../src/core/options.ts';
 import type { Effect } from '../src/core/effect.ts';
 import type { Event } from '../src/core/event.ts';
-import { index as toIndex, type Index, managerId, type ManagerId } from '../src/core/ids.ts';
+import { type Index, managerId, type ManagerId } from '../src/core/ids.ts';
 import { NO_REFRESH } from '../src/core/testing/never.ts';
 import { randomFrom } from '../src/core/testing/random.ts';
 import { Checks } from './checks.ts';
@@ -30,7 +30,14 @@ export interface SimulationOptions {
   readonly managers: readonly ManagerId[];
   readonly core: Pick<
     CoreOptions,
-    'deadline' | 'patience' | 'refresh' | 'requestTimeoutMs' | 'startTimeoutMs' | 'stateBytes' | 'updateBytes'
+    | 'deadline'
+    | 'patience'
+    | 'refresh'
+    | 'requestTimeoutMs'
+    | 'keysMax'
+    | 'startTimeoutMs'
+    | 'stateBytes'
+    | 'updateBytes'
   >;
   readonly syncMs: () => number;
   readonly fillMs: number;
@@ -80,7 +87,7 @@ export class Simulation {
     this.faults = new Faults(this, stream(3));
     this.clients = new Clients(this, plan.workload, stream(4));
     this.hosts = managers.map((id, number) => new Host(this, number, id));
-    this.order.onCommit = (index, line): void => this.checks.decisions.ordered(index, line);
+    this.order.onCommit = (_, line): void => this.checks.decisions.ordered(line);
     for (const host of this.hosts) this.order.subscribe(host);
     this.faults.plan(plan.schedule);
   }
@@ -147,11 +154,6 @@ export class Simulation {
     if (!this.order.embedded) return;
     this.order.lose();
     this.checks.cut(this.order.head);
-  }
-
-  keysBefore(first: number): { key: string; fingerprint: string; index: Index }[] {
-    const keys = this.checks.decisions.keysBefore(first);
-    return keys.map(({ key, fingerprint, index }) => ({ key, fingerprint, index: toIndex(index) }));
   }
 
   #host(id: ManagerId): Host {
@@ -256,6 +258,7 @@ function coreOptions({ refreshEvery, stateBytes }: Plan): SimulationOptions['cor
       checkpointBytes: 100 * refreshEvery,
     },
     requestTimeoutMs: 1000,
+    keysMax: Math.ceil(refreshEvery / 2),
     startTimeoutMs: 1500,
     stateBytes,
     updateBytes: 0,

@@ -10,7 +10,8 @@ import type { DatabaseSync } from 'node:sqlite';
 
 /** "SPAR". */
 export const APPLICATION_ID = 0x53504152;
-export const VERSION = 1;
+/** 1: without `forgotten`. */
+export const VERSION = 2;
 
 export const BACKUP_SCHEMA = `
   create table state (part text not null, seq integer not null, bytes blob not null, primary key (part, seq));
@@ -31,10 +32,25 @@ const CONTENT = [
   'select part, seq, bytes from state order by part, seq',
 ];
 
+/** An empty one counts like none, so that what was restored from a backup of version 1 has its digest. */
+const FORGOTTEN = 'select at, idx from forgotten order by at, idx';
+
+/** Tables of the store that are in the backup. */
+export function tablesOf(database: DatabaseSync): string[] {
+  const tables = ['entries', 'updates', 'replies', 'facts'];
+  const later = database.prepare(`select name from sqlite_master where name = 'forgotten'`).get();
+  return later === undefined ? tables : [...tables, 'forgotten'];
+}
+
+function contentOf(database: DatabaseSync): string[] {
+  const isLater = tablesOf(database).includes('forgotten');
+  return isLater && database.prepare(FORGOTTEN).get() !== undefined ? [...CONTENT, FORGOTTEN] : CONTENT;
+}
+
 /** `progress` gets the number of bytes read since the last call. Throws when the database is damaged. */
 export function contentDigest(database: DatabaseSync, progress: (bytes: number) => void = () => {}): string {
   const hash = createHash('sha256');
-  for (const query of CONTENT) {
+  for (const query of contentOf(database)) {
     hash.update(`${query}\n`);
     for (const row of database.prepare(query).iterate()) {
       for (const value of Object.values(row)) progress(add(hash, value));

@@ -59,6 +59,7 @@ class Place implements Disposable {
       store.writeEntry(index, bytes);
     store.write(RECORD.checkpoint, 1, Buffer.from(JSON.stringify({ index: 1, file: 'checkpoint-1' })));
     store.write(RECORD.reply, 2, Buffer.from('reply'));
+    store.write(RECORD.forgetReply, 2, Buffer.from('3'));
     store.write(RECORD.update, 2, Buffer.from('update'));
     store.writeDecided(2);
     store.write(RECORD.nextReplica, 9);
@@ -109,6 +110,25 @@ void test('P2: a restored folder has entries, updates, keyed replies, facts and 
   assert.equal((await makeBackup(there.store, folder, false)).digest, digest);
   await there.store.close();
   await here.store.close();
+  const forgotten = (data: string): unknown => {
+    using database = new DatabaseSync(join(data, 'spare.db'));
+    return database.prepare('select at, idx from forgotten').get();
+  };
+  assert.deepEqual(forgotten(folder), forgotten(place.data));
+});
+
+void test('P2: a backup of version 1, which says nothing of keys that gave way, is restored', async () => {
+  using place = new Place();
+  await place.filled();
+  using database = new DatabaseSync(place.file);
+  database.exec('drop table forgotten; pragma user_version = 1');
+  const digest = contentDigest(database);
+  database.prepare(`update backup set value = ? where name = 'digest'`).run(digest);
+  place.restore('new');
+  const folder = join(place.data, '../new');
+  const { store } = await place.open(folder);
+  assert.equal((await makeBackup(store, folder)).digest, digest);
+  await store.close();
 });
 
 void test('P6: what is restored is known as the data of a group, and so as no part of a service, before one runs in it', async () => {

@@ -29,6 +29,7 @@ import {
   factOf,
   type Part,
   VERSION,
+  tablesOf,
 } from './container.ts';
 
 export interface RestoreOptions {
@@ -154,7 +155,7 @@ function fill(database: DatabaseSync, options: RestoreOptions, progress: (bytes:
     const checkpoint = checkpointOf(database);
     if (checkpoint !== null) writeState(database, 'checkpoint', join(dataFolder, checkpoint), progress);
     const unfinished = join(dataFolder, `${storeFile}.new`);
-    writeStore(unfinished, options);
+    writeStore(unfinished, database, options);
     syncFile(unfinished);
     syncFile(dataFolder);
     renameSync(unfinished, join(dataFolder, storeFile));
@@ -187,7 +188,7 @@ function writeState(
   closeSync(fd);
 }
 
-function writeStore(path: string, { backup, service }: RestoreOptions): void {
+function writeStore(path: string, database: DatabaseSync, { backup, service }: RestoreOptions): void {
   rmSync(path, { force: true });
   makePrivateFile(path);
   const store = new DatabaseSync(path);
@@ -195,8 +196,7 @@ function writeStore(path: string, { backup, service }: RestoreOptions): void {
     store.exec('pragma journal_mode = off; pragma synchronous = off');
     store.prepare('attach ? as backup').run(backup);
     store.exec(`begin; ${SCHEMA}`);
-    for (const table of ['entries', 'updates', 'replies', 'facts'])
-      store.exec(`insert into ${table} select * from backup.${table}`);
+    for (const table of tablesOf(database)) store.exec(`insert into ${table} select * from backup.${table}`);
     store.prepare(`update facts set value = ? where name = 'service'`).run(service);
     store.exec('commit');
   } finally {

@@ -47,9 +47,11 @@ for (const faults of EACH) {
 
   void test(`P2: ${f}, killed at any moment of a busy life, a torn write here and there: nothing answered is lost`, () => {
     for (let moment = 0; moment < 40; moment++) {
-      const world = whole(faults, { core: refreshEvery(6), behaviour: () => ({ workMs: 3 }) });
+      const core = { ...refreshEvery(6), keysMax: 3 };
+      const world = whole(faults, { core, behaviour: () => ({ workMs: 3 }) });
       for (let step = 0; step < moment; step++) {
         if (step % 3 === 0) requests(world, 3);
+        world.request('write', { key: `${(step * 7) % 5}`, fingerprint: 'same' });
         if (step === 10) world.request('random');
         if (step === 14) world.crash(active(world).id);
         world.run(10);
@@ -115,6 +117,33 @@ for (const faults of EACH) {
     const again = world.request('write', SAME);
     recovers(world);
     assert.equal(again.outcome, `reply of ${first.index}`);
+  });
+
+  void test(`P2 K1: ${f}, a retry whose key is forgotten just after it is not executed after a kill either`, () => {
+    const world = whole(faults, { core: { ...refreshEvery(4), keysMax: 2 } });
+    const first = world.request('write', SAME);
+    requests(world, 12);
+    world.request('write', { key: 'newer', fingerprint: 'same' });
+    settled(world);
+    world.until('its entry is cut off', () => world.disk.first > first.index);
+    const again = world.request('write', SAME);
+    world.request('write', { key: 'newest', fingerprint: 'same' });
+    world.sync();
+    world.kill();
+    assert.ok(world.disk.decided < again.index, 'what became of it is lost');
+    recovers(world);
+    assert.ok(!executed(world).has(again.index));
+    assert.equal(again.outcome, `reply of ${first.index}`);
+    requests(world, 12);
+    settled(world);
+    assert.deepEqual(
+      [...world.disk.keys.values()].map(({ key }) => key),
+      ['newer', 'newest'],
+      'K2',
+    );
+    const anew = world.request('write', SAME);
+    settled(world);
+    assert.ok(executed(world).has(anew.index), 'K2: it is forgotten');
   });
 
   void test(`P2: ${f}, a skip is known after a kill`, () => {

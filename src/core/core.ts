@@ -47,7 +47,7 @@ export class Core {
   readonly options: CoreOptions;
   /** There is only one manager. */
   readonly alone: boolean;
-  readonly order: Order = new Order();
+  readonly order: Order;
   readonly membership: Membership;
   readonly replicas: Replicas;
   readonly feeding: Feeding;
@@ -68,6 +68,7 @@ export class Core {
   constructor(options: CoreOptions) {
     this.options = options;
     this.alone = options.managers.length === 1;
+    this.order = new Order(options.keysMax);
     this.membership = new Membership(options.faults, this.alone);
     this.deadline = new Deadline(options.deadline);
     this.patience = new Patience(this);
@@ -177,7 +178,7 @@ export class Core {
 
   #keyUsed(use: KeyUse, index: Index): void {
     const forgotten = notKept(use, index);
-    if (forgotten !== null) this.emit({ type: 'forget-key', index: forgotten });
+    if (forgotten !== null) this.emit({ type: 'forget-key', index: forgotten, at: index });
   }
 
   #ordered(now: number, slot: Slot): void {

@@ -38,8 +38,11 @@ export type Effect =
     }
   /** Nobody will ask for the votes of this entry any more. */
   | { readonly type: 'release'; readonly index: Index }
-  /** The key of this entry is forgotten, and its reply with it: it is too old, or was not the first with that key. */
-  | { readonly type: 'forget-key'; readonly index: Index }
+  /**
+   * The key of this entry is forgotten, and its reply with it: it was not the first with that key (`at` is the entry itself), or
+   * gave way to the entry `at`. Who begins with the order before that one must still know it.
+   */
+  | { readonly type: 'forget-key'; readonly index: Index; readonly at: Index }
   /** `version`: how many deploys have taken over, this one included, since the manager was started. */
   | {
       readonly type: 'start';

@@ -7,8 +7,6 @@
 import type { Key } from './entry.ts';
 import type { Index } from './ids.ts';
 
-export const KEYS_MAX = 10_000;
-
 export type KeyUse =
   | { readonly type: 'first'; readonly forgotten: Index | null }
   | { readonly type: 'again'; readonly of: Index }
@@ -23,7 +21,7 @@ export class KeyTable {
   readonly #first = new Map<string, { fingerprint: string; index: Index }>();
   readonly #limit: number;
 
-  constructor(limit: number = KEYS_MAX) {
+  constructor(limit: number) {
     this.#limit = limit;
   }
 

@@ -18,6 +18,8 @@ export interface CoreOptions {
   readonly refresh: RefreshLimits;
   /** The longest that an entry may stay undecided once it is its turn. */
   readonly requestTimeoutMs: number;
+  /** So many keys of requests are remembered. */
+  readonly keysMax: number;
   /** Without what it takes to bring the state there. */
   readonly startTimeoutMs: number;
   /** Size of the whole state that replicas are filled from at first. */

@@ -21,7 +21,7 @@ const entries: fc.Arbitrary<Entry[]> = fc.array(
 );
 
 void test('P3 O1 O2: entries come and are decided one by one, without a gap', () => {
-  const order = new Order();
+  const order = new Order(1000);
   const request: Entry = { type: 'request', time: 1, key: null, bytes: 1 };
   order.append(index(0), request, 0);
   assert.throws(() => order.append(index(2), request, 0), /O1/);
@@ -33,7 +33,7 @@ void test('P3 O1 O2: entries come and are decided one by one, without a gap', ()
 void test('P3 O3: agreed time never goes back, and a tick counts from the tick before it', () => {
   fc.assert(
     fc.property(entries, (entries) => {
-      const order = new Order();
+      const order = new Order(1000);
       let time = 0;
       let tick = 0;
       for (const [at, entry] of entries.entries()) {
@@ -50,11 +50,11 @@ void test('P3 O3: agreed time never goes back, and a tick counts from the tick b
 void test('P2: an order taken up again after any entry gives the rest the same times', () => {
   fc.assert(
     fc.property(entries, fc.nat(), (entries, turn) => {
-      const whole = new Order();
+      const whole = new Order(1000);
       const slots = entries.map((entry, at) => whole.append(index(at), entry, 0));
       const first = turn % entries.length;
       const before = slots[first - 1];
-      const again = new Order();
+      const again = new Order(1000);
       const tick = slots[first]?.tickFrom ?? 0;
       again.recover(index(first), index(first - 1), before?.time ?? 0, tick);
       for (let at = first; at < entries.length; at++) {
@@ -70,7 +70,7 @@ void test('P2: an order taken up again after any entry gives the rest the same t
 void test('P7: each entry is let go once, in order, and nothing is kept of it', () => {
   fc.assert(
     fc.property(entries, fc.array(fc.nat(50), { maxLength: 20 }), (entries, steps) => {
-      const order = new Order();
+      const order = new Order(1000);
       for (const [at, entry] of entries.entries()) {
         const slot = order.append(index(at), entry, 0);
         order.choose(slot);

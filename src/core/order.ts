@@ -13,7 +13,7 @@ import type { Slot } from './slot.ts';
 
 export class Order {
   readonly #slots = new Map<Index, Slot>();
-  readonly #keys = new KeyTable();
+  readonly #keys: KeyTable;
   #head = toIndex(-1);
   #chosen = toIndex(-1);
   #decided = toIndex(-1);
@@ -21,6 +21,10 @@ export class Order {
   #voted = toIndex(-1);
   #time = 0;
   #tick = 0;
+
+  constructor(keysMax: number) {
+    this.#keys = new KeyTable(keysMax);
+  }
 
   get head(): Index {
     return this.#head;

@@ -112,7 +112,7 @@ export class Effects {
       case 'truncate-updates':
         return updates.truncate(effect.through);
       case 'forget-key':
-        return store.write(RECORD.forgetReply, effect.index);
+        return store.write(RECORD.forgetReply, effect.index, Buffer.from(String(effect.at)));
       case 'send':
       case 'fetch':
       case 'fetch-state':

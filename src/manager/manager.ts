@@ -30,6 +30,8 @@ import { UpdateLog } from './updates.ts';
 
 const CLOCK_MS = 10;
 const TICK_MS = 1000;
+/** What README.md promises to remember. */
+const KEYS_MAX = 10_000;
 
 export class Manager {
   readonly #options: ManagerOptions;
@@ -102,6 +104,7 @@ export class Manager {
       patience: options.patience,
       refresh: options.refresh,
       requestTimeoutMs: options.requestTimeoutMs,
+      keysMax: KEYS_MAX,
       startTimeoutMs: options.startTimeoutMs + REPORT_MS,
       stateBytes: this.#snapshots.bytes,
       updateBytes: recovery.updateBytes,

@@ -40,7 +40,7 @@ test('P2: replies of requests with a key are bounded in bytes: the oldest go fir
     [2, 60],
     [3, 1],
   ]);
-  replies.forget(2);
+  replies.forget(2, 2);
   replies.keep(4, Buffer.alloc(99));
   assert.deepEqual(
     kept(db).slice(0, 3),

@@ -3,13 +3,28 @@
  *
  * T4. When they take too much, the oldest are let go of, but never the newest. Their keys stay: what was executed once is
  *     not executed again.
+ * T5. A key that gave way to an entry goes with the order up to that entry: what comes again after a crash finds the keys
+ *     that it found before.
  */
 import type { DatabaseSync } from 'node:sqlite';
+
+/** Keys removed with one batch. */
+const CUT_KEYS = 256;
+
+export interface KeptKey {
+  readonly index: number;
+  readonly key: string;
+  readonly fingerprint: string;
+}
 
 export class Replies {
   readonly #write;
   readonly #letGo;
   readonly #remove;
+  readonly #forgetLater;
+  readonly #due;
+  readonly #done;
+  readonly #keys;
   /** Bytes by index, in the order decided. */
   readonly #sizes = new Map<number, number>();
   readonly #bytesMax: number;
@@ -21,6 +36,11 @@ export class Replies {
     this.#write = db.prepare('update replies set bytes = ? where idx = ?');
     this.#letGo = db.prepare('update replies set bytes = null where idx = ?');
     this.#remove = db.prepare('delete from replies where idx = ?');
+    this.#forgetLater = db.prepare('insert or ignore into forgotten values (?, ?)');
+    this.#due = db.prepare('select at, idx from forgotten where at <= ? limit ?');
+    this.#done = db.prepare('delete from forgotten where at = ? and idx = ?');
+    this.#keys = db.prepare(`select idx, key, fingerprint from replies
+      where idx < ? and idx not in (select idx from forgotten where at < ?) order by idx`);
     const kept = 'select idx, length(bytes) as size from replies where bytes is not null order by idx';
     for (const row of db.prepare(kept).iterate()) this.#count(Number(row['idx']), Number(row['size']));
   }
@@ -36,8 +56,31 @@ export class Replies {
     }
   }
 
-  /** With its key. */
-  forget(index: number): void {
+  /** With its key, once the order up to the entry `at` is not needed any more; at once if its key was never the first. */
+  forget(index: number, at: number): void {
+    if (index === at) this.#forget(index);
+    else this.#forgetLater.run(at, index);
+  }
+
+  /** The order up to here is not needed any more. Removes a few at a time. */
+  cut(through: number): void {
+    for (const row of this.#due.all(through, CUT_KEYS)) {
+      const { at, idx } = row as { at: number; idx: number };
+      this.#forget(idx);
+      this.#done.run(at, idx);
+    }
+  }
+
+  /** The keys as the entry `first` finds them, oldest first. */
+  keysBefore(first: number): KeptKey[] {
+    return this.#keys.all(first, first).map((row) => ({
+      index: Number(row['idx']),
+      key: String(row['key']),
+      fingerprint: String(row['fingerprint']),
+    }));
+  }
+
+  #forget(index: number): void {
     this.#remove.run(index);
     this.#discount(index);
   }

@@ -4,6 +4,7 @@
  * A record is `u8 kind, f64 index, u32 length, bytes`.
  */
 import { Reader, Writer } from '../wire/bytes.ts';
+import type { KeptKey } from './replies.ts';
 
 export const RECORD = {
   /** An entry of the order. */
@@ -17,6 +18,7 @@ export const RECORD = {
   /** Entries up to here, but for entry 0, are not needed any more; the bytes say where the order goes on. */
   truncateOrder: 5,
   truncateUpdates: 6,
+  /** A key, and its reply, that gave way to the entry whose index the bytes say. */
   forgetReply: 7,
   /** The checkpoint file in force. */
   checkpoint: 8,
@@ -29,6 +31,7 @@ export const SCHEMA = `
   create table if not exists entries (idx integer primary key, bytes blob not null);
   create table if not exists updates (idx integer primary key, bytes blob not null);
   create table if not exists replies (idx integer primary key, key text not null, fingerprint text not null, bytes blob);
+  create table if not exists forgotten (at integer, idx integer, primary key (at, idx)) without rowid;
   create table if not exists facts (name text primary key, value text not null);`;
 
 export type RecordKind = (typeof RECORD)[keyof typeof RECORD];
@@ -86,11 +89,7 @@ export type StoreAnswer =
       readonly type: 'opened';
       readonly recovery: Recovery;
       readonly entries: readonly { readonly index: number; readonly bytes: Uint8Array }[];
-      readonly keys: readonly {
-        readonly index: number;
-        readonly key: string;
-        readonly fingerprint: string;
-      }[];
+      readonly keys: readonly KeptKey[];
     }
   | {
       readonly type: 'refused';

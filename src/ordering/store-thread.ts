@@ -93,6 +93,7 @@ class StoreThread {
   readonly #fact;
   readonly #entries: Truncation;
   readonly #updates: Truncation;
+  readonly #replies: Replies;
   /** What came while a copy takes its first step. */
   #held: StoreRequest[] | null = null;
   readonly #carryOut: Record<number, (record: StoreRecord) => void>;
@@ -104,7 +105,7 @@ class StoreThread {
     this.#fact = db.prepare('insert or replace into facts values (?, ?)');
     const entry = db.prepare('insert into entries values (?, ?)');
     const update = db.prepare('insert or replace into updates values (?, ?)');
-    const replies = new Replies(db, REPLY_BYTES_MAX);
+    this.#replies = new Replies(db, REPLY_BYTES_MAX);
     const key = db.prepare('insert or ignore into replies values (?, ?, ?, null)');
     this.#carryOut = {
       [RECORD.entry]: ({ index, bytes }) => {
@@ -113,7 +114,7 @@ class StoreThread {
         if (decoded.key !== null) key.run(index, decoded.key.key, decoded.key.fingerprint);
       },
       [RECORD.update]: ({ index, bytes }) => update.run(index, bytes),
-      [RECORD.reply]: ({ index, bytes }) => replies.keep(index, bytes),
+      [RECORD.reply]: ({ index, bytes }) => this.#replies.keep(index, bytes),
       [RECORD.decided]: ({ index }) => this.#fact.run('decided', String(index)),
       [RECORD.truncateOrder]: ({ index, bytes }) => {
         this.#entries.through = index;
@@ -122,7 +123,8 @@ class StoreThread {
       [RECORD.truncateUpdates]: ({ index }) => {
         this.#updates.through = index;
       },
-      [RECORD.forgetReply]: ({ index }) => replies.forget(index),
+      [RECORD.forgetReply]: ({ index, bytes }) =>
+        this.#replies.forget(index, Number(Buffer.from(bytes).toString())),
       [RECORD.checkpoint]: ({ bytes }) => this.#fact.run('checkpoint', Buffer.from(bytes).toString()),
       [RECORD.nextReplica]: ({ index }) => this.#fact.run('nextReplica', String(index)),
     };
@@ -132,6 +134,7 @@ class StoreThread {
   #truncate(): void {
     this.#entries.cut();
     this.#updates.cut();
+    this.#replies.cut(this.#entries.through);
   }
 
   #read(name: string): string | null {
@@ -156,14 +159,7 @@ class StoreThread {
       .prepare('select idx, bytes from entries where idx = 0 or idx >= ? order by idx')
       .all(order.first)
       .map((row) => ({ index: Number(row['idx']), bytes: row['bytes'] as Uint8Array }));
-    const keys = this.#db
-      .prepare('select idx, key, fingerprint from replies where idx < ? order by idx')
-      .all(order.first)
-      .map((row) => ({
-        index: Number(row['idx']),
-        key: String(row['key']),
-        fingerprint: String(row['fingerprint']),
-      }));
+    const keys = this.#replies.keysBefore(order.first);
     answer({ type: 'opened', recovery, entries, keys });
   }
 

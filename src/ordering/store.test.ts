@@ -36,6 +36,11 @@ function refused(code: string): (error: unknown) => boolean {
   return (error) => error instanceof SpareError && error.code === code;
 }
 
+/** The entry from which on a key is forgotten. */
+function at(index: number): Buffer {
+  return Buffer.from(String(index));
+}
+
 test('P2: entries, updates and facts that were durable are there after the store is opened again', async () => {
   using folder = new Folder();
   const { store, opened } = await Store.open(folder.file, SERVICE);
@@ -122,9 +127,34 @@ test('P2: what is read sees all that was written before it', async () => {
   store.writeEntry(0, encodeRequestEntry({ key: 'k', fingerprint: 'f' }, Buffer.from('request'), 1, SEED));
   store.write(RECORD.reply, 0, Buffer.from('reply'));
   assert.deepEqual(await store.reply(0), Buffer.from('reply'));
-  store.write(RECORD.forgetReply, 0);
+  store.write(RECORD.forgetReply, 0, at(0));
   assert.equal(await store.reply(0), null);
   await store.close();
+});
+
+test('P2 K1: a key is forgotten with the order up to the entry that it gave way to, and not before', async () => {
+  using folder = new Folder();
+  const opening = await Store.open(folder.file, SERVICE);
+  for (const index of [0, 1, 2, 3]) {
+    const key = { key: `k${index}`, fingerprint: 'f' };
+    opening.store.writeEntry(index, encodeRequestEntry(key, Buffer.from('request'), 1, SEED));
+  }
+  opening.store.write(RECORD.forgetReply, 0, at(2));
+  opening.store.write(RECORD.forgetReply, 1, at(3));
+  const known = async (store: Store, first: number): Promise<string[]> => {
+    const facts = Buffer.from(JSON.stringify({ first, timeMs: 5, tickMs: 4 }));
+    store.write(RECORD.truncateOrder, first - 1, facts);
+    await store.close();
+    const { store: next, opened } = await Store.open(folder.file, SERVICE);
+    await next.close();
+    return opened.keys.map(({ key }) => key);
+  };
+  const reopen = async (): Promise<Store> => (await Store.open(folder.file, SERVICE)).store;
+  assert.deepEqual(await known(opening.store, 2), ['k0', 'k1'], 'entry 2 comes again');
+  assert.deepEqual(await known(await reopen(), 3), ['k1', 'k2']);
+  assert.deepEqual(await known(await reopen(), 4), ['k2', 'k3']);
+  using db = new DatabaseSync(folder.file);
+  assert.equal(db.prepare('select count(*) as n from replies').get()?.['n'], 2);
 });
 
 test('P2: truncating keeps entry 0, what comes after, and where the order goes on; keys outlive their entries', async () => {

@@ -12,6 +12,7 @@ import { messageOf, SpareError, storageFailed } from '../errors.ts';
 import { assert } from '../core/index.ts';
 import { startThread } from '../thread.ts';
 import { Batcher } from './batcher.ts';
+import type { KeptKey } from './replies.ts';
 import {
   packBatch,
   type Recovery,
@@ -25,7 +26,7 @@ const NO_BYTES = new Uint8Array(0);
 export interface Opened {
   readonly recovery: Recovery;
   readonly entries: readonly { readonly index: number; readonly bytes: Buffer }[];
-  readonly keys: readonly { readonly index: number; readonly key: string; readonly fingerprint: string }[];
+  readonly keys: readonly KeptKey[];
 }
 
 function refusal(path: string, code: 'busy' | 'damaged' | 'foreign' | 'failed', message: string): SpareError {

@@ -78,6 +78,14 @@ const ROWS: readonly Row[] = [
   ],
   [
     'P2',
+    'src/ordering/store.test.ts',
+    'src/ordering/replies.ts',
+    'a key that gave way is gone before what found it is',
+    'else this.#forgetLater.run(at, index);',
+    'else this.#forget(index);',
+  ],
+  [
+    'P2',
     'src/core/order.test.ts',
     'src/core/order.ts',
     'entries may be left out',

@@ -1,7 +1,8 @@
 /**
  * Test support: what survives when everything is killed. A log of writes, of which a prefix is durable.
  */
-import type { Entry } from '../entry.ts';
+import type { Entry, Key } from '../entry.ts';
+import { index as toIndex, type Index } from '../ids.ts';
 import type { Kind, Update } from './service.ts';
 
 export interface Stored {
@@ -20,13 +21,15 @@ export type Write =
       readonly tick: number;
     }
   | { readonly type: 'truncate-updates'; readonly through: number }
-  | { readonly type: 'forget-key'; readonly index: number }
+  | { readonly type: 'forget-key'; readonly index: number; readonly at: number }
   | { readonly type: 'next-replica'; readonly number: number };
 
 export class Disk {
   readonly entries: Map<number, Stored> = new Map();
   readonly updates: Map<number, Update> = new Map();
-  readonly keys: Map<number, { readonly key: string; readonly fingerprint: string }> = new Map();
+  readonly keys: Map<number, Key> = new Map();
+  /** Keys that gave way to an entry, by that entry. */
+  readonly #given: Map<number, number> = new Map();
   readonly log: Write[] = [];
   checkpoint: { readonly index: number; readonly state: string } = { index: -1, state: '' };
   decided = -1;
@@ -45,9 +48,7 @@ export class Disk {
         const { entry } = write.stored;
         this.entries.set(write.index, write.stored);
         this.last = write.index;
-        if (entry.type !== 'request' || entry.key === null) return;
-        for (const { key } of this.keys.values()) if (key === entry.key.key) return;
-        this.keys.set(write.index, entry.key);
+        if (entry.type === 'request' && entry.key !== null) this.keys.set(write.index, entry.key);
         return;
       }
       case 'record':
@@ -59,6 +60,7 @@ export class Disk {
         return;
       case 'truncate-order':
         for (const at of this.entries.keys()) if (at > 0 && at <= write.through) this.entries.delete(at);
+        for (const [at, index] of this.#given) if (at <= write.through) this.#forget(index, at);
         this.first = write.through + 1;
         this.time = write.time;
         this.tick = write.tick;
@@ -67,11 +69,23 @@ export class Disk {
         for (const at of this.updates.keys()) if (at <= write.through) this.updates.delete(at);
         return;
       case 'forget-key':
-        this.keys.delete(write.index);
+        if (write.index === write.at) this.#forget(write.index, write.at);
+        else this.#given.set(write.at, write.index);
         return;
       case 'next-replica':
         this.nextReplica = write.number;
     }
+  }
+
+  #forget(index: number, at: number): void {
+    this.keys.delete(index);
+    this.#given.delete(at);
+  }
+
+  /** The keys as the entry `first` finds them, oldest first. */
+  keysBefore(first: number): (Key & { readonly index: Index })[] {
+    const before = [...this.keys].filter(([at]) => at < first);
+    return before.map(([at, { key, fingerprint }]) => ({ key, fingerprint, index: toIndex(at) }));
   }
 
   flush(): void {

@@ -18,6 +18,7 @@ export function oneOfThree(): Core {
     patience: { graceMs: 1000, overtimeMs: 1000 },
     refresh: NO_REFRESH,
     requestTimeoutMs: NEVER,
+    keysMax: 1000,
     startTimeoutMs: NEVER,
     stateBytes: 0,
     updateBytes: 0,

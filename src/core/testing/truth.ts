@@ -2,7 +2,7 @@
  * Test support: what a single correct server would have answered, given the order. Works the order out by itself: time,
  * keys and skips; it knows nothing of votes.
  */
-import type { Command, Entry } from '../entry.ts';
+import type { Command, Entry, Key } from '../entry.ts';
 import { execute, type Job, type Result } from './service.ts';
 import type { Stored } from './disk.ts';
 
@@ -18,6 +18,11 @@ export class Truth {
   #states: string[] = [];
   #results: (Result | null)[] = [];
   readonly #skips = new Map<number, { readonly at: number; readonly reason: string }>();
+  readonly #keysMax: number;
+
+  constructor(keysMax: number) {
+    this.#keysMax = keysMax;
+  }
 
   /** `decided`: what the core had decided when the entry came. */
   ordered(index: number, { entry, kind }: Stored, decided: number): void {
@@ -32,12 +37,20 @@ export class Truth {
   #use(entry: Entry): Line['use'] {
     if (entry.type !== 'request' || entry.key === null) return null;
     const { key, fingerprint } = entry.key;
-    const first = this.#lines.findIndex(
-      (line) => line.entry.type === 'request' && line.entry.key?.key === key,
-    );
-    const known = this.#lines[first]?.entry;
-    if (known === undefined || known.type !== 'request') return null;
-    return known.key?.fingerprint === fingerprint ? first : 'reused';
+    const known = this.#known().find((one) => one.key === key);
+    if (known === undefined) return null;
+    return known.fingerprint === fingerprint ? known.index : 'reused';
+  }
+
+  /** The keys that are remembered, oldest first. */
+  #known(): (Key & { readonly index: number })[] {
+    const known: (Key & { readonly index: number })[] = [];
+    for (const [index, { entry, use }] of this.#lines.entries()) {
+      if (entry.type !== 'request' || entry.key === null || use !== null) continue;
+      known.push({ ...entry.key, index });
+      if (known.length > this.#keysMax) known.shift();
+    }
+    return known;
   }
 
   #skip(at: number, command: Command, decided: number): void {

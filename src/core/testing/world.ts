@@ -19,6 +19,7 @@ import { Truth } from './truth.ts';
 
 export const CLOCK_MS = 10;
 const TICK_MS = 1000;
+const KEYS_MAX = 1000;
 
 export interface WorldOptions {
   readonly faults: number;
@@ -44,7 +45,7 @@ export class World {
   now = 1000;
   core: Core;
   disk: Disk = new Disk();
-  readonly truth: Truth = new Truth();
+  readonly truth: Truth;
   tickets: Ticket[] = [];
   readonly incidents: Fault[] = [];
   /** All effects of this run of the manager. */
@@ -65,6 +66,7 @@ export class World {
 
   constructor(options: WorldOptions) {
     this.options = options;
+    this.truth = new Truth(options.core?.keysMax ?? KEYS_MAX);
     this.#fleet = this.#newFleet();
     this.core = this.#newCore();
     this.#checks = new Checks(this);
@@ -91,6 +93,7 @@ export class World {
       patience: { graceMs: 50, overtimeMs: 500 },
       refresh: NO_REFRESH,
       requestTimeoutMs: 2000,
+      keysMax: KEYS_MAX,
       startTimeoutMs: 3000,
       stateBytes: 0,
       updateBytes: 0,
@@ -116,8 +119,7 @@ export class World {
     this.core = this.#newCore();
     this.#checks = new Checks(this, this.#checks);
     const { first, decided, time, tick } = this.disk;
-    const known = [...this.disk.keys].filter(([at]) => at < first);
-    const keys = known.map(([at, { key, fingerprint }]) => ({ key, fingerprint, index: toIndex(at) }));
+    const keys = this.disk.keysBefore(first);
     this.tell({
       type: 'recovered',
       decided: toIndex(decided),
@@ -201,7 +203,7 @@ export class World {
         if (this.truth.kind(effect.index) === 'tick') this.#tickUnderWay = false;
         return;
       case 'forget-key':
-        return this.disk.write({ type: 'forget-key', index: effect.index });
+        return this.disk.write(effect);
       case 'checkpoint':
         this.disk.write({ type: 'checkpoint', index: effect.index, state: effect.digest });
         this.#checkpointing.push(effect.index);
