@@ -133,6 +133,8 @@ export class Checks {
       if (event.index > notes.decided) notes.unreleased.add(event.index);
       const known = core.booted || !this.#sim.order.embedded;
       if (event.entry.type === 'command' && known) this.#checkRoles(host, core, event.index);
+      const skip = effects.find((effect) => effect.type === 'skipped');
+      if (skip !== undefined) this.decisions.keys.skipped(event.index, skip);
     }
     for (const effect of effects) {
       this.#effect(host, core, notes, effect);

@@ -93,12 +93,14 @@ export class Duties {
   answered({ index, outcome }: Of<'answer'>): void {
     if (outcome.type !== 'skipped') return;
     const { durable, lines } = this.#sim.order;
+    const { keys } = this.#sim.checks.decisions;
+    const of = keys.use(index)?.first ?? index;
     const kept = lines.some(({ entry }, at) => {
       const skips = entry.type === 'command' && entry.command.type === 'skip';
-      return at <= durable && skips && entry.command.index === index;
+      return at <= durable && skips && entry.command.index === of;
     });
     promise(kept, 'P2', () => `${index} is answered, and its skip is not durable`);
-    const kind = this.#sim.checks.decisions.kind(index);
+    const kind = this.#sim.checks.decisions.kind(of);
     promise(HOPELESS.has(kind), 'P5', () => `a ${kind} at ${index} is skipped: ${outcome.reason}`);
   }
 

@@ -55,8 +55,11 @@ export class History {
     const decision = of === null ? undefined : decisions.of(of);
     promise(decision !== undefined, 'P2', () => `entry ${of} was answered ${outcome}, and is not decided`);
     const used = to === null ? null : decisions.used(to);
-    const right = used === null || outcome === (used === 'reused' ? 'key-reused' : `reply of ${used} `);
-    promise(right, 'P2', () => `entry ${to} carries a used key, and is answered ${outcome}`);
+    promise(
+      used === null || outcome === toldOf(decisions, used),
+      'P2',
+      () => `entry ${to} carries a used key, and is answered ${outcome}`,
+    );
     const said = outcome?.split(' ')[3] ?? '';
     if (outcome?.startsWith('skipped') === true) {
       promise(decision.vote === null, 'P2', () => `entry ${of} was answered ${outcome}, and has an effect`);
@@ -83,6 +86,13 @@ export class History {
       earliest = Math.min(earliest, at ?? Infinity);
     }
   }
+}
+
+/** What who used a key again must be told. */
+function toldOf({ keys }: Decisions, used: number | 'reused'): string {
+  if (used === 'reused') return 'key-reused';
+  const reason = keys.reason(used);
+  return reason === null ? `reply of ${used} ` : `skipped ${reason}`;
 }
 
 /** The entry whose result a client was told: where its key was used before, that of the first one. */

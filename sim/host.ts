@@ -89,7 +89,7 @@ export class Host {
     this.sim.checks.started(this);
     const { base } = order;
     const first = order.first;
-    const keys = this.sim.checks.decisions.keys.before(first);
+    const { keys } = this.sim.checks.decisions;
     this.#next = first;
     this.#durableTold = -1;
     this.#recordedTold = this.store.decided;
@@ -98,7 +98,9 @@ export class Host {
       type: 'recovered',
       decided: toIndex(this.store.decided),
       first: toIndex(first),
-      keys,
+      keys: keys.before(first),
+      // The one manager knows more than the order says: which skips came in time.
+      skips: keys.skips(order.embedded ? null : first),
       tick: base?.tick ?? 0,
       time: base?.time ?? 0,
       state: order.embedded ? null : (base?.state ?? null),

@@ -28,7 +28,8 @@ for (const { path, reason, kind, lost } of CASES) {
   test(`P5: a request to ${path} has no effect but a 502 that says why, and the service goes on`, async () => {
     await using spare = await new Spare(QUIRKS).start();
     assert.equal(await count(spare.url), '1');
-    const [bad, beside] = await Promise.all([fetch(`${spare.url}${path}`), count(spare.url)]);
+    const ask = { method: 'POST', headers: { 'idempotency-key': path } };
+    const [bad, beside] = await Promise.all([fetch(`${spare.url}${path}`, ask), count(spare.url)]);
     assert.equal(bad.status, 502);
     assert.match(await bad.text(), reason);
     assert.equal(beside, '2', 'what came with it is executed on the state before it');
@@ -43,6 +44,7 @@ for (const { path, reason, kind, lost } of CASES) {
     await spare.signal('SIGKILL');
     await spare.start();
     assert.equal(await count(spare.url), '4', 'it is not executed after a restart either');
-    assert.deepEqual(await spare.incidents(), incidents);
+    if (kind === 'poison') assert.match(await (await fetch(`${spare.url}${path}`, ask)).text(), reason);
+    assert.deepEqual(await spare.incidents(), incidents, 'nor for its key, if it ended all that executed it');
   });
 }

@@ -277,8 +277,8 @@ export const DECIDING: readonly Bug[] = [
     edits: [
       {
         file: 'keys.ts',
-        find: 'known.fingerprint === key.fingerprint ?',
-        replace: 'known.fingerprint.length > 0 ?',
+        find: "if (known.fingerprint !== key.fingerprint) return { type: 'reused' };",
+        replace: '',
       },
     ],
   },
@@ -305,6 +305,19 @@ export const DECIDING: readonly Bug[] = [
         file: 'order.ts',
         find: "if (entry.type === 'tick') this.#tick = this.#time;",
         replace: "if (entry.type === 'tick') this.#tick = entry.time;",
+      },
+    ],
+  },
+  {
+    name: 'retry-of-skipped-was-executed',
+    what: 'who asked again before the skip is told the reply of what had no effect',
+    breaks: 'P2',
+    scenario: 'chance',
+    edits: [
+      {
+        file: 'order.ts',
+        find: 'slot.use = { ...slot.use, skipped: reason };',
+        replace: 'continue;',
       },
     ],
   },

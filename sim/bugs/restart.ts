@@ -16,6 +16,19 @@ export const RESTART: readonly Bug[] = [
     ],
   },
   {
+    name: 'skips-lost-at-restart',
+    what: 'the key of what was skipped and is decided is not free again',
+    breaks: 'P2',
+    scenario: 'chance',
+    edits: [
+      {
+        file: 'core.ts',
+        find: 'if (holds || this.#skips.has(index))',
+        replace: 'if (holds)',
+      },
+    ],
+  },
+  {
     name: 'time-lost-at-restart',
     what: 'agreed time begins anew after a restart',
     breaks: 'P3',

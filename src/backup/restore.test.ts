@@ -59,6 +59,8 @@ class Place implements Disposable {
       store.writeEntry(index, bytes);
     store.write(RECORD.checkpoint, 1, Buffer.from(JSON.stringify({ index: 1, file: 'checkpoint-1' })));
     store.write(RECORD.reply, 2, Buffer.from('reply'));
+    store.writeEntry(3, encodeRequestEntry({ key: 'l', fingerprint: 'f' }, Buffer.from('hangs'), 2, SEED));
+    store.write(RECORD.skipped, 3, Buffer.from('timeout'));
     store.write(RECORD.forgetReply, 2, Buffer.from('3'));
     store.write(RECORD.update, 2, Buffer.from('update'));
     store.writeDecided(2);

@@ -52,7 +52,8 @@ for (const faults of EACH) {
       for (let step = 0; step < moment; step++) {
         if (step % 3 === 0) requests(world, 3);
         world.request('write', { key: `${(step * 7) % 5}`, fingerprint: 'same' });
-        if (step === 10) world.request('random');
+        if (step >= 10 && step <= 12) world.request('random', { key: 'odd', fingerprint: 'same' });
+        if (step === 14) world.request('write', { key: 'odd', fingerprint: 'same' });
         if (step === 14) world.crash(active(world).id);
         world.run(10);
       }

@@ -27,6 +27,21 @@ function skips(world: World): string[] {
   );
 }
 
+/** Not that of an earlier entry. */
+const OWN_REPLY = /^reply (?!of )/;
+const KEY = { key: 'k', fingerprint: 'same' };
+
+/** Until the order begins after this entry. */
+function cutOff(world: World, index: number): void {
+  settled(world);
+  for (let i = 0; i < 50 && world.disk.first <= index; i++) {
+    requests(world, 4);
+    settled(world);
+    world.run(50);
+  }
+  assert.ok(world.disk.first > index);
+}
+
 for (const faults of EACH) {
   const f = `f = ${faults}`;
 
@@ -223,6 +238,75 @@ for (const faults of EACH) {
     );
     assert.deepEqual(skips(world), []);
     assert.deepEqual(named(world), []);
+  });
+
+  void test(`P2 K1: ${f}, a retry of what was skipped without effect is executed, one that came before the skip is told of it`, () => {
+    for (const [kind, reason] of [
+      ['hang', 'timeout'],
+      ['random', 'no-agreement'],
+    ] as const) {
+      const world = whole(faults, { core: refreshEvery(4) });
+      const first = world.request(kind, KEY);
+      const before = world.request('write', KEY);
+      recovers(world);
+      assert.deepEqual([first.outcome, before.outcome], [`skipped ${reason}`, `skipped ${reason}`]);
+      const after = world.request('write', KEY);
+      const again = world.request('write', KEY);
+      settled(world);
+      assert.match(after.outcome ?? '', OWN_REPLY);
+      assert.equal(again.outcome, `reply of ${after.index}`);
+      cutOff(world, again.index);
+      world.kill();
+      const last = world.request('write', KEY);
+      recovers(world);
+      assert.equal(last.outcome, `reply of ${after.index}`);
+    }
+  });
+
+  void test(`P2 K1: ${f}, what was skipped is known after a kill, and after the order was cut`, () => {
+    for (const cut of [false, true]) {
+      const world = whole(faults, { core: refreshEvery(4) });
+      const first = world.request('hang', KEY);
+      if (cut) cutOff(world, first.index);
+      else settled(world);
+      // With what was decided, or without.
+      world.sync();
+      world.kill();
+      settled(world);
+      const retry = world.request('write', KEY);
+      world.sync();
+      world.diskStuck = true;
+      world.until('answered', () => world.answered);
+      assert.match(retry.outcome ?? '', OWN_REPLY);
+      world.kill();
+      world.diskStuck = false;
+      recovers(world);
+      assert.ok(
+        effects(world, 'execute').some(({ index }) => index === retry.index),
+        'it was not recorded',
+      );
+    }
+  });
+
+  void test(`P2 K1: ${f}, poison is not executed again for its key, and a retry is told what it was, also after a kill`, () => {
+    const world = whole(faults, { core: refreshEvery(4) });
+    const poison = world.request('poison', KEY);
+    const retries = [world.request('poison', KEY)];
+    recovers(world);
+    retries.push(world.request('poison', KEY));
+    settled(world);
+    world.sync();
+    world.kill();
+    retries.push(world.request('poison', KEY));
+    cutOff(world, poison.index);
+    world.kill();
+    retries.push(world.request('poison', KEY));
+    recovers(world);
+    assert.deepEqual(
+      retries.map(({ outcome }) => outcome),
+      retries.map(() => 'skipped poison'),
+    );
+    assert.equal(world.incidents.length, faults + 1);
   });
 
   void test(`P2 P3: ${f}, what rests on a skip is answered only when the skip is durable, too`, () => {

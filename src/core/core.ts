@@ -62,6 +62,8 @@ export class Core {
   readonly presence: Presence;
   readonly said: Said;
   readonly #proposed = new Set<string>();
+  /** Skipped entries with a key that are known from before a restart. */
+  #skips: ReadonlyMap<Index, SkipReason> = new Map();
   #round = toIndex(-1);
   #effects: Effect[] = [];
 
@@ -170,6 +172,8 @@ export class Core {
     this.order.recover(event.first, event.decided, event.time, event.tick);
     this.deciding.recover(event.decided);
     for (const { index, ...key } of event.keys) this.#keyUsed(this.order.remember(key, index), index);
+    this.#skips = new Map(event.skips.map(({ index, reason }) => [index, reason]));
+    for (const { index, reason } of event.skips) if (reason === 'poison') this.order.skip(index, reason);
     if (event.state !== null) this.membership.restore(event.state);
     this.#round = this.agreement.round;
     this.refreshing.recover(event.decided);
@@ -249,7 +253,10 @@ export class Core {
   #skip(now: number, at: Index, index: Index, reason: SkipReason): void {
     const slot = this.order.slot(index);
     const open = slot !== undefined && index > this.order.decided && slot.skipped === null;
-    if (this.alone ? !open : !this.agreement.skip(index)) return;
+    const holds = this.alone ? open : this.agreement.skip(index);
+    // Where it is decided already, only what was known before the restart says whether it was by this skip.
+    if (holds || this.#skips.has(index)) this.#skipKey(at, index, this.#skips.get(index) ?? reason);
+    if (!holds) return;
     this.deciding.restsOn(at);
     // Also where it is long known that the entry was skipped: after a restart, votes must be void from the same place on.
     for (const later of this.order.undecided()) if (this.#voided(later, index)) this.#void(later, at);
@@ -260,6 +267,10 @@ export class Core {
       if (slot.entry.type === 'mark') this.refreshing.cancel();
     }
     this.feeding.restore(now, index, reason);
+  }
+
+  #skipKey(at: Index, index: Index, reason: SkipReason): void {
+    if (this.order.skip(index, reason)) this.emit({ type: 'forget-key', index, at });
   }
 
   #voided(slot: Slot, skipped: Index): boolean {

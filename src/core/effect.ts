@@ -40,7 +40,7 @@ export type Effect =
   | { readonly type: 'release'; readonly index: Index }
   /**
    * The key of this entry is forgotten, and its reply with it: it was not the first with that key (`at` is the entry itself), or
-   * gave way to the entry `at`. Who begins with the order before that one must still know it.
+   * gave way to the entry `at`, or that is the skip of it. Who begins with the order before that one must still know it.
    */
   | { readonly type: 'forget-key'; readonly index: Index; readonly at: Index }
   /** `version`: how many deploys have taken over, this one included, since the manager was started. */
@@ -106,7 +106,10 @@ export type Effect =
       readonly variant: number;
       readonly votes: { readonly cast: Vote; readonly decided: Vote } | null;
     }
-  /** An ordered `skip` took effect: the entry has none. Nobody is to blame for it. After a restart it may be told again. */
+  /**
+   * An ordered `skip` took effect: the entry has none. Nobody is to blame for it. After a restart it may be told again. Keep it if
+   * the entry has a key: it must be durable before anything that is recorded later.
+   */
   | { readonly type: 'skipped'; readonly index: Index; readonly reason: SkipReason }
   /** The founding replicas do not agree on the service's start, or too many of them failed. */
   | { readonly type: 'halt'; readonly reason: 'start-failed' | 'start-differs' };

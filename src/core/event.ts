@@ -1,5 +1,5 @@
 /** What the core is told. Each event comes with `now`, the manager's own clock in milliseconds, never going back. */
-import type { Entry } from './entry.ts';
+import type { Entry, SkipReason } from './entry.ts';
 import type { Digest, Index, ManagerId, ReplicaId } from './ids.ts';
 import type { OrderedState } from './membership.ts';
 import type { Message } from './message.ts';
@@ -19,8 +19,13 @@ export type Event =
       readonly decided: Index;
       /** The order before this entry was truncated; entries follow from here as `ordered` events. */
       readonly first: Index;
-      /** Answered keys, oldest first. */
+      /** Keys that are remembered as of `first`, oldest first. */
       readonly keys: readonly { readonly key: string; readonly fingerprint: string; readonly index: Index }[];
+      /**
+       * Entries with a key that were skipped: of those before `first` the ones that ended all that executed them, if not more; where
+       * there is one manager, all that were told as `skipped` and whose key is not forgotten, wherever they are.
+       */
+      readonly skips: readonly { readonly index: Index; readonly reason: SkipReason }[];
       /** The last tick and the time at `first`. */
       readonly tick: number;
       readonly time: number;

@@ -6,7 +6,7 @@
  *     the decision is. Decided: its bytes are at hand, too.
  * O3. Agreed time never goes back.
  */
-import type { Entry, Key } from './entry.ts';
+import type { Entry, Key, SkipReason } from './entry.ts';
 import { assert, index as toIndex, type Index, type ReplicaId } from './ids.ts';
 import { KeyTable, type KeyUse } from './keys.ts';
 import type { Slot } from './slot.ts';
@@ -64,6 +64,14 @@ export class Order {
 
   remember(key: Key, at: Index): KeyUse {
     return this.#keys.use(key, at);
+  }
+
+  /** An entry has no effect: who asked again for it by its key is told so. True when the key is forgotten for that. */
+  skip(index: Index, reason: SkipReason): boolean {
+    for (const slot of this.#slots.values()) {
+      if (slot.use?.type === 'again' && slot.use.of === index) slot.use = { ...slot.use, skipped: reason };
+    }
+    return this.#keys.skip(index, reason);
   }
 
   append(index: Index, entry: Entry, now: number): Slot {

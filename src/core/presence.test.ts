@@ -43,7 +43,7 @@ function behind(): Core {
   before.managers.dismiss(ME);
   const core = oneOfThree();
   const state = before.membership.state();
-  const event = { type: 'recovered', keys: [], tick: 0, time: 0, state } as const;
+  const event = { type: 'recovered', keys: [], skips: [], tick: 0, time: 0, state } as const;
   core.step(0, { ...event, decided: index(45), first: index(86) });
   return core;
 }

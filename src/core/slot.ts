@@ -14,7 +14,7 @@ export interface Slot {
   /** Agreed wall clock of the tick before it. */
   readonly tickFrom: number;
   /** For a request with a key. */
-  readonly use: KeyUse | null;
+  use: KeyUse | null;
   readonly orderedAt: number;
   readonly votes: Map<ReplicaId, Vote>;
   /** The latest command that voided its votes: those cast before it do not count. */
@@ -66,6 +66,7 @@ export function outcomeOf(slot: Slot): Outcome {
   if (slot.skipped !== null) return { type: 'skipped', reason: slot.skipped };
   switch (slot.use?.type) {
     case 'again':
+      if (slot.use.skipped !== null) return { type: 'skipped', reason: slot.use.skipped };
       return { type: 'reply', of: slot.use.of, digest: null };
     case 'reused':
       return { type: 'key-reused' };

@@ -100,6 +100,7 @@ export class Effects {
       case 'incident':
         return this.#incident(this.#witness.fault(effect));
       case 'skipped':
+        store.write(RECORD.skipped, effect.index, Buffer.from(effect.reason));
         return this.#incident(this.#witness.skipped(effect));
       case 'checkpoint':
         return void this.#checkpoint(effect).catch((error: unknown) => this.#handlers.onFailure(error));

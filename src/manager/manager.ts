@@ -137,11 +137,13 @@ export class Manager {
   start(opened: Opened): void {
     const { first, decided, timeMs, tickMs } = opened.recovery;
     const keys = opened.keys.map((key) => ({ ...key, index: toIndex(key.index) }));
+    const skips = opened.skips.map((skip) => ({ ...skip, index: toIndex(skip.index) }));
     this.#tell({
       type: 'recovered',
       first: toIndex(first),
       decided: toIndex(decided),
       keys,
+      skips,
       tick: tickMs,
       time: timeMs,
       state: null,

@@ -7,6 +7,7 @@
  *     that it found before.
  */
 import type { DatabaseSync } from 'node:sqlite';
+import type { SkipReason } from '../core/index.ts';
 
 /** Keys removed with one batch. */
 const CUT_KEYS = 256;
@@ -17,6 +18,11 @@ export interface KeptKey {
   readonly fingerprint: string;
 }
 
+export interface KeptSkip {
+  readonly index: number;
+  readonly reason: SkipReason;
+}
+
 export class Replies {
   readonly #write;
   readonly #letGo;
@@ -25,6 +31,7 @@ export class Replies {
   readonly #due;
   readonly #done;
   readonly #keys;
+  readonly #skips;
   /** Bytes by index, in the order decided. */
   readonly #sizes = new Map<number, number>();
   readonly #bytesMax: number;
@@ -41,7 +48,8 @@ export class Replies {
     this.#done = db.prepare('delete from forgotten where at = ? and idx = ?');
     this.#keys = db.prepare(`select idx, key, fingerprint from replies
       where idx < ? and idx not in (select idx from forgotten where at < ?) order by idx`);
-    const kept = 'select idx, length(bytes) as size from replies where bytes is not null order by idx';
+    this.#skips = db.prepare(`select idx, bytes from replies where typeof(bytes) = 'text' order by idx`);
+    const kept = `select idx, length(bytes) as size from replies where typeof(bytes) = 'blob' order by idx`;
     for (const row of db.prepare(kept).iterate()) this.#count(Number(row['idx']), Number(row['size']));
   }
 
@@ -54,6 +62,17 @@ export class Replies {
       this.#letGo.run(oldest);
       this.#discount(oldest);
     }
+  }
+
+  /** There is no reply, for this reason. */
+  skip(index: number, reason: string): void {
+    this.#write.run(reason, index);
+  }
+
+  skips(): KeptSkip[] {
+    return this.#skips
+      .all()
+      .map((row) => ({ index: Number(row['idx']), reason: row['bytes'] as SkipReason }));
   }
 
   /** With its key, once the order up to the entry `at` is not needed any more; at once if its key was never the first. */

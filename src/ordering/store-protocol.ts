@@ -4,7 +4,7 @@
  * A record is `u8 kind, f64 index, u32 length, bytes`.
  */
 import { Reader, Writer } from '../wire/bytes.ts';
-import type { KeptKey } from './replies.ts';
+import type { KeptKey, KeptSkip } from './replies.ts';
 
 export const RECORD = {
   /** An entry of the order. */
@@ -24,9 +24,11 @@ export const RECORD = {
   checkpoint: 8,
   /** Number of the next replica. */
   nextReplica: 9,
+  /** An entry that, if it has a key, is kept as skipped; the bytes say why. */
+  skipped: 11,
 } as const;
 
-/** Tables of the store's database. */
+/** Tables of the store's database. `bytes` of a reply are text where the entry was skipped: why. */
 export const SCHEMA = `
   create table if not exists entries (idx integer primary key, bytes blob not null);
   create table if not exists updates (idx integer primary key, bytes blob not null);
@@ -90,6 +92,7 @@ export type StoreAnswer =
       readonly recovery: Recovery;
       readonly entries: readonly { readonly index: number; readonly bytes: Uint8Array }[];
       readonly keys: readonly KeptKey[];
+      readonly skips: readonly KeptSkip[];
     }
   | {
       readonly type: 'refused';

@@ -125,6 +125,7 @@ class StoreThread {
       },
       [RECORD.forgetReply]: ({ index, bytes }) =>
         this.#replies.forget(index, Number(Buffer.from(bytes).toString())),
+      [RECORD.skipped]: ({ index, bytes }) => this.#replies.skip(index, Buffer.from(bytes).toString()),
       [RECORD.checkpoint]: ({ bytes }) => this.#fact.run('checkpoint', Buffer.from(bytes).toString()),
       [RECORD.nextReplica]: ({ index }) => this.#fact.run('nextReplica', String(index)),
     };
@@ -160,7 +161,7 @@ class StoreThread {
       .all(order.first)
       .map((row) => ({ index: Number(row['idx']), bytes: row['bytes'] as Uint8Array }));
     const keys = this.#replies.keysBefore(order.first);
-    answer({ type: 'opened', recovery, entries, keys });
+    answer({ type: 'opened', recovery, entries, keys, skips: this.#replies.skips() });
   }
 
   /**

@@ -187,6 +187,26 @@ test('P2: truncating keeps entry 0, what comes after, and where the order goes o
   await again.store.close();
 });
 
+test('P2 K1: that an entry with a key was skipped, and why, is there after the store is opened again, until its key goes', async () => {
+  using folder = new Folder();
+  const { store } = await Store.open(folder.file, SERVICE);
+  const key = { key: 'k', fingerprint: 'f' };
+  for (const index of [0, 1])
+    store.writeEntry(index, encodeRequestEntry(key, Buffer.from('request'), 1, SEED));
+  store.writeEntry(2, encodeBare('tick', 2, SEED));
+  for (const index of [0, 2]) store.write(RECORD.skipped, index, Buffer.from('poison'));
+  assert.equal(await store.reply(0), null, 'a reason is no reply');
+  await store.close();
+  const next = await Store.open(folder.file, SERVICE);
+  assert.deepEqual(next.opened.skips, [{ index: 0, reason: 'poison' }]);
+  next.store.write(RECORD.forgetReply, 0, at(1));
+  next.store.write(RECORD.truncateOrder, 1, Buffer.from(JSON.stringify({ first: 2, timeMs: 5, tickMs: 4 })));
+  await next.store.close();
+  const last = await Store.open(folder.file, SERVICE);
+  assert.deepEqual(last.opened.skips, []);
+  await last.store.close();
+});
+
 test('P7: a long order is let go a little with every batch, and is never taken up again', async () => {
   using folder = new Folder();
   const count = 3000;

@@ -12,7 +12,7 @@ import { messageOf, SpareError, storageFailed } from '../errors.ts';
 import { assert } from '../core/index.ts';
 import { startThread } from '../thread.ts';
 import { Batcher } from './batcher.ts';
-import type { KeptKey } from './replies.ts';
+import type { KeptKey, KeptSkip } from './replies.ts';
 import {
   packBatch,
   type Recovery,
@@ -27,6 +27,7 @@ export interface Opened {
   readonly recovery: Recovery;
   readonly entries: readonly { readonly index: number; readonly bytes: Buffer }[];
   readonly keys: readonly KeptKey[];
+  readonly skips: readonly KeptSkip[];
 }
 
 function refusal(path: string, code: 'busy' | 'damaged' | 'foreign' | 'failed', message: string): SpareError {
@@ -102,7 +103,7 @@ export class Store {
     }));
     const store = new Store(path, worker, entries.at(-1)?.index ?? first.recovery.first - 1);
     store.#listen();
-    return { store, opened: { recovery: first.recovery, entries, keys: first.keys } };
+    return { store, opened: { recovery: first.recovery, entries, keys: first.keys, skips: first.skips } };
   }
 
   #listen(): void {

@@ -73,7 +73,7 @@ const ROWS: readonly Row[] = [
     'src/core/keys.test.ts',
     'src/core/keys.ts',
     'a used key is executed again',
-    "return known.fingerprint === key.fingerprint ? { type: 'again', of: known.index } : { type: 'reused' };",
+    "return { type: 'again', of: known.index, skipped: known.skipped };",
     "return { type: 'first', forgotten: null };",
   ],
   [

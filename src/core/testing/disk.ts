@@ -1,7 +1,7 @@
 /**
  * Test support: what survives when everything is killed. A log of writes, of which a prefix is durable.
  */
-import type { Entry, Key } from '../entry.ts';
+import type { Entry, Key, SkipReason } from '../entry.ts';
 import { index as toIndex, type Index } from '../ids.ts';
 import type { Kind, Update } from './service.ts';
 
@@ -22,6 +22,7 @@ export type Write =
     }
   | { readonly type: 'truncate-updates'; readonly through: number }
   | { readonly type: 'forget-key'; readonly index: number; readonly at: number }
+  | { readonly type: 'skipped'; readonly index: number; readonly reason: SkipReason }
   | { readonly type: 'next-replica'; readonly number: number };
 
 export class Disk {
@@ -30,6 +31,7 @@ export class Disk {
   readonly keys: Map<number, Key> = new Map();
   /** Keys that gave way to an entry, by that entry. */
   readonly #given: Map<number, number> = new Map();
+  readonly skips: Map<number, SkipReason> = new Map();
   readonly log: Write[] = [];
   checkpoint: { readonly index: number; readonly state: string } = { index: -1, state: '' };
   decided = -1;
@@ -72,6 +74,9 @@ export class Disk {
         if (write.index === write.at) this.#forget(write.index, write.at);
         else this.#given.set(write.at, write.index);
         return;
+      case 'skipped':
+        if (this.keys.has(write.index)) this.skips.set(write.index, write.reason);
+        return;
       case 'next-replica':
         this.nextReplica = write.number;
     }
@@ -79,6 +84,7 @@ export class Disk {
 
   #forget(index: number, at: number): void {
     this.keys.delete(index);
+    this.skips.delete(index);
     this.#given.delete(at);
   }
 

@@ -45,7 +45,11 @@ export class Truth {
   /** The keys that are remembered, oldest first. */
   #known(): (Key & { readonly index: number })[] {
     const known: (Key & { readonly index: number })[] = [];
+    const freed = new Map([...this.#skips].map(([target, { at, reason }]) => [at, { target, reason }]));
     for (const [index, { entry, use }] of this.#lines.entries()) {
+      const skip = freed.get(index);
+      const skipped = known.findIndex((one) => one.index === skip?.target);
+      if (skipped >= 0 && skip?.reason !== 'poison') known.splice(skipped, 1);
       if (entry.type !== 'request' || entry.key === null || use !== null) continue;
       known.push({ ...entry.key, index });
       if (known.length > this.#keysMax) known.shift();
@@ -94,9 +98,9 @@ export class Truth {
   outcome(index: number): string {
     const use = this.#lines[index]?.use ?? null;
     if (use === 'reused') return 'key-reused';
-    if (use !== null) return `reply of ${use}`;
-    const skip = this.#skips.get(index);
-    return skip === undefined ? `reply ${this.result(index)?.reply}` : `skipped ${skip.reason}`;
+    const skip = this.#skips.get(use ?? index);
+    if (skip !== undefined) return `skipped ${skip.reason}`;
+    return use === null ? `reply ${this.result(index)?.reply}` : `reply of ${use}`;
   }
 
   kind(index: number): string {

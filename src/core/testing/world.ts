@@ -125,6 +125,7 @@ export class World {
       decided: toIndex(decided),
       first: toIndex(first),
       keys,
+      skips: [...this.disk.skips].map(([at, reason]) => ({ index: toIndex(at), reason })),
       tick,
       time,
       state: null,
@@ -203,6 +204,7 @@ export class World {
         if (this.truth.kind(effect.index) === 'tick') this.#tickUnderWay = false;
         return;
       case 'forget-key':
+      case 'skipped':
         return this.disk.write(effect);
       case 'checkpoint':
         this.disk.write({ type: 'checkpoint', index: effect.index, state: effect.digest });
@@ -215,8 +217,6 @@ export class World {
         return this.disk.write(effect);
       case 'incident':
         return void this.incidents.push(effect.fault);
-      case 'skipped':
-        return;
       case 'send':
       case 'fetch':
       case 'fetch-state':
