@@ -114,6 +114,13 @@ export function storageFailed(path: string, why: string): SpareError {
   });
 }
 
+/** What lies in the data folder is not what Spare left there. `what`: which, and why. */
+export function dataFolderDamaged(what: string): SpareError {
+  return new SpareError('data-folder-damaged', `${what}.`, {
+    hint: 'Restore a backup into a new folder, or start anew with another --data.',
+  });
+}
+
 /** Of a disk that takes nothing more. */
 const FULL: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT']);
 

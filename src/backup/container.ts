@@ -7,6 +7,7 @@
  */
 import { createHash, type Hash } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
+import { CHECKPOINT_FILE } from '../ordering/store-protocol.ts';
 
 /** "SPAR". */
 export const APPLICATION_ID = 0x53504152;
@@ -75,6 +76,6 @@ export function factOf(database: DatabaseSync, table: 'facts' | 'backup', name: 
 export function checkpointOf(database: DatabaseSync): string | null {
   const fact = JSON.parse(factOf(database, 'facts', 'checkpoint') ?? 'null') as { file: string } | null;
   if (fact === null) return null;
-  if (/^checkpoint-\d+$/.test(fact.file)) return fact.file;
+  if (CHECKPOINT_FILE.test(fact.file)) return fact.file;
   throw new Error(`${JSON.stringify(fact.file)} is no checkpoint`);
 }

@@ -187,6 +187,14 @@ test('P2: what a crash left half done is removed, what is in force stays', async
   assert.equal((await imported(snapshots)).bytes.toString(), 'checkpoint-5');
 });
 
+test('P2: a checkpoint in force of which the file is gone is damage, said in plain words', () => {
+  using folder = new Folder();
+  assert.throws(() => new Snapshots(folder.path, 1000, { index: 5, file: 'checkpoint-5' }), {
+    code: 'data-folder-damaged',
+    message: /checkpoint-5 is missing/,
+  });
+});
+
 test('a state larger than a chunk is read in several, the last one marked', async () => {
   using folder = new Folder();
   const large = Buffer.alloc(2_500_000, 3);

@@ -10,6 +10,7 @@ import { existsSync, linkSync, readdirSync, renameSync, rmSync, statSync } from 
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest } from '../core/index.ts';
+import { dataFolderDamaged } from '../errors.ts';
 import { CHUNK_BYTES, importFrames } from '../wire/channel.ts';
 import { Export } from './export.ts';
 import { Holds } from './holds.ts';
@@ -48,10 +49,13 @@ export class Snapshots {
   /** The disk failed, beside what a caller is told of alone: no fault of a replica. */
   onFailure: (error: unknown) => void = () => {};
 
+  /** Throws `SpareError` data-folder-damaged. */
   constructor(folder: string, bytesMax: number, checkpoint: { index: number; file: string } | null) {
     this.#folder = folder;
     this.#bytesMax = bytesMax;
     this.#checkpoint = checkpoint;
+    const latest = this.#latest;
+    if (latest !== null && !existsSync(latest)) throw dataFolderDamaged(`${latest} is missing`);
     this.#clean();
   }
 

@@ -28,6 +28,9 @@ export const RECORD = {
   skipped: 11,
 } as const;
 
+/** What a checkpoint's file is called. */
+export const CHECKPOINT_FILE: RegExp = /^checkpoint-\d+$/;
+
 /** Tables of the store's database. `bytes` of a reply are text where the entry was skipped: why. */
 export const SCHEMA = `
   create table if not exists entries (idx integer primary key, bytes blob not null);

@@ -2,15 +2,16 @@
  * The thread that owns the store's database: one transaction, and so one fsync, a batch.
  *
  * The database is locked for as long as the thread lives, which is what keeps a second manager out. A damaged
- * database is refused, never repaired by guessing.
+ * database is refused, never repaired by guessing (`sound.ts`).
  */
 import { backup, DatabaseSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
 import { makePrivateFile } from '../data-folder.ts';
 import { SteadyFile } from '../durable.ts';
-import { messageOf } from '../errors.ts';
+import { isSystemError, messageOf } from '../errors.ts';
 import { decodeEntry } from '../wire/entry.ts';
 import { Replies } from './replies.ts';
+import { checkSound } from './sound.ts';
 import {
   RECORD,
   SCHEMA,
@@ -29,28 +30,32 @@ function answer(message: StoreAnswer): void {
   parentPort?.postMessage(message);
 }
 
+/** Null: it is of another service, which was answered. */
 function open(): DatabaseSync | null {
-  try {
-    makePrivateFile(path);
-    const db = new DatabaseSync(path, { timeout: 0 });
-    db.exec('pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full');
-    db.exec(`begin immediate; ${SCHEMA} commit`);
-    if (service === null) return db;
-    const known = db.prepare(`select value from facts where name = 'service'`).get()?.['value'];
-    if (known !== undefined && known !== service) {
-      answer({ type: 'refused', code: 'foreign', message: String(known) });
-      return null;
-    }
-    db.prepare(`insert or ignore into facts values ('service', ?)`).run(service);
-    return db;
-  } catch (error) {
-    const { errcode } = error as { errcode?: number };
-    const primary = (errcode ?? 0) % 256;
-    const code =
-      primary === 5 || primary === 6 ? 'busy' : primary === 11 || primary === 26 ? 'damaged' : 'failed';
-    answer({ type: 'refused', code, message: messageOf(error) });
+  makePrivateFile(path);
+  const db = new DatabaseSync(path, { timeout: 0 });
+  db.exec('pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full');
+  db.exec(`begin immediate; ${SCHEMA} commit`);
+  if (service === null) return db;
+  const known = db.prepare(`select value from facts where name = 'service'`).get()?.['value'];
+  if (known !== undefined && known !== service) {
+    answer({ type: 'refused', code: 'foreign', message: String(known) });
     return null;
   }
+  db.prepare(`insert or ignore into facts values ('service', ?)`).run(service);
+  return db;
+}
+
+/** SQLite's code for a statement that does not fit the tables: ours fit those that we make. */
+const NO_SUCH_TABLE = 1;
+
+/** Why it cannot be opened. What does not come from the system, or from SQLite's use of it, comes from what was read. */
+function refusalOf(error: unknown): 'busy' | 'damaged' | 'failed' {
+  if (isSystemError(error)) return 'failed';
+  const { errcode = NO_SUCH_TABLE } = error as { errcode?: number };
+  const primary = errcode % 256;
+  if (primary === 5 || primary === 6) return 'busy';
+  return primary === NO_SUCH_TABLE || primary === 11 || primary === 26 ? 'damaged' : 'failed';
 }
 
 /** Pages copied at a time: batches are written in between. */
@@ -161,6 +166,7 @@ class StoreThread {
       .all(order.first)
       .map((row) => ({ index: Number(row['idx']), bytes: row['bytes'] as Uint8Array }));
     const keys = this.#replies.keysBefore(order.first);
+    checkSound(recovery, entries);
     answer({ type: 'opened', recovery, entries, keys, skips: this.#replies.skips() });
   }
 
@@ -244,10 +250,15 @@ class StoreThread {
   }
 }
 
-const db = open();
-if (db === null) parentPort?.close();
-else {
-  const thread = new StoreThread(db);
-  parentPort?.on('message', (request: StoreRequest) => thread.receive(request));
-  thread.opened();
+try {
+  const db = open();
+  if (db === null) parentPort?.close();
+  else {
+    const thread = new StoreThread(db);
+    thread.opened();
+    parentPort?.on('message', (request: StoreRequest) => thread.receive(request));
+  }
+} catch (error) {
+  answer({ type: 'refused', code: refusalOf(error), message: messageOf(error) });
+  parentPort?.close();
 }

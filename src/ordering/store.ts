@@ -8,7 +8,7 @@
  *     So is who asks a store that was closed; nobody waits for ever.
  */
 import type { Worker } from 'node:worker_threads';
-import { messageOf, SpareError, storageFailed } from '../errors.ts';
+import { dataFolderDamaged, messageOf, SpareError, storageFailed } from '../errors.ts';
 import { assert } from '../core/index.ts';
 import { startThread } from '../thread.ts';
 import { Batcher } from './batcher.ts';
@@ -41,13 +41,7 @@ function refusal(path: string, code: 'busy' | 'damaged' | 'foreign' | 'failed', 
         hint: 'Use another folder with --data; one folder holds one service.',
       });
     case 'damaged':
-      return new SpareError(
-        'data-folder-damaged',
-        `${path} is not a Spare database, or it is damaged: ${message}.`,
-        {
-          hint: 'Restore the data folder from a copy, or start anew with another --data.',
-        },
-      );
+      return dataFolderDamaged(`${path} is not a Spare database, or it is damaged: ${message}`);
     case 'failed':
       return new SpareError('data-folder-unwritable', `Cannot open ${path}: ${message}.`, {
         hint: 'The data folder must be a folder that Spare can write to; choose one with --data.',
