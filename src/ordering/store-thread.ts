@@ -175,8 +175,15 @@ class StoreThread {
    * transaction under way, where later ones wait for its end.
    */
   #copy({ id, path }: Extract<StoreRequest, { type: 'copy' }>): void {
+    const failed = (error: unknown): void => answer({ type: 'not-copied', id, message: messageOf(error) });
+    let steady: SteadyFile;
+    try {
+      steady = new SteadyFile(path);
+    } catch (error) {
+      // No failure of the store: it needs neither this file nor one more.
+      return failed(error);
+    }
     this.#held = [];
-    const steady = new SteadyFile(path);
     const goOn = (): void => {
       const held = this.#held ?? [];
       this.#held = null;
@@ -191,10 +198,7 @@ class StoreThread {
         steady[Symbol.dispose]();
         goOn();
       })
-      .then(
-        () => answer({ type: 'rows', id, rows: [], through: -1 }),
-        (error: unknown) => answer({ type: 'not-copied', id, message: messageOf(error) }),
-      );
+      .then(() => answer({ type: 'rows', id, rows: [], through: -1 }), failed);
   }
 
   #updatesOf({ id, from, through }: Extract<StoreRequest, { type: 'updates' }>): void {

@@ -287,3 +287,13 @@ test('P2: whoever waits for a store that is closed gets an answer, and whoever a
   await assert.rejects(store.durable(), refused('storage-failed'));
   await store.close();
 });
+
+test('P2: a copy that cannot be begun is refused, and all else goes on', async () => {
+  using folder = new Folder();
+  const { store } = await Store.open(folder.file, SERVICE);
+  await assert.rejects(store.copy(join(folder.path, 'none', 'copy')), /ENOENT/);
+  const done = durable(store, 0);
+  store.writeEntry(0, encodeBare('start', 0, SEED));
+  await done;
+  await store.close();
+});
