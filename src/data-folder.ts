@@ -3,6 +3,8 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 export const STORE_FILE = 'spare.db';
+/** The state of the service that the group began with. */
+export const BASE_FILE = 'base';
 /** Of all files in it: the state of the service, what clients asked, and backups of both. */
 export const PRIVATE = 0o600;
 /** The files of domains that run, each in a folder of its own. */

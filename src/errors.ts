@@ -121,6 +121,16 @@ export function dataFolderDamaged(what: string): SpareError {
   });
 }
 
+/** Of a whole state in the data folder. */
+export function stateChanged(path: string): SpareError {
+  return dataFolderDamaged(`${path} is not what was written there`);
+}
+
+/** Of a whole state in the data folder. */
+export function stateMissing(path: string): SpareError {
+  return dataFolderDamaged(`${path} is missing`);
+}
+
 /** Of a disk that takes nothing more. */
 const FULL: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT']);
 

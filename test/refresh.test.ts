@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -106,6 +106,16 @@ test('P2 P4: once much was written, f+1 equal exports become the checkpoint that
   assert.deepEqual(await size(), before);
   await spare.whole();
   assert.deepEqual(await spare.incidents(), []);
+  // All would begin with the same wrong state, and so nobody would notice.
+  await spare.signal('SIGKILL');
+  const [name = ''] = checkpoints();
+  const bytes = readFileSync(join(spare.data, name));
+  const middle = bytes.length >> 1;
+  writeFileSync(join(spare.data, name), bytes.with(middle, (bytes[middle] ?? 0) ^ 1));
+  await assert.rejects(
+    spare.start(),
+    /ended with 1:[^]*checkpoint-\d+ is not what .*\[data-folder-damaged\]/,
+  );
 });
 
 const BODY = Buffer.alloc(1_000_000, 'x');

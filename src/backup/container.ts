@@ -7,7 +7,7 @@
  */
 import { createHash, type Hash } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
-import { CHECKPOINT_FILE } from '../ordering/store-protocol.ts';
+import { type Checkpoint, CHECKPOINT_FILE } from '../ordering/store-protocol.ts';
 
 /** "SPAR". */
 export const APPLICATION_ID = 0x53504152;
@@ -20,9 +20,6 @@ export const BACKUP_SCHEMA = `
 
 /** The initial state, if there was one, and the one that updates belong on top of, if it is a later one. */
 export type Part = 'base' | 'checkpoint';
-
-/** Of the initial state, in the data folder. */
-export const BASE_FILE = 'base';
 
 /** Rows of the tables that a group goes on from, in an order of their own. */
 const CONTENT = [
@@ -72,10 +69,9 @@ export function factOf(database: DatabaseSync, table: 'facts' | 'backup', name: 
   return row === undefined ? null : String(row['value']);
 }
 
-/** The name of the checkpoint's file in the data folder; null when there is none. Throws when it is no name of a checkpoint. */
-export function checkpointOf(database: DatabaseSync): string | null {
-  const fact = JSON.parse(factOf(database, 'facts', 'checkpoint') ?? 'null') as { file: string } | null;
-  if (fact === null) return null;
-  if (CHECKPOINT_FILE.test(fact.file)) return fact.file;
+/** Of which the file lies in the data folder; null when there is none. Throws when that is no name of a checkpoint. */
+export function checkpointOf(database: DatabaseSync): Checkpoint | null {
+  const fact = JSON.parse(factOf(database, 'facts', 'checkpoint') ?? 'null') as Checkpoint | null;
+  if (fact === null || CHECKPOINT_FILE.test(fact.file)) return fact;
   throw new Error(`${JSON.stringify(fact.file)} is no checkpoint`);
 }

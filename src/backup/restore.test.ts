@@ -7,6 +7,7 @@ import {
   mkdtempDisposableSync,
   readdirSync,
   readFileSync,
+  rmSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
@@ -17,6 +18,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { isDataFolder } from '../data-folder.ts';
 import { type ErrorCode, SpareError } from '../errors.ts';
+import { digestOf } from '../manager/ballots.ts';
 import { RECORD } from '../ordering/store-protocol.ts';
 import { Store } from '../ordering/store.ts';
 import { encodeBare, encodeRequestEntry } from '../wire/entry.ts';
@@ -57,7 +59,9 @@ class Place implements Disposable {
       request,
     ].entries())
       store.writeEntry(index, bytes);
-    store.write(RECORD.checkpoint, 1, Buffer.from(JSON.stringify({ index: 1, file: 'checkpoint-1' })));
+    store.write(RECORD.base, 0, Buffer.from(digestOf(BASE)));
+    const checkpoint = { index: 1, file: 'checkpoint-1', digest: digestOf(CHECKPOINT) };
+    store.write(RECORD.checkpoint, 1, Buffer.from(JSON.stringify(checkpoint)));
     store.write(RECORD.reply, 2, Buffer.from('reply'));
     store.writeEntry(3, encodeRequestEntry({ key: 'l', fingerprint: 'f' }, Buffer.from('hangs'), 2, SEED));
     store.write(RECORD.skipped, 3, Buffer.from('timeout'));
@@ -107,6 +111,7 @@ void test('P2: a restored folder has entries, updates, keyed replies, facts and 
   const here = await place.open();
   assert.deepEqual(there.opened, here.opened);
   assert.equal(there.opened.recovery.decided, 2);
+  assert.equal(there.opened.recovery.base, digestOf(BASE));
   assert.deepEqual(await Array.fromAsync(there.store.updates(0, 9)), [[Buffer.from('update')]]);
   assert.deepEqual(await there.store.reply(2), Buffer.from('reply'));
   assert.equal((await makeBackup(there.store, folder, false)).digest, digest);
@@ -166,6 +171,27 @@ void test('P2: what is written while a backup is made is in it whole or not at a
   assert.equal((await Array.fromAsync(restored.updates(0, decided))).flat().length, decided);
   await restored.close();
 });
+
+const DAMAGES: Readonly<Record<string, (path: string) => void>> = {
+  'is not what was written there': (path) => writeFileSync(path, readFileSync(path).with(150_000, 0)),
+  'no such file': (path) => rmSync(path),
+};
+
+for (const [what, damage] of Object.entries(DAMAGES)) {
+  for (const name of ['base', 'checkpoint-1']) {
+    void test(`P2: a state that is damaged becomes no part of a backup, which would be taken for whole: ${name} ${what}`, async () => {
+      using place = new Place();
+      await place.filled();
+      damage(join(place.data, name));
+      const { store } = await place.open();
+      await assert.rejects(makeBackup(store, place.data), (error) => {
+        assert.ok(error instanceof SpareError && error.code === 'backup-failed');
+        return error.message.includes(name) && error.message.includes(what);
+      });
+      await store.close();
+    });
+  }
+}
 
 void test('a file that is none, no backup, or of another service is refused', async () => {
   using place = new Place();

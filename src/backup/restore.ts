@@ -17,13 +17,12 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { makeDomainsFolder, makePrivateFile, PRIVATE } from '../data-folder.ts';
+import { BASE_FILE, makeDomainsFolder, makePrivateFile, PRIVATE } from '../data-folder.ts';
 import { syncFile } from '../durable.ts';
 import { messageOf, SpareError } from '../errors.ts';
 import { SCHEMA } from '../ordering/store-protocol.ts';
 import {
   APPLICATION_ID,
-  BASE_FILE,
   checkpointOf,
   contentDigest,
   factOf,
@@ -153,7 +152,7 @@ function fill(database: DatabaseSync, options: RestoreOptions, progress: (bytes:
     makeDomainsFolder(dataFolder);
     writeState(database, 'base', join(dataFolder, BASE_FILE), progress);
     const checkpoint = checkpointOf(database);
-    if (checkpoint !== null) writeState(database, 'checkpoint', join(dataFolder, checkpoint), progress);
+    if (checkpoint !== null) writeState(database, 'checkpoint', join(dataFolder, checkpoint.file), progress);
     const unfinished = join(dataFolder, `${storeFile}.new`);
     writeStore(unfinished, database, options);
     syncFile(unfinished);

@@ -1,12 +1,18 @@
-/** The second half of a backup: to a copy of the store's database, the states are added that its updates belong on. */
+/**
+ * The second half of a backup: to a copy of the store's database, the states are added that its updates belong on.
+ *
+ * S1. A state that is not what was written to the data folder is not made part of a backup, which would say that it is whole.
+ */
+import { createHash } from 'node:crypto';
 import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { BASE_FILE } from '../data-folder.ts';
 import { SteadyFile, syncFile } from '../durable.ts';
+import { stateChanged } from '../errors.ts';
 import {
   APPLICATION_ID,
   BACKUP_SCHEMA,
-  BASE_FILE,
   checkpointOf,
   contentDigest,
   factOf,
@@ -36,8 +42,13 @@ export function seal({ file, dataFolder }: SealOptions): Sealed {
     database.exec(`pragma journal_mode = delete; pragma synchronous = off; begin; ${BACKUP_SCHEMA}`);
     const checkpoint = checkpointOf(database);
     const base = join(dataFolder, BASE_FILE);
-    if (existsSync(base)) addState(database, 'base', base, steady);
-    if (checkpoint !== null) addState(database, 'checkpoint', join(dataFolder, checkpoint), steady);
+    const baseDigest = factOf(database, 'facts', 'base');
+    const add = (part: Part, path: string, digest: string | null): void => {
+      const found = addState(database, part, path, steady);
+      if (digest !== null && found !== digest) throw stateChanged(path);
+    };
+    if (baseDigest !== null || existsSync(base)) add('base', base, baseDigest);
+    if (checkpoint !== null) add('checkpoint', join(dataFolder, checkpoint.file), checkpoint.digest ?? null);
     const fact = database.prepare('insert into backup values (?, ?)');
     fact.run('made', new Date().toISOString());
     const digest = contentDigest(database);
@@ -51,15 +62,19 @@ export function seal({ file, dataFolder }: SealOptions): Sealed {
   }
 }
 
-function addState(database: DatabaseSync, part: Part, path: string, steady: SteadyFile): void {
+/** Returns its SHA-256 in base64. */
+function addState(database: DatabaseSync, part: Part, path: string, steady: SteadyFile): string {
+  const hash = createHash('sha256');
   const insert = database.prepare('insert into state values (?, ?, ?)');
   const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
   const fd = openSync(path, 'r');
   try {
     for (let seq = 0; ; seq++) {
       const length = readSync(fd, chunk, 0, CHUNK_BYTES, null);
-      if (length === 0) return;
-      insert.run(part, seq, chunk.subarray(0, length));
+      if (length === 0) return hash.digest('base64');
+      const bytes = chunk.subarray(0, length);
+      hash.update(bytes);
+      insert.run(part, seq, bytes);
       steady.wrote(length);
     }
   } finally {

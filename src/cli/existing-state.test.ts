@@ -1,5 +1,6 @@
 /** Are databases that a service has already taken over whole, durably, or not at all? */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -21,8 +22,8 @@ class Place implements Disposable {
     db.exec(`pragma journal_mode = ${journal}; create table t (a)`);
   }
 
-  take(...state: string[]): void {
-    importExisting(this.path, state, this.base, () => {});
+  take(...state: string[]): string | null {
+    return importExisting(this.path, state, this.base, () => {});
   }
 
   /** Nothing is left of it. */
@@ -56,7 +57,7 @@ function onSync(context: TestContext, told: (path: string) => void): void {
 
 void test('existing state is taken over whole or not at all', () => {
   using place = new Place();
-  place.take('none.db', 'nor-this.db');
+  assert.equal(place.take('none.db', 'nor-this.db'), null);
   fs.mkdirSync(join(place.path, 'folder'));
   fs.symlinkSync('/proc/self/mem', join(place.path, 'unreadable.db'));
   const code = 'state-not-database';
@@ -67,8 +68,9 @@ void test('existing state is taken over whole or not at all', () => {
   place.refuses({ code: 'state-not-wal', hint: /: sqlite3 '.*\/it'\\''s\.db' 'PRAGMA/ }, "it's.db");
   fs.symlinkSync('/dev/full', `${place.base}.new`);
   place.refuses({ code: 'ENOSPC' }, 'app.db');
-  place.take('app.db');
+  const digest = place.take('app.db');
   assert.deepEqual(place.made(), ['base']);
+  assert.equal(digest, createHash('sha256').update(fs.readFileSync(place.base)).digest('base64'));
 });
 
 void test('P2: it is on disk before anything is done on top of it', (context) => {

@@ -3,6 +3,7 @@
  *
  * E1. The copy is durable before anything is ordered on top of it.
  */
+import { createHash } from 'node:crypto';
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { PRIVATE } from '../data-folder.ts';
@@ -13,32 +14,42 @@ import { StateError } from '../replica/state/state.ts';
 import { CHUNK_BYTES } from '../wire/channel.ts';
 import { quoted } from './quoted.ts';
 
-/** Copies the databases, if there are any, to `target`. Throws `SpareError` state-not-database, state-not-wal. */
+/**
+ * Copies the databases to `target`; the SHA-256 of that, in base64, or null when there are none. Throws `SpareError`
+ * state-not-database, state-not-wal.
+ */
 export function importExisting(
   folder: string,
   state: readonly string[],
   target: string,
   log: (line: string) => void,
-): void {
+): string | null {
   const files = state.map((file) => join(folder, file));
-  if (!files.some((file) => existsSync(file))) return;
+  if (!files.some((file) => existsSync(file))) return null;
   log(`copying    ${state.join(', ')}: what the group begins with`);
   const temporary = `${target}.new`;
+  let digest: string;
   try {
-    write(temporary, contents(files));
+    digest = write(temporary, contents(files));
   } catch (error) {
     rmSync(temporary, { force: true });
     throw error;
   }
   renameSync(temporary, target);
   syncFile(dirname(target));
+  return digest;
 }
 
-function write(path: string, chunks: Iterable<Uint8Array>): void {
+function write(path: string, chunks: Iterable<Uint8Array>): string {
+  const hash = createHash('sha256');
   const fd = openSync(path, 'w', PRIVATE);
   try {
-    for (const chunk of chunks) writeFileSync(fd, chunk);
+    for (const chunk of chunks) {
+      writeFileSync(fd, chunk);
+      hash.update(chunk);
+    }
     fsyncSync(fd);
+    return hash.digest('base64');
   } finally {
     closeSync(fd);
   }

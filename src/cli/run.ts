@@ -8,7 +8,7 @@
 import { join } from 'node:path';
 import { newToken, publishAccess, withdrawAccess } from '../admin/access.ts';
 import { createAdmin } from '../admin/admin.ts';
-import { STORE_FILE } from '../data-folder.ts';
+import { BASE_FILE, STORE_FILE } from '../data-folder.ts';
 import type { Driver } from '../domains/domain.ts';
 import type { SpareError } from '../errors.ts';
 import { createFront, type FrontOptions } from '../front/front.ts';
@@ -16,6 +16,7 @@ import { type Image, Images, sameVariants } from '../images/images.ts';
 import { Manager } from '../manager/manager.ts';
 import { type ManagerOptions, REFRESH, type Version } from '../manager/options.ts';
 import { EmbeddedOrderer } from '../ordering/embedded.ts';
+import { RECORD } from '../ordering/store-protocol.ts';
 import { type Opened, Store } from '../ordering/store.ts';
 import { UPDATE_BYTES_MAX } from '../wire/channel.ts';
 import type { Address, Settings } from './config.ts';
@@ -55,6 +56,21 @@ async function acceptedImage(images: Images, accepted: Image | null, settings: S
   sameVariants(accepted, variants);
   await images.check(accepted);
   return accepted;
+}
+
+/** Of a group that is to be founded, what its service has already is the initial state. */
+async function withExisting(
+  store: Store,
+  opened: Opened,
+  { folder, state, data, oci }: Settings,
+  log: (line: string) => void,
+): Promise<Opened> {
+  if (opened.entries.length > 0 || oci !== undefined) return opened;
+  const base = importExisting(folder, state, join(data, BASE_FILE), log);
+  if (base === null) return opened;
+  store.write(RECORD.base, 0, Buffer.from(base));
+  await store.durable();
+  return { ...opened, recovery: { ...opened.recovery, base } };
 }
 
 function managerOptions(settings: Settings, version: Version, log: (line: string) => void): ManagerOptions {
@@ -141,14 +157,12 @@ export async function run(
   undo.use(images);
   const known = await images.load();
   const name = serviceName(settings, images.foundedAs(known, settings.folder));
-  const { store, opened } = await Store.open(join(settings.data, STORE_FILE), name);
+  const { store, opened: found } = await Store.open(join(settings.data, STORE_FILE), name);
   undo.defer(() => (manager === null ? store.close() : manager.close()));
   await clearLeftovers(settings.data);
   publishAccess(settings.data, { url: addressUrl(adminAddress), token, config: file });
   undo.defer(() => withdrawAccess(settings.data));
-  if (opened.entries.length === 0 && settings.oci === undefined) {
-    importExisting(settings.folder, settings.state, join(settings.data, 'base'), log);
-  }
+  const opened = await withExisting(store, found, settings, log);
   const image = await acceptedImage(images, known, settings);
   await prepareImages(settings, log);
   signal.throwIfAborted();

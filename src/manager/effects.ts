@@ -200,7 +200,7 @@ export class Effects {
     const { snapshots, store } = this.#parts;
     const file = await snapshots.commit(index, digest);
     if (file === null) return;
-    store.write(RECORD.checkpoint, index, Buffer.from(JSON.stringify({ index, file })));
+    store.write(RECORD.checkpoint, index, Buffer.from(JSON.stringify({ index, file, digest })));
     await store.durable();
     snapshots.inForce(index);
     this.#handlers.tell({ type: 'checkpointed', index: toIndex(index) });

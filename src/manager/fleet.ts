@@ -185,7 +185,7 @@ export class Fleet {
 
   /** The start, and the initial state if there is one: the same for all replicas of a variant. */
   async #opening(id: string, version: Version, image: ServiceImage, entry: StartEntry): Promise<Opening> {
-    const { base } = this.#snapshots;
+    const { hasBase } = this.#snapshots;
     const { frameBytesMax, replyBytesMax, startTimeoutMs } = this.#options;
     const start = startFrames({
       timeMs: entry.timeMs,
@@ -194,7 +194,7 @@ export class Fleet {
       env: image.env,
       port: this.#driver.privateNetwork ? SERVICE_PORT : await freePort(),
       state: image.state,
-      hasBase: base !== null,
+      hasBase,
       timeoutMs: startTimeoutMs,
       replyBytesMax,
     });
@@ -203,8 +203,8 @@ export class Fleet {
       timeoutMs: startTimeoutMs + REPORT_MS,
       send: async (write) => {
         await write(start);
-        if (base === null) return;
-        for await (const frames of this.#snapshots.framesOf(base, (percent) => this.tellLoaded(id, percent)))
+        if (!hasBase) return;
+        for await (const frames of this.#snapshots.baseFrames((percent) => this.tellLoaded(id, percent)))
           await write(frames);
       },
       listen: () => listenForAnswer(new FrameReader(frameBytesMax)),

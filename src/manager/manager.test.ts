@@ -29,6 +29,8 @@ const SERVICE = `import { createServer } from 'node:http';
 
 interface Differing {
   readonly change?: (driver: Driver) => Driver;
+  /** The digest of the initial state, as the store has it. */
+  readonly base?: string;
   readonly lateMs?: number;
   readonly check?: () => Promise<readonly string[]>;
   readonly memoryBytes?: number;
@@ -37,13 +39,14 @@ interface Differing {
 /** A group of which nobody is ever too late, unless `lateMs` says otherwise. */
 async function started(
   folder: string,
-  { change = (driver) => driver, lateMs = NEVER, memoryBytes = 1024 * MIB, check }: Differing = {},
+  { change = (driver) => driver, base, lateMs = NEVER, memoryBytes = 1024 * MIB, check }: Differing = {},
 ): Promise<Manager> {
   const dataFolder = join(folder, 'data');
   mkdirSync(join(dataFolder, 'domains'), { recursive: true });
   writeFileSync(join(folder, 'server.mjs'), SERVICE);
   const driver = change(await createProcessDriver());
-  const { store, opened } = await Store.open(join(dataFolder, 'spare.db'), 'the service of this test');
+  const { store, opened: found } = await Store.open(join(dataFolder, 'spare.db'), 'the service of this test');
+  const opened = { ...found, recovery: { ...found.recovery, base: base ?? null } };
   const image = { folder, command: ['node', 'server.mjs'], env: {}, state: [] };
   const manager = new Manager(
     {
@@ -174,6 +177,18 @@ void test('P6: no replica is blamed for a state that the disk does not give', as
   const { code, message } = await new Promise<SpareError>((resolve) => (manager.onHalt = resolve));
   assert.equal(code, 'storage-failed');
   assert.match(message, /EISDIR/);
+  assert.deepEqual(manager.evidence.incidents.latest(), []);
+});
+
+void test('P5 P6: no replica is blamed for a state that is not what was written, and none begins with it', async (context) => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
+  mkdirSync(join(place.path, 'data'));
+  writeFileSync(join(place.path, 'data', 'base'), 'something else');
+  const manager = await started(place.path, { base: 'the digest of what was written' });
+  context.after(() => manager.close());
+  const { code, message } = await new Promise<SpareError>((resolve) => (manager.onHalt = resolve));
+  assert.equal(code, 'data-folder-damaged');
+  assert.match(message, /data\/base is not what was written there/);
   assert.deepEqual(manager.evidence.incidents.latest(), []);
 });
 

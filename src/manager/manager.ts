@@ -71,7 +71,7 @@ export class Manager {
     this.#recovered = recovery.decided;
     this.#store = store;
     this.#orderer = orderer;
-    this.#snapshots = new Snapshots(options.dataFolder, options.stateBytesMax, recovery.checkpoint);
+    this.#snapshots = new Snapshots(options.dataFolder, options.stateBytesMax, recovery);
     this.#deployment = new Deployment(options.version);
     this.#fleet = new Fleet(options, driver, this.#deployment, this.#snapshots, {
       onAnswer: (id, answer) => this.#answered(replicaId(id), answer),

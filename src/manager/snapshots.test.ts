@@ -1,10 +1,19 @@
 /** Is a checkpoint in force only when it is whole, agreed and durable, and is an export bounded? */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { digest } from '../core/index.ts';
+import { SpareError } from '../errors.ts';
 import { onFullDisk } from '../testing.ts';
 import { decodeOrder } from '../wire/channel.ts';
 import { FrameReader } from '../wire/frames.ts';
@@ -21,12 +30,16 @@ class Folder implements Disposable {
 
 const MIB = 1024 ** 2;
 const state = Buffer.from('the whole state');
+const NOTHING = { checkpoint: null, base: null };
+const FIFTH = { index: 5, file: 'checkpoint-5' };
 
 /** What an agent would import. */
-async function imported(snapshots: Snapshots): Promise<{ bytes: Buffer; lasts: boolean[] }> {
+async function imported(
+  snapshots: Snapshots,
+  lasts: boolean[] = [],
+): Promise<{ bytes: Buffer; lasts: boolean[] }> {
   const reader = new FrameReader(2 ** 24);
   const chunks: Buffer[] = [];
-  const lasts: boolean[] = [];
   for await (const frames of snapshots.frames()) {
     for (const frame of reader.read(Buffer.concat(frames))) {
       const order = decodeOrder(frame);
@@ -40,7 +53,7 @@ async function imported(snapshots: Snapshots): Promise<{ bytes: Buffer; lasts: b
 
 test('P7: a large export reaches the disk piece by piece, and its replica waits for that', async () => {
   using folder = new Folder();
-  const snapshots = new Snapshots(folder.path, 64 * MIB, null);
+  const snapshots = new Snapshots(folder.path, 64 * MIB, NOTHING);
   const told: string[] = [];
   const { promise: caughtUp, resolve } = Promise.withResolvers<void>();
   snapshots.onBehind = (replica, behind) => {
@@ -69,7 +82,7 @@ test('P7: a large export reaches the disk piece by piece, and its replica waits 
 
 test('P4: an export takes effect only once it is committed under its own digest and in force', async () => {
   using folder = new Folder();
-  const snapshots = new Snapshots(folder.path, 1000, null);
+  const snapshots = new Snapshots(folder.path, 1000, NOTHING);
   snapshots.expect('r2', 9);
   snapshots.announce('r2', state.length);
   assert.equal(snapshots.take('r2', state.subarray(0, 5), false), null);
@@ -91,7 +104,7 @@ test('P4: an export takes effect only once it is committed under its own digest 
 
 test('P2: while they are held, states that are not in force any more stay, for whoever reads them', async () => {
   using folder = new Folder();
-  const snapshots = new Snapshots(folder.path, 1000, null);
+  const snapshots = new Snapshots(folder.path, 1000, NOTHING);
   const checkpoint = async (index: number): Promise<void> => {
     const bytes = Buffer.from(`state ${index}`);
     snapshots.expect('r2', index);
@@ -111,7 +124,7 @@ test('P2: while they are held, states that are not in force any more stay, for w
 
 test('P2: a checkpoint that the store does not yet name stays, also when whoever read the one before lets go', async () => {
   using folder = new Folder();
-  const snapshots = new Snapshots(folder.path, 1000, null);
+  const snapshots = new Snapshots(folder.path, 1000, NOTHING);
   snapshots.expect('r2', 9);
   snapshots.announce('r2', state.length);
   snapshots.take('r2', state, true);
@@ -126,7 +139,7 @@ test('P2: a checkpoint that the store does not yet name stays, also when whoever
 
 test('P2: what comes while a checkpoint is made durable leaves it alone: another export of its replica, another checkpoint', async () => {
   using folder = new Folder();
-  const snapshots = new Snapshots(folder.path, 1000, null);
+  const snapshots = new Snapshots(folder.path, 1000, NOTHING);
   const exported = (index: number, bytes: Buffer): void => {
     snapshots.expect('r2', index);
     snapshots.announce('r2', bytes.length);
@@ -147,7 +160,7 @@ test('P2: an export of which the disk took only a part is none', () => {
   using folder = new Folder();
   const script = `
     import { Snapshots } from ${JSON.stringify(new URL('./snapshots.ts', import.meta.url).href)};
-    const snapshots = new Snapshots(${JSON.stringify(folder.path)}, 1000, null);
+    const snapshots = new Snapshots(${JSON.stringify(folder.path)}, 1000, { checkpoint: null, base: null });
     snapshots.expect('r2', 9);
     snapshots.announce('r2', 100);
     try {
@@ -160,7 +173,7 @@ test('P2: an export of which the disk took only a part is none', () => {
 
 test('P7: an export that nobody asked for, goes on after its end, or has another size than announced is refused', () => {
   using folder = new Folder();
-  const snapshots = new Snapshots(folder.path, 20, null);
+  const snapshots = new Snapshots(folder.path, 20, NOTHING);
   assert.equal(snapshots.take('r2', state, true), 'refused');
   snapshots.announce('r2', state.length);
   snapshots.expect('r2', 1);
@@ -182,32 +195,98 @@ test('P2: what a crash left half done is removed, what is in force stays', async
   using folder = new Folder();
   for (const name of ['checkpoint-5', 'checkpoint-7', 'export-r1', 'base'])
     writeFileSync(join(folder.path, name), name);
-  const snapshots = new Snapshots(folder.path, 1000, { index: 5, file: 'checkpoint-5' });
+  const snapshots = new Snapshots(folder.path, 1000, { ...NOTHING, checkpoint: FIFTH });
   assert.deepEqual(readdirSync(folder.path).sort(), ['base', 'checkpoint-5']);
   assert.equal((await imported(snapshots)).bytes.toString(), 'checkpoint-5');
 });
 
-test('P2: a checkpoint in force of which the file is gone is damage, said in plain words', () => {
+const LARGE = Buffer.alloc(2_500_000, 3);
+
+/** What a replica would be given, and the error that it ends with. */
+async function broken(snapshots: Snapshots): Promise<[lasts: boolean[], error: unknown]> {
+  const lasts: boolean[] = [];
+  const told: unknown[] = [];
+  snapshots.onFailure = (error) => told.push(error);
+  const reading = imported(snapshots, lasts);
+  await assert.rejects(reading, (error) => told[0] === error, 'whoever holds the group is told as well');
+  return [lasts, told[0]];
+}
+
+const CHANGES: Readonly<Record<string, (file: string) => void>> = {
+  'a byte of it changed': (file) => writeFileSync(file, LARGE.with(1_700_000, 2)),
+  'its last byte changed': (file) => writeFileSync(file, LARGE.with(LARGE.length - 1, 2)),
+  'it was cut at a chunk': (file) => truncateSync(file, 2 * MIB),
+  'it grew': (file) => appendFileSync(file, 'x'),
+  'it is empty': (file) => truncateSync(file),
+};
+
+for (const [what, change] of Object.entries(CHANGES)) {
+  for (const name of ['base', 'checkpoint-5']) {
+    test(`P2 P5: no replica begins with a state of which, on disk, ${what}: ${name}`, async () => {
+      using folder = new Folder();
+      const file = join(folder.path, name);
+      writeFileSync(file, LARGE);
+      const digest = digestOf(LARGE);
+      const recovery =
+        name === 'base'
+          ? { checkpoint: null, base: digest }
+          : { checkpoint: { ...FIFTH, digest }, base: null };
+      const snapshots = new Snapshots(folder.path, 1000, recovery);
+      assert.ok((await imported(snapshots)).bytes.equals(LARGE));
+      change(file);
+      const [lasts, error] = await broken(snapshots);
+      assert.ok(!lasts.includes(true), 'it never takes effect');
+      assert.ok(error instanceof SpareError && error.code === 'data-folder-damaged', String(error));
+      assert.ok(error.message.includes(file), error.message);
+    });
+  }
+}
+
+test('P2 P5: a checkpoint is looked at as it was agreed on, from when it is in force', async () => {
   using folder = new Folder();
-  assert.throws(() => new Snapshots(folder.path, 1000, { index: 5, file: 'checkpoint-5' }), {
-    code: 'data-folder-damaged',
-    message: /checkpoint-5 is missing/,
-  });
+  const snapshots = new Snapshots(folder.path, 1000, NOTHING);
+  snapshots.expect('r2', 9);
+  snapshots.announce('r2', state.length);
+  snapshots.take('r2', state, true);
+  await snapshots.commit(9, digestOf(state));
+  snapshots.inForce(9);
+  writeFileSync(join(folder.path, 'checkpoint-9'), state.with(3, 0));
+  const [lasts, error] = await broken(snapshots);
+  assert.deepEqual(lasts, []);
+  assert.ok(error instanceof SpareError && error.code === 'data-folder-damaged', String(error));
 });
+
+const GONE: Readonly<Record<string, ConstructorParameters<typeof Snapshots>[2]>> = {
+  'checkpoint-5': { ...NOTHING, checkpoint: FIFTH },
+  base: { ...NOTHING, base: digestOf(LARGE) },
+};
+
+for (const [name, recovery] of Object.entries(GONE)) {
+  test(`P2 P5: a state that is gone is damage, said in plain words, and nobody begins with nothing: ${name}`, async () => {
+    using folder = new Folder();
+    const message = new RegExp(`${name} is missing`);
+    assert.throws(() => new Snapshots(folder.path, 1000, recovery), { code: 'data-folder-damaged', message });
+    writeFileSync(join(folder.path, name), LARGE);
+    const snapshots = new Snapshots(folder.path, 1000, recovery);
+    rmSync(join(folder.path, name));
+    const [lasts, error] = await broken(snapshots);
+    assert.deepEqual(lasts, []);
+    assert.ok(error instanceof SpareError && message.test(error.message), String(error));
+  });
+}
 
 test('a state larger than a chunk is read in several, the last one marked', async () => {
   using folder = new Folder();
-  const large = Buffer.alloc(2_500_000, 3);
-  writeFileSync(join(folder.path, 'base'), large);
-  const { bytes, lasts } = await imported(new Snapshots(folder.path, 1000, null));
-  assert.ok(bytes.equals(large));
+  writeFileSync(join(folder.path, 'base'), LARGE);
+  const { bytes, lasts } = await imported(new Snapshots(folder.path, 1000, NOTHING));
+  assert.ok(bytes.equals(LARGE));
   assert.deepEqual(lasts, [false, false, true]);
 });
 
 test('P5: where a state cannot be linked for evidence, as on file systems without links, it is not to be had', () => {
   using folder = new Folder();
   writeFileSync(join(folder.path, 'base'), state);
-  const snapshots = new Snapshots(folder.path, 1000, null);
+  const snapshots = new Snapshots(folder.path, 1000, NOTHING);
   assert.equal(snapshots.linkBefore(3, 1000, join(folder.path, 'linked')), true);
   assert.equal(snapshots.linkBefore(3, 1000, join(folder.path, 'nowhere', 'linked')), false);
 });

@@ -5,34 +5,45 @@
  *     Making it durable takes as long as the disk does, and holds up nobody; of those that are agreed on meanwhile none is taken.
  * N2. What a replica exports goes to a file of its own (`export.ts`); nothing of it is used before f+1 exports of different
  *     replicas have the same digest.
+ * N3. A state that is not what was written there, or is gone, takes effect in no replica. All would hold the same, and so nobody
+ *     would notice. What an earlier version wrote without a digest is taken as it is.
  */
+import { createHash } from 'node:crypto';
 import { existsSync, linkSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Digest } from '../core/index.ts';
-import { dataFolderDamaged } from '../errors.ts';
+import { assert, type Digest } from '../core/index.ts';
+import { BASE_FILE } from '../data-folder.ts';
+import { stateChanged, stateMissing } from '../errors.ts';
+import type { Checkpoint, Recovery } from '../ordering/store-protocol.ts';
 import { CHUNK_BYTES, importFrames } from '../wire/channel.ts';
 import { Export } from './export.ts';
 import { Holds } from './holds.ts';
 import { loading, type Tell } from './loading.ts';
 
-const BASE = 'base';
+interface State {
+  readonly path: string;
+  /** Null: it is not known. */
+  readonly digest: string | null;
+}
 
 function exportFile(replica: string): string {
   return `export-${replica}`;
 }
 
-async function* read(file: string | null): AsyncIterable<Buffer[]> {
+/** The last frame, by which a state takes effect, comes once all of it was found to be right. */
+async function* read({ path, digest }: State): AsyncIterable<Buffer[]> {
+  const hash = digest === null ? null : createHash('sha256');
   let pending: Buffer = Buffer.alloc(0);
-  if (file !== null) {
-    await using handle = await open(file);
-    for (;;) {
-      const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(CHUNK_BYTES), 0, CHUNK_BYTES);
-      if (bytesRead === 0) break;
-      if (pending.length > 0) yield importFrames(pending, false);
-      pending = buffer.subarray(0, bytesRead);
-    }
+  await using handle = await open(path);
+  for (;;) {
+    const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(CHUNK_BYTES), 0, CHUNK_BYTES);
+    if (bytesRead === 0) break;
+    if (pending.length > 0) yield importFrames(pending, false);
+    pending = buffer.subarray(0, bytesRead);
+    hash?.update(pending);
   }
+  if (hash !== null && hash.digest('base64') !== digest) throw stateChanged(path);
   yield importFrames(pending, true);
 }
 
@@ -40,9 +51,11 @@ export class Snapshots {
   readonly #folder: string;
   readonly #bytesMax: number;
   readonly #exports = new Map<string, Export>();
-  #checkpoint: { index: number; file: string } | null;
+  /** The initial state; null when the service starts from nothing. */
+  readonly #base: State | null;
+  #checkpoint: Checkpoint | null;
   /** Being made durable, or on its way to the store. */
-  #committed: string | null = null;
+  #committed: Checkpoint | null = null;
   readonly #holds = new Holds(() => this.#letGo());
   /** Whether a replica that exports is to wait for the disk. */
   onBehind: (replica: string, behind: boolean) => void = () => {};
@@ -50,12 +63,14 @@ export class Snapshots {
   onFailure: (error: unknown) => void = () => {};
 
   /** Throws `SpareError` data-folder-damaged. */
-  constructor(folder: string, bytesMax: number, checkpoint: { index: number; file: string } | null) {
+  constructor(folder: string, bytesMax: number, { checkpoint, base }: Pick<Recovery, 'checkpoint' | 'base'>) {
     this.#folder = folder;
     this.#bytesMax = bytesMax;
     this.#checkpoint = checkpoint;
-    const latest = this.#latest;
-    if (latest !== null && !existsSync(latest)) throw dataFolderDamaged(`${latest} is missing`);
+    const path = join(folder, BASE_FILE);
+    this.#base = base !== null || existsSync(path) ? { path, digest: base } : null;
+    for (const state of [this.#base, this.#latest])
+      if (state !== null && !existsSync(state.path)) throw stateMissing(state.path);
     this.#clean();
   }
 
@@ -64,28 +79,31 @@ export class Snapshots {
     return this.#checkpoint?.index ?? -1;
   }
 
-  get basePath(): string {
-    return join(this.#folder, BASE);
+  /** Whether there is an initial state. */
+  get hasBase(): boolean {
+    return this.#base !== null;
   }
 
-  /** The initial state's file, or null when the service starts from nothing. */
-  get base(): string | null {
-    return existsSync(this.basePath) ? this.basePath : null;
-  }
-
-  /** The file of the latest durable state, or null when that is nothing. */
-  get #latest(): string | null {
-    return this.#checkpoint === null ? this.base : join(this.#folder, this.#checkpoint.file);
+  /** Null when that is nothing. */
+  get #latest(): State | null {
+    if (this.#checkpoint === null) return this.#base;
+    const { file, digest = null } = this.#checkpoint;
+    return { path: join(this.#folder, file), digest };
   }
 
   /** Size of the latest durable state. */
   get bytes(): number {
-    return this.#latest === null ? 0 : statSync(this.#latest).size;
+    return this.#latest === null ? 0 : statSync(this.#latest.path).size;
   }
 
   /** The latest durable state as import frames; an empty state is one empty chunk. `tell`: how far that is, when it takes long. */
   frames(tell: Tell = () => {}): AsyncIterable<Buffer[]> {
-    return this.framesOf(this.#latest, tell);
+    return this.#framesOf(this.#latest, tell);
+  }
+
+  /** The initial state, in the same way. */
+  baseFrames(tell: Tell): AsyncIterable<Buffer[]> {
+    return this.#framesOf(this.#base, tell);
   }
 
   /** Links the latest durable state to `target`, if it is one from before this entry, no larger than that, and can be linked. */
@@ -93,9 +111,9 @@ export class Snapshots {
     if (this.index >= index) return false;
     const source = this.#latest;
     if (source === null) return true;
-    if (statSync(source).size > bytesMax) return false;
     try {
-      linkSync(source, target);
+      if (statSync(source.path).size > bytesMax) return false;
+      linkSync(source.path, target);
       return true;
     } catch {
       // Not every file system has links; it is for evidence only.
@@ -103,10 +121,13 @@ export class Snapshots {
     }
   }
 
-  async *framesOf(file: string | null, tell: Tell): AsyncIterable<Buffer[]> {
+  async *#framesOf(state: State | null, tell: Tell): AsyncIterable<Buffer[]> {
+    if (state === null) return yield importFrames(Buffer.alloc(0), true);
     try {
-      yield* loading(read(file), file === null ? 0 : statSync(file).size, tell);
-    } catch (error) {
+      yield* loading(read(state), statSync(state.path).size, tell);
+    } catch (thrown) {
+      const isGone = (thrown as NodeJS.ErrnoException).code === 'ENOENT';
+      const error = isGone ? stateMissing(state.path) : thrown;
       this.onFailure(error);
       throw error;
     }
@@ -146,7 +167,7 @@ export class Snapshots {
       } else this.discard(replica);
     }
     if (agreed === null) return null;
-    this.#committed = file;
+    this.#committed = { index, file, digest };
     await agreed.keep();
     await using folder = await open(this.#folder);
     await folder.sync();
@@ -155,7 +176,8 @@ export class Snapshots {
 
   /** The store has it: what came before is removed. */
   inForce(index: number): void {
-    this.#checkpoint = { index, file: `checkpoint-${index}` };
+    assert(this.#committed?.index === index, 'N1: it was made durable before');
+    this.#checkpoint = this.#committed;
     this.#committed = null;
     this.#clean();
   }
@@ -185,7 +207,7 @@ export class Snapshots {
     if (this.#holds.any) return;
     const used = new Set([...this.#exports.keys()].map(exportFile));
     if (this.#checkpoint !== null) used.add(this.#checkpoint.file);
-    if (this.#committed !== null) used.add(this.#committed);
+    if (this.#committed !== null) used.add(this.#committed.file);
     for (const name of readdirSync(this.#folder)) {
       const ours = name.startsWith('checkpoint-') || name.startsWith('export-');
       if (ours && !used.has(name)) rmSync(join(this.#folder, name));

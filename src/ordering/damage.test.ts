@@ -79,6 +79,7 @@ const CHANGES: Readonly<Record<string, string>> = {
   'where the order goes on as something else': `update facts set value = '{"first":"3"}' where name = 'order'`,
   'a checkpoint that is none': `update facts set value = '{"index":1}' where name = 'checkpoint'`,
   'a checkpoint elsewhere': `update facts set value = '{"index":1,"file":"../checkpoint-1"}' where name = 'checkpoint'`,
+  'a checkpoint with no digest that can be': `update facts set value = '{"index":1,"file":"checkpoint-1","digest":1}' where name = 'checkpoint'`,
   'what is decided as no number': `update facts set value = 'x' where name = 'decided'`,
   'another table': 'drop table updates; create table updates (a)',
 };

@@ -27,7 +27,8 @@ function checkFacts({ first, timeMs, tickMs, decided, nextReplica, checkpoint }:
   for (const [name, value] of Object.entries({ timeMs, tickMs }))
     if (!Number.isFinite(value)) throw new MalformedError(`${name} is no time`);
   if (checkpoint === null) return;
-  if (!Number.isSafeInteger(checkpoint.index) || !CHECKPOINT_FILE.test(checkpoint.file))
+  const { index, file, digest = '' } = checkpoint;
+  if (!Number.isSafeInteger(index) || !CHECKPOINT_FILE.test(file) || typeof digest !== 'string')
     throw new MalformedError('its checkpoint is none');
 }
 

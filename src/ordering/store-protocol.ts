@@ -24,6 +24,8 @@ export const RECORD = {
   checkpoint: 8,
   /** Number of the next replica. */
   nextReplica: 9,
+  /** The digest of the initial state. */
+  base: 10,
   /** An entry that, if it has a key, is kept as skipped; the bytes say why. */
   skipped: 11,
 } as const;
@@ -67,6 +69,14 @@ export function* unpackBatch(packed: ArrayBuffer): Iterable<StoreRecord> {
   }
 }
 
+/** A whole state in a file of the data folder. */
+export interface Checkpoint {
+  readonly index: number;
+  readonly file: string;
+  /** SHA-256 of the file, in base64. Earlier versions wrote none. */
+  readonly digest?: string;
+}
+
 export interface Recovery {
   /** The order goes on here; what came before it was truncated. */
   readonly first: number;
@@ -77,7 +87,9 @@ export interface Recovery {
   readonly nextReplica: number;
   /** Of all updates together. */
   readonly updateBytes: number;
-  readonly checkpoint: { readonly index: number; readonly file: string } | null;
+  readonly checkpoint: Checkpoint | null;
+  /** As of a checkpoint; null: there was no initial state, or an earlier version took it over. */
+  readonly base: string | null;
 }
 
 export type StoreRequest =

@@ -133,6 +133,7 @@ class StoreThread {
       [RECORD.skipped]: ({ index, bytes }) => this.#replies.skip(index, Buffer.from(bytes).toString()),
       [RECORD.checkpoint]: ({ bytes }) => this.#fact.run('checkpoint', Buffer.from(bytes).toString()),
       [RECORD.nextReplica]: ({ index }) => this.#fact.run('nextReplica', String(index)),
+      [RECORD.base]: ({ bytes }) => this.#fact.run('base', Buffer.from(bytes).toString()),
     };
   }
 
@@ -160,6 +161,7 @@ class StoreThread {
       nextReplica: Number(this.#read('nextReplica') ?? 0),
       updateBytes: Number(this.#db.prepare('select total(length(bytes)) as n from updates').get()?.['n']),
       checkpoint: JSON.parse(this.#read('checkpoint') ?? 'null') as Recovery['checkpoint'],
+      base: this.#read('base'),
     };
     const entries = this.#db
       .prepare('select idx, bytes from entries where idx = 0 or idx >= ? order by idx')

@@ -181,6 +181,7 @@ test('P2: truncating keeps entry 0, what comes after, and where the order goes o
     nextReplica: 0,
     updateBytes: 3,
     checkpoint: null,
+    base: null,
   });
   assert.deepEqual(again.opened.keys, [{ index: 1, key: 'k', fingerprint: 'f' }]);
   assert.deepEqual(await Array.fromAsync(again.store.updates(0, 9)), [[Buffer.from('two')]]);

@@ -55,7 +55,7 @@ const ROWS: readonly Row[] = [
     'checkpoint',
     'src/manager/effects.ts',
     'it is not written down that there is a checkpoint',
-    'store.write(RECORD.checkpoint, index, Buffer.from(JSON.stringify({ index, file })));',
+    'store.write(RECORD.checkpoint, index, Buffer.from(JSON.stringify({ index, file, digest })));',
     '',
   ],
   [

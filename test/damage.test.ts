@@ -1,0 +1,30 @@
+/** Does a group refuse to go on from a data folder of which something is gone? */
+import assert from 'node:assert/strict';
+import { cpSync, mkdtempDisposableSync, renameSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { test } from 'node:test';
+import { SERVICES, Spare } from './support/spare.ts';
+
+test('P2 P5: a group without the state that it began with does not start: all of it would begin with nothing', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-existing-'));
+  cpSync(join(SERVICES, 'ledger.mjs'), join(place.path, 'ledger.mjs'));
+  const existing = new DatabaseSync(join(place.path, 'ledger.db'));
+  existing.exec('pragma journal_mode = wal; create table before (a)');
+  existing.close();
+  await using spare = new Spare({
+    folder: place.path,
+    command: ['node', 'ledger.mjs'],
+    state: ['ledger.db'],
+  });
+  await spare.start();
+  assert.equal((await fetch(`${spare.url}/entries`, { method: 'POST', body: 'x' })).status, 200);
+  await spare.signal('SIGINT');
+  const [base, elsewhere] = [join(spare.data, 'base'), join(spare.data, '../base')];
+  renameSync(base, elsewhere);
+  await assert.rejects(spare.start(), /ended with 1:[^]*base is missing.*\[data-folder-damaged\]/);
+  renameSync(elsewhere, base);
+  await spare.start();
+  assert.equal(((await (await fetch(`${spare.url}/entries`)).json()) as unknown[]).length, 1);
+});
