@@ -69,8 +69,10 @@ const READ_BYTES = 4 * 1024 ** 2;
 /** Of all kept replies together. */
 const REPLY_BYTES_MAX = 256 * 1024 ** 2;
 
-/** Rows removed with one batch: truncating all at once would hold up what comes behind it. */
+/** Removed with one batch: truncating all at once would hold up what comes behind it. */
 const CUT_ROWS = 256;
+/** One more row may exceed it. SQLite reads all pages of a long one to remove it. */
+const CUT_BYTES = 4 * 1024 ** 2;
 
 /** The removal of a table's oldest rows, a few at a time; entry 0 stays. */
 class Truncation {
@@ -82,13 +84,18 @@ class Truncation {
 
   constructor(db: DatabaseSync, table: 'entries' | 'updates') {
     this.#remove = db.prepare(`delete from ${table} where idx > 0 and idx <= ?`);
-    this.#oldest = db.prepare(`select min(idx) as oldest from ${table} where idx > 0`);
+    this.#oldest = db.prepare(
+      `select idx, length(bytes) as size from ${table} where idx > 0 and idx <= ? order by idx limit ${CUT_ROWS}`,
+    );
   }
 
-  cut(): void {
+  /** `bytesMax`: of rows that are removed; one more may exceed it. */
+  cut(bytesMax: number): void {
     if (this.#done >= this.through) return;
-    const oldest = Number(this.#oldest.get()?.['oldest'] ?? this.through);
-    this.#done = Math.min(this.through, Math.max(this.#done, oldest - 1) + CUT_ROWS);
+    const rows = this.#oldest.all(this.through);
+    let bytes = 0;
+    const last = rows.find((row) => (bytes += Number(row['size'])) >= bytesMax) ?? rows[CUT_ROWS - 1];
+    this.#done = Number(last?.['idx'] ?? this.through);
     this.#remove.run(this.#done);
   }
 }
@@ -137,10 +144,11 @@ class StoreThread {
     };
   }
 
-  /** Lets go of some of what is not needed any more. */
-  #truncate(): void {
-    this.#entries.cut();
-    this.#updates.cut();
+  /** Lets go of some of what is not needed any more: of no less than came. */
+  #truncate(cameBytes: number): void {
+    const bytesMax = Math.max(CUT_BYTES, cameBytes);
+    this.#entries.cut(bytesMax);
+    this.#updates.cut(bytesMax);
     this.#replies.cut(this.#entries.through);
   }
 
@@ -231,7 +239,7 @@ class StoreThread {
       case 'batch':
         this.#db.exec('begin');
         for (const record of unpackBatch(request.batch)) this.#carryOut[record.kind]?.(record);
-        this.#truncate();
+        this.#truncate(request.batch.byteLength);
         this.#db.exec('commit');
         return answer({ type: 'durable' });
       case 'updates':

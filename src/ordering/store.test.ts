@@ -231,6 +231,29 @@ test('P7: a long order is let go a little with every batch, and is never taken u
   assert.equal(db.prepare('select count(*) as n from entries').get()?.['n'], 2);
 });
 
+test('P7: large updates are let go of some megabytes with every batch, and as fast as others come', async (context) => {
+  using folder = new Folder();
+  const { store } = await Store.open(folder.file, SERVICE);
+  context.after(() => store.close());
+  const [count, size] = [40, 1024 ** 2];
+  const write = (index: number): void => store.write(RECORD.update, index, Buffer.alloc(size, index));
+  for (let index = 1; index <= count; index++) write(index);
+  await store.durable();
+  const left = async (): Promise<number> => (await Array.fromAsync(store.updates(0, 999))).flat().length;
+  store.write(RECORD.truncateUpdates, count);
+  assert.ok((await left()) > count / 2, 'not all at once');
+  for (let i = 0; i < count; i++) {
+    store.writeDecided(i);
+    await store.durable();
+  }
+  assert.equal(await left(), 0);
+  for (let index = count + 1; index <= 2 * count; index++) write(index);
+  await store.durable();
+  store.write(RECORD.truncateUpdates, 2 * count);
+  for (let index = 2 * count + 1; index <= 3 * count; index++) write(index);
+  assert.equal(await left(), count, 'what came in this batch alone is as much');
+});
+
 test('a second manager, another service, and what is no store are refused', async () => {
   using folder = new Folder();
   const { store } = await Store.open(folder.file, SERVICE);
