@@ -44,7 +44,7 @@ export async function makeBackup(store: Store, dataFolder: string, running: bool
     rmSync(file, { force: true });
     if (error instanceof SpareError && error.code === 'backup-failed') throw error;
     throw new SpareError('backup-failed', `The backup could not be made: ${messageOf(error)}.`, {
-      hint: 'It is made in the data folder first: there must be room for another copy of all data.',
+      hint: 'It is made in the data folder first, of what lies there, which is as it was before.',
       cause: error,
     });
   }
