@@ -94,14 +94,13 @@ void test('P2: updates are read from disk some megabytes at a time, and all of t
     Array.from({ length: 18 }, (_, i) => i + 2),
   );
   assert.ok(Math.max(...read.map((part) => part.length)) <= 5, JSON.stringify(read));
-  await store.durable();
-  updates.record(++last, Buffer.alloc(1));
-  await store.durable();
-  assert.deepEqual(
-    await Array.fromAsync(store.updates(1, 20)),
-    [[]],
-    'what was held back is truncated after all',
-  );
+  // Some megabytes go with each batch.
+  for (let batch = 0; batch < 8; batch++) {
+    updates.record(++last, Buffer.alloc(1));
+    await store.durable();
+  }
+  const left = (await Array.fromAsync(store.updates(1, 20))).flat();
+  assert.equal(left.length, 0, 'what was held back is truncated after all');
 });
 
 void test('P7: what nobody fetches does not stay in memory, and is there all the same', async (context) => {
