@@ -74,3 +74,19 @@ test('P2: the bound on replies of requests with a key holds over a restart', () 
     [3, 40],
   ]);
 });
+
+test('P2: keys that gave way, and their replies, go some bytes at a time, until all have gone', () => {
+  using db = database();
+  const replies = new Replies(db, 1000);
+  for (const index of [1, 2, 3, 4]) {
+    replies.keep(index, Buffer.alloc(60));
+    replies.forget(index, 9);
+  }
+  const left = (): unknown[] => db.prepare('select idx from replies where idx < 5').all();
+  replies.cut(8, 100);
+  assert.equal(left().length, 4, 'not before the order has gone');
+  replies.cut(9, 100);
+  assert.equal(left().length, 2);
+  replies.cut(9, 100);
+  assert.deepEqual(left(), []);
+});

@@ -81,10 +81,13 @@ export class Replies {
     else this.#forgetLater.run(at, index);
   }
 
-  /** The order up to here is not needed any more. Removes a few at a time. */
-  cut(through: number): void {
+  /** The order up to here is not needed any more. Removes a few at a time; `bytesMax`: of their replies, one more may exceed it. */
+  cut(through: number, bytesMax: number): void {
+    let bytes = 0;
     for (const row of this.#due.all(through, CUT_KEYS)) {
+      if (bytes >= bytesMax) return;
       const { at, idx } = row as { at: number; idx: number };
+      bytes += this.#sizes.get(idx) ?? 0;
       this.#forget(idx);
       this.#done.run(at, idx);
     }

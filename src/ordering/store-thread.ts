@@ -149,7 +149,7 @@ class StoreThread {
     const bytesMax = Math.max(CUT_BYTES, cameBytes);
     this.#entries.cut(bytesMax);
     this.#updates.cut(bytesMax);
-    this.#replies.cut(this.#entries.through);
+    this.#replies.cut(this.#entries.through, bytesMax);
   }
 
   #read(name: string): string | null {

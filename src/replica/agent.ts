@@ -228,9 +228,12 @@ class Agent {
     if (entry.kind === 'mark') reply = markOf(state);
     this.#send(resultFrames(order.index, reply, update));
     if (this.#channel.writableLength <= UNREAD_BYTES_MAX) return;
-    // The manager does not hear one that is far ahead; all that it could answer need not fit into memory.
+    // The manager does not hear one that is far ahead; all that it could answer need not fit into memory, nor what it is sent meanwhile.
     this.#flush();
-    if (this.#channel.writableNeedDrain) await once(this.#channel, 'drain');
+    if (!this.#channel.writableNeedDrain) return;
+    this.#channel.pause();
+    await once(this.#channel, 'drain');
+    this.#channel.resume();
   }
 
   async #export(): Promise<void> {
