@@ -1,10 +1,11 @@
 /**
- * The command line of QEMU: a machine with one processor, its memory, one read-only disk, one serial line for the
+ * The command line of QEMU: a machine with its processors and memory, one read-only disk, one serial line for the
  * kernel's last words and three ports of a virtio console. Nothing else: every device is code that a guest can attack.
  *
  * All that belongs to a machine is handed over as open descriptors: QEMU needs no right on any path, and nobody else
  * can connect to what it listens on, because it listens on nothing.
  */
+import { availableParallelism } from 'node:os';
 
 /** Descriptors in the process of QEMU. */
 export const FD = {
@@ -39,6 +40,11 @@ export interface MachineOptions {
 /** Room for the kernel, and for the image's files that it keeps in memory. */
 const OWN_BYTES = 128 * 1024 ** 2;
 const MIB = 1024 ** 2;
+/**
+ * Agent and service start beside each other, which is most of what a machine does before it is saved; a clone's own threads
+ * are there sooner. More than the host has would wait for each other.
+ */
+const PROCESSORS = Math.min(2, availableParallelism());
 /**
  * All that QEMU can emulate but what makes a guest slower: memory protection keys, which Node's engine switches so often, each
  * time emptying what QEMU knows of the guest's pages; a fifth level of page tables; and the promise that copying by single
@@ -87,7 +93,8 @@ export function machineArguments(options: MachineOptions): string[] {
     ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
     ['-machine', `${MACHINE},memory-backend=memory,dump-guest-core=off`],
     ['-accel', accelerator === 'kvm' ? 'kvm' : `tcg,tb-size=${TRANSLATED_MIB}`],
-    ['-cpu', accelerator === 'kvm' ? 'host' : EMULATED, '-smp', '1', '-m', `${memoryBytes / MIB}M`],
+    ['-cpu', accelerator === 'kvm' ? 'host' : EMULATED, '-smp', String(PROCESSORS)],
+    ['-m', `${memoryBytes / MIB}M`],
     ['-object', `${memory},share=${start === 'clone' ? 'off' : 'on'}`],
     ['-kernel', descriptor(FD.kernel), '-initrd', descriptor(FD.initrd), '-append', settings.join(' ')],
     ['-blockdev', `driver=file,node-name=file,read-only=on,locking=off,filename=${descriptor(FD.root)}`],
