@@ -83,7 +83,8 @@ export function machineArguments(options: MachineOptions): string[] {
   const memoryBytes = machineBytes(limits.memoryBytes);
   const memory = `memory-backend-file,id=memory,size=${memoryBytes},mem-path=${descriptor(FD.memory)}`;
   const settings = [
-    'quiet panic=-1 console=ttyS0 8250.nr_uarts=1 audit=0 lsm=',
+    // No tests of the kernel's cryptography by itself: half a second of each boot, for a kernel that is part of a measured image.
+    'quiet panic=-1 console=ttyS0 8250.nr_uarts=1 audit=0 lsm= cryptomgr.notests',
     // What the kernel does against attacks on the processor's speculation, an emulated one does not have.
     ...(accelerator === 'tcg' ? ['mitigations=off'] : []),
     `spare.memory=${limits.memoryBytes} spare.processes=${limits.processes}`,
