@@ -43,6 +43,8 @@ interface What {
   readonly version: number;
 }
 
+/** For so long a check that let a rotation begin holds for the next replica that starts, which is the clean one that it is for. */
+const AHEAD_MS = 5000;
 /** What is to be started is not what was accepted, or built from it. */
 const REFUSALS: ReadonlySet<string> = new Set(['image-changed', 'image-unreadable', 'image-damaged']);
 
@@ -72,6 +74,12 @@ export class Fleet {
   readonly #moving = new Set<Promise<void>>();
   /** Told of: what else is found while they are repaired, such as a file that is gone, is no news. */
   readonly #damaged = new Set<ServiceImage>();
+  /** A check that let a rotation begin. */
+  #ahead: {
+    readonly version: Version;
+    readonly leftOut: readonly string[];
+    readonly untilMs: number;
+  } | null = null;
   /** The data folder's disk was full when a replica was to be started. */
   noRoom: SpareError | null = null;
 
@@ -122,6 +130,20 @@ export class Fleet {
     return printableLines(this.link(id)?.domain.console() ?? '').trim();
   }
 
+  /** Whether a clean replica could be started. Throws what `Version.check` throws. */
+  async checkAhead(): Promise<void> {
+    const version = this.#deployment.current;
+    const leftOut = await version.check();
+    this.#ahead = { version, leftOut, untilMs: performance.now() + AHEAD_MS };
+  }
+
+  /** Once: null for a version that was not checked, or not just now. */
+  #takeAhead(version: Version): readonly string[] | null {
+    const ahead = this.#ahead;
+    this.#ahead = null;
+    return ahead?.version === version && performance.now() < ahead.untilMs ? ahead.leftOut : null;
+  }
+
   start(id: string, { variant, version }: What, entry: StartEntry): void {
     const place: Place = {
       version,
@@ -156,7 +178,8 @@ export class Fleet {
     const image = version?.variants[variant];
     if (version === undefined || image === undefined) throw new Error(`there is no variant ${variant}`);
     // Nothing is there yet that must be ended, and who closes may not wait for a disk that does not answer.
-    const leftOut = await Promise.race([version.check(), place.whenStopped.promise]);
+    const leftOut =
+      this.#takeAhead(version) ?? (await Promise.race([version.check(), place.whenStopped.promise]));
     if (leftOut === null || place.stopped) return;
     const directory = join(dataFolder, DOMAINS_FOLDER, id);
     mkdirSync(directory, { recursive: true });

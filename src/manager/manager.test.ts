@@ -239,3 +239,24 @@ void test('a group ends, though what its replicas would start from is not compar
   await until('all are to start', () => checks === 4);
   await manager.close();
 });
+
+void test('I1: what a rotation checked before it began holds for its own clean replica, and for no other', async (context) => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
+  let checks = 0;
+  const check = async (): Promise<readonly string[]> => {
+    checks++;
+    return [];
+  };
+  const manager = await started(place.path, { check });
+  context.after(() => manager.close());
+  await until('it is whole', () => manager.health.whole());
+  const before = checks;
+  const [oldest] = manager.view().replicas;
+  await manager.recover(oldest?.id ?? '');
+  assert.equal(checks, before + 1);
+  const active = manager.view().replicas.find(({ state }) => state === 'running');
+  const pid = active === undefined ? null : manager.domainOf(active.id)?.pid;
+  assert.ok(typeof pid === 'number');
+  process.kill(pid, 'SIGKILL');
+  await until('a replica that was lost is replaced', () => checks > before + 1);
+});

@@ -124,7 +124,7 @@ export class Manager {
       births: () => this.#fleet.births().map(([id, at]) => [replicaId(id), at] as const),
       isActive: (id) => this.#core.group.get(id)?.role === 'active',
       isCalm: () => this.health.calm(),
-      check: () => this.#deployment.current.check(),
+      check: () => this.#fleet.checkAhead(),
       rotate: (replica) => this.#tell({ type: 'rotate', replica }),
       onRotated: ({ replica, by, clean, seconds }) => {
         const next = by === null ? 'replaced' : `replaced by ${by}`;
