@@ -36,6 +36,18 @@ export interface DomainFigures {
   readonly figures: Readonly<Record<string, Spread>>;
 }
 
+class Figures {
+  readonly #values: Record<string, number[]> = {};
+
+  note(name: string, value: number): void {
+    (this.#values[name] ??= []).push(value);
+  }
+
+  spreads(): Record<string, Spread> {
+    return Object.fromEntries(Object.entries(this.#values).map(([name, values]) => [name, spread(values)]));
+  }
+}
+
 interface Started {
   readonly domain: Domain;
   ask(frames: Buffer[]): Promise<Answer>;
@@ -47,8 +59,8 @@ class Bench {
   readonly #folder: string;
   readonly #image: ServiceImage;
   #domains = 0;
-  /** When the first one that was opened before it was cloned answered. */
-  answeredAt = Infinity;
+  /** When the first opening was answered that the driver itself sent: before it cloned what it had opened. */
+  answeredAt: number | null = null;
 
   constructor(driver: Driver, folder: string) {
     this.#driver = driver;
@@ -63,10 +75,7 @@ class Bench {
     const id = `d-${this.#domains}`;
     const directory = join(this.#folder, id);
     mkdirSync(directory, { recursive: true });
-    const answered = (): void => {
-      this.answeredAt = Math.min(this.answeredAt, performance.now());
-    };
-    const opening = openingOf(this.#image, answered);
+    const opening = openingOf(this.#image, () => (this.answeredAt ??= performance.now()));
     const spec = { id, image: this.#image, limits: LIMITS, directory, opening };
     const domain = await this.#driver.start(spec);
     domain.prioritize();
@@ -79,9 +88,9 @@ class Bench {
     const tell = (frames: Buffer[]): void => {
       for (const part of frames) if (part.length > 0) channel.write(part);
     };
-    const answer = new Promise<Answer>((resolve) => waiting.push(resolve));
+    const answered = new Promise<Answer>((resolve) => waiting.push(resolve));
     if (!domain.opened) await opening.send(async (parts) => tell(parts));
-    const first = await answer;
+    const first = await answered;
     if (first.type === 'failed') throw new Error(first.message);
     const ask = (frames: Buffer[]): Promise<Answer> => {
       const answer = new Promise<Answer>((resolve) => waiting.push(resolve));
@@ -92,7 +101,7 @@ class Bench {
   }
 }
 
-function openingOf({ command, env, state }: ServiceImage, answered: () => void): Opening {
+function openingOf({ command, env, state }: ServiceImage, onAnswer: () => void): Opening {
   const seed = Buffer.alloc(32, 1).toString('base64');
   const limits = { timeoutMs: 600_000, replyBytesMax: ANSWER_BYTES_MAX };
   const start = { timeMs: 0, seed, command, env, port: 8000, state, hasBase: false, ...limits };
@@ -104,7 +113,7 @@ function openingOf({ command, env, state }: ServiceImage, answered: () => void):
       const reader = new FrameReader(ANSWER_BYTES_MAX);
       return (bytes) => {
         if (reader.read(bytes).length === 0) return 'more';
-        answered();
+        onAnswer();
         return 'answered';
       };
     },
@@ -147,25 +156,22 @@ async function measureDriver(
   progress: (line: string) => void,
 ): Promise<DomainFigures> {
   const bench = new Bench(driver, join(folder, name));
-  const found: Record<string, number[]> = {};
-  const note = (name: string, value: number): void => {
-    (found[name] ??= []).push(value);
-  };
+  const figures = new Figures();
   progress(`${name}: the first start`);
   let current = await bench.start();
   for (let i = 0; i < times; i += 1) {
     const begin = performance.now();
     const next = await bench.start();
     await next.ask(digestFrames());
-    note('start to first reply', performance.now() - begin);
+    figures.note('start to first reply', performance.now() - begin);
     await current.domain.destroy();
     current = next;
   }
   progress(`${name}: suspend and resume`);
   for (let i = 0; i < 2 * times; i += 1) {
-    note('suspend', await timed(() => current.domain.suspend()));
+    figures.note('suspend', await timed(() => current.domain.suspend()));
     await delay(REST_MS);
-    note(
+    figures.note(
       'resume to reply',
       await timed(async () => (await current.domain.resume(), current.ask(digestFrames()))),
     );
@@ -175,34 +181,26 @@ async function measureDriver(
   const before = await current.domain.usage();
   await delay(PAUSED_MS);
   const after = await current.domain.usage();
-  note('CPU seconds of a suspended one, in a second', after.cpuSeconds - before.cpuSeconds);
-  note('MiB of its own, suspended', after.residentBytes / 1024 ** 2);
+  figures.note('CPU seconds of a suspended one, in a second', after.cpuSeconds - before.cpuSeconds);
+  figures.note('MiB of its own, suspended', after.residentBytes / 1024 ** 2);
   progress(`${name}: replacement`);
   for (let i = 0; i < times; i += 1) {
-    note(
+    figures.note(
       'replacement, 10 MiB of state',
       await timed(async () => (current = await replace(bench, current, state))),
     );
   }
   await current.domain.destroy();
-  return { driver: name, isolation: driver.isolation, figures: spreads(found) };
-}
-
-function spreads(found: Readonly<Record<string, readonly number[]>>): Record<string, Spread> {
-  return Object.fromEntries(Object.entries(found).map(([name, values]) => [name, spread(values)]));
+  return { driver: name, isolation: driver.isolation, figures: figures.spreads() };
 }
 
 /** Of a driver that keeps nothing but the image: what the very first start takes, and of that what a machine takes to boot and to answer. */
-async function measureCold(
-  driver: Driver,
-  folder: string,
-  note: (name: string, ms: number) => void,
-): Promise<void> {
+async function measureCold(driver: Driver, folder: string, figures: Figures): Promise<void> {
   const bench = new Bench(driver, folder);
   const begin = performance.now();
   const { domain } = await bench.start();
-  note('from nothing to first reply', performance.now() - begin);
-  if (bench.answeredAt < Infinity) note('boot to first reply, of that', bench.answeredAt - begin);
+  figures.note('from nothing to first reply', performance.now() - begin);
+  if (bench.answeredAt !== null) figures.note('boot to first reply, of that', bench.answeredAt - begin);
   await domain.destroy();
 }
 
@@ -224,10 +222,9 @@ export async function measureDomains(
   for (const [name, make] of Object.entries(makers)) {
     const measured = await measureDriver(name, await make(), folder, state, times, progress);
     progress(`${name}: from nothing`);
-    const cold: Record<string, number[]> = {};
-    const note = (figure: string, ms: number): void => void (cold[figure] ??= []).push(ms);
-    for (let i = 0; i < times; i += 1) await measureCold(await make(), join(folder, 'cold'), note);
-    all.push({ ...measured, figures: { ...spreads(cold), ...measured.figures } });
+    const cold = new Figures();
+    for (let i = 0; i < times; i += 1) await measureCold(await make(), join(folder, 'cold'), cold);
+    all.push({ ...measured, figures: { ...cold.spreads(), ...measured.figures } });
   }
   return all;
 }
