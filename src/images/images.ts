@@ -2,8 +2,8 @@
  * Measured images: what the domains of a group start from, as it was when the group was founded or a deploy was accepted. Each is
  * compared with the disk before a domain starts from it.
  *
- * I1. A domain starts only from what was accepted: `check` is asked after it is wanted and before it is started. One that takes the
- *     place of a sound one is wanted from the moment that it is asked whether it could be started (`Fleet.checkAhead`).
+ * I1. A domain starts only from what was accepted: `check` is asked after it is wanted and before it is started; or was asked for a
+ *     rotation just before, and its answer not used by another start (`Fleet.checkAhead`).
  * I2. A change is reported once, until there is another one or none.
  * I3. When the thread that measures is gone, that is reported once, and whoever asks from then on is refused.
  */

@@ -43,7 +43,7 @@ interface What {
   readonly version: number;
 }
 
-/** For so long a check that let a rotation begin holds for the next replica that starts, which is the clean one that it is for. */
+/** For so long a check that was made for a rotation holds for the next replica that starts: the clean one, or who replaces one lost just then. */
 const AHEAD_MS = 5000;
 /** What is to be started is not what was accepted, or built from it. */
 const REFUSALS: ReadonlySet<string> = new Set(['image-changed', 'image-unreadable', 'image-damaged']);
@@ -74,7 +74,7 @@ export class Fleet {
   readonly #moving = new Set<Promise<void>>();
   /** Told of: what else is found while they are repaired, such as a file that is gone, is no news. */
   readonly #damaged = new Set<ServiceImage>();
-  /** A check that let a rotation begin. */
+  /** A check that was made for a rotation, and no start has used. */
   #ahead: {
     readonly version: Version;
     readonly leftOut: readonly string[];

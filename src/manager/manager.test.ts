@@ -240,7 +240,7 @@ void test('a group ends, though what its replicas would start from is not compar
   await manager.close();
 });
 
-void test('I1: what a rotation checked before it began holds for its own clean replica, and for no other', async (context) => {
+void test('I1: what a rotation checked before it began holds for one start, that of its clean replica', async (context) => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
   let checks = 0;
   const check = async (): Promise<readonly string[]> => {
