@@ -7,10 +7,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { AGENT_PARTS } from '../domains/process/package.ts';
 import { compileAgent, compiledAgent } from './compile.ts';
+import type { Service } from './service.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
-test('J1: what is compiled runs, is of all that it was compiled of, and is not used once that has changed', () => {
+test('J1: what is compiled runs, is of all that it was compiled of, and is not used once that has changed', async () => {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'spare-compile-'));
   const root = folder.path;
   const copySources = (): void => {
@@ -34,6 +35,13 @@ test('J1: what is compiled runs, is of all that it was compiled of, and is not u
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
   });
   assert.match(stderr, /SPARE_RUN is not set/);
+  // Also what is imported only once a service has been started.
+  const compiled = (await import(join(root, 'dist/replica/service.js'))) as { Service: typeof Service };
+  const options = { command: ['false'], env: {}, folder: root, port: 1, timeoutMs: 60_000, replyBytesMax: 1 };
+  await assert.rejects(
+    compiled.Service.start(options, () => {}),
+    /The service ended before it listened/,
+  );
   assert.equal(compiledAgent(root), null);
   copySources();
   assert.equal(compiledAgent(root), agent);

@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** What starts the agent, and what its service starts with. */
 const ENTRIES = ['replica/agent.ts', 'replica/determinism/node.mjs'];
-const IMPORTED = /\b(?:from|import) '(\.[^']+)'/g;
+const IMPORTED = /\b(?:from |import[ (])'(\.[^']+)'/g;
 
 /** By path below `src`, digests of what was compiled. */
 type Stamp = Record<string, string>;

@@ -14,16 +14,12 @@ import Client from 'undici/lib/dispatcher/client.js';
 import { createServer } from '../node-http.ts';
 import { decodeRequest, encodeReply, encodeRequest } from '../wire/http.ts';
 import { endToEndHeaders, type HttpReply, type HttpRequest } from '../wire/http.ts';
+import { refusal } from './refusal.ts';
 
 /** Not much longer than `SEEN_KEPT_MS`: a service that serves one connection at a time serves no other until this one is closed. */
 const KEEP_ALIVE_MS = 200;
 /** Idle, after a reply. */
 const SEEN_KEPT_MS = 100;
-
-/** A reply of the agent's own, the same in every replica. */
-export function refusal(status: number, text: string): HttpReply {
-  return { status, headers: ['content-type', 'text/plain'], body: Buffer.from(text) };
-}
 
 export class Exchange {
   readonly #port: number;

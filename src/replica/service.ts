@@ -9,7 +9,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { connect } from 'node:net';
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 import type { HttpReply, HttpRequest } from '../wire/http.ts';
-import { Exchange, refusal, warmUp } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
+import { refusal } from './refusal.ts';
 
 const POLL_MS = 5;
 /** Looking takes time away from a service that starts on the same processor, so the longer it takes the less often: of its time. */
@@ -32,21 +33,22 @@ export interface ServiceOptions {
   readonly replyBytesMax: number;
 }
 
+/** Of the service's process; null while it runs. */
+interface Ending {
+  why: string | null;
+}
+
 export class Service {
   readonly #options: ServiceOptions;
   readonly #process: ChildProcess;
+  readonly #ending: Ending;
   readonly #exchange: Exchange;
-  #ended: string | null = null;
 
-  private constructor(options: ServiceOptions, child: ChildProcess) {
+  private constructor(options: ServiceOptions, child: ChildProcess, ending: Ending, exchange: Exchange) {
     this.#options = options;
     this.#process = child;
-    this.#exchange = new Exchange(options.port, options.replyBytesMax);
-    child.once('error', (error) => (this.#ended = error.message));
-    child.once(
-      'exit',
-      (code, signal) => (this.#ended ??= signal === null ? `exit status ${code}` : `killed by ${signal}`),
-    );
+    this.#ending = ending;
+    this.#exchange = exchange;
   }
 
   /** Resolves when the service listens. Throws an Error that says why it does not. */
@@ -57,9 +59,12 @@ export class Service {
       env: { ...options.env, PORT: String(options.port) },
       stdio: ['ignore', 'inherit', 'inherit'],
     });
-    const service = new Service(options, child);
+    const ending = watch(child);
+    // What speaks HTTP is half of what the agent loads: while the service starts, not before.
+    const { Exchange, warmUp } = await import('./exchange.ts');
+    const service = new Service(options, child, ending, new Exchange(options.port, options.replyBytesMax));
     await Promise.all([service.#listening(), warmUp()]);
-    child.once('exit', () => onEnd(service.#ended ?? 'ended'));
+    child.once('exit', () => onEnd(ending.why ?? 'ended'));
     await delay(SETTLE_MS);
     return service;
   }
@@ -70,8 +75,8 @@ export class Service {
     const beganMs = performance.now();
     for (;;) {
       if (await this.#reachable()) return;
-      if (this.#ended !== null)
-        throw new Error(`The service ended before it listened: \`${name}\`: ${this.#ended}.`);
+      if (this.#ending.why !== null)
+        throw new Error(`The service ended before it listened: \`${name}\`: ${this.#ending.why}.`);
       if (performance.now() - beganMs > timeoutMs) {
         throw new Error(
           `The service did not listen on port ${port} ($PORT) within ${timeoutMs / 1000} s: \`${name}\`.`,
@@ -98,7 +103,7 @@ export class Service {
       await delay(EXIT_GRACE_MS);
       // On a busy host the time may be over before what has happened meanwhile is heard of.
       await turn();
-      if (this.#ended !== null) throw new Error(`The service ended: ${this.#ended}.`);
+      if (this.#ending.why !== null) throw new Error(`The service ended: ${this.#ending.why}.`);
       return refusal(502, UNREADABLE_TEXT);
     }
   }
@@ -106,4 +111,13 @@ export class Service {
   stop(): void {
     this.#process.kill('SIGKILL');
   }
+}
+
+function watch(child: ChildProcess): Ending {
+  const ending: Ending = { why: null };
+  child.once('error', (error) => (ending.why = error.message));
+  child.once('exit', (code, signal) => {
+    ending.why ??= signal === null ? `exit status ${code}` : `killed by ${signal}`;
+  });
+  return ending;
 }

@@ -6,7 +6,7 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as turn, setInterval as every } from 'node:timers/promises';
 
 import type { Opening } from '../domain.ts';
 import { descriptors, withDescriptors } from '../../testing.ts';
@@ -14,7 +14,7 @@ import { CONFORMANCE_AGENT, eventually, MIB, Site } from '../conformance-peer.ts
 import { findHypervisor, type Hypervisor } from './accelerator.ts';
 import { buildImage } from './image/build.ts';
 import { findKernel } from './image/kernel.ts';
-import { type Running, Template, type TemplateOptions } from './template.ts';
+import { hasQuickRoom, type Running, Template, type TemplateOptions } from './template.ts';
 
 const required = (process.env['SPARE_REQUIRE'] ?? '').split(',').includes('qemu');
 
@@ -154,6 +154,30 @@ void describe('templates', () => {
       body.channel.write(order('return globalThis.rehearsals > 1'));
       const [first] = (await once(body.channel, 'data')) as [Buffer];
       assert.equal(String(first), `${JSON.stringify({ id: 0, value: true })}\n`);
+    },
+  );
+
+  promise(
+    'T5: a machine boots in memory, where there is room, and nothing of it stays there',
+    async (options) => {
+      assert.equal(hasQuickRoom(Number.MAX_SAFE_INTEGER), false);
+      const isQuick = hasQuickRoom(2 * options.limits.memoryBytes);
+      const seen = { quick: false };
+      const watching = new AbortController();
+      const watched = (async () => {
+        for await (const _ of every(100, null, watching)) seen.quick ||= openFiles('/dev/shm').length > 0;
+      })().catch(() => {});
+      using template = await Template.make(options);
+      watching.abort();
+      await watched;
+      assert.equal(seen.quick, isQuick);
+      assert.deepEqual(openFiles('/dev/shm'), []);
+      await using clone = await cloneOf(template);
+      clone.body.channel.write(order('return 2'));
+      assert.equal(
+        String(await once(clone.body.channel, 'data')),
+        `${JSON.stringify({ id: 0, value: 2 })}\n`,
+      );
     },
   );
 });

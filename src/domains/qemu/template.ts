@@ -9,11 +9,13 @@
  * T3. Its files are open for as long as somebody may still start a machine with them: a clone that is being made, or is parked.
  * T4. A template that was opened has practised: its agent has carried out an order that changes nothing, often. Clones know
  *     nothing of that but that they are quick.
+ * T5. It boots in a file in memory, where the host has room for two, and is saved in one on disk: what nobody needs just now the host
+ *     can put out of its memory.
  */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { closeSync, fchmodSync, ftruncateSync, openSync, rmSync } from 'node:fs';
+import { closeSync, fchmodSync, ftruncateSync, openSync, rmSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -68,6 +70,10 @@ const REHEARSAL_MS_MAX = 10_000;
 /** How long a guest that is ready may go on before it is taken as it is. */
 const SETTLE_MS_MAX = 5000;
 const CONSOLE_LINES = 3;
+/** A file system in memory, where the host has it. */
+const QUICK_FOLDER = '/dev/shm';
+/** As `statfs` names such file systems. */
+const TMPFS = 0x01021994;
 
 export class Template implements Disposable {
   readonly madeAtMs: number = performance.now();
@@ -90,9 +96,9 @@ export class Template implements Disposable {
     await options.image.verify();
     using held = new DisposableStack();
     const files = held.adopt(openFiles(options), closeFiles);
-    const template = new Template(options, files, await boot(options, files));
+    const saved = await bootQuickly(options, files);
     held.move();
-    return template;
+    return new Template(options, files, saved);
   }
 
   /** A machine that goes on from this one, awake. Throws `domain-start-failed` or `image-damaged`. */
@@ -128,7 +134,7 @@ export class Template implements Disposable {
   async #apart(): Promise<Running> {
     using held = new DisposableStack();
     held.defer(this.#use());
-    const memory = held.adopt(openMemory(this.#options.folder), closeSync);
+    const memory = held.adopt(openMemory(this.#options.folder, this.#options), closeSync);
     const files = { ...this.#files, memory };
     await copyMemory(this.#files.memory, memory);
     const owner = held.adopt(takeMachineOwner(), (taken) => taken?.release());
@@ -182,6 +188,26 @@ function start(
     limits,
     ...what,
   });
+}
+
+/** A guest that boots writes to much of its memory for the first time, which takes far longer where that is a file on disk. */
+async function bootQuickly(options: TemplateOptions, files: MachineFiles): Promise<Saved> {
+  if (!hasQuickRoom(machineBytes(options.limits.memoryBytes))) return await boot(options, files);
+  using held = new DisposableStack();
+  const memory = held.adopt(openMemory(QUICK_FOLDER, options), closeSync);
+  const saved = await boot(options, { ...files, memory });
+  await copyMemory(memory, files.memory);
+  return saved;
+}
+
+/** For another that boots at the same time, too. */
+export function hasQuickRoom(bytes: number): boolean {
+  try {
+    const { type, bavail, bsize } = statfsSync(QUICK_FOLDER);
+    return type === TMPFS && Math.min(bavail * bsize, process.availableMemory()) >= 2 * bytes;
+  } catch {
+    return false;
+  }
 }
 
 /** Boots a machine and saves it; it has ended then. */
@@ -252,13 +278,14 @@ function answerOf({ channel }: Machine, opening: Opening): Promise<Buffer> {
   });
 }
 
-/** A file that has no name any more. */
-function openMemory(folder: string): number {
+/** A file that has no name any more, of holes. */
+function openMemory(folder: string, { limits }: TemplateOptions): number {
   const path = join(folder, `memory-${randomBytes(8).toString('hex')}`);
   const memory = openSync(path, 'wx+');
   rmSync(path);
   // Whoever owns a machine must be able to open it, through the descriptor that it is given: nobody else has one.
   fchmodSync(memory, 0o666);
+  ftruncateSync(memory, machineBytes(limits.memoryBytes));
   return memory;
 }
 
@@ -270,8 +297,9 @@ async function copyMemory(from: number, to: number): Promise<void> {
   if (code !== 0) throw new Error('the memory of its template could not be copied');
 }
 
-function openFiles({ image, folder, limits }: TemplateOptions): MachineFiles {
-  const memory = openMemory(folder);
+function openFiles(options: TemplateOptions): MachineFiles {
+  const { image, folder } = options;
+  const memory = openMemory(folder, options);
   const opened = [memory];
   const open = (file: ImageFile): number => {
     const fd = openSync(image.path(file), 'r');
@@ -279,7 +307,6 @@ function openFiles({ image, folder, limits }: TemplateOptions): MachineFiles {
     return fd;
   };
   try {
-    ftruncateSync(memory, machineBytes(limits.memoryBytes));
     return { kernel: open('kernel'), initrd: open('initrd'), root: open('root'), memory };
   } catch (error) {
     for (const fd of opened) closeSync(fd);
