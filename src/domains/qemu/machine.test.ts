@@ -1,6 +1,14 @@
 /** What is left of a machine whose process cannot be started, or does what no QEMU does. */
 import assert from 'node:assert/strict';
-import { chmodSync, closeSync, mkdtempDisposableSync, mkdtempSync, openSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  mkdtempDisposableSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
@@ -18,6 +26,7 @@ import type { Image } from './image/manifest.ts';
 import { Machine } from './machine.ts';
 import { QemuDomain } from './qemu-domain.ts';
 import { COMMAND_MS_MAX } from './qmp.ts';
+import { StatePort } from './state-port.ts';
 import { Template, type TemplateOptions } from './template.ts';
 
 /** Too few for a machine: for nothing, for its guardian, for a part of its ports. */
@@ -117,6 +126,26 @@ void it('without descriptors a machine is not started, and nothing stays', async
   }
 });
 
+void it('S1: without descriptors there is no state port, and nothing of one stays', async (context) => {
+  using folder = mkdtempDisposableSync(join(tmpdir(), 'spare-ports-'));
+  const usual = process.env['TMPDIR'];
+  process.env['TMPDIR'] = folder.path;
+  context.after(() => {
+    if (usual === undefined) delete process.env['TMPDIR'];
+    else process.env['TMPDIR'] = usual;
+  });
+  const make = async (): Promise<void> => {
+    using port = new StatePort();
+    port.handedOver();
+  };
+  const before = descriptors();
+  for (const free of [0, 1, 2, 3, 4]) {
+    await withDescriptors(free, make).catch(() => {});
+    assert.equal(await eventually(() => descriptors() <= before), true, `with ${free}`);
+    assert.deepEqual(readdirSync(folder.path), [], `with ${free}`);
+  }
+});
+
 function templateOptions(program: string): TemplateOptions {
   return {
     hypervisor: { program, box: undefined, accelerator: 'tcg', description: '' },
@@ -210,10 +239,11 @@ const LOOKS_MS = 3500;
 const RESTLESS = yes(`
   if (execute === 'stop' && globalThis.stopped) setTimeout(() => { for (;;); }, 100);
   globalThis.stopped = true;`);
-/** Holds more than it may once its machine stands still, and less than the system lets it have; to get that is little work. */
+/** Holds more than it may once its machine stands still; to get that is little work, for one that works is ended for that. */
 const GREEDY = yes(`
-  globalThis.kept ??= [Buffer.alloc(512 * 1024 ** 2, 1)];
-  if (execute === 'stop') setTimeout(() => kept.push(Buffer.alloc(144 * 1024 ** 2, 1)), 5);`);
+  const held = () => 1024 * /RssAnon:\\s+(\\d+)/.exec(fs.readFileSync('/proc/self/status', 'latin1'))[1];
+  globalThis.kept ??= [Buffer.alloc(620 * 1024 ** 2 - held(), 1)];
+  if (execute === 'stop') setTimeout(() => kept.push(Buffer.alloc(40 * 1024 ** 2, 1)), 5);`);
 
 void it('V4, D2: a hypervisor that works while its machine stands still is ended, one that rests is not', async (context) => {
   const domain = await pretended(context, RESTLESS, 'paused');

@@ -7,7 +7,7 @@
  *     it, and nothing of it stays on disk, however the manager goes.
  * S2. It takes one connection. Whoever makes more, or makes it before it is asked to, costs the manager nothing.
  */
-import { chmodSync, closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { chmodSync, closeSync, mkdtempSync, openSync, rmdirSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -36,8 +36,8 @@ export class StatePort implements Disposable {
     });
     this.#server.on('error', () => {});
     const folder = mkdtempSync(join(tmpdir(), 'spare-state-'));
+    const path = join(folder, 'state');
     try {
-      const path = join(folder, 'state');
       // A path is listened on at once.
       this.#server.listen(path);
       if (!this.#server.listening) throw new Error('too many open files');
@@ -48,7 +48,9 @@ export class StatePort implements Disposable {
       this.#server.close();
       throw error;
     } finally {
-      rmSync(folder, { recursive: true, force: true });
+      // One after the other: to look for what is in it takes a descriptor.
+      rmSync(path, { force: true });
+      rmdirSync(folder);
     }
   }
 

@@ -70,7 +70,10 @@ const REHEARSAL_MS_MAX = 10_000;
 /** How long a guest that is ready may go on before it is taken as it is. */
 const SETTLE_MS_MAX = 5000;
 const CONSOLE_LINES = 3;
-/** A file system in memory, where the host has it. */
+/**
+ * A file system in memory, where the host has it: a guest that boots writes to much of its memory for the first time, which takes far
+ * longer where that is a file on disk.
+ */
 const QUICK_FOLDER = '/dev/shm';
 /** As `statfs` names such file systems. */
 const TMPFS = 0x01021994;
@@ -95,10 +98,13 @@ export class Template implements Disposable {
   static async make(options: TemplateOptions): Promise<Template> {
     await options.image.verify();
     using held = new DisposableStack();
-    const files = held.adopt(openFiles(options), closeFiles);
-    const saved = await bootQuickly(options, files);
+    const isQuick = hasQuickRoom(machineBytes(options.limits.memoryBytes));
+    const files = held.adopt(openFiles(options, isQuick ? QUICK_FOLDER : options.folder), closeFiles);
+    const saved = await boot(options, files);
+    const memory = isQuick ? await onDisk(files.memory, options) : files.memory;
     held.move();
-    return new Template(options, files, saved);
+    if (isQuick) closeSync(files.memory);
+    return new Template(options, { ...files, memory }, saved);
   }
 
   /** A machine that goes on from this one, awake. Throws `domain-start-failed` or `image-damaged`. */
@@ -134,9 +140,8 @@ export class Template implements Disposable {
   async #apart(): Promise<Running> {
     using held = new DisposableStack();
     held.defer(this.#use());
-    const memory = held.adopt(openMemory(this.#options.folder, this.#options), closeSync);
+    const memory = held.adopt(await onDisk(this.#files.memory, this.#options), closeSync);
     const files = { ...this.#files, memory };
-    await copyMemory(this.#files.memory, memory);
     const owner = held.adopt(takeMachineOwner(), (taken) => taken?.release());
     const ends = await openChannel();
     held.defer(() => ends.machine.destroy());
@@ -188,16 +193,6 @@ function start(
     limits,
     ...what,
   });
-}
-
-/** A guest that boots writes to much of its memory for the first time, which takes far longer where that is a file on disk. */
-async function bootQuickly(options: TemplateOptions, files: MachineFiles): Promise<Saved> {
-  if (!hasQuickRoom(machineBytes(options.limits.memoryBytes))) return await boot(options, files);
-  using held = new DisposableStack();
-  const memory = held.adopt(openMemory(QUICK_FOLDER, options), closeSync);
-  const saved = await boot(options, { ...files, memory });
-  await copyMemory(memory, files.memory);
-  return saved;
 }
 
 /** For another that boots at the same time, too. */
@@ -289,16 +284,21 @@ function openMemory(folder: string, { limits }: TemplateOptions): number {
   return memory;
 }
 
-/** Without its holes: a guest does not touch all that it may. */
-async function copyMemory(from: number, to: number): Promise<void> {
+/** A copy without its holes: a guest does not touch all that it may. */
+async function onDisk(memory: number, options: TemplateOptions): Promise<number> {
+  using held = new DisposableStack();
+  const copy = held.adopt(openMemory(options.folder, options), closeSync);
   const args = ['--reflink=auto', '--sparse=auto', '/proc/self/fd/3', '/proc/self/fd/4'];
-  const copying = spawn('cp', args, { stdio: ['ignore', 'ignore', 'ignore', from, to] });
+  const copying = spawn('cp', args, { stdio: ['ignore', 'ignore', 'ignore', memory, copy] });
   const [code] = (await once(copying, 'exit')) as [number | null];
   if (code !== 0) throw new Error('the memory of its template could not be copied');
+  held.move();
+  return copy;
 }
 
-function openFiles(options: TemplateOptions): MachineFiles {
-  const { image, folder } = options;
+/** `folder`: where its memory is. */
+function openFiles(options: TemplateOptions, folder: string): MachineFiles {
+  const { image } = options;
   const memory = openMemory(folder, options);
   const opened = [memory];
   const open = (file: ImageFile): number => {
