@@ -44,6 +44,17 @@ void test('P5: a service that ends with a request has ended, though the agent st
   await assert.rejects(asked, /The service ended: exit status 3/);
 });
 
+/** Once somebody has seen that it listens. */
+const ENDS_AT_ONCE = `require('node:net').createServer(() => process.exit(3)).listen(process.env.PORT, '127.0.0.1')`;
+
+void test('P5: a service that ends as soon as it listens has not started', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-service-'));
+  const ended: string[] = [];
+  const start = started(ENDS_AT_ONCE, place.path, (why) => ended.push(why));
+  await assert.rejects(start, /The service ended: exit status 3/);
+  assert.deepEqual(ended, []);
+});
+
 /** Answers the path, which is base64, and closes the connection. */
 const ANSWERS = `require('node:net').createServer((socket) => socket.on('error', () => {}).on('data', (data) =>
   socket.end(Buffer.from(/ .(\\S*)/.exec(data)?.[1] ?? '', 'base64')))).listen(process.env.PORT, '127.0.0.1')`;

@@ -64,8 +64,9 @@ export class Service {
     const { Exchange, warmUp } = await import('./exchange.ts');
     const service = new Service(options, child, ending, new Exchange(options.port, options.replyBytesMax));
     await Promise.all([service.#listening(), warmUp()]);
-    child.once('exit', () => onEnd(ending.why ?? 'ended'));
     await delay(SETTLE_MS);
+    if (ending.why !== null) throw new Error(`The service ended: ${ending.why}.`);
+    child.once('exit', () => onEnd(ending.why ?? 'ended'));
     return service;
   }
 
