@@ -276,11 +276,13 @@ function answerOf({ channel }: Machine, opening: Opening): Promise<Buffer> {
 /** A file that has no name any more, of holes. */
 function openMemory(folder: string, { limits }: TemplateOptions): number {
   const path = join(folder, `memory-${randomBytes(8).toString('hex')}`);
-  const memory = openSync(path, 'wx+');
+  using held = new DisposableStack();
+  const memory = held.adopt(openSync(path, 'wx+'), closeSync);
   rmSync(path);
   // Whoever owns a machine must be able to open it, through the descriptor that it is given: nobody else has one.
   fchmodSync(memory, 0o666);
   ftruncateSync(memory, machineBytes(limits.memoryBytes));
+  held.move();
   return memory;
 }
 
