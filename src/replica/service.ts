@@ -65,7 +65,7 @@ export class Service {
     const service = new Service(options, child, ending, new Exchange(options.port, options.replyBytesMax));
     await Promise.all([service.#listening(), warmUp()]);
     await delay(SETTLE_MS);
-    if (ending.why !== null) throw new Error(`The service ended: ${ending.why}.`);
+    service.#throwIfEnded();
     child.once('exit', () => onEnd(ending.why ?? 'ended'));
     return service;
   }
@@ -104,9 +104,14 @@ export class Service {
       await delay(EXIT_GRACE_MS);
       // On a busy host the time may be over before what has happened meanwhile is heard of.
       await turn();
-      if (this.#ending.why !== null) throw new Error(`The service ended: ${this.#ending.why}.`);
+      this.#throwIfEnded();
       return refusal(502, UNREADABLE_TEXT);
     }
+  }
+
+  #throwIfEnded(): void {
+    const { why } = this.#ending;
+    if (why !== null) throw new Error(`The service ended: ${why}.`);
   }
 
   stop(): void {

@@ -6,12 +6,13 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { setImmediate as turn, setInterval as every } from 'node:timers/promises';
+import { setImmediate as turn } from 'node:timers/promises';
 
 import type { Opening } from '../domain.ts';
 import { descriptors, withDescriptors } from '../../testing.ts';
 import { CONFORMANCE_AGENT, eventually, MIB, Site } from '../conformance-peer.ts';
 import { findHypervisor, type Hypervisor } from './accelerator.ts';
+import { machineBytes } from './command.ts';
 import { buildImage } from './image/build.ts';
 import { findKernel } from './image/kernel.ts';
 import { hasQuickRoom, type Running, Template, type TemplateOptions } from './template.ts';
@@ -161,15 +162,10 @@ void describe('templates', () => {
     'T5: a machine boots in memory, where there is room, and nothing of it stays there',
     async (options) => {
       assert.equal(hasQuickRoom(Number.MAX_SAFE_INTEGER), false);
-      const isQuick = hasQuickRoom(2 * options.limits.memoryBytes);
+      const isQuick = hasQuickRoom(machineBytes(options.limits.memoryBytes));
       const seen = { quick: false };
-      const watching = new AbortController();
-      const watched = (async () => {
-        for await (const _ of every(100, null, watching)) seen.quick ||= openFiles('/dev/shm').length > 0;
-      })().catch(() => {});
-      using template = await Template.make(options);
-      watching.abort();
-      await watched;
+      const watching = setInterval(() => (seen.quick ||= openFiles('/dev/shm').length > 0), 100);
+      using template = await Template.make(options).finally(() => clearInterval(watching));
       assert.equal(seen.quick, isQuick);
       assert.deepEqual(openFiles('/dev/shm'), []);
       await using clone = await cloneOf(template);

@@ -300,20 +300,12 @@ async function onDisk(memory: number, options: TemplateOptions): Promise<number>
 
 /** `folder`: where its memory is. */
 function openFiles(options: TemplateOptions, folder: string): MachineFiles {
-  const { image } = options;
-  const memory = openMemory(folder, options);
-  const opened = [memory];
-  const open = (file: ImageFile): number => {
-    const fd = openSync(image.path(file), 'r');
-    opened.push(fd);
-    return fd;
-  };
-  try {
-    return { kernel: open('kernel'), initrd: open('initrd'), root: open('root'), memory };
-  } catch (error) {
-    for (const fd of opened) closeSync(fd);
-    throw error;
-  }
+  using held = new DisposableStack();
+  const open = (file: ImageFile): number => held.adopt(openSync(options.image.path(file), 'r'), closeSync);
+  const memory = held.adopt(openMemory(folder, options), closeSync);
+  const files = { kernel: open('kernel'), initrd: open('initrd'), root: open('root'), memory };
+  held.move();
+  return files;
 }
 
 function closeFiles(files: MachineFiles): void {
