@@ -17,9 +17,9 @@ import { chunkFrames, digestAnswer, failedFrames, resultFrames, stateMark } from
 import { decodeEntry } from '../wire/entry.ts';
 import { type Frame, FrameReader } from '../wire/frames.ts';
 import { decodeRequest, encodeReply } from '../wire/http.ts';
-import { preloadPath } from './determinism/build.ts';
 import { Clock } from './determinism/clock.ts';
 import { TickServer } from './determinism/tick.ts';
+import { preloadPath } from './preload.ts';
 import { Service } from './service.ts';
 import { createSqliteState } from './state/sqlite.ts';
 import type { Intake, State } from './state/state.ts';

@@ -2,17 +2,18 @@
  * The parts of Spare itself that the agent needs inside a domain: its code, what it built, and its dependencies.
  * Nothing else of the package's folder is shown; the data folder often lies in it.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-import { compiledAgent } from '../../replica/compile.ts';
+import { compiledAgent } from '../../replica/compiled.ts';
 import { contains, exists } from './paths.ts';
 
 /** The folder of Spare itself. */
 export const ROOT: string = packageRoot(import.meta.dirname);
 
 /** Where the agent starts: compiled, if that is to be had. */
-export const DEFAULT_AGENT: string = compiledAgent() ?? join(import.meta.dirname, '../../replica/agent.ts');
+export const DEFAULT_AGENT: string =
+  compiledAgent(ROOT) ?? join(import.meta.dirname, '../../replica/agent.ts');
 
 /** What of Spare runs in a domain, below `ROOT`; besides, there are the determinism library and the dependencies. */
 export const AGENT_PARTS: readonly string[] = [
@@ -52,6 +53,8 @@ export function dependenciesOf(folder: string, found: Set<string>): void {
       .map((above) => join(above, 'node_modules', name))
       .find(exists);
     if (dependency === undefined || found.has(dependency)) continue;
+    // Of Node's own package nothing is needed but the program.
+    if (contains(realpathSync(dependency), process.execPath)) continue;
     found.add(dependency);
     dependenciesOf(dependency, found);
   }

@@ -52,8 +52,11 @@ const PROCESSORS = Math.min(2, availableParallelism());
  */
 const EMULATED = 'max,pku=off,la57=off,erms=off,fsrm=off';
 const MACHINE = 'pc,usb=off,i8042=off,vmport=off,smbus=off,hpet=off';
-/** Translated code that QEMU keeps; enough for a service, and a bound on what each machine holds. */
-const TRANSLATED_MIB = 128;
+/**
+ * Translated code that QEMU keeps. Where there is no room for more it forgets all, also what is running: enough for a service, and
+ * a bound on what each machine holds; while one boots, enough for all that it does.
+ */
+const TRANSLATED_MIB = { boot: 512, clone: 128, again: 128 } as const;
 const HYPERVISOR_BYTES = 384 * MIB;
 
 /** Of the machine: what the domain may use, and room for what is not the domain's. */
@@ -93,7 +96,7 @@ export function machineArguments(options: MachineOptions): string[] {
     ['-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none'],
     ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
     ['-machine', `${MACHINE},memory-backend=memory,dump-guest-core=off`],
-    ['-accel', accelerator === 'kvm' ? 'kvm' : `tcg,tb-size=${TRANSLATED_MIB}`],
+    ['-accel', accelerator === 'kvm' ? 'kvm' : `tcg,tb-size=${TRANSLATED_MIB[start]}`],
     ['-cpu', accelerator === 'kvm' ? 'host' : EMULATED, '-smp', String(PROCESSORS)],
     ['-m', `${memoryBytes / MIB}M`],
     ['-object', `${memory},share=${start === 'clone' ? 'off' : 'on'}`],

@@ -4,13 +4,14 @@ import { cpSync, mkdtempSync, rmSync, statSync, utimesSync, writeFileSync } from
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { preloadPath } from './build.ts';
+import { preloadPath } from '../preload.ts';
 import { SKIP_LIBC } from './testing.ts';
 
 /** Runs a copy of the build in a package of its own, with the given search path for compilers. */
 function build(folder: string, path: string | undefined): { status: number | null; stdout: string } {
   const copy = join(folder, 'src/replica/determinism');
   cpSync(import.meta.dirname, copy, { recursive: true, preserveTimestamps: true });
+  cpSync(join(import.meta.dirname, '../preload.ts'), join(copy, '../preload.ts'));
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
   return spawnSync(process.execPath, [join(copy, 'build.ts')], { env: { PATH: path }, encoding: 'utf8' });
 }

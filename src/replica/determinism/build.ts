@@ -11,9 +11,10 @@ import { existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { PRELOAD } from '../preload.ts';
+
 const SOURCES = ['preload.c', 'preload-clock.c', 'preload-random.c', 'preload-sqlite.c'].map(beside);
 const HEADER = beside('preload.h');
-const LIBRARY = fileURLToPath(new URL('../../../build/spare-preload.so', import.meta.url));
 const COMPILERS = ['cc', 'gcc', 'clang', 'g++'];
 const FLAGS = ['-x', 'c', '-std=gnu11', '-O2', '-shared', '-fPIC'];
 const COMPILE_MS_MAX = 60_000;
@@ -22,17 +23,12 @@ function beside(name: string): string {
   return fileURLToPath(new URL(name, import.meta.url));
 }
 
-/** Absolute path of the built library, for `LD_PRELOAD`; null when it was not built. */
-export function preloadPath(): string | null {
-  return existsSync(LIBRARY) ? LIBRARY : null;
-}
-
 /** Builds the library unless it is newer than its sources. Its path, or null when there is no compiler that can. */
 export function buildPreload(): string | null {
   if (process.platform !== 'linux') return null;
-  if (existsSync(LIBRARY) && isNewerThan([HEADER, ...SOURCES])) return LIBRARY;
-  mkdirSync(dirname(LIBRARY), { recursive: true });
-  const draft = `${LIBRARY}.${process.pid}`;
+  if (existsSync(PRELOAD) && isNewerThan([HEADER, ...SOURCES])) return PRELOAD;
+  mkdirSync(dirname(PRELOAD), { recursive: true });
+  const draft = `${PRELOAD}.${process.pid}`;
   try {
     for (const compiler of COMPILERS) {
       const { status } = spawnSync(compiler, [...FLAGS, '-o', draft, ...SOURCES, '-ldl', '-pthread'], {
@@ -40,8 +36,8 @@ export function buildPreload(): string | null {
         timeout: COMPILE_MS_MAX,
       });
       if (status !== 0) continue;
-      renameSync(draft, LIBRARY);
-      return LIBRARY;
+      renameSync(draft, PRELOAD);
+      return PRELOAD;
     }
     return null;
   } finally {
@@ -50,7 +46,7 @@ export function buildPreload(): string | null {
 }
 
 function isNewerThan(sources: readonly string[]): boolean {
-  const builtMs = statSync(LIBRARY).mtimeMs;
+  const builtMs = statSync(PRELOAD).mtimeMs;
   return sources.every((source) => statSync(source).mtimeMs <= builtMs);
 }
 

@@ -4,7 +4,7 @@
  *
  * M1. What does not have the digest of its manifest is never started.
  * M2. A file that has not been touched since it was last read whole is not read again: the kernel's change time says so,
- *     which nobody can set.
+ *     which nobody can set. That holds for the whole process, whoever asks.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream, readFileSync, type BigIntStats } from 'node:fs';
@@ -50,6 +50,19 @@ export function readManifest(folder: string): Manifest | undefined {
   }
 }
 
+/** Of files that were read whole, by path: what they were then, and their digests. */
+const read = new Map<string, { readonly identity: string; readonly digest: string }>();
+
+/** Reads the file if it must. */
+async function knownDigestOf(path: string): Promise<string> {
+  const before = identity(await stat(path, { bigint: true }));
+  const known = read.get(path);
+  if (known?.identity === before) return known.digest;
+  const digest = await digestOf(path);
+  read.set(path, { identity: before, digest });
+  return digest;
+}
+
 function damaged(folder: string, what: string, cause?: unknown): SpareError {
   return new SpareError('image-damaged', `The image in ${folder} is not what was built: ${what}.`, {
     hint: 'Find out who changed it, then remove that folder: it is built again at the next start.',
@@ -61,7 +74,6 @@ function damaged(folder: string, what: string, cause?: unknown): SpareError {
 export class Image {
   readonly folder: string;
   readonly manifest: Manifest;
-  readonly #verified = new Map<ImageFile, string>();
 
   constructor(folder: string, manifest: Manifest) {
     this.folder = folder;
@@ -82,16 +94,13 @@ export class Image {
   async #verifyFile(file: ImageFile): Promise<void> {
     const path = this.path(file);
     try {
-      const before = identity(await stat(path, { bigint: true }));
-      if (this.#verified.get(file) === before) return;
-      const found = await digestOf(path);
+      const found = await knownDigestOf(path);
       if (found !== this.manifest.files[file]) {
         throw damaged(
           this.folder,
           `${file} has the digest ${found.slice(0, 16)}… instead of ${this.manifest.files[file].slice(0, 16)}…`,
         );
       }
-      this.#verified.set(file, before);
     } catch (error) {
       if (error instanceof SpareError) throw error;
       throw damaged(this.folder, messageOf(error), error);
