@@ -1,6 +1,6 @@
 /** Is the compiled agent the one of the sources that are there, and does it run? */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFileSync, cpSync, mkdtempDisposableSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import type { Socket } from 'node:net';
@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { AGENT_PARTS } from '../domains/process/package.ts';
+import { freePort } from '../manager/port.ts';
 import { type Answer, decodeAnswer, startFrames } from '../wire/channel.ts';
 import { FrameReader } from '../wire/frames.ts';
 import { compileAgent } from './compile.ts';
@@ -32,7 +33,16 @@ async function answerOf(agent: string, folder: string): Promise<Answer> {
   const command = [process.execPath, '-e', SERVICE];
   const limits = { timeoutMs: 60_000, replyBytesMax: 1 };
   const seed = Buffer.alloc(32).toString('base64');
-  const order = { timeMs: 12345, seed, command, env: {}, port: 8431, state: [], hasBase: false, ...limits };
+  const order = {
+    timeMs: 12345,
+    seed,
+    command,
+    env: {},
+    port: await freePort(),
+    state: [],
+    hasBase: false,
+    ...limits,
+  };
   for (const part of startFrames(order)) channel.write(part);
   const reader = new FrameReader(1024 ** 2);
   for await (const bytes of channel) {
@@ -46,19 +56,20 @@ async function answerOf(agent: string, folder: string): Promise<Answer> {
   throw new Error('it said nothing');
 }
 
+function copySources(root: string): void {
+  for (const part of AGENT_PARTS.filter((name) => name.startsWith('src/'))) {
+    cpSync(join(ROOT, part), join(root, part), { recursive: true });
+  }
+  cpSync(join(ROOT, 'package.json'), join(root, 'package.json'));
+}
+
 test('J1: what is compiled runs, is of all that it was compiled of, and is not used once that has changed', async () => {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'spare-compile-'));
   const root = folder.path;
-  const copySources = (): void => {
-    for (const part of AGENT_PARTS.filter((name) => name.startsWith('src/'))) {
-      cpSync(join(ROOT, part), join(root, part), { recursive: true });
-    }
-  };
-  copySources();
-  cpSync(join(ROOT, 'package.json'), join(root, 'package.json'));
+  copySources(root);
   symlinkSync(join(ROOT, 'node_modules'), join(root, 'node_modules'));
   assert.equal(compiledAgent(root), null);
-  compileAgent(root);
+  assert.equal(await compileAgent(root), true);
   const agent = compiledAgent(root);
   assert.equal(agent, join(root, 'dist/replica/agent.js'));
   assert.deepEqual(readdirSync(root).sort(), ['dist', 'node_modules', 'package.json', 'src']);
@@ -68,12 +79,22 @@ test('J1: what is compiled runs, is of all that it was compiled of, and is not u
   assert.equal((await answerOf(agent, root)).type, 'result');
   assert.equal(compiledAgent(root), null);
   symlinkSync(join(ROOT, 'node_modules'), join(root, 'node_modules'));
-  copySources();
+  copySources(root);
   assert.equal(compiledAgent(root), agent);
   for (const changed of ['wire/frames.ts', 'replica/determinism/page.mjs']) {
-    compileAgent(root);
+    await compileAgent(root);
     assert.notEqual(compiledAgent(root), null);
     appendFileSync(join(root, 'src', changed), '\n');
     assert.equal(compiledAgent(root), null, changed);
   }
+});
+
+test('J3: without a compiler an installation says so in one line, and nothing is compiled', () => {
+  using folder = mkdtempDisposableSync(join(tmpdir(), 'spare-compile-'));
+  copySources(folder.path);
+  const script = join(folder.path, 'src/replica/compile.ts');
+  const { status, stdout, stderr } = spawnSync(process.execPath, [script], { encoding: 'utf8' });
+  assert.deepEqual([status, stderr], [0, '']);
+  assert.match(stdout, /^spare: without esbuild the agent is not compiled; .*\n$/);
+  assert.equal(compiledAgent(folder.path), null);
 });

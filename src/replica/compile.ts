@@ -4,22 +4,34 @@
  * `npm ci` runs this through the `prepare` script.
  *
  * J2. `dist` appears whole or not at all.
+ * J3. Where only what runs is installed, without esbuild, nothing is compiled, which is said in one line.
  */
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type BuildOptions, buildSync, type BuildResult } from 'esbuild';
+import type * as Esbuild from 'esbuild';
 import { COMPILED, digestOfFile, SOURCES } from './compiled.ts';
 
 /** Packages that are no modules ask for Node's own parts by it. */
 const REQUIRE =
   "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
 
-/** `root`: the folder of Spare itself. Throws an Error that says what is wrong with the sources. */
-export function compileAgent(root: string): void {
+async function compiler(): Promise<typeof Esbuild | undefined> {
+  try {
+    return await import('esbuild');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND') return undefined;
+    throw error;
+  }
+}
+
+/** `root`: the folder of Spare itself. Answers whether there is a compiler. Throws an Error that says what is wrong with the sources. */
+export async function compileAgent(root: string): Promise<boolean> {
+  const esbuild = await compiler();
+  if (esbuild === undefined) return false;
   const target = join(root, COMPILED);
   const draft = `${target}.${process.pid}`;
-  const build = (options: BuildOptions): BuildResult<{ metafile: true }> =>
-    buildSync({
+  const build = (options: Esbuild.BuildOptions): Esbuild.BuildResult<{ metafile: true }> =>
+    esbuild.buildSync({
       ...options,
       absWorkingDir: root,
       bundle: true,
@@ -50,12 +62,17 @@ export function compileAgent(root: string): void {
     writeFileSync(join(draft, SOURCES), `${JSON.stringify(sources, null, 2)}\n`);
     rmSync(target, { recursive: true, force: true });
     renameSync(draft, target);
+    return true;
   } finally {
     rmSync(draft, { recursive: true, force: true });
   }
 }
 
 if (import.meta.main) {
-  compileAgent(join(import.meta.dirname, '../..'));
-  console.log(`spare: the agent compiled to ${COMPILED}`);
+  const isCompiled = await compileAgent(join(import.meta.dirname, '../..'));
+  console.log(
+    isCompiled
+      ? `spare: the agent compiled to ${COMPILED}`
+      : 'spare: without esbuild the agent is not compiled; domains start more slowly',
+  );
 }
