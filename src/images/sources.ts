@@ -10,6 +10,7 @@ import type { ServiceImage } from '../domains/domain.ts';
 import { findExecutable } from '../domains/process/executable.ts';
 import { AGENT_PARTS, DEFAULT_AGENT, packagePaths, ROOT, withAncestors } from '../domains/process/package.ts';
 import { contains, exists } from '../domains/process/paths.ts';
+import { PRELOAD } from '../replica/preload.ts';
 import type { Source } from './manifest.ts';
 
 const SYSTEM = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32', '/etc'];
@@ -48,7 +49,7 @@ export function sourcesOf(images: readonly ServiceImage[], dataFolder: string): 
   const agent = [...AGENT_PARTS.map((name) => join(ROOT, name)), ...dependencies, process.execPath];
   return [
     ...part('agent', agent, [data]),
-    ...part('preload', [join(ROOT, 'build/spare-preload.so')], [data]),
+    ...part('preload', [PRELOAD], [data]),
     ...images.flatMap((image) =>
       image.oci === undefined ? serviceOf(image, data) : part('service', [image.oci], []),
     ),

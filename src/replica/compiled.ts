@@ -3,7 +3,7 @@
  *
  * J1. What was compiled of other sources than those that are there is not used: agents then run as source.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -12,7 +12,7 @@ export const COMPILED = 'dist';
 export const SOURCES = 'sources.json';
 
 export function digestOfFile(path: string): string {
-  return createHash('sha256').update(readFileSync(path)).digest('hex');
+  return hash('sha256', readFileSync(path));
 }
 
 /** Where the compiled agent starts; null where there is none of the present sources. `root`: the folder of Spare itself. */
