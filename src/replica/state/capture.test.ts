@@ -132,6 +132,20 @@ void test('a database that cannot be followed is refused with the reason', async
   });
 });
 
+void test('a service that closes its only connection, and has the database to itself meanwhile, is waited for', async () => {
+  await withReplicas(async (replica, service) => {
+    const one = replica('one');
+    await service.open('one', one.path);
+    await service.exec('one', 'PRAGMA locking_mode = EXCLUSIVE; CREATE TABLE t (a)');
+    const busy =
+      'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2e6) SELECT max(i) FROM n';
+    const closed = [service.exec('one', busy), service.close('one')];
+    one.state.open();
+    await Promise.all(closed);
+    assert.notEqual(one.state.capture().length, 0);
+  });
+});
+
 void test('files taken away while the service runs are noticed with the next request, also when nothing else changes', async () => {
   const acts: Readonly<Record<string, (path: string) => void>> = {
     moved: (path) => renameSync(path, `${path}.old`),

@@ -16,6 +16,8 @@ import { StateError } from './state.ts';
 const RETRIES = 200;
 const RETRY_MS = 5;
 const SQLITE_BUSY = 5;
+/** A service that closes the last of its connections has the database to itself until the log is empty. */
+const OPEN_TIMEOUT_MS = 5000;
 
 export class Holder {
   readonly #path: string;
@@ -23,16 +25,18 @@ export class Holder {
   readonly #writer: DatabaseSync;
   readonly #touch: StatementSync;
 
-  /** Opens both connections and begins to hold. Throws a `StateError` when another process has the database to itself. */
+  /** Opens both connections and begins to hold. Throws a `StateError` when another process keeps the database to itself. */
   constructor(path: string) {
     this.#path = path;
-    this.#reader = new DatabaseSync(path, { defensive: false });
+    this.#reader = new DatabaseSync(path, { defensive: false, timeout: OPEN_TIMEOUT_MS });
     this.#writer = new DatabaseSync(path, { defensive: false });
     try {
       configure(this.#reader);
-      configure(this.#writer);
       this.#touch = this.#reader.prepare('PRAGMA user_version');
       this.#hold();
+      // From now on nobody can have the database to himself.
+      this.#reader.exec('PRAGMA busy_timeout=0');
+      configure(this.#writer);
     } catch (error) {
       this.close();
       if (!isBusy(error))
