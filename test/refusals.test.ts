@@ -287,6 +287,19 @@ void suite('interrupted while it starts, with nothing left behind', { concurrenc
     ));
 });
 
+test('an image that is not built because it was interrupted does not look built: it ends by the signal', async () => {
+  using place = new Place();
+  place.write(
+    'spare.config.mjs',
+    'console.log("here"); await new Promise(() => setInterval(() => {}, 1000));',
+  );
+  await using call = new Call(place.folder, ['image', 'build', '--config', 'spare.config.mjs']);
+  await call.until(() => call.stdout.includes('here'));
+  call.kill('SIGTERM');
+  assert.equal(await call.end(), 'SIGTERM');
+  assert.equal(call.stderr, '');
+});
+
 void test('what runs keeps others off its data, ends wholly at Ctrl-C, and its data is for no other service', async () => {
   using place = new Place();
   place.write('service.mjs', SERVICE).configure(GOOD);

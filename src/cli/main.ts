@@ -12,6 +12,7 @@ import { makeFolder } from './data-folder.ts';
 import { prepareImages } from './hypervisor.ts';
 import { acceptForNextStart, type Deployed, refuseOthers } from './deploy.ts';
 import { listIncidents, showIncident } from './incidents.ts';
+import { endBy, Interrupted, interruption, type Interruption, unlessAborted } from './interruption.ts';
 import { addressUrl as url } from './listen.ts';
 import { run, type Running } from './run.ts';
 
@@ -35,39 +36,6 @@ function report(error: unknown): number {
   return 1;
 }
 
-const INTERRUPTED = Symbol('interrupted');
-
-/** How long a signal may come again without being meant so: `npm` passes on what a terminal has sent to all. */
-const ECHO_MS = 500;
-
-interface Interruption {
-  /** Aborted by the first signal that asks to end. */
-  readonly first: AbortSignal;
-  /** Aborted by the second: whoever sends it does not want to wait. */
-  readonly second: AbortSignal;
-}
-
-function interruption(): Interruption {
-  const [first, second] = [new AbortController(), new AbortController()];
-  let since = Infinity;
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-    process.on(signal, () => {
-      if (performance.now() - since > ECHO_MS) second.abort();
-      since = Math.min(since, performance.now());
-      first.abort(INTERRUPTED);
-    });
-  return { first: first.signal, second: second.signal };
-}
-
-/** `work`, unless the signal comes first: then throws its reason. */
-function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-  const aborted = new Promise<never>((_resolve, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    else signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
-  return Promise.race([work, aborted]);
-}
-
 function describe(running: Running): void {
   const replicas = running.manager.view().replicas;
   const count = (state: string): number => replicas.filter((replica) => replica.state === state).length;
@@ -81,7 +49,7 @@ async function buildImages(
   { configFile, flags }: Extract<Call, { type: 'deploy' | 'image' }>,
   signal: AbortSignal,
 ): Promise<void> {
-  const { config, folder } = await readConfig(configFile);
+  const { config, folder } = await unlessAborted(signal, readConfig(configFile));
   const settings = settle({ ...config, ...flags, hypervisor: 'qemu' }, folder);
   makeFolder(settings.data);
   await unlessAborted(signal, prepareImages(settings, log));
@@ -109,6 +77,12 @@ async function runUntilEnd(
     // What cannot go on answers nobody.
     await running.close(signal.aborted ? second : AbortSignal.abort());
   }
+}
+
+/** A group runs until it is told to end; then it has done all that was asked for. */
+function untilTold(error: unknown): number {
+  if (error instanceof Interrupted) return 0;
+  throw error;
 }
 
 async function dataFolderOf({ configFile, data }: Where): Promise<string> {
@@ -207,7 +181,7 @@ async function main(): Promise<number> {
       return 0;
     }
     case 'run':
-      return await runUntilEnd(call, interruption());
+      return await runUntilEnd(call, interruption()).catch(untilTold);
   }
 }
 
@@ -218,7 +192,8 @@ let status: number;
 try {
   status = await main();
 } catch (error) {
-  status = error === INTERRUPTED ? 0 : report(error);
+  if (error instanceof Interrupted) endBy(error.signal);
+  status = report(error);
 }
 // A configuration may have left something open that would keep the process alive.
 process.exit(status);
