@@ -12,6 +12,8 @@ import {
   readdirSync,
   readFileSync,
   statSync,
+  truncateSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -143,11 +145,42 @@ test('P2: one backup at a time, until it is in its place: another call is refuse
   assert.match(second.stderr, /\[backup-under-way\]/);
   assert.deepEqual(readdirSync(target.path), ['a.backup.new']);
   assert.ok(existsSync(made), 'it is copied still');
-  first.kill('SIGKILL');
-  await first.end();
+  first.kill('SIGINT');
+  assert.equal(await first.end(), 'SIGINT');
+  assert.deepEqual(readdirSync(target.path), [], 'nothing is left of it');
+  assert.equal(existsSync(made), false);
   await says('backup', '--data', data.path, `${file}.2`);
   return undefined;
 });
+
+/** Of a state that takes seconds to back up. */
+const LARGE_BYTES = 2 * 1024 ** 3;
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const) {
+  test(`a backup of a stopped group that is ended by ${signal} keeps nobody from the next; nothing is left where it could be told`, async () => {
+    using place = mkdtempDisposableSync(join(tmpdir(), 'spare-backup-'));
+    const data = join(place.path, 'data');
+    mkdirSync(data);
+    const { store } = await Store.open(join(data, 'spare.db'), 'the service of this test');
+    await store.close();
+    const base = join(data, 'base');
+    writeFileSync(base, '');
+    truncateSync(base, LARGE_BYTES);
+    const file = join(place.path, 'a.backup');
+    await using call = new Call(ROOT, ['backup', '--data', data, file]);
+    const made = join(data, 'backup.new');
+    const bytes = (): number => statSync(made, { throwIfNoEntry: false })?.size ?? 0;
+    await call.until(() => bytes() > 8 * 1024 ** 2);
+    call.kill(signal);
+    assert.equal(await call.end(), signal);
+    assert.equal(call.stderr, '');
+    assert.deepEqual(readdirSync(place.path), ['data']);
+    if (signal !== 'SIGKILL') assert.deepEqual(readdirSync(data), ['backup.lock', 'base', 'spare.db']);
+    truncateSync(base, 1000);
+    await says('backup', '--data', data, file);
+    assert.deepEqual(readdirSync(data), ['backup.lock', 'base', 'spare.db']);
+  });
+}
 
 /** The data folder, and all files in it, that others may enter or read, but for what copies see themselves. */
 function openToOthers(data: string): string[] {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { get, type IncomingMessage } from 'node:http';
+import { get, type IncomingMessage, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -167,6 +167,35 @@ void test('P7: who holds on to connections shuts nobody out, and ends nothing th
     assert.equal(reply.resume().statusCode, 200);
     backup.resolve({ file: 'backup.new', digest: 'd', decided: 3 });
     assert.equal((await made).status, 200);
+  });
+});
+
+void test('who asked for a backup and has left is not waited for: it is unwanted, and no other one is', async () => {
+  const wanted: AbortSignal[] = [];
+  const backup = async (
+    unwanted: AbortSignal,
+  ): Promise<{ file: string; digest: string; decided: number }> => {
+    wanted.push(unwanted);
+    if (wanted.length === 1) await once(unwanted, 'abort');
+    else assert.equal(unwanted.aborted, false);
+    return { file: 'backup.new', digest: 'd', decided: 3 };
+  };
+  await withAdmin({ backup }, async (ask) => {
+    const port = Number(new URL((await ask('/livez')).url).port);
+    const headers = { authorization: `Bearer ${TOKEN}` };
+    const asked = request({
+      port,
+      host: '127.0.0.1',
+      path: '/backup',
+      method: 'POST',
+      headers,
+      agent: false,
+    });
+    asked.on('error', () => {}).end();
+    while (wanted.length === 0) await delay(1);
+    asked.destroy();
+    while (wanted[0]?.aborted !== true) await delay(1);
+    assert.equal((await ask('/backup', 'POST', TOKEN)).status, 200);
   });
 });
 

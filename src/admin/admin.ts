@@ -4,7 +4,8 @@
  * `GET /status`, `GET /incidents`, `GET /incidents/:id` (with its evidence), `GET /livez` (the manager runs), `GET /readyz` (the
  * group answers requests); `POST /replicas/:id/recover` (a clean replica takes its place; answered when it has), `POST /deploy`
  * (what is on disk and in the configuration now takes over; answered when it has), `POST /backup` (answers where in the data
- * folder it lies). What changes something needs the token of the data folder (`access.ts`).
+ * folder it lies, and is given up where nobody waits for that any more). What changes something needs the token of the data folder
+ * (`access.ts`).
  *
  * A1. Of each connection one request is in work; one that sends more ahead is closed.
  */
@@ -57,8 +58,8 @@ export interface AdminSource {
   readonly recover: (replica: string) => Promise<Rotated>;
   /** Throws a `SpareError` when it cannot be, or did not take over. */
   readonly deploy: () => Promise<unknown>;
-  /** Throws a `SpareError` when it cannot be made now. */
-  readonly backup: () => Promise<MadeBackup>;
+  /** `unwanted` once who asked has left. Throws a `SpareError` when it cannot be made now. */
+  readonly backup: (unwanted: AbortSignal) => Promise<MadeBackup>;
 }
 
 interface AdminReply {
@@ -67,7 +68,8 @@ interface AdminReply {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-type Handler = (source: AdminSource) => Promise<AdminReply> | AdminReply;
+/** `left`: aborted once the client is gone. */
+type Handler = (source: AdminSource, left: AbortSignal) => Promise<AdminReply> | AdminReply;
 
 const READS: Readonly<Record<string, Handler>> = {
   '/status': async (source) => ({ status: 200, body: await source.status() }),
@@ -116,7 +118,7 @@ function reading(path: string): Handler | undefined {
 
 function changing(path: string): Handler | undefined {
   if (path === '/deploy') return async (source) => ({ status: 200, body: await source.deploy() });
-  if (path === '/backup') return async (source) => ({ status: 200, body: await source.backup() });
+  if (path === '/backup') return async (source, left) => ({ status: 200, body: await source.backup(left) });
   const replica = /^\/replicas\/([^/]+)\/recover$/.exec(path)?.[1];
   if (replica === undefined) return undefined;
   return async (source) => ({ status: 200, body: await source.recover(replica) });
@@ -133,6 +135,7 @@ async function answer(
   token: string,
   host: string,
   request: IncomingMessage,
+  left: AbortSignal,
 ): Promise<AdminReply> {
   if (!namesHost(request.headers.host, host)) return { status: 421, body: { error: HOST_TEXT } };
   const path = pathOf(request);
@@ -141,12 +144,12 @@ async function answer(
     return { status: 404, body: { error: `There is no ${path}; see ${KNOWN}.` } };
   }
   const isRead = request.method === 'GET' || request.method === 'HEAD';
-  if (read !== undefined && isRead) return await read(source);
+  if (read !== undefined && isRead) return await read(source, left);
   if (change === undefined || request.method !== 'POST') {
     const allow = read === undefined ? 'POST' : 'GET, HEAD';
     return { status: 405, body: { error: `Only ${allow}.` }, headers: { allow } };
   }
-  if (isAllowed(request.headers.authorization, token)) return await change(source);
+  if (isAllowed(request.headers.authorization, token)) return await change(source, left);
   return { status: 401, body: { error: 'Not allowed.', hint: TOKEN_HINT } };
 }
 
@@ -185,8 +188,10 @@ export function createAdmin(source: AdminSource, token: string, host: string): S
     // Behind another one of its connection: as many as a client likes would be kept until that is answered.
     if (response.socket === null) return void request.socket.destroy();
     request.resume();
+    const left = new AbortController();
+    response.once('close', () => left.abort());
     const give = (): Promise<void> =>
-      answer(source, token, host, request).then(send, (error: unknown) => send(failed(error)));
+      answer(source, token, host, request, left.signal).then(send, (error: unknown) => send(failed(error)));
     if (request.method === 'POST' || PROBES.has(pathOf(request))) void give();
     else turns.take(response, give);
   });

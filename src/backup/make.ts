@@ -3,6 +3,7 @@
  *
  * M1. The file has its place in the data folder under a name that says it is unfinished; whoever wanted it moves it.
  * M2. It is not begun where a group that runs would be left without room to go on.
+ * M3. What nobody waits for any more is not left there.
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,30 +23,52 @@ export interface MadeBackup extends Sealed {
   readonly file: string;
 }
 
+/** What a backup that did not come to its end has left, with SQLite's journal of it. */
+export function removeUnfinished(dataFolder: string): void {
+  const file = join(dataFolder, UNFINISHED_FILE);
+  for (const path of [file, `${file}-journal`]) rmSync(path, { force: true });
+}
+
 /**
- * The states in the data folder must stay until this is done. `running`: the group goes on meanwhile. Throws a `SpareError`
- * backup-failed.
+ * The states in the data folder must stay until this is done. `running`: the group goes on meanwhile. `unwanted`: nobody waits for
+ * it any more. Throws a `SpareError` backup-failed.
  */
-export async function makeBackup(store: Store, dataFolder: string, running: boolean): Promise<MadeBackup> {
+export async function makeBackup(
+  store: Store,
+  dataFolder: string,
+  running: boolean,
+  unwanted: AbortSignal,
+): Promise<MadeBackup> {
   const file = join(dataFolder, UNFINISHED_FILE);
   try {
-    rmSync(file, { force: true });
+    removeUnfinished(dataFolder);
     checkRoom(dataFolder, running);
     makePrivateFile(file);
     await store.copy(file);
-    const workerData: SealOptions = { file, dataFolder };
-    const worker = startThread(new URL('./seal-thread.ts', import.meta.url), workerData);
-    const sealed = await new Promise<Sealed>((resolve, reject) => {
-      worker.once('message', resolve);
-      worker.once('error', reject);
-    });
+    const sealed = await sealBeside({ file, dataFolder }, unwanted);
     return { file, ...sealed };
   } catch (error) {
-    rmSync(file, { force: true });
+    removeUnfinished(dataFolder);
     if (error instanceof SpareError && error.code === 'backup-failed') throw error;
     throw new SpareError('backup-failed', `The backup could not be made: ${messageOf(error)}.`, {
       hint: 'It is made in the data folder first, of what lies there, which is as it was before.',
       cause: error,
     });
+  }
+}
+
+async function sealBeside(options: SealOptions, unwanted: AbortSignal): Promise<Sealed> {
+  unwanted.throwIfAborted();
+  const worker = startThread(new URL('./seal-thread.ts', import.meta.url), options);
+  const end = (): void => void worker.terminate();
+  unwanted.addEventListener('abort', end);
+  try {
+    return await new Promise<Sealed>((resolve, reject) => {
+      worker.once('message', resolve);
+      worker.once('error', reject);
+      worker.once('exit', () => reject(new Error('it was given up')));
+    });
+  } finally {
+    unwanted.removeEventListener('abort', end);
   }
 }

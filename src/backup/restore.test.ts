@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
@@ -16,6 +17,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { isDataFolder } from '../data-folder.ts';
 import { type ErrorCode, SpareError } from '../errors.ts';
 import { digestOf } from '../manager/ballots.ts';
@@ -27,6 +29,8 @@ import { makeBackup, type MadeBackup } from './make.ts';
 import { restore, type Restored } from './restore.ts';
 
 const SERVICE = 'the service';
+/** Somebody waits for it to the end. */
+const WANTED = new AbortController().signal;
 const SEED = Buffer.alloc(32, 7);
 const BASE = Buffer.alloc(200_000, 'base');
 const CHECKPOINT = Buffer.alloc(1_200_000, 'checkpoint');
@@ -69,7 +73,7 @@ class Place implements Disposable {
     store.write(RECORD.update, 2, Buffer.from('update'));
     store.writeDecided(2);
     store.write(RECORD.nextReplica, 9);
-    const made = await makeBackup(store, this.data, false);
+    const made = await makeBackup(store, this.data, false, WANTED);
     copyFileSync(made.file, this.file);
     await store.close();
     return made;
@@ -114,7 +118,7 @@ void test('P2: a restored folder has entries, updates, keyed replies, facts and 
   assert.equal(there.opened.recovery.base, digestOf(BASE));
   assert.deepEqual(await Array.fromAsync(there.store.updates(0, 9)), [[Buffer.from('update')]]);
   assert.deepEqual(await there.store.reply(2), Buffer.from('reply'));
-  assert.equal((await makeBackup(there.store, folder, false)).digest, digest);
+  assert.equal((await makeBackup(there.store, folder, false, WANTED)).digest, digest);
   await there.store.close();
   await here.store.close();
   const forgotten = (data: string): unknown => {
@@ -134,7 +138,7 @@ void test('P2: a backup of version 1, which says nothing of keys that gave way, 
   place.restore('new');
   const folder = join(place.data, '../new');
   const { store } = await place.open(folder);
-  assert.equal((await makeBackup(store, folder, false)).digest, digest);
+  assert.equal((await makeBackup(store, folder, false, WANTED)).digest, digest);
   await store.close();
 });
 
@@ -160,7 +164,7 @@ void test('P2: what is written while a backup is made is in it whole or not at a
     store.write(RECORD.update, index, Buffer.alloc(20_000, index));
     store.writeDecided(index++);
   }, 1);
-  const { file } = await makeBackup(store, place.data, false);
+  const { file } = await makeBackup(store, place.data, false, WANTED);
   clearInterval(writing);
   await store.close();
   copyFileSync(file, place.file);
@@ -184,7 +188,7 @@ for (const [what, damage] of Object.entries(DAMAGES)) {
       await place.filled();
       damage(join(place.data, name));
       const { store } = await place.open();
-      await assert.rejects(makeBackup(store, place.data, false), (error) => {
+      await assert.rejects(makeBackup(store, place.data, false, WANTED), (error) => {
         assert.ok(error instanceof SpareError && error.code === 'backup-failed');
         return error.message.includes(name) && error.message.includes(what);
       });
@@ -192,6 +196,30 @@ for (const [what, damage] of Object.entries(DAMAGES)) {
     });
   }
 }
+
+/** Of a state that takes seconds to back up. */
+const LARGE_BYTES = 2 * 1024 ** 3;
+
+void test('a backup that nobody waits for any more is given up, and nothing is left of it', async () => {
+  using place = new Place();
+  await place.filled();
+  truncateSync(join(place.data, 'base'), LARGE_BYTES);
+  rmSync(join(place.data, 'backup.new'), { force: true });
+  const { store } = await place.open();
+  for (const bytes of [0, 8 * 1024 ** 2]) {
+    const leaving = new AbortController();
+    const making = makeBackup(store, place.data, true, leaving.signal);
+    const unfinished = join(place.data, 'backup.new');
+    while ((statSync(unfinished, { throwIfNoEntry: false })?.size ?? -1) < bytes) await delay(1);
+    leaving.abort();
+    await assert.rejects(making, { code: 'backup-failed' });
+    assert.deepEqual(
+      readdirSync(place.data).filter((name) => name.startsWith('backup')),
+      [],
+    );
+  }
+  await store.close();
+});
 
 void test('a file that is none, no backup, or of another service is refused', async () => {
   using place = new Place();

@@ -36,7 +36,7 @@ for (const [what, [name, says]] of Object.entries(TARGETS)) {
     await store.close();
     const before = filesIn(data);
     await assert.rejects(
-      backup(data, join(place.path, name), () => {}),
+      backup(data, join(place.path, name), () => {}, new AbortController().signal),
       { code: 'backup-failed', message: says },
     );
     assert.deepEqual(filesIn(data), before);

@@ -1,14 +1,6 @@
 /** `spare backup FILE` and `spare restore FILE`: of a group that runs or is stopped, and into a folder where none is. */
-import {
-  accessSync,
-  constants,
-  copyFileSync,
-  existsSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { accessSync, constants, existsSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { LOCK_FILE, makeBackup, type MadeBackup, UNFINISHED_FILE } from '../backup/make.ts';
@@ -21,6 +13,7 @@ import { Store } from '../ordering/store.ts';
 import { askAdmin } from './admin-client.ts';
 import type { Settings } from './config.ts';
 import { checkDataFolder, prepareDataFolder } from './data-folder.ts';
+import { Interrupted, unlessAborted } from './interruption.ts';
 import { serviceName, stateFilesOf } from './service-name.ts';
 
 const SHOWN_EVERY_MS = 300;
@@ -36,16 +29,24 @@ function sizeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
-/** Throws `SpareError` data-folder-missing, data-folder-*, backup-*, admin-failed. */
-export async function backup(data: string, target: string, progress: Progress): Promise<MadeBackup> {
+/**
+ * Throws `SpareError` data-folder-missing, data-folder-*, backup-*, admin-failed, or the reason of `signal` once that is aborted:
+ * then nothing of it is left, but what a group that runs is making, which removes it itself.
+ */
+export async function backup(
+  data: string,
+  target: string,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<MadeBackup> {
   checkDataFolder(data);
   checkTarget(data, resolve(target));
   using _ = lock(data);
   const unfinished = join(data, UNFINISHED_FILE);
   const timer = setInterval(() => progress(`${mib(sizeOf(unfinished))} written`), SHOWN_EVERY_MS);
   try {
-    const made = (await running(data)) ?? (await stopped(data));
-    move(made.file, resolve(target));
+    const made = (await unlessAborted(signal, running(data))) ?? (await stopped(data, signal));
+    await move(made.file, resolve(target), signal);
     return made;
   } finally {
     clearInterval(timer);
@@ -108,30 +109,34 @@ async function running(data: string): Promise<MadeBackup | null> {
   }
 }
 
-async function stopped(data: string): Promise<MadeBackup> {
+async function stopped(data: string, signal: AbortSignal): Promise<MadeBackup> {
   const { store } = await Store.open(join(data, STORE_FILE), null);
+  const making = makeBackup(store, data, false, signal);
   try {
-    return await makeBackup(store, data, false);
+    return await unlessAborted(signal, making);
   } finally {
+    // Ends a copy, which may be large.
     await store.close();
+    await Promise.allSettled([making]);
   }
 }
 
 /** The target is whole or as it was before. */
-function move(file: string, target: string): void {
+async function move(file: string, target: string, signal: AbortSignal): Promise<void> {
   const unfinished = `${target}.new`;
   try {
     try {
       renameSync(file, target);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error;
-      copyFileSync(file, unfinished);
+      await unlessAborted(signal, copyFile(file, unfinished));
       syncFile(unfinished);
       renameSync(unfinished, target);
     }
     syncFile(dirname(target));
   } catch (error) {
     rmSync(unfinished, { force: true });
+    if (error instanceof Interrupted) throw error;
     throw cannotWrite(target, messageOf(error), error);
   } finally {
     rmSync(file, { force: true });

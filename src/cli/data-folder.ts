@@ -10,7 +10,7 @@ import {
   statSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { UNFINISHED_FILE } from '../backup/make.ts';
+import { removeUnfinished } from '../backup/make.ts';
 import { DOMAINS_FOLDER, makeDomainsFolder, STORE_FILE } from '../data-folder.ts';
 import { IMAGES } from '../domains/qemu/driver.ts';
 import { messageOf, SpareError } from '../errors.ts';
@@ -118,7 +118,7 @@ export function prepareDataFolder(folder: string): DataFolder {
  */
 export async function clearLeftovers(folder: string): Promise<void> {
   try {
-    rmSync(join(folder, UNFINISHED_FILE), { force: true });
+    removeUnfinished(folder);
     await removeFolder(join(folder, DOMAINS_FOLDER));
     makeDomainsFolder(folder);
   } catch (error) {

@@ -130,11 +130,10 @@ function progressOf(label: string): Progress & { readonly end: () => void } {
   return Object.assign(show, { end: () => void (stderr.isTTY && stderr.write('\r\u001b[K')) });
 }
 
-async function makeBackup(call: Extract<Call, { type: 'backup' }>): Promise<void> {
+async function makeBackup(call: Extract<Call, { type: 'backup' }>, signal: AbortSignal): Promise<void> {
   const progress = progressOf('backup     ');
-  const { decided, digest } = await backup(await dataFolderOf(call), call.file, progress).finally(
-    progress.end,
-  );
+  const data = await unlessAborted(signal, dataFolderOf(call));
+  const { decided, digest } = await backup(data, call.file, progress, signal).finally(progress.end);
   print(`backup     ${call.file}, up to entry ${decided}`);
   print(`digest     ${digest}`);
 }
@@ -167,7 +166,7 @@ async function main(): Promise<number> {
       await deploy(call);
       return 0;
     case 'backup':
-      await makeBackup(call);
+      await makeBackup(call, interruption().first);
       return 0;
     case 'restore':
       await restoreBackup(call);

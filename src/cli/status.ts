@@ -72,9 +72,9 @@ export class Observer implements AdminSource {
     return await this.#deploy();
   }
 
-  async backup(): Promise<MadeBackup> {
+  async backup(unwanted: AbortSignal): Promise<MadeBackup> {
     if (this.#manager === null) throw notYet('Nothing can be backed up');
-    return await this.#manager.backup();
+    return await this.#manager.backup(unwanted);
   }
 
   incidents(): readonly Incident[] {

@@ -322,15 +322,18 @@ export class Manager {
     return this.#fleet.isolation;
   }
 
-  /** Makes a backup of all that was acknowledged, in the data folder. Throws a `SpareError` when it cannot be now. */
-  async backup(): Promise<MadeBackup> {
+  /**
+   * Makes a backup of all that was acknowledged, in the data folder; `unwanted`: nobody waits for it any more. Throws a `SpareError`
+   * when it cannot be now.
+   */
+  async backup(unwanted: AbortSignal): Promise<MadeBackup> {
     if (this.#backingUp) {
       throw new SpareError('backup-under-way', 'A backup is being made already.', { hint: 'Wait for it.' });
     }
     this.#backingUp = true;
     try {
       using _ = this.#snapshots.hold();
-      return await makeBackup(this.#store, this.#options.dataFolder, true);
+      return await makeBackup(this.#store, this.#options.dataFolder, true, unwanted);
     } finally {
       this.#backingUp = false;
     }
