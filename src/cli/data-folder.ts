@@ -89,14 +89,14 @@ export function prepareDataFolder(folder: string): DataFolder {
   }
   const { mode } = statSync(folder);
   const before = readdirSync(folder);
-  if (before.includes(DOMAINS_FOLDER) && before.every((name) => RESTORED.test(name))) {
+  const others = before.filter((name) => name !== IMAGES);
+  if (others.includes(DOMAINS_FOLDER) && others.every((name) => RESTORED.test(name))) {
     throw new SpareError('data-folder-damaged', `${folder} has not been restored to the end.`, {
       hint: 'Remove it, and call `spare restore` again.',
     });
   }
-  const strange = before.filter((name) => name !== IMAGES);
-  if (strange.length > 0) {
-    const named = strange.slice(0, NAMED_MAX).join(', ') + (strange.length > NAMED_MAX ? ', …' : '');
+  if (others.length > 0) {
+    const named = others.slice(0, NAMED_MAX).join(', ') + (others.length > NAMED_MAX ? ', …' : '');
     throw new SpareError('data-folder-foreign', `${folder} holds files that are not Spare's: ${named}.`, {
       hint: 'Choose an empty or new folder with --data.',
     });
