@@ -140,6 +140,23 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
     says: /it is a file/,
     config: { data: 'service.mjs' },
   },
+  'a folder for an image where nobody can make one': {
+    code: 'data-folder-unwritable',
+    says: /Cannot write to the data folder .*: a part of its path is a file/,
+    args: ['image', 'build', '--config', 'spare.config.mjs', '--data', 'service.mjs/data'],
+  },
+  'a folder for an image with files of others': {
+    code: 'data-folder-foreign',
+    says: /holds files .*: notes\.txt/,
+    args: ['image', 'build', '--config', 'spare.config.mjs'],
+    prepare: (place) => void place.write('data/notes.txt', 'mine'),
+  },
+  'an image of what is not there': {
+    code: 'image-build-failed',
+    says: /./,
+    config: { hypervisor: 'qemu', image: { include: ['/none/of/it'] } },
+    args: ['image', 'build', '--config', 'spare.config.mjs'],
+  },
   'a data folder with files of others': {
     code: 'data-folder-foreign',
     says: /holds files .*: notes\.txt/,

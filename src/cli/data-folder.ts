@@ -55,7 +55,7 @@ export function checkDataFolder(folder: string): void {
 }
 
 /** Returns the topmost folder that it made. One by one: below `/proc` a recursive `mkdir` of Node never comes back. */
-export function makeFolder(folder: string): string | undefined {
+function makeFolder(folder: string): string | undefined {
   if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true) return undefined;
   const above = existsSync(dirname(folder)) ? undefined : makeFolder(dirname(folder));
   mkdirSync(folder, { mode: 0o700 });

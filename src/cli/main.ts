@@ -8,7 +8,7 @@ import { type Call, HELP, parseCall, type Where } from './arguments.ts';
 import { backup, type Progress, restoreInto } from './backup.ts';
 import { type ConfigFile, readConfig } from './config-file.ts';
 import { dataFolder, settle, type Settings } from './config.ts';
-import { makeFolder } from './data-folder.ts';
+import { prepareDataFolder } from './data-folder.ts';
 import { prepareImages } from './hypervisor.ts';
 import { acceptForNextStart, type Deployed, refuseOthers } from './deploy.ts';
 import { listIncidents, showIncident } from './incidents.ts';
@@ -51,8 +51,13 @@ async function buildImages(
 ): Promise<void> {
   const { config, folder } = await unlessAborted(signal, readConfig(configFile));
   const settings = settle({ ...config, ...flags, hypervisor: 'qemu' }, folder);
-  makeFolder(settings.data);
-  await unlessAborted(signal, prepareImages(settings, log));
+  const data = prepareDataFolder(settings.data);
+  try {
+    await unlessAborted(signal, prepareImages(settings, log));
+  } catch (error) {
+    data.discard();
+    throw error;
+  }
 }
 
 /** Until it is interrupted or cannot go on; throws in both cases. */
