@@ -9,6 +9,7 @@ import {
   copyFileSync,
   mkdirSync,
   mkdtempDisposableSync,
+  readdirSync,
   readFileSync,
   truncateSync,
   writeFileSync,
@@ -76,6 +77,34 @@ test('P6: a change on disk is an incident, no replica starts from it, and client
     `${clean.join(' ')} started from what was changed`,
   );
   assert.ok(await works(spare.url));
+});
+
+test('the image of a new version is built beside the one that a group may run from', async (context) => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-site-'));
+  const data = join(place.path, 'data');
+  const build = async (version: string): Promise<{ status: number; text: string }> => {
+    const config = join(place.path, 'spare.config.mjs');
+    const folder = join(place.path, version);
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'server.mjs'), '');
+    writeFileSync(config, `export default ${JSON.stringify({ ...service(folder), data })};`);
+    return await call('image', 'build', '--config', config);
+  };
+  const { status, text } = await build('one');
+  if (status !== 0) return context.skip(text);
+  const images = (): string[] => readdirSync(join(data, 'images'));
+  const [first = ''] = images();
+  await build('two');
+  const [second = '', ...others] = images();
+  assert.deepEqual(others, [], 'nothing was ever run: who needs the first?');
+  assert.notEqual(second, first);
+  // What a group has there that runs.
+  mkdirSync(join(data, 'domains'));
+  writeFileSync(join(data, 'spare.db'), '');
+  await build('three');
+  assert.equal(images().length, 2);
+  assert.ok(images().includes(second));
+  return undefined;
 });
 
 test('P6: a group does not start from what was changed while it was down', async () => {

@@ -15,10 +15,17 @@ export async function createDriver(settings: Settings, log: (line: string) => vo
   }
 }
 
-/** Builds what is not there yet, into the data folder, and checks all. Throws `image-build-failed`, `image-damaged`. */
-export async function prepareImages(settings: Settings, log: (line: string) => void): Promise<void> {
+/**
+ * Builds what is not there yet, into the data folder, and checks all. `alone`: no group runs there, and other images are removed.
+ * Throws `image-build-failed`, `image-damaged`.
+ */
+export async function prepareImages(
+  settings: Settings,
+  log: (line: string) => void,
+  alone: boolean,
+): Promise<void> {
   if (settings.hypervisor === 'process') return;
-  const digests = await buildImages(variantsOf(settings), qemuOptions(settings, log));
+  const digests = await buildImages(variantsOf(settings), qemuOptions(settings, log), alone);
   for (const digest of digests) log(`image      sha256:${digest}`);
 }
 

@@ -1,5 +1,6 @@
 /** The program `spare`. */
 import { readFileSync } from 'node:fs';
+import { isDataFolder } from '../data-folder.ts';
 import { messageOf, roomOrOther, SpareError } from '../errors.ts';
 import type { Rotated } from '../manager/rejuvenation.ts';
 import { printable } from '../wire/channel.ts';
@@ -53,7 +54,9 @@ async function buildImages(
   const settings = settle({ ...config, ...flags, hypervisor: 'qemu' }, folder);
   const data = prepareDataFolder(settings.data);
   try {
-    await unlessAborted(signal, prepareImages(settings, log));
+    // A group may run with it, and start replicas from the images that it has; its next start removes what it needs no more.
+    const alone = !isDataFolder(settings.data);
+    await unlessAborted(signal, prepareImages(settings, log, alone));
   } catch (error) {
     data.discard();
     throw error;

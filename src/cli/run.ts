@@ -164,7 +164,7 @@ export async function run(
   undo.defer(() => withdrawAccess(settings.data));
   const opened = await withExisting(store, found, settings, log);
   const image = await acceptedImage(images, known, settings);
-  await prepareImages(settings, log);
+  await prepareImages(settings, log, true);
   signal.throwIfAborted();
   const orderer = new EmbeddedOrderer(store, nextIndex(opened));
   const started = new Manager(managerOptions(settings, versionOf(images, image), log), {

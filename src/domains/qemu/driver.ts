@@ -63,10 +63,14 @@ function imageOf(service: ServiceImage, options: QemuDriverOptions): Promise<Ima
   return build;
 }
 
-/** Builds what is not there yet, checks all, and removes what none of them needs. Answers their digests. */
+/**
+ * Builds what is not there yet, and checks all. `alone`: nobody else has images here; what none of these services needs is removed.
+ * Answers their digests.
+ */
 export async function buildImages(
   services: readonly ServiceImage[],
   options: QemuDriverOptions,
+  alone: boolean,
 ): Promise<Set<string>> {
   const found = new Map<string, Image>();
   for (const service of services) {
@@ -75,7 +79,7 @@ export async function buildImages(
     found.set(image.folder, image);
   }
   const images = join(options.folder, IMAGES);
-  for (const name of await readdir(images)) {
+  for (const name of alone ? await readdir(images) : []) {
     const path = join(images, name);
     if (!found.has(path)) await rm(path, { recursive: true, force: true });
   }
