@@ -147,7 +147,15 @@ test('P2 P6: what was deployed is what a restart begins with, and what replicas 
   await spare.signal('SIGINT');
   site.change(3);
   await assert.rejects(spare.start(), /\[image-changed\]/);
-  const accepted = await call('deploy', '--config', join(spare.data, '../spare.config.mjs'));
+  const config = ['--config', join(spare.data, '../spare.config.mjs')];
+  const foreign = await call('deploy', ...config, '--state', 'other.db');
+  assert.match(foreign.text, /state: ledger\.db.*\[data-folder-foreign\]/);
+  await assert.rejects(
+    spare.start(),
+    /server\.mjs .* was changed[^]*\[image-changed\]/,
+    'nothing was accepted',
+  );
+  const accepted = await call('deploy', ...config);
   assert.match(accepted.text, /^accepted {3}image [0-9a-f]{12}; nothing runs/m);
   await spare.start();
   assert.deepEqual(await add('b'), { number: 2, name: 'b', version: 3 });

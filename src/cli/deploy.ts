@@ -7,7 +7,9 @@
  * Z3. Of what is asked for nothing is ignored: what it cannot change is refused, or named when a start can.
  */
 import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { readAccess } from '../admin/access.ts';
+import { STORE_FILE } from '../data-folder.ts';
 import { findExecutable, locate } from '../domains/process/executable.ts';
 import type { ServiceImage } from '../domains/domain.ts';
 import { messageOf, SpareError } from '../errors.ts';
@@ -15,7 +17,9 @@ import { type Image, Images } from '../images/images.ts';
 import { deployUnderWay } from '../manager/deployment.ts';
 import type { Manager } from '../manager/manager.ts';
 import type { Version } from '../manager/options.ts';
+import { Store } from '../ordering/store.ts';
 import type { Config, Settings } from './config.ts';
+import { serviceName } from './service-name.ts';
 
 export interface Deployed {
   /** Digest of all that replicas start from now. */
@@ -153,12 +157,19 @@ function isSame(a: Image, b: Image): boolean {
   return a.digests.all === b.digests.all && JSON.stringify(a.variants) === JSON.stringify(b.variants);
 }
 
-/** Accepts for the next start what is there now, where a group has run and none does; resolves with its digest. */
+/**
+ * Accepts for the next start what is there now, where a group has run and none does; resolves with its digest. Throws
+ * `data-folder-foreign` where that would not start with this data, and `data-folder-in-use` while a group starts.
+ */
 export async function acceptForNextStart(settings: Settings, log: (line: string) => void): Promise<string> {
   checkCommands(settings);
   await using images = new Images(settings.data, log);
   const before = await images.load();
   const next = await images.measure(variantsOf(settings));
+  const founded = before === null ? settings.folder : images.foundedAs(next, settings.folder);
+  await using stores = new AsyncDisposableStack();
+  const { store } = await Store.open(join(settings.data, STORE_FILE), serviceName(settings, founded));
+  stores.defer(() => store.close());
   if (before === null || !isSame(before, next)) await images.accept(next);
   return next.digests.all;
 }
