@@ -56,6 +56,16 @@ void test('P6: a replica that ends at every start pushes out no evidence of what
   assert.equal(kept(), '10 5 6', 'by their bytes when these are too many');
 });
 
+void test('P7: of what cannot be kept whole nothing stays', async () => {
+  using root = place();
+  const folders = new Folders(root.path, { folders: 3, bytes: 1000 });
+  await folders.keep(1, of(100));
+  const broken = [...of(5000), { file: 'no/such/folder', bytes: Buffer.alloc(1) }];
+  for (const id of [2, 3]) await assert.rejects(folders.keep(id, broken), { code: 'ENOENT' });
+  await folders.keep(4, of(100));
+  assert.deepEqual(readdirSync(root.path).sort(), ['1', '4']);
+});
+
 void test('P7: folders of an earlier life count, by their age; unfinished ones are removed', async () => {
   using root = place();
   for (const id of ['9', '10', '11.new']) {

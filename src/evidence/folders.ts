@@ -45,10 +45,17 @@ export class Folders {
   async keep(id: number, exhibits: readonly Exhibit[]): Promise<void> {
     const unfinished = join(this.#root, `${id}.new`);
     await rm(unfinished, { recursive: true, force: true });
-    await mkdir(unfinished, { mode: 0o700 });
-    for (const { file, bytes } of exhibits) await writeFile(join(unfinished, file), bytes, { mode: PRIVATE });
-    await rm(this.path(id), { recursive: true, force: true });
-    await rename(unfinished, this.path(id));
+    try {
+      await mkdir(unfinished, { mode: 0o700 });
+      for (const { file, bytes } of exhibits)
+        await writeFile(join(unfinished, file), bytes, { mode: PRIVATE });
+      await rm(this.path(id), { recursive: true, force: true });
+      await rename(unfinished, this.path(id));
+    } catch (error) {
+      // It counts nowhere, and where the disk is full others need the room.
+      await rm(unfinished, { recursive: true, force: true });
+      throw error;
+    }
     this.#kept ??= await this.#look();
     this.#kept.delete(id);
     this.#kept.set(id, await lookInto(this.path(id)));
