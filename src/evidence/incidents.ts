@@ -4,9 +4,9 @@
  * folder of its own (`folders.ts`).
  *
  * I1. Memory and disk are bounded: the file is cut to its newer half when it grows too large.
- * I2. A number is given once.
+ * I2. A number is given once. So the file is whole at any time, but for the end of its last line.
  */
-import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import type { FaultKind, SkipReason } from '../core/index.ts';
 import { PRIVATE } from '../data-folder.ts';
 
@@ -47,10 +47,15 @@ export class Incidents {
     this.#latest.push(incident);
     if (this.#latest.length > KEPT) this.#latest = this.#latest.slice(-KEPT / 2);
     appendFileSync(this.#file, `${JSON.stringify(incident)}\n`, { mode: PRIVATE });
-    if (statSync(this.#file).size > FILE_BYTES_MAX) {
-      writeFileSync(this.#file, this.#latest.map((kept) => `${JSON.stringify(kept)}\n`).join(''));
-    }
+    if (statSync(this.#file).size > FILE_BYTES_MAX) this.#cut();
     return incident;
+  }
+
+  /** Whoever reads it meanwhile, or after an end in the midst of it, finds a whole one. */
+  #cut(): void {
+    const text = this.#latest.map((kept) => `${JSON.stringify(kept)}\n`).join('');
+    writeFileSync(`${this.#file}.new`, text, { mode: PRIVATE });
+    renameSync(`${this.#file}.new`, this.#file);
   }
 
   /** Oldest first. */
