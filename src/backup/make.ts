@@ -66,7 +66,7 @@ async function sealBeside(options: SealOptions, unwanted: AbortSignal): Promise<
     return await new Promise<Sealed>((resolve, reject) => {
       worker.once('message', resolve);
       worker.once('error', reject);
-      worker.once('exit', () => reject(new Error('it was given up')));
+      worker.once('exit', () => reject(unwanted.reason));
     });
   } finally {
     unwanted.removeEventListener('abort', end);

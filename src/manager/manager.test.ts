@@ -1,6 +1,6 @@
 /** Is the manager put together as its parts say? With real ones: domains, a store, and a service in them. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempDisposableSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempDisposableSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -20,6 +20,9 @@ const MIB = 1024 ** 2;
 const REPLY_BYTES = 16 * MIB;
 /** More than what is kept of one replica. */
 const REQUESTS = 2 + (256 * MIB) / REPLY_BYTES;
+
+/** Of a state that takes seconds to back up. */
+const LARGE_BYTES = 2 * 1024 * MIB;
 
 const REQUEST = encodeRequest({ method: 'GET', target: '/', headers: [], body: Buffer.alloc(0) });
 
@@ -259,4 +262,22 @@ void test('I1: what a rotation checked before it began holds for one start, that
   assert.ok(typeof pid === 'number');
   process.kill(pid, 'SIGKILL');
   await until('a replica that was lost is replaced', () => checks > before + 1);
+});
+
+void test('a backup that is being made when the group ends is given up, and who asked for it is told so', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
+  const manager = await started(place.path);
+  await until('it is whole', () => manager.health.whole());
+  const [base, unfinished] = [join(place.path, 'data/base'), join(place.path, 'data/backup.new')];
+  writeFileSync(base, '');
+  truncateSync(base, LARGE_BYTES);
+  const told = assert.rejects(manager.backup(new AbortController().signal), {
+    code: 'backup-failed',
+    message: 'The backup could not be made: the group has ended.',
+  });
+  const bytes = (): number => statSync(unfinished, { throwIfNoEntry: false })?.size ?? 0;
+  await until('it has begun', () => bytes() > 8 * MIB);
+  await manager.close();
+  assert.equal(existsSync(unfinished), false);
+  await told;
 });

@@ -55,7 +55,8 @@ export class Manager {
   #tickUndecided = false;
   #lastTick = -1;
   #closed = false;
-  #backingUp = false;
+  #backup: Promise<MadeBackup> | null = null;
+  readonly #ending = new AbortController();
   /** Entries up to here are in the recorded state. */
   readonly #recovered: number;
   /** Called once when the service cannot be run at all. */
@@ -327,15 +328,16 @@ export class Manager {
    * when it cannot be now.
    */
   async backup(unwanted: AbortSignal): Promise<MadeBackup> {
-    if (this.#backingUp) {
+    if (this.#backup !== null) {
       throw new SpareError('backup-under-way', 'A backup is being made already.', { hint: 'Wait for it.' });
     }
-    this.#backingUp = true;
     try {
       using _ = this.#snapshots.hold();
-      return await makeBackup(this.#store, this.#options.dataFolder, true, unwanted);
+      const signal = AbortSignal.any([unwanted, this.#ending.signal]);
+      this.#backup = makeBackup(this.#store, this.#options.dataFolder, true, signal);
+      return await this.#backup;
     } finally {
-      this.#backingUp = false;
+      this.#backup = null;
     }
   }
 
@@ -343,7 +345,9 @@ export class Manager {
   async close(): Promise<void> {
     this.#closed = true;
     for (const timer of this.#timers) clearInterval(timer);
+    const backup = Promise.allSettled([this.#backup]);
+    this.#ending.abort(new Error('the group has ended'));
     await this.#fleet.close();
-    await Promise.all([this.#store.close(), this.evidence.close()]);
+    await Promise.all([this.#store.close(), this.evidence.close(), backup]);
   }
 }
