@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempDisposableSync,
@@ -151,6 +152,21 @@ test('P2: one backup at a time, until it is in its place: another call is refuse
   assert.equal(existsSync(made), false);
   await says('backup', '--data', data.path, `${file}.2`);
   return undefined;
+});
+
+test('P2: a backup into the service folder, where it would keep replicas from starting, is refused', async () => {
+  using site = mkdtempDisposableSync(join(tmpdir(), 'spare-site-'));
+  copyFileSync(join(SERVICES, 'ledger.mjs'), join(site.path, 'ledger.mjs'));
+  mkdirSync(join(site.path, 'lib'));
+  await using spare = await new Spare({ ...LEDGER, folder: site.path }).start();
+  for (const name of ['a.backup', 'lib/a.backup']) {
+    await using call = new Call(site.path, ['backup', '--data', spare.data, name]);
+    assert.equal(await call.end(), 1);
+    assert.match(call.stderr, /a\.backup: replicas start from .*\[backup-failed\]\n.*service folder/);
+  }
+  assert.deepEqual(readdirSync(site.path).sort(), ['ledger.mjs', 'lib']);
+  await says('backup', '--data', spare.data, join(spare.data, '../a.backup'));
+  assert.match(await says('recover', 'r0', '--data', spare.data), /^rotated/);
 });
 
 /** Of a state that takes seconds to back up. */

@@ -9,6 +9,7 @@ import { makePrivateFile, STORE_FILE } from '../data-folder.ts';
 import { contains } from '../domains/process/paths.ts';
 import { syncFile } from '../durable.ts';
 import { messageOf, SpareError } from '../errors.ts';
+import { isMeasured } from '../images/images.ts';
 import { Store } from '../ordering/store.ts';
 import { askAdmin } from './admin-client.ts';
 import type { Settings } from './config.ts';
@@ -55,7 +56,7 @@ export async function backup(
 
 function cannotWrite(target: string, why: string, cause?: unknown): SpareError {
   return new SpareError('backup-failed', `Cannot write ${target}: ${why}.`, {
-    hint: 'Name a file outside of the data folder, where you may write and there is room.',
+    hint: 'Name a file outside of the data folder and of the service folder, where you may write and there is room.',
     cause,
   });
 }
@@ -69,8 +70,14 @@ function checkTarget(data: string, target: string): void {
     const within = statSync(folder, { throwIfNoEntry: false });
     if (within?.isDirectory() !== true) throw cannotWrite(target, `there is no folder ${folder}`);
     // A group's own files are there, and what is made first: in the place of any, it would be lost.
-    if (contains(realpathSync(data), realpathSync(folder)))
-      throw cannotWrite(target, 'it is in the data folder');
+    const real = realpathSync(folder);
+    if (contains(realpathSync(data), real)) throw cannotWrite(target, 'it is in the data folder');
+    // No replica would start from then on.
+    if (isMeasured(data, real))
+      throw cannotWrite(
+        target,
+        'replicas start from what is in that folder, and it would be a change of that',
+      );
     accessSync(folder, constants.W_OK | constants.X_OK);
   } catch (error) {
     throw error instanceof SpareError ? error : cannotWrite(target, messageOf(error), error);

@@ -7,7 +7,7 @@
  * I2. A change is reported once, until there is another one or none.
  * I3. When the thread that measures is gone, that is reported once, and whoever asks from then on is refused.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import type { ServiceImage } from '../domains/domain.ts';
@@ -15,7 +15,7 @@ import { messageOf, SpareError, storageFailed } from '../errors.ts';
 import { startThread } from '../thread.ts';
 import { printable } from '../wire/channel.ts';
 import type { FileChange } from './manifest.ts';
-import type { Digests, MeasuringAnswer, MeasuringRequest } from './measuring-thread.ts';
+import type { Digests, Kept, MeasuringAnswer, MeasuringRequest } from './measuring-thread.ts';
 import { sourcesOf } from './sources.ts';
 
 const FILE = 'image.json';
@@ -215,6 +215,17 @@ export class Images implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.onChange = () => {};
     await this.#thread.terminate();
+  }
+}
+
+/** Whether a file that is made in `folder`, a real path, changes what a group with this data starts from. */
+export function isMeasured(dataFolder: string, folder: string): boolean {
+  try {
+    const { entries } = JSON.parse(readFileSync(join(dataFolder, FILE), 'utf8')) as Kept;
+    return entries.some(([path]) => path === folder);
+  } catch {
+    // No group was started with it yet; or none will be, until what is damaged there is repaired.
+    return false;
   }
 }
 

@@ -67,7 +67,7 @@ export type MeasuringAnswer =
     }
   | { readonly type: 'failed'; readonly id: number; readonly message: string };
 
-interface Kept {
+export interface Kept {
   readonly about: unknown;
   readonly entries: readonly (readonly [string, Entry])[];
 }

@@ -82,8 +82,8 @@ const ROWS: readonly Row[] = [
     "the store's file",
     'src/cli/backup.ts',
     'a backup takes the place of what a group lives on',
-    'if (contains(realpathSync(data), realpathSync(folder)))',
-    'if (!existsSync(data))',
+    'if (contains(realpathSync(data), real)) throw',
+    'if (!existsSync(data)) throw',
   ],
   [
     'P4',
