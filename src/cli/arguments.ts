@@ -83,6 +83,8 @@ export function parseCall(args: readonly string[]): Call {
   const { values, positionals } = parseFlags(end === -1 ? args : args.slice(0, end));
   if (values.help === true || args.length === 0) return { type: 'help' };
   if (values.version === true) return { type: 'version' };
+  for (const [name, value] of Object.entries(values))
+    if ([value].flat().includes('')) throw wrong(`--${name} is empty.`);
   const [verb, ...rest] = positionals;
   if (verb === undefined) throw wrong('What to do is missing, as in `spare run`.');
   if (['recover', 'incidents', 'backup'].includes(verb) && command[0] !== undefined)
@@ -107,8 +109,6 @@ function parseRun(
   values: Values,
   command: readonly string[],
 ): { readonly configFile: string | undefined; readonly flags: Config } {
-  for (const [name, value] of Object.entries(values))
-    if ([value].flat().includes('')) throw wrong(`--${name} is empty.`);
   const { faults, state, listen, admin, data, hypervisor, suspension } = values;
   const flags: Config = {
     ...(faults === undefined ? {} : { faults: parseFaults(faults) }),
@@ -141,7 +141,8 @@ function parseFile(verb: string, [file, more]: readonly string[]): string {
 }
 
 function parseRecover(values: Values, [replica, more]: readonly string[]): Call {
-  if (replica === undefined) throw wrong('Which replica is missing, as in `spare recover r0`; see /status.');
+  if (replica === undefined || replica === '')
+    throw wrong('Which replica is missing, as in `spare recover r0`; see /status.');
   if (more !== undefined) throw wrong(`One replica at a time, without ${JSON.stringify(more)}.`);
   return { type: 'recover', replica, ...parseWhere('recover', values) };
 }

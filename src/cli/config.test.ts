@@ -74,7 +74,10 @@ void test('a call is refused with what is wrong in it', async () => {
   await refused('config-invalid', /--faults needs a value/, () =>
     parseCall(['run', '--faults', '--data', 'x']),
   );
-  await refused('config-invalid', /--data is empty/, () => parseCall(['run', '--data=']));
+  for (const args of [['run'], ['recover', 'r0'], ['incidents'], ['backup', 'a']])
+    for (const flag of ['data', 'config'])
+      await refused('config-invalid', RegExp(`--${flag} is empty`), () => parseCall([...args, `--${flag}=`]));
+  await refused('config-invalid', /Which replica is missing/, () => parseCall(['recover', '']));
   await refused('config-invalid', /--help takes no value/, () => parseCall(['run', '--help=1']));
   await refused('config-invalid', /behind --, before "node"/, () => parseCall(['run', 'node', 'server.mjs']));
   for (const args of [['incidents'], ['incidents', 'show', '1'], ['recover', 'r0'], ['backup', 'file']])
