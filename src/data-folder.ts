@@ -3,6 +3,8 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 export const STORE_FILE = 'spare.db';
+/** The store while a backup is restored, until all else is in the folder. */
+export const RESTORED_FILE = 'spare.db.new';
 /** The state of the service that the group began with. */
 export const BASE_FILE = 'base';
 /** Of all files in it: the state of the service, what clients asked, and backups of both. */
@@ -15,8 +17,10 @@ export function makeDomainsFolder(dataFolder: string): void {
   mkdirSync(join(dataFolder, DOMAINS_FOLDER), { mode: 0o711 });
 }
 
+/** Also one that is being restored, or was not to the end: it is no part of a service in whose folder it lies. */
 export function isDataFolder(folder: string): boolean {
-  return [STORE_FILE, DOMAINS_FOLDER].every((name) => existsSync(join(folder, name)));
+  const has = (name: string): boolean => existsSync(join(folder, name));
+  return has(DOMAINS_FOLDER) && (has(STORE_FILE) || has(RESTORED_FILE));
 }
 
 /** A file that SQLite will fill: what it makes itself, and keeps beside it, others may read. */

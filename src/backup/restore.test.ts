@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {
   copyFileSync,
+  existsSync,
   mkdirSync,
   mkdtempDisposableSync,
   readdirSync,
@@ -79,14 +80,13 @@ class Place implements Disposable {
     return made;
   }
 
-  restore(name: string, backup: string = this.file): Restored {
+  restore(name: string, backup: string = this.file, progress = (): void => {}): Restored {
     return restore({
       backup,
       dataFolder: this.make(name),
-      storeFile: 'spare.db',
       service: SERVICE,
       fits: (other) => other === SERVICE,
-      progress: () => {},
+      progress,
     });
   }
 
@@ -196,6 +196,17 @@ for (const [what, damage] of Object.entries(DAMAGES)) {
     });
   }
 }
+
+void test('P6: what is being restored is no part of a service in whose folder it lies, nor is what was left of that', async () => {
+  using place = new Place();
+  await place.filled();
+  const folder = join(place.data, '../new');
+  const known: boolean[] = [];
+  const look = (): void => void (existsSync(join(folder, 'base')) && known.push(isDataFolder(folder)));
+  place.restore('new', place.file, look);
+  assert.ok(known.length > 0);
+  assert.ok(known.every(Boolean));
+});
 
 /** Of a state that takes seconds to back up. */
 const LARGE_BYTES = 2 * 1024 ** 3;

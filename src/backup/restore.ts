@@ -11,13 +11,19 @@ import {
   fsyncSync,
   openSync,
   renameSync,
-  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { BASE_FILE, makeDomainsFolder, makePrivateFile, PRIVATE } from '../data-folder.ts';
+import {
+  BASE_FILE,
+  makeDomainsFolder,
+  makePrivateFile,
+  PRIVATE,
+  RESTORED_FILE,
+  STORE_FILE,
+} from '../data-folder.ts';
 import { syncFile } from '../durable.ts';
 import { messageOf, SpareError } from '../errors.ts';
 import { SCHEMA } from '../ordering/store-protocol.ts';
@@ -35,8 +41,6 @@ export interface RestoreOptions {
   readonly backup: string;
   /** Exists, and is empty. */
   readonly dataFolder: string;
-  /** In `dataFolder`. */
-  readonly storeFile: string;
   /** Whose data it is from now on. */
   readonly service: string;
   /** Whether a backup of the service with this name can be its data. */
@@ -146,18 +150,19 @@ function verify(
 }
 
 function fill(database: DatabaseSync, options: RestoreOptions, progress: (bytes: number) => void): void {
-  const { dataFolder, storeFile, backup } = options;
+  const { dataFolder, backup } = options;
+  const unfinished = join(dataFolder, RESTORED_FILE);
   try {
-    // By which it is known as a data folder before a group runs in it.
+    // By both it is known as a data folder before a group runs in it.
     makeDomainsFolder(dataFolder);
+    makePrivateFile(unfinished);
     writeState(database, 'base', join(dataFolder, BASE_FILE), progress);
     const checkpoint = checkpointOf(database);
     if (checkpoint !== null) writeState(database, 'checkpoint', join(dataFolder, checkpoint.file), progress);
-    const unfinished = join(dataFolder, `${storeFile}.new`);
     writeStore(unfinished, database, options);
     syncFile(unfinished);
     syncFile(dataFolder);
-    renameSync(unfinished, join(dataFolder, storeFile));
+    renameSync(unfinished, join(dataFolder, STORE_FILE));
     syncFile(dataFolder);
     syncFile(dirname(dataFolder));
   } catch (error) {
@@ -188,8 +193,6 @@ function writeState(
 }
 
 function writeStore(path: string, database: DatabaseSync, { backup, service }: RestoreOptions): void {
-  rmSync(path, { force: true });
-  makePrivateFile(path);
   const store = new DatabaseSync(path);
   try {
     store.exec('pragma journal_mode = off; pragma synchronous = off');

@@ -165,7 +165,6 @@ export function restoreInto(settings: Settings, backup: string, progress: Progre
     return restore({
       backup,
       dataFolder: data,
-      storeFile: STORE_FILE,
       service,
       fits: (other) => stateFilesOf(other) === stateFilesOf(service),
       progress: (bytes) => {
