@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, truncateSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -277,18 +277,23 @@ void suite('help', { concurrency: 3 }, () => {
 /** Of which no group is ever up. */
 const NEVER_UP = { ...GOOD, command: [process.execPath, '-e', 'setInterval(() => {}, 1000)'] };
 
+/** Of a file, with nothing in it, whose digest takes minutes. */
+const MINUTES_BYTES = 128 * 1024 ** 3;
+
 /** Interrupts at `when`; nothing may be left but what was there before. */
 async function interrupted(
   signal: NodeJS.Signals,
   config: string | null,
-  when: (call: Call) => boolean,
+  when: (call: Call, place: Place) => boolean,
+  largestBytes = 0,
 ): Promise<void> {
   using place = new Place();
-  place.configure(NEVER_UP);
+  place.write('large.bin', '').configure(NEVER_UP);
+  truncateSync(join(place.folder, 'large.bin'), largestBytes);
   if (config !== null) place.write('spare.config.mjs', config);
   const before = place.files();
   await using call = new Call(place.folder, run());
-  await call.until(() => when(call));
+  await call.until(() => when(call, place));
   call.kill(signal);
   assert.equal(await call.end(), 0);
   assert.equal(call.stderr, '');
@@ -301,6 +306,13 @@ void suite('interrupted while it starts, with nothing left behind', { concurrenc
     interrupted('SIGINT', null, ({ stdout }) => stdout.includes('starting')));
   void test('when domains are up (SIGTERM)', () =>
     interrupted('SIGTERM', null, (call) => call.tree().length > 3));
+  void test('as it reads what the service starts from, for minutes', () =>
+    interrupted(
+      'SIGINT',
+      null,
+      (_, { folder }) => existsSync(join(folder, 'data/admin.json')),
+      MINUTES_BYTES,
+    ));
   void test('in a configuration that never ends', () =>
     interrupted(
       'SIGINT',

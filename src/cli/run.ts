@@ -23,6 +23,7 @@ import type { Address, Settings } from './config.ts';
 import { clearLeftovers, prepareDataFolder } from './data-folder.ts';
 import { checkCommands, Deploys, variantsOf, versionOf } from './deploy.ts';
 import { importExisting } from './existing-state.ts';
+import { unlessAborted } from './interruption.ts';
 import { addressUrl, bind, closeServer, endsGently } from './listen.ts';
 import { serviceName } from './service-name.ts';
 import { createDriver, prepareImages } from './hypervisor.ts';
@@ -163,7 +164,8 @@ export async function run(
   publishAccess(settings.data, { url: addressUrl(adminAddress), token, config: file });
   undo.defer(() => withdrawAccess(settings.data));
   const opened = await withExisting(store, found, settings, log);
-  const image = await acceptedImage(images, known, settings);
+  // Reads all that the service starts from, which may be much.
+  const image = await unlessAborted(signal, acceptedImage(images, known, settings));
   await prepareImages(settings, log, true);
   signal.throwIfAborted();
   const orderer = new EmbeddedOrderer(store, nextIndex(opened));
