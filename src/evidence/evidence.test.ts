@@ -1,6 +1,6 @@
 /** Does what is written up beside the manager's loop end with it? */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempDisposableSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempDisposableSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -45,4 +45,14 @@ void test('P7 V1: it is closed though the state before an incident is still bein
   await evidence.close();
   assert.equal((await evidence.read(id))?.evidence?.parts.length, 2);
   assert.ok(!existsSync(join(root.path, 'comparing')), 'what it had of it is removed');
+});
+
+void test('P7: a state that was being compared when all ended takes no room in the next life', async () => {
+  using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
+  const comparing = join(root.path, 'comparing');
+  mkdirSync(comparing);
+  for (const name of ['state', 'updates', '0.db']) writeFileSync(join(comparing, name), 'large');
+  const evidence = new Evidence(root.path, NOBODY, () => {});
+  assert.equal(existsSync(comparing), false);
+  await evidence.close();
 });

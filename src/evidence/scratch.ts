@@ -25,12 +25,14 @@ export class Scratches {
   constructor(path: string, closing: AbortSignal) {
     this.#path = path;
     this.#closing = closing;
+    // What an earlier life left is as large as a state, and there may be no next time.
+    rmSync(path, { recursive: true, force: true });
   }
 
   /** Null when another one is in use, or the state is not to be had. */
   take(stateBefore: StateBefore): Scratch | null {
     if (this.#taken) return null;
-    // Also what an earlier life left.
+    // What could not be removed.
     rmSync(this.#path, { recursive: true, force: true });
     mkdirSync(this.#path, { recursive: true, mode: 0o700 });
     const updates = stateBefore(join(this.#path, STATE_FILE));
