@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
 import { Exchange } from './exchange.ts';
 
 interface Service extends AsyncDisposable {
@@ -78,4 +79,41 @@ test('Y1: one that the service says to keep is used again at once', async () => 
   await using service = await start('Connection: Keep-Alive\r\n');
   for (let i = 0; i < 5; i++) assert.equal(await service.ask(), 200);
   assert.equal(service.connections.length, 1);
+});
+
+/** A service in a thread of its own, which goes on while this one stands still. It answers with `head`, and does `after` then. */
+async function startBeside(
+  head: string,
+  after: string,
+): Promise<AsyncDisposable & { ask(): Promise<number> }> {
+  const worker = new Worker(
+    `const { parentPort } = require('node:worker_threads');
+    const reply = 'HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n${head}\\r\\n';
+    require('node:net').createServer((socket) => {
+      socket.on('error', () => {}).on('data', () => socket.write(reply, () => { ${after} }));
+    }).listen(0, '127.0.0.1', function () { parentPort.postMessage(this.address().port); });`,
+    { eval: true },
+  );
+  const [port] = (await once(worker, 'message')) as [number];
+  const exchange = new Exchange(port, 1000);
+  return {
+    ask: async () =>
+      (await exchange.ask({ method: 'GET', target: '/', headers: [], body: Buffer.of() })).status,
+    async [Symbol.asyncDispose]() {
+      await exchange.close();
+      await worker.terminate();
+    },
+  };
+}
+
+function standStill(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
+test('Y1: nothing goes out on a connection that the service has closed while this process stood still', async () => {
+  const close = 'socket.setTimeout(1000, () => socket.destroy());';
+  await using service = await startBeside('Connection: keep-alive\\r\\n', close);
+  assert.equal(await service.ask(), 200);
+  standStill(1500);
+  assert.equal(await service.ask(), 200);
 });

@@ -4,6 +4,7 @@
  * Y1. A connection is used again only once the service has said that it keeps it, or one was seen to stay open. Some close it
  *     without a word, which a client with a connection of its own does not notice; what is sent meanwhile is lost, in one copy and
  *     not in another.
+ *     Nor is one that has been idle for too long: where this process stood still, its timers tell of that too late.
  * Y2. One on which a body was sent is used again only if the service says that it keeps it: those that do not say so may not have
  *     read it, and take it for the next client's request.
  */
@@ -29,6 +30,8 @@ export class Exchange {
   #connection: symbol | null = null;
   /** How it is known that the service keeps it open. */
   #keeps: 'said' | 'seen' | null = null;
+  /** When the last reply came on it. */
+  #idleFromMs = 0;
 
   constructor(port: number, replyBytesMax: number) {
     this.#port = port;
@@ -64,11 +67,13 @@ export class Exchange {
 
   /** Throws when the connection broke. */
   async ask(request: HttpRequest): Promise<HttpReply> {
+    if (this.#connection !== null && performance.now() - this.#idleFromMs > KEEP_ALIVE_MS) this.#useNoMore();
     if (this.#connection !== null && this.#keeps === null) {
       const other = this.#newClient();
       return await this.#exchange(other, request).finally(() => other.destroy());
     }
     const reply = await this.#exchange(this.#client, request);
+    this.#idleFromMs = performance.now();
     if (this.#keeps === 'said') return reply;
     if (request.body.length > 0) this.#useNoMore();
     else if (this.#keeps === null) this.#seeWhetherItStays(this.#connection);
