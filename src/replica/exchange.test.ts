@@ -81,18 +81,20 @@ test('Y1: one that the service says to keep is used again at once', async () => 
   assert.equal(service.connections.length, 1);
 });
 
+const GO_ON = new Int32Array(new SharedArrayBuffer(4));
+
 /** A service in a thread of its own, which goes on while this one stands still. It answers with `head`, and does `after` then. */
 async function startBeside(
   head: string,
   after: string,
 ): Promise<AsyncDisposable & { ask(): Promise<number> }> {
   const worker = new Worker(
-    `const { parentPort } = require('node:worker_threads');
+    `const { parentPort, workerData: goOn } = require('node:worker_threads');
     const reply = 'HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n${head}\\r\\n';
     require('node:net').createServer((socket) => {
       socket.on('error', () => {}).on('data', () => socket.write(reply, () => { ${after} }));
     }).listen(0, '127.0.0.1', function () { parentPort.postMessage(this.address().port); });`,
-    { eval: true },
+    { eval: true, workerData: GO_ON },
   );
   const [port] = (await once(worker, 'message')) as [number];
   const exchange = new Exchange(port, 1000);
@@ -116,4 +118,15 @@ test('Y1: nothing goes out on a connection that the service has closed while thi
   assert.equal(await service.ask(), 200);
   standStill(1500);
   assert.equal(await service.ask(), 200);
+});
+
+test('Y1: a connection was not seen to stay open while the service stood still, too', async () => {
+  const close = 'Atomics.wait(goOn, 0, 0); Atomics.wait(goOn, 0, 1, 20); socket.end();';
+  await using service = await startBeside('', close);
+  assert.equal(await service.ask(), 200);
+  standStill(300);
+  Atomics.store(GO_ON, 0, 1);
+  Atomics.notify(GO_ON, 0);
+  await delay(1);
+  for (let i = 0; i < 2; i++) assert.equal(await service.ask(), 200);
 });

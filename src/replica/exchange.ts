@@ -85,7 +85,9 @@ export class Exchange {
     const see = (): void => {
       if (connection === this.#connection) this.#keeps ??= 'seen';
     };
-    setTimeout(see, SEEN_KEPT_MS).unref();
+    // In halves: where all stood still, one may be over before the service has gone on.
+    const afterHalf = (then: () => void): void => void setTimeout(then, SEEN_KEPT_MS / 2).unref();
+    afterHalf(() => afterHalf(see));
   }
 
   #useNoMore(): void {
