@@ -87,7 +87,7 @@ const GO_ON = new Int32Array(new SharedArrayBuffer(4));
 async function startBeside(
   head: string,
   after: string,
-): Promise<AsyncDisposable & { ask(): Promise<number> }> {
+): Promise<AsyncDisposable & { ask(body?: Buffer): Promise<number> }> {
   const worker = new Worker(
     `const { parentPort, workerData: goOn } = require('node:worker_threads');
     const reply = 'HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n${head}\\r\\n';
@@ -99,8 +99,8 @@ async function startBeside(
   const [port] = (await once(worker, 'message')) as [number];
   const exchange = new Exchange(port, 1000);
   return {
-    ask: async () =>
-      (await exchange.ask({ method: 'GET', target: '/', headers: [], body: Buffer.of() })).status,
+    ask: async (body = Buffer.of()) =>
+      (await exchange.ask({ method: 'POST', target: '/', headers: [], body })).status,
     async [Symbol.asyncDispose]() {
       await exchange.close();
       await worker.terminate();
@@ -129,4 +129,10 @@ test('Y1: a connection was not seen to stay open while the service stood still, 
   Atomics.notify(GO_ON, 0);
   await delay(1);
   for (let i = 0; i < 2; i++) assert.equal(await service.ask(), 200);
+});
+
+test('Y3: the reply of a service that closes before it has read all of a body is heard', async () => {
+  await using service = await startBeside('', 'socket.destroy();');
+  const body = Buffer.alloc(8 * 1024 ** 2);
+  for (let i = 0; i < 50; i++) assert.equal(await service.ask(body), 200, `request ${i}`);
 });

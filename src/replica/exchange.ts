@@ -7,9 +7,10 @@
  *     Nor is one that has been idle for too long: where this process stood still, its timers tell of that too late.
  * Y2. One on which a body was sent is used again only if the service says that it keeps it: those that do not say so may not have
  *     read it, and take it for the next client's request.
+ * Y3. A service may answer before it has read all of a body, and close: the reply counts, whether or not the rest could be sent.
  */
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, Socket } from 'node:net';
 import type { Dispatcher } from 'undici';
 import Client from 'undici/lib/dispatcher/client.js';
 import { createServer } from '../node-http.ts';
@@ -21,6 +22,23 @@ import { refusal } from './refusal.ts';
 const KEEP_ALIVE_MS = 200;
 /** Idle, after a reply. */
 const SEEN_KEPT_MS = 100;
+
+/** For Y3: that nobody takes what is written is said only by what is read, a reply or an end. */
+class HearingSocket extends Socket {
+  override _write(chunk: unknown, encoding: BufferEncoding, written: Written): void {
+    super._write(chunk, encoding, unlessClosed(written));
+  }
+
+  override _writev(chunks: { chunk: unknown; encoding: BufferEncoding }[], written: Written): void {
+    super._writev?.(chunks, unlessClosed(written));
+  }
+}
+
+type Written = (error?: NodeJS.ErrnoException | null) => void;
+
+function unlessClosed(written: Written): Written {
+  return (error) => written(error?.code === 'EPIPE' || error?.code === 'ECONNRESET' ? null : error);
+}
 
 export class Exchange {
   readonly #port: number;
@@ -57,7 +75,11 @@ export class Exchange {
       // The manager keeps the time: a request that takes too long ends the replica from outside.
       headersTimeout: 0,
       bodyTimeout: 0,
-      connect: { timeout: 0 },
+      connect: (_options, done) => {
+        const socket = new HearingSocket().connect(this.#port, '127.0.0.1').setNoDelay(true);
+        const failed = (error: Error): void => done(error, null);
+        socket.once('error', failed).once('connect', () => done(null, socket.off('error', failed)));
+      },
       // Reusing a connection that the service is about to close would lose a request. Most keep it for 5 s and say so; where
       // all is slow, as in an emulated machine, much earlier is safer. A shorter time that the service names is heeded.
       keepAliveTimeout: KEEP_ALIVE_MS,
