@@ -121,7 +121,8 @@ export class Database {
   /** Writes what was applied. Throws a `StateError` when the service is in the way. */
   flush(): void {
     if (!this.#applied) return;
-    const { index, wal } = this.#opened();
+    const { holder, index, wal } = this.#opened();
+    holder.addFrame();
     const { change } = this.#keepOverwritten(wal).header;
     const { pageCount } = this.pages;
     {
@@ -144,6 +145,7 @@ export class Database {
       this.#clear(this.#files.header().pageSize);
       return;
     }
+    this.#opened().holder.addFrame();
     {
       using _ = this.#lock();
       this.#clear(file.pageSize);

@@ -7,6 +7,7 @@
  *     but the log cannot be reset.
  * H2. `backfill` has no gap: SQLite's writer lock is held by the second connection while the read transaction is renewed.
  * H3. From `lock` on the log is empty and the writer lock held; the read transaction is renewed before that is released.
+ *     Who reads the file alone, because there was no log, keeps one from being emptied only if it has frames: hence `addFrame`.
  * H4. The process that uses this must not be the service's: POSIX locks belong to a process. For the same reason no
  *     other descriptor of these files may be closed in it while the connections are open.
  */
@@ -65,6 +66,13 @@ export class Holder {
     }
   }
 
+  /** Writes a frame that changes nothing. To be called before `lock`; throws what that throws when the service keeps writing. */
+  addFrame(): void {
+    if (!patiently(() => attempt(() => this.#writer.exec('BEGIN IMMEDIATE')))) throw this.#inTheWay();
+    const version = this.#writer.prepare('PRAGMA user_version').get()?.['user_version'];
+    this.#writer.exec(`PRAGMA user_version=${String(version)}; COMMIT`);
+  }
+
   /**
    * Empties the log into the database file, which may be written until what it returns is disposed of; `isEmpty`, asked under
    * the writer lock, says whether the log still is. Throws a `StateError` when the service holds the log with an unfinished
@@ -74,9 +82,7 @@ export class Holder {
     this.#reader.exec('COMMIT');
     if (!patiently(() => this.#emptyAndLock(isEmpty))) {
       this.#hold();
-      throw new StateError(
-        `${this.#path}: the service keeps its state from being replaced, by an unfinished statement or by writing`,
-      );
+      throw this.#inTheWay();
     }
     const release = (): void => {
       try {
@@ -91,6 +97,12 @@ export class Holder {
   close(): void {
     this.#reader.close();
     this.#writer.close();
+  }
+
+  #inTheWay(): StateError {
+    return new StateError(
+      `${this.#path}: the service keeps its state from being replaced, by an unfinished statement or by writing`,
+    );
   }
 
   #hold(): void {

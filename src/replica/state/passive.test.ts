@@ -158,6 +158,42 @@ void test('an unfinished statement of the service keeps its state from being rep
   });
 });
 
+void test('so does one that reads the file alone, because there was no log when it began', async () => {
+  await withReplicas(async (replica, service) => {
+    const origin = await replica('origin').start('node', `${START}; ${FILL}`);
+    await origin.run();
+    const active = await replica('active', origin.archive()).start();
+    const passive = await replica('passive', origin.archive()).start();
+    await active.run();
+    await service.cursor(passive.name, 'SELECT id FROM t');
+    assert.throws(() => fill(passive.state.import(), active.state.export(1000)), /unfinished statement/);
+    passive.state.apply(await active.run('UPDATE t SET b = 1'));
+    assert.throws(() => passive.state.flush(), /unfinished statement/);
+    await service.advance(passive.name);
+    passive.state.flush();
+    await assertSame(active, passive);
+    assertEqualBytes(await passive.run('DELETE FROM t'), await active.run('DELETE FROM t'));
+  });
+});
+
+void test('a service that still writes what belongs to its start is waited for, and that is undone', async () => {
+  await withReplicas(async (replica, service) => {
+    const origin = await replica('origin').start('node', `${START}; ${FILL}`);
+    await origin.run();
+    const active = await replica('active', origin.archive()).start();
+    const passive = await replica('passive', origin.archive()).start();
+    await active.run();
+    passive.state.apply(await active.run('UPDATE t SET b = 1'));
+    await service.exec(passive.name, 'BEGIN IMMEDIATE; DELETE FROM t');
+    const busy =
+      'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2e5) SELECT max(i) FROM n';
+    const written = service.exec(passive.name, `${busy}; COMMIT`);
+    passive.state.flush();
+    await written;
+    await assertSame(active, passive);
+  });
+});
+
 void test('several files are one state', async () => {
   await withReplicas(async (_, service, folder) => {
     const paths = (name: string): string[] => ['b', 'a', 'c'].map((file) => join(folder, name, `${file}.db`));
