@@ -244,8 +244,8 @@ const ROWS: readonly Row[] = [
     'D6',
     'src/domains/process/process-domain.ts',
     'memory of a domain is not bounded',
-    'if (usage.residentBytes > memoryBytes) {',
-    'if (usage.residentBytes < 0) {',
+    'const aboveBytes = usage.residentBytes - memoryBytes;',
+    'const aboveBytes = -memoryBytes;',
   ],
   [
     'P7',

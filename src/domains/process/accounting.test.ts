@@ -32,3 +32,18 @@ void it('A1: what a parent gained from waiting is not counted twice', async () =
   parent.kill('SIGKILL');
   assert.ok(Math.abs(after - alone) < 0.03, `${after} s counted, ${alone} s used`);
 });
+
+void it('A2: what a child has of its parent until it runs a program of its own is told once, when it is new', async (context) => {
+  const code = `kept=$(head -c 30000000 /dev/zero | tr '\\0' x); (sleep 60; :) & echo $!; wait`;
+  const parent = spawn('/bin/sh', ['-c', code], { stdio: ['ignore', 'pipe', 'ignore'], detached: true });
+  context.after(() => process.kill(-(parent.pid ?? 0), 'SIGKILL'));
+  const [first] = (await once(parent.stdout, 'data')) as [Buffer];
+  const pids = [parent.pid ?? 0, Number(first.toString())];
+  const accounting = new Accounting(undefined);
+  const alone = accounting.sample(pids.slice(0, 1)).residentBytes;
+  const both = accounting.sample(pids).residentBytes;
+  assert.ok(both > 60_000_000, `${both} bytes`);
+  assert.ok(both - accounting.borrowedBytes < 1.1 * alone, `${accounting.borrowedBytes} bytes are borrowed`);
+  accounting.sample(pids);
+  assert.equal(accounting.borrowedBytes, 0);
+});

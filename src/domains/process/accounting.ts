@@ -5,6 +5,8 @@
  * So the time of a process that vanished is kept here, except for what its parents gained from waiting.
  *
  * A1. `cpuSeconds` never goes back.
+ * A2. A child has all memory of its parent until it runs a program of its own, and takes none of it. `borrowedBytes` is what may be
+ *     counted twice for that: by one child, the largest, that was not there at the last sample.
  */
 import type { DomainUsage } from '../domain.ts';
 import { type ProcessStat, readStat, residentBytes } from './tree.ts';
@@ -16,6 +18,7 @@ export class Accounting {
   #last = new Map<string, ProcessStat>();
   #retiredTicks = 0;
   #usage: DomainUsage = { cpuSeconds: 0, residentBytes: 0, processes: 0 };
+  #borrowedBytes = 0;
 
   /** `init` is a process that reaps orphans for the domain but is not part of it; only its reaped time counts. */
   constructor(init: number | undefined) {
@@ -27,27 +30,38 @@ export class Accounting {
     return this.#usage;
   }
 
+  /** Of the resident bytes of the last sample; see A2. */
+  get borrowedBytes(): number {
+    return this.#borrowedBytes;
+  }
+
   sample(pids: readonly number[]): DomainUsage {
     const now = new Map<string, ProcessStat>();
     let ticks = 0;
     let reapedGrowth = 0;
-    const count = (stat: ProcessStat): void => {
+    const count = (stat: ProcessStat): boolean => {
       const key = `${stat.pid}/${stat.startTicks}`;
+      const last = this.#last.get(key);
       now.set(key, stat);
       ticks += stat.ownTicks + stat.reapedTicks;
-      reapedGrowth += stat.reapedTicks - (this.#last.get(key)?.reapedTicks ?? 0);
+      reapedGrowth += stat.reapedTicks - (last?.reapedTicks ?? 0);
+      return last === undefined;
     };
     const init = this.#init === undefined ? undefined : readStat(this.#init);
     if (init !== undefined) count({ ...init, ownTicks: 0 });
-    let bytes = 0;
-    let processes = 0;
+    const resident = new Map<number, number>();
+    let residentSum = 0;
+    let borrowed = 0;
     for (const pid of pids) {
       const stat = readStat(pid);
       if (stat === undefined) continue;
-      count(stat);
-      processes += 1;
-      bytes += residentBytes(pid);
+      const isNew = count(stat);
+      const bytes = residentBytes(pid);
+      resident.set(pid, bytes);
+      residentSum += bytes;
+      if (isNew) borrowed = Math.max(borrowed, Math.min(bytes, resident.get(stat.parent) ?? 0));
     }
+    this.#borrowedBytes = borrowed;
     let vanished = 0;
     for (const [key, stat] of this.#last) if (!now.has(key)) vanished += stat.ownTicks + stat.reapedTicks;
     this.#retiredTicks += Math.max(0, vanished - reapedGrowth);
@@ -56,8 +70,8 @@ export class Accounting {
     // Readings of one process may go back by a tick: the kernel splits and rounds them anew each time.
     this.#usage = {
       cpuSeconds: Math.max(cpuSeconds, this.#usage.cpuSeconds),
-      residentBytes: bytes,
-      processes,
+      residentBytes: residentSum,
+      processes: resident.size,
     };
     return this.#usage;
   }

@@ -73,6 +73,16 @@ void it('settings of interpreters that lie below /etc are shown', async (context
   );
 });
 
+void it('D6: a domain is not ended for the memory that its children have before they run their programs', async () => {
+  const driver = await createProcessDriver({ level: 'plain', agent: CONFORMANCE_AGENT });
+  await using site = await Site.create();
+  await using peer = await site.start(driver);
+  const spawns = `globalThis.kept = Buffer.alloc(130 * 1024 * 1024, 1);
+    const { spawnSync } = require('node:child_process');
+    for (const until = performance.now() + 5000; performance.now() < until;) spawnSync('true');`;
+  assert.equal(await Promise.race([peer.run(spawns), peer.domain.exited]), undefined);
+});
+
 void it('without descriptors a domain is not started, and nothing stays', async () => {
   const driver = await createProcessDriver({ level: 'plain', agent: CONFORMANCE_AGENT });
   await using site = await Site.create();

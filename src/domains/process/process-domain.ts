@@ -22,6 +22,8 @@ const STOP_TIMEOUT_MS = 1000;
 const END_TIMEOUT_MS = 20_000;
 const POLL_MS = 2;
 const MIB = 1024 * 1024;
+/** What a child may have borrowed does not count, but for who is above the limit at every look: memory could change hands for ever. */
+const BORROWED_LOOKS_MAX = 20;
 /**
  * Stopped, traced, dead, or waiting in the kernel: the last one has its SIGSTOP pending and executes nothing before
  * it takes effect (a parent in vfork waits like this for a child that is stopped).
@@ -54,6 +56,8 @@ export class ProcessDomain implements Domain {
   readonly #accounting: Accounting;
   readonly #watchdog: Watchdog;
   #turn: Promise<void> = Promise.resolve();
+  /** Looks in a row at which it was above its memory limit. */
+  #aboveLooks = 0;
   #gone = false;
   #reason: string | undefined;
   #destroyed: Promise<void> | undefined;
@@ -148,7 +152,9 @@ export class ProcessDomain implements Domain {
     if (this.#gone) return this.#accounting.usage;
     const usage = this.#accounting.sample(this.#pids());
     const { memoryBytes } = this.#limits;
-    if (usage.residentBytes > memoryBytes) {
+    const aboveBytes = usage.residentBytes - memoryBytes;
+    this.#aboveLooks = aboveBytes > 0 ? this.#aboveLooks + 1 : 0;
+    if (aboveBytes > this.#accounting.borrowedBytes || this.#aboveLooks > BORROWED_LOOKS_MAX) {
       this.#end(`memory limit (${Math.round(memoryBytes / MIB)} MiB) exceeded`);
     }
     return usage;
