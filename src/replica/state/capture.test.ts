@@ -3,7 +3,8 @@
  * statements open, switches modes, or takes its files away?
  */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, openSync, renameSync, rmSync, truncateSync } from 'node:fs';
 import { test } from 'node:test';
 import { assertSame, type Replica, withReplicas } from './harness.ts';
@@ -143,6 +144,33 @@ void test('a service that closes its only connection, and has the database to it
     one.state.open();
     await Promise.all(closed);
     assert.notEqual(one.state.capture().length, 0);
+  });
+});
+
+/** Commits as SQLite does, and loses the processor between the two copies of the header by which it says so. */
+const HALTED_WRITER = `
+  const { openSync, readSync, writeSync } = require('node:fs');
+  const { DatabaseSync } = require('node:sqlite');
+  const [path, sql] = process.argv.slice(1);
+  const database = new DatabaseSync(path);
+  database.exec('SELECT * FROM sqlite_schema');
+  const index = openSync(path + '-shm', 'r+');
+  const [before, after] = [Buffer.alloc(48), Buffer.alloc(48)];
+  readSync(index, before, 0, 48, 0);
+  database.exec(sql);
+  readSync(index, after, 0, 48, 0);
+  writeSync(index, before, 0, 48, 0);
+  setTimeout(() => writeSync(index, after, 0, 48, 0), 300);
+  console.log('halted');`;
+
+void test('a service that still writes while it starts, and loses the processor while it says that it has committed, is waited for', async () => {
+  await withReplicas(async (replica) => {
+    const active = await replica('active').start('node', 'CREATE TABLE t (a)');
+    const args = ['-e', HALTED_WRITER, active.path, 'INSERT INTO t VALUES (1)'];
+    const writer = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    await once(writer.stdout, 'data');
+    assert.notEqual(active.state.capture().length, 0);
+    await once(writer, 'exit');
   });
 });
 

@@ -12,10 +12,9 @@
  *     other descriptor of these files may be closed in it while the connections are open.
  */
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { patiently } from './patiently.ts';
 import { StateError } from './state.ts';
 
-const RETRIES = 200;
-const RETRY_MS = 5;
 const SQLITE_BUSY = 5;
 /** A service that closes the last of its connections has the database to itself until the log is empty. */
 const OPEN_TIMEOUT_MS = 5000;
@@ -121,15 +120,6 @@ export class Holder {
     this.#writer.exec('COMMIT');
     return false;
   }
-}
-
-function patiently(action: () => boolean): boolean {
-  const clock = new Int32Array(new SharedArrayBuffer(4));
-  for (let retry = 0; retry < RETRIES; retry += 1) {
-    if (action()) return true;
-    Atomics.wait(clock, 0, 0, RETRY_MS);
-  }
-  return false;
 }
 
 /** `writable_schema` lets a connection work on a schema that only the service's SQLite can parse. */

@@ -3,11 +3,13 @@
  * its write-ahead log is committed. Read here without a lock, in one small read: what the agent asks after every
  * entry. Linux keeps reads and writes of a file coherent with its mappings, which this relies on.
  *
- * X1. A header is believed only when both copies agree and its checksum fits; a writer caught in between is waited for.
+ * X1. A header is believed only when both copies agree and its checksum fits; a writer caught in between is waited for, also when
+ *     it has lost the processor just then.
  * X2. `publish` is called only under SQLite's writer lock with an empty log. The new change number makes every connection
  *     drop its cache at its next statement, the page count replaces the one it would otherwise trust.
  */
 import { readSync, writeSync } from 'node:fs';
+import { patiently } from './patiently.ts';
 import { StateError } from './state.ts';
 
 /** In 32-bit words of the machine's byte order; the format is described in SQLite's `walformat.html`. */
@@ -21,6 +23,7 @@ const BACKFILLED = 24;
 /** Offset in bytes of the 16-bit page size. */
 const PAGE_SIZE_OFFSET = 14;
 const HEADER_BYTES = 100;
+/** One after the other, which is enough for a writer that goes on. */
 const ATTEMPTS = 1000;
 
 export interface WalIndexHeader {
@@ -62,9 +65,7 @@ export class WalIndex {
   }
 
   read(): WalIndexHeader {
-    for (let attempt = 0; !this.#valid(); attempt += 1) {
-      if (attempt === ATTEMPTS) throw new StateError(`${this.#path}: the wal-index is damaged`);
-    }
+    if (!patiently(() => this.#soonValid())) throw new StateError(`${this.#path}: the wal-index is damaged`);
     this.#seen.set(this.#words.subarray(0, COPY_WORDS));
     return {
       change: this.#word(CHANGE),
@@ -92,6 +93,11 @@ export class WalIndex {
     if (readSync(this.#fd, this.#bytes, 0, HEADER_BYTES, 0) !== HEADER_BYTES) {
       throw new StateError(`${this.#path}: the wal-index was cut off`);
     }
+  }
+
+  #soonValid(): boolean {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) if (this.#valid()) return true;
+    return false;
   }
 
   #valid(): boolean {
