@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-import type { Domain, DomainLimits, Driver } from './domain.ts';
+import type { Domain, DomainLimits, Driver, Opening } from './domain.ts';
 import { isAlive } from './process/tree.ts';
 
 export const CONFORMANCE_AGENT: string = fileURLToPath(new URL('./conformance-agent.ts', import.meta.url));
@@ -28,6 +28,28 @@ export type Register = (
 
 const LIMITS: DomainLimits = { memoryBytes: 256 * MIB, processes: 32 };
 let domains = 0;
+
+/** One line of code for the agent, whose answer no `run` waits for. */
+export function order(code: string): Buffer {
+  return Buffer.from(`${JSON.stringify({ id: 0, code })}\n`);
+}
+
+/** Runs `code` in the agent, and waits for its answer. */
+export function openingOf(code: string, rehearsal: string): Opening {
+  return {
+    key: code,
+    timeoutMs: 120_000,
+    send: (write) => write([order(code)]),
+    listen: () => {
+      let said = '';
+      return (bytes) => {
+        said += bytes.toString();
+        return said.endsWith('\n') ? 'answered' : 'more';
+      };
+    },
+    rehearsal: [order(rehearsal)],
+  };
+}
 
 interface Pending {
   readonly resolve: (value: unknown) => void;
@@ -113,6 +135,7 @@ interface More {
   /** Another path of the service folder. */
   readonly folder?: string;
   readonly leftOut?: readonly string[];
+  readonly opening?: Opening;
 }
 
 /** A temporary folder with a service folder and the domains' folders in it, as in a data folder. */
@@ -161,6 +184,7 @@ export class Site implements AsyncDisposable {
         limits: { ...LIMITS, ...limits },
         directory,
         leftOut: more.leftOut ?? [],
+        ...(more.opening === undefined ? {} : { opening: more.opening }),
       }),
       directory,
       this.#sharesKernel,

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { CONFORMANCE_AGENT, eventually, MIB, Site } from '../conformance-peer.ts';
+import { CONFORMANCE_AGENT, eventually, MIB, openingOf, Site } from '../conformance-peer.ts';
 import type { Driver } from '../domain.ts';
 import { childrenOf, commandLine, isAlive } from '../process/tree.ts';
 import type { Suspension } from './body.ts';
@@ -14,6 +14,8 @@ import { createQemuDriver } from './driver.ts';
 
 const required = (process.env['SPARE_REQUIRE'] ?? '').split(',').includes('qemu');
 const BOOTING_MS = 500;
+/** On a busy host a template may be saved before its agent runs, unless that has answered. */
+const OPENED = { opening: openingOf('return "opened"', 'return "again"') };
 
 /** With a driver, and a place for its domains, of its own. */
 function driverTest(
@@ -89,7 +91,7 @@ driverTest(
   'a template that fails after it was forgotten does not make the driver forget its successor',
   { suspension: 'paused', timeout: 600_000 },
   async (driver, site) => {
-    const first = site.start(driver).then(
+    const first = site.start(driver, {}, OPENED).then(
       async (peer) => peer[Symbol.asyncDispose](),
       (error: unknown) => String(error),
     );
@@ -100,17 +102,17 @@ driverTest(
       site.start(driver, { memoryBytes: (64 + i) * MIB }, { folder: '/nowhere' }),
     );
     for (const { status } of await Promise.allSettled(others)) assert.equal(status, 'rejected');
-    const second = site.start(driver);
+    const second = site.start(driver, {}, OPENED);
     await delay(LOOK_MS);
     process.kill(booting, 'SIGKILL');
     assert.match(String(await first), /did not start/);
     await using peer = await second;
-    await using another = await site.start(driver);
+    await using another = await site.start(driver, {}, OPENED);
     assert.equal(await another.run(LAYOUT), await peer.run(LAYOUT));
   },
 );
 
-/** Where its stack lies: the same in all clones of a template, and by chance in those of no other. */
+/** Where the agent's stack lies: the same in all clones of a template, and by chance in those of no other. */
 const LAYOUT =
   "return /.*(?=\\[stack\\])/.exec(require('node:fs').readFileSync('/proc/self/maps', 'utf8'))[0];";
 const LOOK_MS = 200;
@@ -121,7 +123,7 @@ driverTest(
   { suspension: 'paused', timeout: 600_000 },
   async (driver, site, context) => {
     const layoutOf = async (): Promise<unknown> => {
-      await using peer = await site.start(driver);
+      await using peer = await site.start(driver, {}, OPENED);
       return await peer.run(LAYOUT);
     };
     const first = await layoutOf();

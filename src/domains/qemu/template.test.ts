@@ -8,9 +8,8 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 
-import type { Opening } from '../domain.ts';
 import { descriptors, withDescriptors } from '../../testing.ts';
-import { CONFORMANCE_AGENT, eventually, MIB, Site } from '../conformance-peer.ts';
+import { CONFORMANCE_AGENT, eventually, MIB, openingOf, order, Site } from '../conformance-peer.ts';
 import { findHypervisor, type Hypervisor } from './accelerator.ts';
 import { machineBytes } from './command.ts';
 import { buildImage } from './image/build.ts';
@@ -67,11 +66,6 @@ async function cloneOf(template: Template): Promise<Running & AsyncDisposable> {
     running.body.channel.destroy();
   };
   return { ...running, [Symbol.asyncDispose]: end };
-}
-
-/** In the words of the conformance suite's agent. */
-function order(code: string): Buffer {
-  return Buffer.from(`${JSON.stringify({ id: 0, code })}\n`);
 }
 
 void describe('templates', () => {
@@ -135,19 +129,7 @@ void describe('templates', () => {
   promise(
     'T4: a clone has been opened and is practised, and answers only to the opening',
     async (options) => {
-      const opening: Opening = {
-        key: 'counted',
-        timeoutMs: 120_000,
-        send: (write) => write([order('globalThis.rehearsals = 0; return "opened"')]),
-        listen: () => {
-          let said = '';
-          return (bytes) => {
-            said += bytes.toString();
-            return said.endsWith('\n') ? 'answered' : 'more';
-          };
-        },
-        rehearsal: [order('globalThis.rehearsals += 1')],
-      };
+      const opening = openingOf('globalThis.rehearsals = 0; return "opened"', 'globalThis.rehearsals += 1');
       using template = await Template.make({ ...options, opening });
       await using clone = await cloneOf(template);
       const { body } = clone;
