@@ -5,7 +5,17 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { HttpRequest } from '../wire/http.ts';
 import { targetOf } from './request.ts';
-import { bodyOf, CLOSE, exchange, replyVerdict, startFront, statusOf, valuesOf, Wire } from './testing.ts';
+import {
+  bodyOf,
+  CLOSE,
+  exchange,
+  NOTHING,
+  replyVerdict,
+  startFront,
+  statusOf,
+  valuesOf,
+  Wire,
+} from './testing.ts';
 
 function echo(request: HttpRequest): { body: Uint8Array } {
   return { body: Buffer.from(`${request.method} ${request.target} ${Buffer.from(request.body).toString()}`) };
@@ -71,6 +81,17 @@ void test('Expect: 100-continue is answered before the body comes, and is not pa
   wire.send('ab');
   assert.match(await wire.end(), /HTTP\/1\.1 200 OK[^]*POST \/p ab$/);
   assert.deepEqual(headersOf(front.ordered[0]?.request, 'expect'), []);
+});
+
+void test('a request that expects something else, or names no host, is refused in words', async () => {
+  await using front = await startFront(NOTHING);
+  const expecting = await exchange(front.port, `GET / HTTP/1.1\r\n${CLOSE}Expect: else\r\n\r\n`);
+  assert.equal(statusOf(expecting), 417);
+  assert.match(bodyOf(expecting), /but 100-continue\.\n$/);
+  const nameless = await exchange(front.port, 'GET / HTTP/1.1\r\nConnection: close\r\n\r\n');
+  assert.equal(statusOf(nameless), 400);
+  assert.match(bodyOf(nameless), /names no host/);
+  assert.equal(front.ordered.length, 0);
 });
 
 void test('a pipelined request is asked for its body when it is its turn, and not if it is refused by then', async () => {

@@ -71,6 +71,8 @@ const FORGOTTEN_TEXT =
   'No reply to the first request with this Idempotency-Key is kept; the request is not executed again.';
 const KEY_TEXT = 'The Idempotency-Key is not usable: 1 to 255 printable ASCII characters.';
 
+const EXPECTATION_TEXT = 'Nothing can be expected here but 100-continue.';
+
 const TOO_SLOW_TEXT = 'Too much is being sent, and this body has been coming for longest.';
 
 /** Refuses a request whose body is coming. */
@@ -105,7 +107,9 @@ export function createFront(options: FrontOptions, backend: Backend): Server {
     if (refused !== null) refuse(request, response, ...refused);
     return refused === null;
   };
-  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
+  // What Node refuses by itself is held by nobody where it is behind another one.
+  const settings = { keepAliveTimeout: KEEP_ALIVE_MS, requireHostHeader: false };
+  const server = createServer(settings, (request, response) => {
     if (admit(request, response)) take(request, response);
   });
   limitConnections(server, Math.min(CONNECTIONS_MAX, Math.floor(CONNECTIONS_SHARE * descriptorsMax())));
@@ -115,6 +119,9 @@ export function createFront(options: FrontOptions, backend: Backend): Server {
     if (response.socket !== null) response.writeContinue();
     else response.once('socket', () => response.headersSent || request.complete || response.writeContinue());
     take(request, response);
+  });
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+    if (admit(request, response)) refuse(request, response, 417, EXPECTATION_TEXT);
   });
   refuseUnreadable(server);
   return server;

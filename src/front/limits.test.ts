@@ -105,24 +105,30 @@ void test('bodies that came, and those of clients that left, take no room', asyn
   assert.equal(statusOf(await first.until(/\r\n\r\n/)), 200);
 });
 
-void test('P7: what waits behind a request that is not answered is bounded: who has waited for longest is cut off', async () => {
-  await using front = await startFront(() => 'wait');
-  using stack = new DisposableStack();
-  const wires: Wire[] = [];
-  for (let i = 0; i < 8; i++) {
-    wires.push(stack.use(new Wire(front.port)).send(`GET / HTTP/1.1\r\n${HOST}\r\n`));
-    await front.reached(i + 1);
-  }
-  // As many as the system takes in one piece; of a connection that is read no more, the rest stays there.
-  for (const wire of wires) {
-    wire.send('GET / HTTP/1.1\r\nHost:\r\n\r\n'.repeat(2500));
-    // One after another: what another connection sends later comes later.
-    assert.equal(statusOf(await exchange(front.port, `GET / HTTP/1.1\r\n${CLOSE}Host:\r\n\r\n`)), 400);
-  }
-  assert.equal(await wires[0]?.end(), '');
-  for (const { done } of front.ordered) done(replyVerdict({ body: Buffer.from('served') }));
-  assert.match((await wires.at(-1)?.until(/served/)) ?? '', /^HTTP\/1\.1 200 /);
-});
+for (const [what, refused] of [
+  ['is refused', 'Host:\r\n'],
+  ['names no host', ''],
+  ['expects what nobody does', `${HOST}Expect: else\r\n`],
+] as const) {
+  void test(`P7: what waits behind a request that is not answered is bounded, and who has waited for longest is cut off: it ${what}`, async () => {
+    await using front = await startFront(() => 'wait');
+    using stack = new DisposableStack();
+    const wires: Wire[] = [];
+    for (let i = 0; i < 8; i++) {
+      wires.push(stack.use(new Wire(front.port)).send(`GET / HTTP/1.1\r\n${HOST}\r\n`));
+      await front.reached(i + 1);
+    }
+    // As many as the system takes in one piece; of a connection that is read no more, the rest stays there.
+    for (const wire of wires) {
+      wire.send(`GET / HTTP/1.1\r\n${refused}\r\n`.repeat(2500));
+      // One after another: what another connection sends later comes later.
+      assert.equal(statusOf(await exchange(front.port, `GET / HTTP/1.1\r\n${CLOSE}Host:\r\n\r\n`)), 400);
+    }
+    assert.equal(await wires[0]?.end(), '');
+    for (const { done } of front.ordered) done(replyVerdict({ body: Buffer.from('served') }));
+    assert.match((await wires.at(-1)?.until(/served/)) ?? '', /^HTTP\/1\.1 200 /);
+  });
+}
 
 void test('headers too large or too many get 431, and as many as a replica takes pass', async () => {
   await using front = await startFront(NOTHING);

@@ -36,8 +36,9 @@ export function unusableTarget({ url = '' }: IncomingMessage): boolean {
   return !url.startsWith('/') && !AUTHORITY.test(url);
 }
 
-/** Whether the target names no host, or what names the host is more than that, such as a user (RFC 9110, 4.2.4; RFC 9112, 3.2). */
-export function unusableHost({ url = '', headers }: IncomingMessage): boolean {
+/** Whether no host is named, or what names the host is more than that, such as a user (RFC 9110, 4.2.4; RFC 9112, 3.2). */
+export function unusableHost({ url = '', headers, httpVersion }: IncomingMessage): boolean {
+  if (headers.host === undefined && httpVersion === '1.1') return true;
   const [, named] = AUTHORITY.exec(url) ?? [];
   return (named !== undefined && /^(:|$)/.test(named)) || /[@/?#\s]/.test(named ?? headers.host ?? '');
 }

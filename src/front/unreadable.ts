@@ -19,7 +19,7 @@ const STATUS: Readonly<Record<string, string>> = {
 export function refuseUnreadable(server: Server): void {
   /** To the last request of each connection, also one that has not come whole. */
   const last = new WeakMap<Socket, ServerResponse>();
-  for (const event of ['request', 'checkContinue'] as const)
+  for (const event of ['request', 'checkContinue', 'checkExpectation'] as const)
     server.on(event, ({ socket }: IncomingMessage, response: ServerResponse) => last.set(socket, response));
   server.on('connect', ({ socket }: IncomingMessage, tunnel: Duplex) => {
     const response = last.get(socket);
