@@ -58,3 +58,15 @@ void test('P5: a group that is never up takes nothing', () => {
   health.clock(world.now);
   assert.equal(health.accepting(), false);
 });
+
+void test('P6: a group that lost a replica is not calm because one of a new version sleeps', () => {
+  const world = whole(FAULTS);
+  const health = new Health(world.core, FAULTS);
+  const asleep = world.core.replicas.count('suspended');
+  world.tell({ type: 'deploy', variants: 1 });
+  world.until('one of the new version sleeps', () => world.core.replicas.count('suspended') > asleep);
+  assert.ok(health.calm(), 'all members are up');
+  world.crash(passive(world).id);
+  world.until('it is found', () => world.core.replicas.count('suspended') === asleep);
+  assert.equal(health.calm(), false);
+});

@@ -47,18 +47,19 @@ export class Health {
     return this.answering() && this.asleep() > this.#faults;
   }
 
-  /** All replicas are up and nothing is in doubt; a suspended one may be awake for a refresh. */
+  /** All members are up and nothing is in doubt; a suspended one may be awake for a refresh. */
   calm(): boolean {
-    const up = this.running() + this.#core.replicas.count('suspended');
-    return this.answering() && up === 2 * this.#faults + 2 && this.#core.group.suspicion === null;
+    return this.answering() && !this.#lost();
+  }
+
+  #lost(): boolean {
+    const up = this.#members('running', 'suspended');
+    return up < 2 * this.#faults + 2 || this.#core.group.suspicion !== null;
   }
 
   /** An incident. A replica that no role depends on yet, such as one of a new version, leaves the group whole. */
   broken(now: number): void {
-    // One that is suspended may be awake for a moment.
-    const up = this.#members('running', 'suspended');
-    const lost = up < 2 * this.#faults + 2 || this.#core.group.suspicion !== null;
-    if (lost) this.#brokenAt ??= now;
+    if (this.#lost()) this.#brokenAt ??= now;
   }
 
   /** To be called again and again. Answers how long the group was broken, once it is whole again. */

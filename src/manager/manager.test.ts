@@ -264,6 +264,37 @@ void test('I1: what a rotation checked before it began holds for one start, that
   await until('a replica that was lost is replaced', () => checks > before + 1);
 });
 
+void test('P6: one that is replaced while a new version comes up is said to be once a clean one of its own version sleeps', async (context) => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
+  const [asked, allowed] = [Promise.withResolvers<void>(), Promise.withResolvers<readonly string[]>()];
+  let check = async (): Promise<readonly string[]> => [];
+  const manager = await started(place.path, { check: () => check() });
+  context.after(() => manager.close());
+  await until('it is whole', () => manager.health.whole());
+  const before = manager.view().replicas.map(({ id }) => id);
+  const [oldest = replicaId('')] = before;
+  const recovering = manager.recover(oldest);
+  await until('it has begun', () => manager.rotations.underWay !== null);
+  // That of the clean one: what was checked ahead is not kept over the start of another version.
+  check = async () => {
+    asked.resolve();
+    return await allowed.promise;
+  };
+  let starts = 0;
+  const image = { folder: place.path, command: ['node', 'server.mjs'], env: {}, state: [] };
+  const checkNew = async (): Promise<readonly string[]> => {
+    await (starts++ === 0 ? asked.promise : new Promise(() => {}));
+    return [];
+  };
+  void manager.deploy({ variants: [image], digest: 'new', check: checkNew });
+  await until('of the new version one sleeps, and the next one starts', () => starts === 2);
+  assert.equal(manager.rotations.underWay, oldest);
+  allowed.resolve([]);
+  const { clean, by } = await recovering;
+  // Of the new version are r4 to r7.
+  assert.deepEqual([clean, by !== null && before.includes(by)], ['r8', true]);
+});
+
 void test('a backup that is being made when the group ends is given up, and who asked for it is told so', async () => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
   const manager = await started(place.path);

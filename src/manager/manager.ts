@@ -122,7 +122,7 @@ export class Manager {
   #rejuvenate(): Rejuvenation {
     const { faults, recovery, log } = this.#options;
     return new Rejuvenation(recovery, 2 * faults + 2, {
-      births: () => this.#fleet.births().map(([id, at]) => [replicaId(id), at] as const),
+      births: () => this.#births(),
       isActive: (id) => this.#core.group.get(id)?.role === 'active',
       isCalm: () => this.health.calm(),
       check: () => this.#fleet.checkAhead(),
@@ -132,6 +132,12 @@ export class Manager {
         log(`rotated    ${replica} ${next}, clean ${clean} asleep, after ${seconds.toFixed(1)} s`);
       },
     });
+  }
+
+  /** Not of a version that may yet take over. */
+  #births(): (readonly [ReplicaId, number])[] {
+    const own = this.#fleet.births().filter(([id]) => !this.#fleet.isNew(id));
+    return own.map(([id, at]) => [replicaId(id), at] as const);
   }
 
   /** Takes up what the store holds, and starts the group. */

@@ -31,7 +31,7 @@ export interface Rotated {
 
 /** The group, as far as it matters here. */
 export interface Rotatable {
-  /** All replicas that have a domain, oldest first, and when that was started. */
+  /** All replicas of the version that runs that have a domain, oldest first, and when that was started. */
   readonly births: () => Iterable<readonly [ReplicaId, number]>;
   readonly isActive: (replica: ReplicaId) => boolean;
   /** 2f+2 replicas, none of them starting, and no suspicion. */
