@@ -13,8 +13,9 @@ interface UnderWay {
   readonly failed: (error: SpareError) => void;
 }
 
-export function deployUnderWay(): SpareError {
-  const message = 'A new version cannot be deployed now: another one is about to take over.';
+export function deployUnderWay(
+  message = 'A new version cannot be deployed now: another one is about to take over.',
+): SpareError {
   return new SpareError('deploy-under-way', message, { hint: 'Wait until that is done, and try again.' });
 }
 
@@ -31,6 +32,10 @@ export class Deployment {
     const version = this.#versions.get(this.#number);
     if (version === undefined) throw new Error('there is always a version that runs');
     return version;
+  }
+
+  get isUnderWay(): boolean {
+    return this.#underWay !== null;
   }
 
   /** The core's number of it; undefined for one that is gone. */

@@ -295,6 +295,25 @@ void test('P6: one that is replaced while a new version comes up is said to be o
   assert.deepEqual([clean, by !== null && before.includes(by)], ['r8', true]);
 });
 
+void test('P6: none is to be replaced while a new version comes up, and so what that changed on disk is no incident', async (context) => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
+  let checks = 0;
+  const check = async (): Promise<readonly string[]> => {
+    checks++;
+    return [];
+  };
+  const manager = await started(place.path, { check });
+  context.after(() => manager.close());
+  await until('it is whole', () => manager.health.whole());
+  const before = checks;
+  const image = { folder: place.path, command: ['node', 'server.mjs'], env: {}, state: [] };
+  const never = new Promise<never>(() => {});
+  void manager.deploy({ variants: [image], digest: 'new', check: () => never });
+  const [oldest] = manager.view().replicas;
+  await assert.rejects(manager.recover(oldest?.id ?? ''), { code: 'deploy-under-way' });
+  assert.equal(checks, before);
+});
+
 void test('a backup that is being made when the group ends is given up, and who asked for it is told so', async () => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
   const manager = await started(place.path);

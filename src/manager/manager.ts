@@ -17,7 +17,7 @@ import type { Answer } from '../wire/channel.ts';
 import { coreEntry, decodeEntry, encodeBare, encodeRequestEntry } from '../wire/entry.ts';
 import { digestOf } from './ballots.ts';
 import { Clock } from './clock.ts';
-import { Deployment } from './deployment.ts';
+import { Deployment, deployUnderWay } from './deployment.ts';
 import { Effects } from './effects.ts';
 import { Fleet } from './fleet.ts';
 import { Health } from './health.ts';
@@ -125,13 +125,20 @@ export class Manager {
       births: () => this.#births(),
       isActive: (id) => this.#core.group.get(id)?.role === 'active',
       isCalm: () => this.health.calm(),
-      check: () => this.#fleet.checkAhead(),
+      check: () => this.#checkAhead(),
       rotate: (replica) => this.#tell({ type: 'rotate', replica }),
       onRotated: ({ replica, by, clean, seconds }) => {
         const next = by === null ? 'replaced' : `replaced by ${by}`;
         log(`rotated    ${replica} ${next}, clean ${clean} asleep, after ${seconds.toFixed(1)} s`);
       },
     });
+  }
+
+  /** None while a new version comes up: that takes the place of all, and may lie where the old one was. */
+  async #checkAhead(): Promise<void> {
+    if (this.#deployment.isUnderWay)
+      throw deployUnderWay('No replica can be replaced now: a new version is about to take over.');
+    await this.#fleet.checkAhead();
   }
 
   /** Not of a version that may yet take over. */

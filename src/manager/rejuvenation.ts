@@ -90,7 +90,7 @@ export class Rejuvenation {
     try {
       await this.#group.check();
     } catch {
-      // It was reported by who found it.
+      // It was reported by who found it, or a new version is about to take over.
       this.#notBefore = now + RETRY_MS;
       return;
     }
