@@ -55,6 +55,32 @@ void test('P6: a file that cannot be read is named with what to do: nothing is f
   assert.deepEqual(reported, ['image-unreadable', null]);
 });
 
+void test('P6: a change is told once, also while the image that it makes is compared, and the next one is news', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-images-'));
+  const [folder, data] = [join(place.path, 'service'), join(place.path, 'data')];
+  for (const path of [folder, data]) mkdirSync(path);
+  const variants = [{ folder, command: [process.execPath, 'server.mjs'], env: {}, state: [] }];
+  await using images = new Images(data, () => {});
+  const reported: (string | null)[] = [];
+  images.onChange = (error) => reported.push(error?.code ?? null);
+  const change = (text: string): void => writeFileSync(join(folder, 'server.mjs'), text);
+  change('first');
+  const first = await images.measure(variants);
+  change('the second');
+  const second = await images.measure(variants);
+  for (let i = 0; i < 2; i++) {
+    await assert.rejects(images.check(first), { code: 'image-changed' });
+    await images.check(second);
+  }
+  assert.deepEqual(reported, ['image-changed']);
+  await images.forget(first);
+  change('and the third');
+  await assert.rejects(images.check(second), { code: 'image-changed' });
+  change('the second');
+  await images.check(second);
+  assert.deepEqual(reported, ['image-changed', 'image-changed', null]);
+});
+
 void test('P6: once its thread has ended nothing is measured any more: that is told once, and whoever asks is refused at once', async () => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-images-'));
   const folder = join(place.path, 'service');

@@ -79,6 +79,8 @@ export class Images implements AsyncDisposable {
   #nextImage = 0;
   #founded = '';
   #reported = '';
+  /** The image that this was found of. */
+  #changed: number | null = null;
   /** A change was found, or is over (null); called once for each. */
   onChange: (error: SpareError | null) => void = () => {};
 
@@ -97,7 +99,7 @@ export class Images implements AsyncDisposable {
     this.#failure = ended(error.message);
     for (const { failed } of this.#asked.values()) failed(this.#failure);
     this.#asked.clear();
-    this.#report(this.#failure);
+    this.#report(this.#failure, null);
   }
 
   #answered(answer: MeasuringAnswer): void {
@@ -173,6 +175,7 @@ export class Images implements AsyncDisposable {
 
   async forget({ number }: Image): Promise<void> {
     await this.#ask({ type: 'forget', image: number });
+    if (number === this.#changed) this.#reported = '';
   }
 
   /** The folder that the group's data is named after, if what was accepted lies in `folder`. */
@@ -197,18 +200,21 @@ export class Images implements AsyncDisposable {
     this.#waiting.delete(image.number);
     try {
       const { leftOut } = await this.#read('check', image);
-      this.#report(null);
+      this.#report(null, image.number);
       return leftOut;
     } catch (error) {
-      this.#report(error as SpareError);
+      this.#report(error as SpareError, image.number);
       throw error;
     }
   }
 
-  #report(error: SpareError | null): void {
+  #report(error: SpareError | null, image: number | null): void {
+    // During a deploy two are compared: that one of them is as it was ends no change of the other.
+    if (error === null && image !== this.#changed) return;
     const text = error?.message ?? '';
     if (text === this.#reported) return;
     this.#reported = text;
+    this.#changed = image;
     this.onChange(error);
   }
 
