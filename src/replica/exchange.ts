@@ -132,6 +132,8 @@ export class Exchange {
           if (statusCode < 200) return;
           status = statusCode;
           const raw = (controller.rawHeaders as Buffer[]).map((part) => part.toString('latin1'));
+          // Nobody asked for it, and a client that was not told of it would take what is coded for the body.
+          if (isCoded(raw)) return controller.abort(new Error('another transfer coding than chunked'));
           headers = endToEndHeaders(raw, request.method === 'HEAD');
           if (this.#keeps !== 'said' && saysItKeeps(raw)) this.#keeps = 'said';
         },
@@ -169,9 +171,15 @@ export class Exchange {
 }
 
 function saysItKeeps(raw: readonly string[]): boolean {
-  return raw.some(
-    (name, i) => i % 2 === 0 && /^connection$/i.test(name) && /\bkeep-alive\b/i.test(raw[i + 1] ?? ''),
-  );
+  return some(raw, /^connection$/i, /\bkeep-alive\b/i);
+}
+
+function isCoded(raw: readonly string[]): boolean {
+  return some(raw, /^transfer-encoding$/i, /^(?!(chunked|identity)$)/i);
+}
+
+function some(raw: readonly string[], name: RegExp, value: RegExp): boolean {
+  return raw.some((part, i) => i % 2 === 0 && name.test(part) && value.test(raw[i + 1] ?? ''));
 }
 
 /** All that is made at the first use is there, and the slowest of compiling is over; more was not seen to make the first entries quicker. */

@@ -67,6 +67,7 @@ const UNREADABLE = {
   'half a body': `${OK}Content-Length: 9\r\n\r\nhalf`,
   'half of the chunks': `${OK}Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n`,
   'no HTTP': '220 mail.test ESMTP\r\n',
+  'in another transfer coding': `${OK}Transfer-Encoding: gzip, chunked\r\n\r\n1\r\na\r\n0\r\n\r\n`,
   'two framings': `${OK}Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n`,
   'a head above 16 KiB': `${OK}X: ${'x'.repeat(17_000)}\r\nContent-Length: 1\r\n\r\na`,
 };

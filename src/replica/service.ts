@@ -22,7 +22,7 @@ const EXIT_GRACE_MS = 100;
 
 /** One text for all of it: which of them it was depends on what came first, and copies must not differ. */
 const UNREADABLE_TEXT =
-  'The service closed the connection before its reply was whole, or its reply is no HTTP, or has headers above 16 KiB.\n';
+  'The service closed the connection before its reply was whole, or its reply is no HTTP, or in a transfer coding other than chunked, or has headers above 16 KiB.\n';
 
 export interface ServiceOptions {
   readonly command: readonly string[];
