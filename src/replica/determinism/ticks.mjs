@@ -33,13 +33,24 @@ const realMs = () => Number(realTime() / 1_000_000n);
 class OpenRequests {
   #ids = new Set();
   #hook = createHook({
-    init: (id, type) => {
-      if (/REQ|QUERYWRAP|CONNECTWRAP|WRITEWRAP|SHUTDOWNWRAP|ZLIB/.test(type)) this.#ids.add(id);
+    init: (id, type, _trigger, resource) => {
+      if (type === 'ZLIB') this.#watchWrites(id, resource);
+      else if (/REQ|QUERYWRAP|CONNECTWRAP|WRITEWRAP|SHUTDOWNWRAP/.test(type)) this.#ids.add(id);
     },
-    after: (id) => void this.#ids.delete(id),
+    // Not `after`: a compressor that is answered may have been asked for more by then, under the same number.
+    before: (id) => void this.#ids.delete(id),
     destroy: (id) => void this.#ids.delete(id),
     trackPromises: false,
   }).enable();
+
+  /** A compressor works piece by piece, each of which is a request. */
+  #watchWrites(id, compressor) {
+    const { write } = compressor;
+    compressor.write = (...parts) => {
+      this.#ids.add(id);
+      return Reflect.apply(write, compressor, parts);
+    };
+  }
 
   get count() {
     return this.#ids.size;

@@ -185,6 +185,28 @@ void test('what one timer of a tick does is done before the next one runs', asyn
   assert.equal(await ask('/log'), 'slept read');
 });
 
+void test('what a timer has compressed, piece by piece, is done before the tick is', async () => {
+  await using sandbox = new Sandbox();
+  const ask = await sandbox.serve(
+    'node',
+    service(
+      `import { brotliDecompress, brotliCompressSync, gunzip, gzip } from 'node:zlib';
+       const data = Buffer.from(Array.from({ length: 200_000 }, (_, i) => Math.imul(i, 2654435761) >>> 24));
+       const packed = brotliCompressSync(data);
+       setInterval(() => gzip(data, say('zipped')), 10);
+       setInterval(() => brotliDecompress(packed, say('unpacked')), 11);
+       setInterval(() => gunzip(Buffer.from('no gzip'), say('refused')), 12);`,
+      '',
+    ),
+  );
+  const start = Date.now();
+  for (let tick = 0; tick < 3; tick += 1) {
+    await sandbox.tick(tick * 660, tick * 660 + 12);
+    assert.equal(await ask('/log'), 'zipped unpacked refused');
+  }
+  assert.ok(Date.now() - start < 2000, 'what has failed is not waited for');
+});
+
 void test('timers look and behave like those of Node', async () => {
   await using sandbox = new Sandbox();
   const ask = await sandbox.serve(
