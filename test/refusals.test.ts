@@ -197,6 +197,12 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
     says: /ended before it listened: `node -e .*`: exit status 3/,
     config: { command: ['node', '-e', 'process.exit(3)'] },
   },
+  'a script that starts a program which copies do not have': {
+    code: 'service-start-failed',
+    says: /exit status \d+\.[^]*Of programs, a copy has at most those of the system/,
+    config: { command: ['sh', 'start.sh'] },
+    prepare: (place) => void place.write('start.sh', `exec ${join(ROOT, 'bin/spare.mjs')}\n`),
+  },
   'a service that never listens': {
     code: 'service-start-failed',
     says: /did not listen on port \d+ \(\$PORT\) within/,

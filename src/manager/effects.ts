@@ -226,7 +226,8 @@ export class Effects {
       return new SpareError('image-changed', latest.what, { hint });
     }
     const hint =
-      'Try the command by itself; it must listen for HTTP on $PORT and keep its state in the --state files.';
+      'Try the command by itself; it must listen for HTTP on $PORT and keep its state in the --state files. ' +
+      'Of programs, a copy has at most those of the system, of the service folder, and beside the one that the command names.';
     const message = this.#latestFailure('The service did not start.');
     return new SpareError('service-start-failed', message, { hint });
   }
