@@ -15,8 +15,8 @@ import { statusOf } from './status.ts';
 /** Of the peak. */
 const SHARE = 0.6;
 const EVERY_MS = 5000;
-/** A round without is shorter: it has no events in it. */
-const CALM_SHARE = 0.5;
+/** A round without: there are no events in it that must become many. */
+const CALM_SECONDS = 10;
 const SETTLE_MS = 1000;
 
 export interface RotationPace {
@@ -180,8 +180,7 @@ export async function measureRotation(
   const rounds: RotationRound[] = [];
   for (let number = 0; number <= pace.rounds; number++) {
     for (const rotating of [false, true]) {
-      const share = rotating ? 1 : CALM_SHARE;
-      const seconds = (number === 0 ? 0.3 : 1) * share * pace.seconds;
+      const seconds = (number === 0 ? 0.3 : 1) * (rotating ? pace.seconds : CALM_SECONDS);
       const done = await round(generator, mode, { ...closed, perSecond, seconds }, rotating ? access : null);
       if (number > 0) rounds.push(done);
       const which = number === 0 ? 'warm-up' : `round ${number} of ${pace.rounds}`;

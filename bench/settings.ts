@@ -64,7 +64,7 @@ export function parseSettings(args: readonly string[]): BenchSettings {
     events: quick ? { json: 10, conduit: 0 } : { json: 20, conduit: 10 },
     rotation: quick
       ? { rounds: 2, seconds: 20, peakSeconds: 4 }
-      : { rounds: 10, seconds: 60, peakSeconds: 10 },
+      : { rounds: 10, seconds: 60, peakSeconds: 6 },
     domains: quick ? 3 : 10,
     out: values.out,
   };
