@@ -1,4 +1,4 @@
-/** For tests of what happens when descriptors, the disk, or rights run out. */
+/** For tests of what happens when descriptors, the disk, rights, or the processor's time run out. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, openSync, readdirSync } from 'node:fs';
@@ -11,6 +11,11 @@ export function withoutRights(): Disposable {
   if (geteuid?.() !== 0) return { [Symbol.dispose]: () => {} };
   seteuid?.(NOBODY);
   return { [Symbol.dispose]: () => seteuid?.(0) };
+}
+
+/** As where all processors are somebody else's: nothing in this thread goes on meanwhile. */
+export function standStill(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
 /** Above what a test has open itself. */

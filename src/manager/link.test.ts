@@ -11,6 +11,7 @@ import type { Domain } from '../domains/domain.ts';
 import type { Answer } from '../wire/channel.ts';
 import { digestAnswer, digestFrames, failedFrames, resultFrames, stateMark } from '../wire/channel.ts';
 import { Link } from './link.ts';
+import { standStill } from '../testing.ts';
 
 const FRAME_BYTES_MAX = 64 * 1024;
 
@@ -265,7 +266,7 @@ test('K5: why a domain ended is said also where the manager stood still just the
   await using pair = await Pair.make(true);
   pair.link.domain.channel.once('end', () =>
     setImmediate(() => {
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
+      standStill(1000);
       setImmediate(pair.exit, 'memory limit (1 MiB) exceeded');
     }),
   );

@@ -3,18 +3,19 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, mkdtempDisposableSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { replicaId } from '../core/index.ts';
 import { NEVER, NO_REFRESH } from '../core/testing/never.ts';
 import { createProcessDriver } from '../domains/process/driver.ts';
-import type { Driver } from '../domains/domain.ts';
+import type { Driver, ServiceImage } from '../domains/domain.ts';
 import { SpareError } from '../errors.ts';
 import { EmbeddedOrderer } from '../ordering/embedded.ts';
 import { Store } from '../ordering/store.ts';
 import { encodeRequest } from '../wire/http.ts';
 import type { Verdict } from './in-work.ts';
 import { Manager } from './manager.ts';
+import { standStill } from '../testing.ts';
 
 const MIB = 1024 ** 2;
 const REPLY_BYTES = 16 * MIB;
@@ -29,6 +30,10 @@ const REQUEST = encodeRequest({ method: 'GET', target: '/', headers: [], body: B
 const SERVICE = `import { createServer } from 'node:http';
   const body = Buffer.alloc(${REPLY_BYTES}, 'x');
   createServer((_, response) => response.end(body)).listen(process.env.PORT);`;
+
+function imageIn(folder: string): ServiceImage {
+  return { folder, command: ['node', 'server.mjs'], env: {}, state: [] };
+}
 
 interface Differing {
   readonly change?: (driver: Driver) => Driver;
@@ -50,11 +55,10 @@ async function started(
   const driver = change(await createProcessDriver());
   const { store, opened: found } = await Store.open(join(dataFolder, 'spare.db'), 'the service of this test');
   const opened = { ...found, recovery: { ...found.recovery, base: base ?? null } };
-  const image = { folder, command: ['node', 'server.mjs'], env: {}, state: [] };
   const manager = new Manager(
     {
       faults: 1,
-      version: { variants: [image], digest: '', check: check ?? (async () => [dataFolder]) },
+      version: { variants: [imageIn(folder)], digest: '', check: check ?? (async () => [dataFolder]) },
       dataFolder,
       limits: { memoryBytes, processes: 256 },
       deadline: { floorMs: lateMs, ceilingMs: lateMs, factor: 1 },
@@ -73,6 +77,22 @@ async function started(
   );
   manager.start(opened);
   return manager;
+}
+
+/** A whole group, and how often what its replicas start from was compared. */
+async function counted(
+  context: TestContext,
+  folder: string,
+): Promise<{ readonly manager: Manager; readonly checks: () => number }> {
+  let checks = 0;
+  const check = async (): Promise<readonly string[]> => {
+    checks++;
+    return [];
+  };
+  const manager = await started(folder, { check });
+  context.after(() => manager.close());
+  await until('it is whole', () => manager.health.whole());
+  return { manager, checks: () => checks };
 }
 
 async function until(what: string, check: () => boolean): Promise<void> {
@@ -166,7 +186,7 @@ void test('P6: no replica is late because the manager stood still', async (conte
   process.kill(slow, 'SIGCONT');
   // Its clock is what it looks at next; the other one answers meanwhile.
   await new Promise(setImmediate);
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2 * LATE_MS);
+  standStill(2 * LATE_MS);
   for (const { type } of [await asked, await ask()]) assert.equal(type, 'reply');
   assert.deepEqual(group(), before, 'nobody was woken');
 });
@@ -245,23 +265,16 @@ void test('a group ends, though what its replicas would start from is not compar
 
 void test('I1: what a rotation checked before it began holds for one start, that of its clean replica', async (context) => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
-  let checks = 0;
-  const check = async (): Promise<readonly string[]> => {
-    checks++;
-    return [];
-  };
-  const manager = await started(place.path, { check });
-  context.after(() => manager.close());
-  await until('it is whole', () => manager.health.whole());
-  const before = checks;
+  const { manager, checks } = await counted(context, place.path);
+  const before = checks();
   const [oldest] = manager.view().replicas;
   await manager.recover(oldest?.id ?? '');
-  assert.equal(checks, before + 1);
+  assert.equal(checks(), before + 1);
   const active = manager.view().replicas.find(({ state }) => state === 'running');
   const pid = active === undefined ? null : manager.domainOf(active.id)?.pid;
   assert.ok(typeof pid === 'number');
   process.kill(pid, 'SIGKILL');
-  await until('a replica that was lost is replaced', () => checks > before + 1);
+  await until('a replica that was lost is replaced', () => checks() > before + 1);
 });
 
 void test('P6: one that is replaced while a new version comes up is said to be once a clean one of its own version sleeps', async (context) => {
@@ -281,12 +294,11 @@ void test('P6: one that is replaced while a new version comes up is said to be o
     return await allowed.promise;
   };
   let starts = 0;
-  const image = { folder: place.path, command: ['node', 'server.mjs'], env: {}, state: [] };
   const checkNew = async (): Promise<readonly string[]> => {
     await (starts++ === 0 ? asked.promise : new Promise(() => {}));
     return [];
   };
-  void manager.deploy({ variants: [image], digest: 'new', check: checkNew });
+  void manager.deploy({ variants: [imageIn(place.path)], digest: 'new', check: checkNew });
   await until('of the new version one sleeps, and the next one starts', () => starts === 2);
   assert.equal(manager.rotations.underWay, oldest);
   allowed.resolve([]);
@@ -297,21 +309,13 @@ void test('P6: one that is replaced while a new version comes up is said to be o
 
 void test('P6: none is to be replaced while a new version comes up, and so what that changed on disk is no incident', async (context) => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
-  let checks = 0;
-  const check = async (): Promise<readonly string[]> => {
-    checks++;
-    return [];
-  };
-  const manager = await started(place.path, { check });
-  context.after(() => manager.close());
-  await until('it is whole', () => manager.health.whole());
-  const before = checks;
-  const image = { folder: place.path, command: ['node', 'server.mjs'], env: {}, state: [] };
+  const { manager, checks } = await counted(context, place.path);
+  const before = checks();
   const never = new Promise<never>(() => {});
-  void manager.deploy({ variants: [image], digest: 'new', check: () => never });
+  void manager.deploy({ variants: [imageIn(place.path)], digest: 'new', check: () => never });
   const [oldest] = manager.view().replicas;
   await assert.rejects(manager.recover(oldest?.id ?? ''), { code: 'deploy-under-way' });
-  assert.equal(checks, before);
+  assert.equal(checks(), before);
 });
 
 void test('a backup that is being made when the group ends is given up, and who asked for it is told so', async () => {

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { Exchange } from './exchange.ts';
+import { standStill } from '../testing.ts';
 
 interface Service extends AsyncDisposable {
   readonly connections: Socket[];
@@ -106,10 +107,6 @@ async function startBeside(
       await worker.terminate();
     },
   };
-}
-
-function standStill(ms: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
 test('Y1: nothing goes out on a connection that the service has closed while this process stood still', async () => {

@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { freePort } from '../manager/port.ts';
 import { Exchange } from './exchange.ts';
 import { Service } from './service.ts';
+import { standStill } from '../testing.ts';
 
 async function started(code: string, folder: string, onEnded: (why: string) => void): Promise<Service> {
   return await Service.start(
@@ -36,7 +37,7 @@ void test('P5: a service that ends with a request has ended, though the agent st
   context.mock.method(Exchange.prototype, 'ask', async () => {
     setImmediate(() => {
       writeFileSync(join(place.path, 'end'), '');
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, STALLED_MS);
+      standStill(STALLED_MS);
     });
     throw new Error('the connection broke');
   });

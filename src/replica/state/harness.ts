@@ -77,6 +77,11 @@ export class Service {
   }
 }
 
+/** Keeps a connection at work for that many steps, of which a million take some tenths of a second. */
+export function busyFor(steps: number): string {
+  return `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${steps}) SELECT max(i) FROM n`;
+}
+
 /** Gives it a whole state. */
 export function fill(intake: Intake, pieces: Iterable<Uint8Array>): void {
   for (const piece of pieces) intake.take(piece);

@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { exportDatabaseFiles, JournalModeError } from './existing.ts';
-import { assertEqualBytes, assertSame, fill, type Replica, withReplicas } from './harness.ts';
+import { assertEqualBytes, assertSame, busyFor, fill, type Replica, withReplicas } from './harness.ts';
 import { createSqliteState } from './sqlite.ts';
 import { type State, StateError } from './state.ts';
 
@@ -158,13 +158,21 @@ void test('an unfinished statement of the service keeps its state from being rep
   });
 });
 
+/** An active and a passive one that both began with what another one holds. */
+async function ofOneOrigin(
+  replica: (name: string, base?: Uint8Array) => Replica,
+): Promise<readonly [Replica, Replica]> {
+  const origin = await replica('origin').start('node', `${START}; ${FILL}`);
+  await origin.run();
+  const active = await replica('active', origin.archive()).start();
+  const passive = await replica('passive', origin.archive()).start();
+  await active.run();
+  return [active, passive];
+}
+
 void test('so does one that reads the file alone, because there was no log when it began', async () => {
   await withReplicas(async (replica, service) => {
-    const origin = await replica('origin').start('node', `${START}; ${FILL}`);
-    await origin.run();
-    const active = await replica('active', origin.archive()).start();
-    const passive = await replica('passive', origin.archive()).start();
-    await active.run();
+    const [active, passive] = await ofOneOrigin(replica);
     await service.cursor(passive.name, 'SELECT id FROM t');
     assert.throws(() => fill(passive.state.import(), active.state.export(1000)), /unfinished statement/);
     passive.state.apply(await active.run('UPDATE t SET b = 1'));
@@ -178,16 +186,10 @@ void test('so does one that reads the file alone, because there was no log when 
 
 void test('a service that still writes what belongs to its start is waited for, and that is undone', async () => {
   await withReplicas(async (replica, service) => {
-    const origin = await replica('origin').start('node', `${START}; ${FILL}`);
-    await origin.run();
-    const active = await replica('active', origin.archive()).start();
-    const passive = await replica('passive', origin.archive()).start();
-    await active.run();
+    const [active, passive] = await ofOneOrigin(replica);
     passive.state.apply(await active.run('UPDATE t SET b = 1'));
     await service.exec(passive.name, 'BEGIN IMMEDIATE; DELETE FROM t');
-    const busy =
-      'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2e5) SELECT max(i) FROM n';
-    const written = service.exec(passive.name, `${busy}; COMMIT`);
+    const written = service.exec(passive.name, `${busyFor(2e5)}; COMMIT`);
     passive.state.flush();
     await written;
     await assertSame(active, passive);
