@@ -6,7 +6,7 @@
  * R1. State files, and what SQLite keeps beside them, are never taken from the host; the data folder and what is no part of the service neither.
  * R2. The service folder, its program and what is included have the same paths as on the host.
  */
-import { existsSync, lstatSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, realpathSync, statSync } from 'node:fs';
 import { dirname, extname, join, relative, resolve } from 'node:path';
 
 import { messageOf, SpareError } from '../../../errors.ts';
@@ -17,7 +17,7 @@ import { AGENT_PARTS, dependenciesOf, ROOT, withAncestors } from '../../process/
 import { contains } from '../../process/paths.ts';
 import { AGENT_FLAGS, environment, etcFiles, SYSTEM_PATH } from '../../process/prepare.ts';
 import { readLayers } from './oci.ts';
-import { FileTree, librariesOf } from './tree.ts';
+import { FileTree, headOf, librariesOf } from './tree.ts';
 
 export interface RootSource {
   readonly service: ServiceImage;
@@ -142,7 +142,7 @@ function addProgram(tree: FileTree, { service, hidden }: RootSource): string {
 
 /** `#!/usr/bin/env node` names both. */
 function interpreterOf(path: string): string[] {
-  const head = readFileSync(path).subarray(0, SCRIPT_HEAD_BYTES).toString('latin1');
+  const head = headOf(path, SCRIPT_HEAD_BYTES).toString('latin1');
   const [, line] = /^#!\s*([^\n]+)/.exec(head) ?? [];
   if (line === undefined) return [];
   const [interpreter = '', ...words] = line.trim().split(/\s+/);

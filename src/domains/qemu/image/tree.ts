@@ -7,7 +7,7 @@
  * T2. Sockets, pipes and devices are left out.
  */
 import { execFileSync } from 'node:child_process';
-import { closeSync, lstatSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
+import { closeSync, lstatSync, openSync, readdirSync, readlinkSync, readSync, realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
 export type TreeEntry =
@@ -25,6 +25,8 @@ const LOADERS = ['/lib64/ld-linux-x86-64.so.2', '/lib/ld-linux-aarch64.so.1'];
 export class FileTree {
   readonly entries: Map<string, TreeEntry> = new Map([['/', { type: 'folder', writable: false }]]);
   readonly #withLibraries: boolean;
+  /** Real paths of libraries that a program needs: what they need, that program needs, too. */
+  readonly #libraries = new Set<string>();
 
   /** `withLibraries`: whether programs get the host's libraries that they need; a root of its own has its own. */
   constructor(withLibraries: boolean) {
@@ -98,17 +100,26 @@ export class FileTree {
       if (known?.type === 'file' && known.source === source) return this;
       const executable = (stats.mode & 0o111) !== 0;
       this.set(target, { type: 'file', source, executable });
-      if (this.#withLibraries && isElf(source)) for (const library of librariesOf(source)) this.show(library);
+      if (this.#withLibraries && !this.#libraries.has(source)) this.#showLibraries(source);
     }
     return this;
   }
+
+  #showLibraries(program: string): void {
+    if (!headOf(program, ELF.length).equals(ELF)) return;
+    for (const library of librariesOf(program)) {
+      this.#libraries.add(realpathSync(library));
+      this.show(library);
+    }
+  }
 }
 
-function isElf(path: string): boolean {
-  const head = Buffer.alloc(ELF.length);
+/** The first bytes of a file, `length` at most. */
+export function headOf(path: string, length: number): Buffer {
+  const head = Buffer.alloc(length);
   const fd = openSync(path, 'r');
   try {
-    return readSync(fd, head, 0, head.length, 0) === head.length && head.equals(ELF);
+    return head.subarray(0, readSync(fd, head, 0, length, 0));
   } finally {
     closeSync(fd);
   }
