@@ -1,12 +1,36 @@
-import type { ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawn, type SpawnOptions } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+
+/** Both ends, until the child has its own. */
+const PIPE_ENDS = 2;
+
+export interface PipedOptions extends SpawnOptions {
+  readonly stdio: NonNullable<Exclude<SpawnOptions['stdio'], string>>;
+}
 
 /**
- * A child that was just spawned, with its streams. Throws when there were no descriptors for them: Node then gives one without
- * any, and says why only later, to whoever listens by then. All other failures come with streams, or are thrown by Node.
+ * A child with its streams. Throws when there are no descriptors for them, and leaves none open: Node says so only later, and never
+ * closes those that it had until then. All other failures come with streams, or are thrown by Node.
  */
-export function withStreams<Child extends ChildProcess>(child: Child): Child {
-  // Node's types do not know of it.
+export function spawnPiped(file: string, args: readonly string[], options: PipedOptions): ChildProcess {
+  // One more tells whether the program could be started.
+  const pipes = 1 + options.stdio.filter((stream) => stream === 'pipe').length;
+  requireDescriptors(PIPE_ENDS * pipes);
+  const child = spawn(file, args, options);
+  // Somebody else took them just now. Node's types do not know of it.
   if ((child.stdio as unknown) !== undefined) return child;
   child.on('error', () => {});
   throw new Error('too many open files');
+}
+
+/** Throws when so many cannot be opened. */
+function requireDescriptors(count: number): void {
+  const opened: number[] = [];
+  try {
+    while (opened.length < count) opened.push(openSync('/dev/null', 'r'));
+  } catch (error) {
+    throw new Error('too many open files', { cause: error });
+  } finally {
+    for (const fd of opened) closeSync(fd);
+  }
 }

@@ -4,10 +4,10 @@
  *
  * H1. Whatever they do, it takes bounded time and memory, and nobody waits for it but the next call.
  */
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import type { ChildProcessByStdio } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import { messageOf } from '../errors.ts';
-import { withStreams } from '../spawn.ts';
+import { spawnPiped } from '../spawn.ts';
 import { printable } from '../wire/channel.ts';
 
 export interface HookOptions {
@@ -64,15 +64,13 @@ export async function runCommand(options: HookOptions, told: Told, signal: Abort
 function spawnCommand({ command, folder }: HookOptions, { id, evidence }: Told): Child {
   const [program = '', ...args] = command;
   try {
-    return withStreams(
-      spawn(program, args, {
-        cwd: folder,
-        env: { ...process.env, SPARE_INCIDENT: String(id), SPARE_EVIDENCE: evidence },
-        stdio: ['pipe', 'pipe', 'pipe'],
-        // Of its own group, so that what it started ends with it.
-        detached: true,
-      }),
-    );
+    return spawnPiped(program, args, {
+      cwd: folder,
+      env: { ...process.env, SPARE_INCIDENT: String(id), SPARE_EVIDENCE: evidence },
+      stdio: ['pipe', 'pipe', 'pipe'],
+      // Of its own group, so that what it started ends with it.
+      detached: true,
+    }) as Child;
   } catch (error) {
     throw new Error(`the command ${program} cannot be started: ${messageOf(error)}`, { cause: error });
   }

@@ -8,9 +8,9 @@
  * G1. The guardian outlives the manager (its own session, no share in the manager's terminal) and then ends.
  * G2. It knows the domain's process group from the moment there is one.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 
-import { withStreams } from '../../spawn.ts';
+import { spawnPiped } from '../../spawn.ts';
 
 /** Waits for the end of its standard input, whose lines say what to kill; kills that, then all with the marker. */
 const SCRIPT = `
@@ -32,9 +32,11 @@ export class Guardian {
    */
   constructor(marker: string) {
     const args = ['-c', SCRIPT, 'sh', marker];
-    this.#child = withStreams(
-      spawn('/bin/sh', args, { env: {}, stdio: ['pipe', 'ignore', 'ignore'], detached: true }),
-    );
+    this.#child = spawnPiped('/bin/sh', args, {
+      env: {},
+      stdio: ['pipe', 'ignore', 'ignore'],
+      detached: true,
+    });
     this.#child.on('error', () => {});
     this.#child.stdin?.on('error', () => {});
     this.#child.unref();

@@ -4,14 +4,13 @@
  *
  * V1. A weaker level is taken only where a stronger one was tried and does not work, not where it could not be tried.
  */
-import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 
 import { messageOf, SpareError } from '../../errors.ts';
-import { withStreams } from '../../spawn.ts';
+import { spawnPiped } from '../../spawn.ts';
 import { type BubblewrapForm, bubblewrapCommand } from './bubblewrap.ts';
 import type { Command } from './command.ts';
 import { plainCommand, unshareCommand } from './fallback.ts';
@@ -173,15 +172,13 @@ export async function failureOf(
   timeoutMs: number,
 ): Promise<string | undefined> {
   const [file = '', ...args] = command.argv;
-  const child = withStreams(
-    spawn(file, args, {
-      env,
-      stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
-      detached: true,
-      timeout: timeoutMs,
-      killSignal: 'SIGKILL',
-    }),
-  );
+  const child = spawnPiped(file, args, {
+    env,
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
+    detached: true,
+    timeout: timeoutMs,
+    killSignal: 'SIGKILL',
+  });
   sendArguments(child, command);
   const exit = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(error.message));

@@ -4,13 +4,13 @@
  * The agent is found by walking down from the process that was started, through bubblewrap, setpriv and sh, to
  * the one that executes Node with the agent's file.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { messageOf, SpareError } from '../../errors.ts';
-import { withStreams } from '../../spawn.ts';
+import { spawnPiped } from '../../spawn.ts';
 import type { Command } from './command.ts';
 import { Console } from './console.ts';
 import { Guardian } from './guardian.ts';
@@ -90,14 +90,12 @@ export async function launch(isolation: Isolation, prepared: Prepared): Promise<
 
 function spawnDomain(isolation: Isolation, prepared: Prepared, command: Command): ChildProcess {
   const [file = '', ...args] = command.argv;
-  return withStreams(
-    spawn(file, args, {
-      env: prepared.env,
-      cwd: isolation.privateView ? '/' : prepared.work,
-      stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
-      detached: true,
-    }),
-  );
+  return spawnPiped(file, args, {
+    env: prepared.env,
+    cwd: isolation.privateView ? '/' : prepared.work,
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
+    detached: true,
+  });
 }
 
 function notStarted(isolation: Isolation, why: string): SpareError {

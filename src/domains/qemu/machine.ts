@@ -8,12 +8,12 @@
  * M3. It writes no file beyond the size of its memory.
  * M4. What the guest says on its control port is at most a few short lines, read at a bounded pace, and only told on to people.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { withStreams } from '../../spawn.ts';
+import { spawnPiped } from '../../spawn.ts';
 import { withLimits } from '../process/command.ts';
 import { Console } from '../process/console.ts';
 import type { Owner } from '../process/folder.ts';
@@ -290,14 +290,12 @@ function spawnMachine(start: MachineStart, statePort: StatePort | undefined): Ch
   const command = start.box === undefined ? plain : boxed(start.box, start.accelerator, plain);
   const limited = withLimits({ ...start.limits, memoryBytes }, false, command, memoryBytes);
   const [file = '', ...args] = [...dropping(owner), ...limited];
-  return withStreams(
-    spawn(file, args, {
-      env: {},
-      cwd: '/',
-      stdio: ['ignore', 'pipe', 'pipe', ends?.machine ?? 'pipe', ...pipes, ...handed],
-      detached: true,
-    }),
-  );
+  return spawnPiped(file, args, {
+    env: {},
+    cwd: '/',
+    stdio: ['ignore', 'pipe', 'pipe', ends?.machine ?? 'pipe', ...pipes, ...handed],
+    detached: true,
+  });
 }
 
 /** What starts a command without rights, and lets it be killed with the manager. */
