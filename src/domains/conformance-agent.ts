@@ -3,14 +3,14 @@
  * answers with the result. One JSON value a line: `{id, code, argument}` in, `{id, value}` or `{id, error}` out.
  */
 import { createRequire } from 'node:module';
-import { Socket } from 'node:net';
+import { openChannel } from '../replica/channel.ts';
 
 type Run = (require: NodeJS.Require, argument: unknown) => Promise<unknown>;
 type RunConstructor = new (...parameters: string[]) => Run;
 
 const AsyncFunction = (async () => {}).constructor as unknown as RunConstructor;
 const require = createRequire(import.meta.url);
-const channel = new Socket({ fd: 3, readable: true, writable: true });
+const channel = openChannel();
 let pending: Buffer[] = [];
 
 async function answer(line: string): Promise<void> {

@@ -7,7 +7,7 @@
  */
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -17,6 +17,7 @@ import { chunkFrames, digestAnswer, failedFrames, resultFrames, stateMark } from
 import { decodeEntry } from '../wire/entry.ts';
 import { type Frame, FrameReader } from '../wire/frames.ts';
 import { decodeRequest, encodeReply } from '../wire/http.ts';
+import { openChannel } from './channel.ts';
 import { Clock } from './determinism/clock.ts';
 import { TickServer } from './determinism/tick.ts';
 import { preloadPath } from './preload.ts';
@@ -24,7 +25,6 @@ import { Service } from './service.ts';
 import { createSqliteState } from './state/sqlite.ts';
 import type { Intake, State } from './state/state.ts';
 
-const CHANNEL_FD = 3;
 const TICK_TIMEOUT_MS = 5000;
 /** What the service may take for what it does after its reply. */
 const SETTLE_MS_MAX = 2000;
@@ -250,4 +250,4 @@ class Agent {
   }
 }
 
-void new Agent(new Socket({ fd: CHANNEL_FD, readable: true, writable: true }));
+void new Agent(openChannel());

@@ -62,7 +62,7 @@ const LAST_WORD_MS_MAX = 1000;
 /** Bubblewrap ends with this and the number of the signal that ended QEMU. */
 const SIGNALLED = 128;
 /** How a guest says that it switches itself off. */
-const ENDING = /^(status|signal|channel|limit) (\w+)$/;
+const ENDING = /^(status|signal|limit) (\w+)$/;
 
 export class Machine {
   readonly #qmp: Qmp;
@@ -273,7 +273,6 @@ export class Machine {
     const number = Number(detail);
     if (kind === 'status') return `exit status ${number}`;
     if (kind === 'signal') return `killed by ${signalName(number) ?? number}`;
-    if (kind === 'channel') return 'its agent closed the channel';
     if (kind === 'limit' && detail === 'processes') return `process limit (${limits.processes}) exceeded`;
     if (kind === 'limit') return `memory limit (${Math.round(limits.memoryBytes / MIB)} MiB) exceeded`;
     return code === 0 ? 'its machine switched off' : `its hypervisor ended with status ${code}`;

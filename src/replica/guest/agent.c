@@ -13,7 +13,6 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -113,16 +112,14 @@ static void guard(const struct config *config, int channel, int console, int sta
     }
 }
 
-void start_agent(const struct config *config, struct agent *agent) {
-    int channel[2], console[2], status[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) != 0 || pipe2(console, O_CLOEXEC) != 0 ||
-        pipe2(status, O_CLOEXEC) != 0)
-        fail("make", "the pipes of the agent");
+void start_agent(const struct config *config, struct agent *agent, int channel) {
+    int console[2], status[2];
+    if (pipe2(console, O_CLOEXEC) != 0 || pipe2(status, O_CLOEXEC) != 0) fail("make", "the pipes of the agent");
     long pid = syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | SIGCHLD, NULL, NULL, NULL, 0);
     if (pid < 0) fail("start", "the agent");
-    if (pid == 0) guard(config, channel[1], console[1], status[1]);
-    close(channel[1]);
+    if (pid == 0) guard(config, channel, console[1], status[1]);
+    close(channel);
     close(console[1]);
     close(status[1]);
-    *agent = (struct agent){.channel = channel[0], .console = console[0], .status = status[0]};
+    *agent = (struct agent){.console = console[0], .status = status[0]};
 }

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 
 import { messageOf, SpareError } from '../../errors.ts';
 
-const SOURCES = ['init.c', 'root.c', 'agent.c', 'relay.c'].map(beside);
+const SOURCES = ['init.c', 'root.c', 'agent.c', 'watch.c'].map(beside);
 const HEADER = beside('init.h');
 const PROGRAM = fileURLToPath(new URL('../../../build/spare-init', import.meta.url));
 const COMPILERS = ['cc', 'gcc', 'clang'];

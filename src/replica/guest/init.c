@@ -1,6 +1,6 @@
 /*
- * The first process of a guest: makes the image's root ready, starts the agent in it, and carries bytes between the
- * host's ports and the agent. There is no other program in the image that is not the agent's or the service's.
+ * The first process of a guest: makes the image's root ready, starts the agent in it, and tells the host of it. There is
+ * no other program in the image that is not the agent's or the service's.
  *
  * G1. The host speaks first: before its word the agent does not run, and the word brings time and fresh randomness. A
  *     clone of a template hears it again, before it is sent anything else.
@@ -71,7 +71,7 @@ int main(void) {
     int console = open_port("spare.console");
     int control = open_port("spare.control");
     if (!hear(control)) fail("hear", "the host");
-    start_agent(&config, &agent);
+    start_agent(&config, &agent, channel);
     say(control, "ready\n");
-    relay(channel, console, control, &agent, events, &limits);
+    watch(console, control, &agent, events, &limits);
 }

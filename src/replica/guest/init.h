@@ -23,7 +23,6 @@ struct limits {
 
 /* The ends of the agent that init holds. */
 struct agent {
-    int channel;
     int console;
     int status;
 };
@@ -43,13 +42,13 @@ unsigned long count_processes(void);
 /* Processor time that all of them have used. */
 unsigned long long time_used_us(void);
 
-/* Starts the agent in a process namespace of its own. */
-void start_agent(const struct config *config, struct agent *agent);
+/* Starts the agent in a process namespace of its own. It is given the port of its channel. */
+void start_agent(const struct config *config, struct agent *agent, int channel);
 
 int open_port(const char *name);
-/* Carries bytes until the agent ends; never returns. */
-void relay(int channel, int console, int control, const struct agent *agent, int events,
-           const struct limits *limits) __attribute__((noreturn));
+/* Until the agent ends; never returns. */
+void watch(int console, int control, const struct agent *agent, int events, const struct limits *limits)
+    __attribute__((noreturn));
 /* Waits for the host's word: sets the clock and the kernel's randomness. Zero when the host is gone. */
 int hear(int control);
 void say(int control, const char *line);

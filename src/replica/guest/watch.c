@@ -1,9 +1,9 @@
 /*
- * Carries bytes between the host's ports and the agent, in one thread: a port is a device that Node cannot wait for,
- * and the agent is the same in every domain, with a socket for its channel.
+ * Stays beside the agent: hears the host's word on the control port, passes on what the agent prints, and tells the host how it
+ * ended. The channel is the agent's own port.
  *
  * Y1. Nothing is read before what was read before is passed on, so that whoever is slow slows only who writes to it.
- * Y2. What the agent said is passed on before the host is told how the agent ended.
+ * Y2. What the agent printed is passed on before the host is told how the agent ended.
  */
 #define _GNU_SOURCE
 #include "init.h"
@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BUFFER = 65536, PAGE = 4096, LINE = 256, SEED = 32, LOOK_MS = 250, END_MS = 1000, NAME = 64 };
+enum { BUFFER = 65536, LINE = 256, SEED = 32, LOOK_MS = 250, NAME = 64 };
 enum { IDLE_SHARE = 20 };
 
 struct pump {
@@ -98,27 +98,15 @@ int hear(int control) {
     return 1;
 }
 
-static short wanted(const struct pump *pump, int fd) {
-    if (pump->end == 0) return fd == pump->from ? POLLIN : 0;
-    return fd == pump->to ? POLLOUT : 0;
-}
-
-/* A port gives a page at a time; who reads from the other end would wake for each. False once nothing more can come. */
-static int fill(struct pump *pump) {
-    pump->start = 0;
-    while (pump->end < BUFFER) {
-        ssize_t size = read(pump->from, pump->bytes + pump->end, BUFFER - pump->end);
-        if (size < 0) return errno == EAGAIN || errno == EINTR;
-        if (size == 0) return pump->end > 0;
-        pump->end += (size_t)size;
-        if (pump->end < PAGE) break;
-    }
-    return 1;
-}
-
 /* False once nothing more can come. */
 static int move(struct pump *pump) {
-    if (pump->end == 0 && !fill(pump)) return 0;
+    if (pump->end == 0) {
+        ssize_t size = read(pump->from, pump->bytes, BUFFER);
+        if (size < 0) return errno == EAGAIN || errno == EINTR;
+        if (size == 0) return 0;
+        pump->start = 0;
+        pump->end = (size_t)size;
+    }
     while (pump->start < pump->end) {
         ssize_t size = write(pump->to, pump->bytes + pump->start, pump->end - pump->start);
         if (size < 0) return errno == EAGAIN || errno == EINTR;
@@ -133,30 +121,21 @@ static void make_blocking(int fd, int blocking) {
     fcntl(fd, F_SETFL, blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK);
 }
 
-static void end(int control, const char *why, struct pump *said, struct pump *printed) {
-    struct pump *last[] = {said, printed};
-    for (size_t i = 0; i < 2; i++) {
-        make_blocking(last[i]->to, 1);
-        while (move(last[i]) && (last[i]->end > 0 || poll(&(struct pollfd){last[i]->from, POLLIN, 0}, 1, 0) > 0));
-    }
+static void end(int control, const char *why, struct pump *printed) {
+    make_blocking(printed->to, 1);
+    while (move(printed) && (printed->end > 0 || poll(&(struct pollfd){printed->from, POLLIN, 0}, 1, 0) > 0));
     make_blocking(control, 1);
     say(control, why);
     reboot(RB_POWER_OFF);
 }
 
-static void tell_status(int control, int fd, struct pump *said, struct pump *printed) {
+static void tell_status(int control, int fd, struct pump *printed) {
     int how = 0;
     char line[LINE];
     if (read(fd, &how, sizeof how) != sizeof how) snprintf(line, sizeof line, "status 255\n");
     else if (WIFSIGNALED(how)) snprintf(line, sizeof line, "signal %d\n", WTERMSIG(how));
     else snprintf(line, sizeof line, "status %d\n", WEXITSTATUS(how));
-    end(control, line, said, printed);
-}
-
-/* The agent ends with its channel; one that only closes it is given a moment to say how it ended. */
-static void closed(int control, int fd, struct pump *said, struct pump *printed) {
-    if (poll(&(struct pollfd){fd, POLLIN, 0}, 1, END_MS) > 0) tell_status(control, fd, said, printed);
-    end(control, "channel closed\n", said, printed);
+    end(control, line, printed);
 }
 
 static long long now_ms(void) {
@@ -165,24 +144,17 @@ static long long now_ms(void) {
     return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
-void relay(int channel, int console, int control, const struct agent *agent, int events,
-           const struct limits *limits) {
-    static struct pump heard, said, printed;
-    heard = (struct pump){.from = channel, .to = agent->channel};
-    said = (struct pump){.from = agent->channel, .to = channel};
+void watch(int console, int control, const struct agent *agent, int events, const struct limits *limits) {
+    static struct pump printed;
     printed = (struct pump){.from = agent->console, .to = console};
-    make_blocking(agent->channel, 0);
     make_blocking(agent->console, 0);
     unsigned long long before = 0;
     int was_busy = 1;
     for (long long looked = now_ms();;) {
-        int both[] = {channel, agent->channel};
         struct pollfd ready[] = {
             {control, POLLIN, 0},
             {agent->status, POLLIN, 0},
             {events, POLLPRI, 0},
-            {both[0], wanted(&heard, both[0]) | wanted(&said, both[0]), 0},
-            {both[1], wanted(&heard, both[1]) | wanted(&said, both[1]), 0},
             {printed.from < 0 ? -1 : printed.end == 0 ? printed.from : console,
              printed.end == 0 ? POLLIN : POLLOUT, 0},
         };
@@ -192,16 +164,12 @@ void relay(int channel, int console, int control, const struct agent *agent, int
             say(control, "awake\n");
         }
         if ((ready[2].revents || ready[1].revents) && ran_out_of_memory(events))
-            end(control, "limit memory\n", &said, &printed);
-        if (ready[1].revents) tell_status(control, agent->status, &said, &printed);
-        if (ready[3].revents || ready[4].revents) {
-            move(&heard);
-            if (!move(&said)) closed(control, agent->status, &said, &printed);
-        }
-        if (ready[5].revents && !move(&printed)) printed.from = -1;
+            end(control, "limit memory\n", &printed);
+        if (ready[1].revents) tell_status(control, agent->status, &printed);
+        if (ready[3].revents && !move(&printed)) printed.from = -1;
         if (now_ms() - looked < LOOK_MS) continue;
         looked = now_ms();
-        if (count_processes() > limits->processes) end(control, "limit processes\n", &said, &printed);
+        if (count_processes() > limits->processes) end(control, "limit processes\n", &printed);
         unsigned long long used = time_used_us();
         int busy = used - before > LOOK_MS * 1000 / IDLE_SHARE;
         if (was_busy && !busy) say(control, "idle\n");
