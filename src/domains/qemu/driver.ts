@@ -14,7 +14,7 @@ import { DEFAULT_AGENT } from '../process/package.ts';
 import { removeFolder } from '../../remove-folder.ts';
 import { findHypervisor, type Hypervisor } from './accelerator.ts';
 import type { Suspension } from './body.ts';
-import { buildImage } from './image/build.ts';
+import { buildBeside } from './image/building.ts';
 import { findKernel } from './image/kernel.ts';
 import type { Image } from './image/manifest.ts';
 import { QemuDomain } from './qemu-domain.ts';
@@ -54,11 +54,10 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<Driv
 let building: Promise<unknown> = Promise.resolve();
 
 function imageOf(service: ServiceImage, options: QemuDriverOptions): Promise<Image> {
-  const { folder, agent = DEFAULT_AGENT } = options;
+  const { folder, agent = DEFAULT_AGENT, include, init, progress } = options;
   const images = join(folder, IMAGES);
-  const build = building.then(() =>
-    buildImage({ ...options, service, agent, hidden: folder, images, kernel: KERNEL_ROOT }),
-  );
+  const source = { service, agent, include, hidden: folder, images, kernel: KERNEL_ROOT, progress };
+  const build = building.then(() => buildBeside(init === undefined ? source : { ...source, init }));
   building = build.catch(() => {});
   return build;
 }
