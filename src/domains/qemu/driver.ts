@@ -54,10 +54,11 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<Driv
 let building: Promise<unknown> = Promise.resolve();
 
 function imageOf(service: ServiceImage, options: QemuDriverOptions): Promise<Image> {
-  const { folder, agent = DEFAULT_AGENT, include, init, progress } = options;
+  const { folder, agent = DEFAULT_AGENT } = options;
   const images = join(folder, IMAGES);
-  const source = { service, agent, include, hidden: folder, images, kernel: KERNEL_ROOT, progress };
-  const build = building.then(() => buildBeside(init === undefined ? source : { ...source, init }));
+  const build = building.then(() =>
+    buildBeside({ ...options, service, agent, hidden: folder, images, kernel: KERNEL_ROOT }),
+  );
   building = build.catch(() => {});
   return build;
 }
