@@ -133,8 +133,7 @@ export class Machine {
 
   /** Tells the guest the time, and randomness that nobody else has; resolves once it has heard. */
   async wake(random: Buffer, answer: 'ready' | 'awake', withinMs: number): Promise<void> {
-    const seconds = (Date.now() / 1000).toFixed(3);
-    this.#control.write(`wake ${seconds} ${random.toString('hex')}\n`);
+    this.#control.write(`wake ${Date.now()} ${random.toString('hex')}\n`);
     await this.within(withinMs, this.heard(answer), `it was not ${answer}`);
   }
 

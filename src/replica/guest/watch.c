@@ -25,6 +25,8 @@
 enum { BUFFER = 65536, LINE = 256, SEED = 32, LOOK_MS = 250, NAME = 64 };
 enum { IDLE_SHARE = 20 };
 
+#define WAKE "wake "
+
 struct pump {
     int from, to;
     size_t start, end;
@@ -79,22 +81,29 @@ static int read_line(int control, char *line) {
     return 0;
 }
 
-/* `wake <seconds> <64 hex digits>`: what the host's clock says, and bytes that nobody else has. */
+static int hex(char digit) {
+    return digit <= '9' ? digit - '0' : digit - 'a' + 10;
+}
+
+/*
+ * `wake <milliseconds> <64 hex digits>`: what the host's clock says, and bytes that nobody else has. Read by hand: an emulated
+ * processor has to translate all that a clone does for the first time, and `sscanf` is long.
+ */
 int hear(int control) {
-    char line[LINE], digits[2 * SEED + 1];
+    char line[LINE], *at;
     struct {
         int bits, size;
         unsigned char bytes[SEED];
     } fresh = {.bits = 8 * SEED, .size = SEED};
-    double seconds;
-    if (!read_line(control, line) || sscanf(line, "wake %lf %64s", &seconds, digits) != 2) return 0;
-    for (size_t i = 0; i < SEED; i++) sscanf(digits + 2 * i, "%2hhx", &fresh.bytes[i]);
-    struct timespec now = {.tv_sec = (time_t)seconds};
-    now.tv_nsec = (long)((seconds - (double)now.tv_sec) * 1e9);
+    static int random = -1;
+    if (random < 0) random = open("/dev/urandom", O_RDWR | O_CLOEXEC);
+    if (!read_line(control, line) || strncmp(line, WAKE, strlen(WAKE)) != 0) return 0;
+    unsigned long long ms = strtoull(line + strlen(WAKE), &at, 10);
+    if (*at++ != ' ' || strlen(at) != 2 * SEED) return 0;
+    for (size_t i = 0; i < SEED; i++) fresh.bytes[i] = (unsigned char)(hex(at[2 * i]) << 4 | hex(at[2 * i + 1]));
+    struct timespec now = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
     clock_settime(CLOCK_REALTIME, &now);
-    int random = open("/dev/urandom", O_RDWR | O_CLOEXEC);
     if (ioctl(random, RNDADDENTROPY, &fresh) != 0 || ioctl(random, RNDRESEEDCRNG) != 0) fail("seed", "the kernel");
-    close(random);
     return 1;
 }
 
@@ -162,6 +171,8 @@ void watch(int console, int control, const struct agent *agent, int events, cons
         if (ready[0].revents) {
             if (!hear(control)) fail("hear", "the host");
             say(control, "awake\n");
+            // What was asked comes first.
+            looked = now_ms();
         }
         if ((ready[2].revents || ready[1].revents) && ran_out_of_memory(events))
             end(control, "limit memory\n", &printed);
