@@ -15,22 +15,31 @@ import { COMPILED, digestOfFile, SOURCES } from './compiled.ts';
 const REQUIRE =
   "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
 const BUILTIN = 'builtin';
+/** What takes longest, and an agent needs only when its service runs. */
+const LATE = ['node:crypto'];
 
 /**
  * To import a part of Node makes Node look at all that it has, and so make it: of `node:crypto` another cryptography, of `node:fs` all
  * with promises. It is a tenth of what an agent takes to start.
  */
-const REQUIRED: Esbuild.Plugin = {
+const required = (late: readonly string[]): Esbuild.Plugin => ({
   name: 'required',
   setup(build) {
     build.onResolve({ filter: /^node:/ }, ({ path, namespace }) =>
       namespace === BUILTIN ? { path, external: true } : { path, namespace: BUILTIN },
     );
     build.onLoad({ filter: /^/, namespace: BUILTIN }, ({ path }) => ({
-      contents: `module.exports = require('${path}');`,
+      contents: late.includes(path) ? requiredLate(path) : `module.exports = require('${path}');`,
     }));
   },
-};
+});
+
+/** When it is first used. */
+function requiredLate(path: string): string {
+  const names = Object.keys(process.getBuiltinModule(path) ?? {});
+  const parts = names.map((name) => `get ${name}() { return require('${path}').${name}; },`);
+  return `module.exports = { __esModule: true, ${parts.join('\n')} };`;
+}
 
 async function compiler(): Promise<typeof Esbuild | undefined> {
   try {
@@ -66,11 +75,13 @@ export async function compileAgent(root: string): Promise<boolean> {
         outdir: join(draft, 'replica'),
         splitting: true,
         banner: { js: REQUIRE },
-        plugins: [REQUIRED],
+        plugins: [required(LATE)],
       }),
       build({
         entryPoints: ['src/replica/determinism/node.mjs'],
         outfile: join(draft, 'replica/determinism/node.mjs'),
+        banner: { js: REQUIRE },
+        plugins: [required([])],
       }),
     ]);
     const inputs = built.flatMap(({ metafile }) => Object.keys(metafile.inputs));

@@ -3,8 +3,9 @@
  * `util.promisify(setTimeout)` and `AbortSignal.timeout`. `setImmediate` stays, it waits for no clock.
  *
  * I1. Node's own timers are untouched. They hold the original functions from the time their module was loaded, which
- *     is why the modules that take them from `node:timers` are loaded here, before anything is replaced. (The `fetch`
- *     of Node is the exception: it uses the globals, and so follows the rules of the service's timers.)
+ *     is why those that take them from `node:timers` and that services use are loaded here, before anything is replaced. (The
+ *     exceptions follow the rules of the service's timers: the `fetch` of Node uses the globals, and `node:http2`, which takes far
+ *     longer to load, has one timer: for a connection that it wants to be closed.)
  * I2. Arguments are checked by the originals: whatever they would refuse is passed to them.
  */
 import { createRequire } from 'node:module';
@@ -15,7 +16,7 @@ import { Timeout } from './queue.mjs';
 
 // Not imported: that would read all that `node:http` offers, and so load a WebSocket client: more than all of Node's own start.
 const require = createRequire(import.meta.url);
-for (const name of ['child_process', 'http', 'http2', 'https']) require(`node:${name}`);
+for (const name of ['child_process', 'http']) require(`node:${name}`);
 
 function abortError(signal) {
   const error = new Error('The operation was aborted', { cause: signal.reason });
