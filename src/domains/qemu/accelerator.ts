@@ -122,6 +122,8 @@ async function bootUntilPanic(
     const end = await Promise.race([machine.exited, late]);
     return machine.console.text().includes('Kernel panic') ? undefined : end;
   } catch (error) {
+    // It may hang.
+    machine.kill();
     await machine.exited;
     return machine.console.text().trim().split('\n').at(-1) ?? messageOf(error);
   } finally {
