@@ -37,8 +37,11 @@ const required = (late: readonly string[]): Esbuild.Plugin => ({
 /** When it is first used. */
 function requiredLate(path: string): string {
   const names = Object.keys(process.getBuiltinModule(path) ?? {});
-  const parts = names.map((name) => `get ${name}() { return require('${path}').${name}; },`);
-  return `module.exports = { __esModule: true, ${parts.join('\n')} };`;
+  const parts = names.map((name) => `get ${name}() { return loaded().${name}; }`);
+  return `
+    let part;
+    const loaded = () => (part ??= require('${path}'));
+    module.exports = { __esModule: true, ${parts.join(', ')} };`;
 }
 
 async function compiler(): Promise<typeof Esbuild | undefined> {
