@@ -4,6 +4,7 @@ import { mkdtempDisposableSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { writeLayout } from '../domains/qemu/image/testing.ts';
 import { type ErrorCode, SpareError } from '../errors.ts';
 import { parseCall } from './arguments.ts';
 import { readConfig } from './config-file.ts';
@@ -120,6 +121,14 @@ void test('a service folder that is a file is none', async () => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-config-'));
   writeFileSync(join(place.path, 'file'), '');
   await refused('service-folder-missing', /file/, () => settle({ ...GOOD, folder: 'file' }, place.path));
+});
+
+void test('a container image that does not say where its service is must be told', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-config-'));
+  const oci = await writeLayout(place.path, [], { Cmd: ['/app/server'] });
+  const config: Config = { hypervisor: 'qemu', image: { oci }, state: [] };
+  await refused('config-invalid', /whole container image.*`folder`/, () => settle(config, place.path));
+  assert.equal(settle({ ...config, folder: 'app' }, place.path).folder, '/app');
 });
 
 void test('durations are numbers with a unit', () => {

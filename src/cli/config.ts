@@ -260,6 +260,15 @@ function checkFolder(folder: string): string {
   });
 }
 
+/** In a container image. */
+function checkLayered(folder: string): string {
+  if (folder !== '/') return folder;
+  throw invalid(
+    'The whole container image cannot be the service folder.',
+    'Say with `folder` in which of its folders the service is; its program is started there.',
+  );
+}
+
 function wholeImage({ hypervisor, image = {} }: Config, folder: string): Pick<Settings, 'include' | 'oci'> {
   const { include = [], oci } = image;
   if (hypervisor !== 'qemu' && (include.length > 0 || oci !== undefined)) {
@@ -281,7 +290,7 @@ export function settle(config: Config, folder: string): Settings {
   const serviceFolder =
     program === undefined
       ? checkFolder(resolve(folder, config.folder ?? '.'))
-      : resolve('/', config.folder ?? program.folder);
+      : checkLayered(resolve('/', config.folder ?? program.folder));
   const variants = (config.variants ?? [{}]).map((variant) => ({
     command: variant.command ?? config.command ?? program?.command ?? [],
     env: { ...program?.env, ...config.env, ...variant.env },

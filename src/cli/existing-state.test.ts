@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
-import { importExisting } from './existing-state.ts';
+import { writeLayout } from '../domains/qemu/image/testing.ts';
+import { importExisting, importFromLayers } from './existing-state.ts';
 
 class Place implements Disposable {
   readonly path: string = fs.mkdtempSync(join(tmpdir(), 'spare-existing-'));
@@ -79,4 +80,25 @@ void test('P2: it is on disk before anything is done on top of it', (context) =>
   onSync(context, (path) => durable.push(`${path} when there is ${place.made().join()}`));
   place.take('app.db');
   assert.deepEqual(durable, [`${place.base}.new when there is base.new`, `${place.path} when there is base`]);
+});
+
+void test('what a container image has of the state is taken over as if it were of the host', async () => {
+  using place = new Place();
+  place.database('plain.db', 'delete');
+  const layer = join(place.path, 'layer/app');
+  fs.mkdirSync(layer, { recursive: true });
+  for (const name of ['app.db', 'plain.db']) fs.copyFileSync(join(place.path, name), join(layer, name));
+  const oci = await writeLayout(place.path, [join(place.path, 'layer')], {});
+  const domains = join(place.path, 'domains');
+  fs.mkdirSync(domains);
+  const take = (...state: string[]): Promise<string | null> =>
+    importFromLayers(oci, '/app', state, place.base, domains, () => {});
+  assert.equal(await take('none.db'), null);
+  await assert.rejects(take('plain.db'), {
+    code: 'state-not-wal',
+    message: 'Cannot take over the state: /app/plain.db: not in WAL mode.',
+  });
+  assert.deepEqual(place.made(), []);
+  assert.equal(await take('app.db'), place.take('app.db'));
+  assert.deepEqual(fs.readdirSync(domains), []);
 });

@@ -5,8 +5,10 @@
  */
 import { createHash } from 'node:crypto';
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { PRIVATE } from '../data-folder.ts';
+import { copyFromLayers } from '../domains/qemu/image/oci.ts';
 import { syncFile } from '../durable.ts';
 import { isSystemError, messageOf, SpareError } from '../errors.ts';
 import { exportDatabaseFiles, JournalModeError } from '../replica/state/existing.ts';
@@ -38,6 +40,35 @@ export function importExisting(
   renameSync(temporary, target);
   syncFile(dirname(target));
   return digest;
+}
+
+/**
+ * The same, of what a container image has in its layers. `place`: a folder of ours, with room for all of them. Throws
+ * `image-build-failed`, too.
+ */
+export async function importFromLayers(
+  oci: string,
+  folder: string,
+  state: readonly string[],
+  target: string,
+  place: string,
+  log: (line: string) => void,
+): Promise<string | null> {
+  if (state.length === 0) return null;
+  const scratch = await mkdtemp(join(place, 'layers-'));
+  try {
+    const files = state.flatMap((file) => [file, `${file}-wal`]).map((file) => join(folder, file));
+    await copyFromLayers(oci, files, scratch);
+    return importExisting(join(scratch, folder), state, target, log);
+  } catch (error) {
+    if (!(error instanceof SpareError) || error.code === 'image-build-failed') throw error;
+    throw new SpareError(error.code, error.message.replaceAll(scratch, ''), {
+      hint: `State files in ${oci} are SQLite databases in WAL mode (PRAGMA journal_mode=WAL): make the image anew, with such.`,
+      cause: error,
+    });
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
 }
 
 function write(path: string, chunks: Iterable<Uint8Array>): string {

@@ -8,7 +8,7 @@
 import { join } from 'node:path';
 import { newToken, publishAccess, withdrawAccess } from '../admin/access.ts';
 import { createAdmin } from '../admin/admin.ts';
-import { BASE_FILE, STORE_FILE } from '../data-folder.ts';
+import { BASE_FILE, DOMAINS_FOLDER, STORE_FILE } from '../data-folder.ts';
 import type { Driver } from '../domains/domain.ts';
 import type { SpareError } from '../errors.ts';
 import { createFront, type FrontOptions } from '../front/front.ts';
@@ -22,7 +22,7 @@ import { UPDATE_BYTES_MAX } from '../wire/channel.ts';
 import type { Address, Settings } from './config.ts';
 import { clearLeftovers, prepareDataFolder } from './data-folder.ts';
 import { checkCommands, Deploys, variantsOf, versionOf } from './deploy.ts';
-import { importExisting } from './existing-state.ts';
+import { importExisting, importFromLayers } from './existing-state.ts';
 import { unlessAborted } from './interruption.ts';
 import { addressUrl, bind, closeServer, endsGently } from './listen.ts';
 import { serviceName } from './service-name.ts';
@@ -66,8 +66,12 @@ async function withExisting(
   { folder, state, data, oci }: Settings,
   log: (line: string) => void,
 ): Promise<Opened> {
-  if (opened.entries.length > 0 || oci !== undefined) return opened;
-  const base = importExisting(folder, state, join(data, BASE_FILE), log);
+  if (opened.entries.length > 0) return opened;
+  const target = join(data, BASE_FILE);
+  const base =
+    oci === undefined
+      ? importExisting(folder, state, target, log)
+      : await importFromLayers(oci, folder, state, target, join(data, DOMAINS_FOLDER), log);
   if (base === null) return opened;
   store.write(RECORD.base, 0, Buffer.from(base));
   await store.durable();
@@ -163,7 +167,7 @@ export async function run(
   await clearLeftovers(settings.data);
   publishAccess(settings.data, { url: addressUrl(adminAddress), token, config: file });
   undo.defer(() => withdrawAccess(settings.data));
-  const opened = await withExisting(store, found, settings, log);
+  const opened = await unlessAborted(signal, withExisting(store, found, settings, log));
   // Reads all that the service starts from, which may be much.
   const image = await unlessAborted(signal, acceptedImage(images, known, settings));
   await prepareImages(settings, log, true);

@@ -14,6 +14,7 @@ import { buildImage } from './build.ts';
 import { writeErofs } from './erofs.ts';
 import { Image, type Manifest } from './manifest.ts';
 import { readLayers, readOciProgram } from './oci.ts';
+import { collectRoot } from './root.ts';
 import { writeLayout } from './testing.ts';
 import { FileTree } from './tree.ts';
 
@@ -144,6 +145,10 @@ void test('an OCI image layout gives its program, and its layers one over the ot
   for (const path of ['app/old', 'app/gone', 'hidden']) await mkdir(join(lower, path), { recursive: true });
   await writeFile(join(lower, 'app/old/file'), 'old');
   await writeFile(join(lower, 'app/kept'), 'kept');
+  for (const path of ['dev', 'app/dev']) {
+    await mkdir(join(lower, path));
+    await writeFile(join(lower, path, 'file'), 'no device below /app');
+  }
   await writeFile(join(lower, 'hidden/secret'), 'secret');
   await symlink('kept', join(lower, 'app/link'));
   await mkdir(join(upper, 'app/old'), { recursive: true });
@@ -163,15 +168,37 @@ void test('an OCI image layout gives its program, and its layers one over the ot
   assert.deepEqual([...tree.entries.keys()].sort(), [
     '/',
     '/app',
+    '/app/dev',
+    '/app/dev/file',
     '/app/kept',
     '/app/link',
     '/app/old',
     '/app/old/file',
+    '/dev',
     '/hidden',
   ]);
   const file = tree.entries.get('/app/old/file');
   assert.ok(file?.type === 'file' && file.executable);
   assert.equal(await readFile(file.source, 'utf8'), 'new');
+});
+
+void test('R1: a root that is taken from an OCI image layout has none of the state files in it', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-oci-'));
+  const layer = join(place.path, 'layer');
+  await mkdir(join(layer, 'app/data'), { recursive: true });
+  for (const name of ['app.py', 'data/app.db', 'data/app.db-wal', 'data/other.db']) {
+    await writeFile(join(layer, 'app', name), name);
+  }
+  const oci = await writeLayout(place.path, [layer], PROGRAM);
+  const service = { ...readOciProgram(oci), state: ['data/app.db'], oci };
+  const source = { service, agent: DEFAULT_AGENT, include: [], hidden: join(place.path, 'data') };
+  const { tree } = await collectRoot(source, join(place.path, 'scratch'));
+  const found = [...tree.entries.keys()].filter((path) => path.startsWith('/spare/service/'));
+  assert.deepEqual(found.sort(), [
+    '/spare/service/app.py',
+    '/spare/service/data',
+    '/spare/service/data/other.db',
+  ]);
 });
 
 void test('an OCI image layout with a changed blob is refused', async () => {

@@ -7,13 +7,13 @@
  */
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { copyFile, mkdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 
 import { messageOf, SpareError } from '../../../errors.ts';
 import { digestOf } from './manifest.ts';
-import type { FileTree } from './tree.ts';
+import { FileTree } from './tree.ts';
 
 interface Descriptor {
   readonly mediaType?: string;
@@ -102,7 +102,8 @@ export async function readLayers(layout: string, tree: FileTree, scratch: string
     await mkdir(folder, { recursive: true });
     try {
       if (`sha256:${await digestOf(blob)}` !== layer.digest) throw new Error(`${layer.digest} is damaged`);
-      const flags = ['--no-same-owner', '--delay-directory-restore', '--exclude=dev/*'];
+      const devices = ['--anchored', '--exclude=dev/*', '--exclude=./dev/*'];
+      const flags = ['--no-same-owner', '--delay-directory-restore', ...devices];
       await run('tar', ['-xf', blob, '-C', folder, ...flags], { maxBuffer: LISTING_BYTES_MAX });
       await run('chmod', ['-R', 'u+rwX', folder]);
     } catch (cause) {
@@ -110,6 +111,27 @@ export async function readLayers(layout: string, tree: FileTree, scratch: string
     }
     applyWhiteouts(folder, tree);
     tree.copy(folder, '/', (path) => basename(path).startsWith(WHITEOUT));
+  }
+}
+
+/** Copies what the image has at these paths to the same paths below `target`, where all layers are unpacked meanwhile. */
+export async function copyFromLayers(
+  layout: string,
+  paths: readonly string[],
+  target: string,
+): Promise<void> {
+  const scratch = join(target, 'layers');
+  const tree = new FileTree(false);
+  try {
+    await readLayers(layout, tree, scratch);
+    for (const path of paths) {
+      const entry = tree.entries.get(path);
+      if (entry?.type !== 'file') continue;
+      await mkdir(dirname(join(target, path)), { recursive: true });
+      await copyFile(entry.source, join(target, path));
+    }
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
   }
 }
 

@@ -3,7 +3,7 @@
  * libraries of both, and a few files of `/etc`. No shell, no tools, no package manager, unless the service brings them or
  * they are included by name.
  *
- * R1. State files, and what SQLite keeps beside them, are never taken from the host; the data folder and what is no part of the service neither.
+ * R1. State files, and what SQLite keeps beside them, are never in it; nor are the data folder and what is no part of the service.
  * R2. The service folder, its program and what is included have the same paths as on the host.
  */
 import { existsSync, lstatSync, realpathSync, statSync } from 'node:fs';
@@ -67,7 +67,7 @@ export async function collectRoot(source: RootSource, scratch: string): Promise<
   const isHost = oci === undefined;
   const programFolder = isHost ? addProgram(tree, source) : '/usr/bin';
   if (isHost) addService(tree, source);
-  else tree.move(resolve(source.service.folder), SERVICE);
+  else addLayered(tree, source.service);
   addState(tree, source.service);
   addAgent(tree, source.agent);
   const runtime = isHost ? addNode(tree) : addRuntime(tree);
@@ -101,6 +101,13 @@ function addService(tree: FileTree, { service, hidden }: RootSource): void {
   tree.folder(SERVICE).copy(folder, SERVICE, (path) => isState(path) || isHidden(path));
   for (const path of dependenciesAbove(folder)) {
     tree.copy(realpathSync(path), path, (inner) => isHidden(inner) || contains(target, inner));
+  }
+}
+
+function addLayered(tree: FileTree, service: ServiceImage): void {
+  tree.move(resolve(service.folder), SERVICE);
+  for (const file of service.state) {
+    for (const suffix of STATE_SUFFIXES) tree.remove(join(SERVICE, file + suffix));
   }
 }
 
