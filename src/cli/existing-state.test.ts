@@ -85,9 +85,11 @@ void test('P2: it is on disk before anything is done on top of it', (context) =>
 void test('what a container image has of the state is taken over as if it were of the host', async () => {
   using place = new Place();
   place.database('plain.db', 'delete');
-  const layer = join(place.path, 'layer/app');
-  fs.mkdirSync(layer, { recursive: true });
-  for (const name of ['app.db', 'plain.db']) fs.copyFileSync(join(place.path, name), join(layer, name));
+  for (const folder of ['app', 'layers']) {
+    const layer = join(place.path, 'layer', folder);
+    fs.mkdirSync(layer, { recursive: true });
+    for (const name of ['app.db', 'plain.db']) fs.copyFileSync(join(place.path, name), join(layer, name));
+  }
   const oci = await writeLayout(place.path, [join(place.path, 'layer')], {});
   const domains = join(place.path, 'domains');
   fs.mkdirSync(domains);
@@ -100,5 +102,7 @@ void test('what a container image has of the state is taken over as if it were o
   });
   assert.deepEqual(place.made(), []);
   assert.equal(await take('app.db'), place.take('app.db'));
+  const other = await importFromLayers(oci, '/layers', ['app.db'], place.base, domains, () => {});
+  assert.equal(other, place.take('app.db'), 'whatever the folder is called');
   assert.deepEqual(fs.readdirSync(domains), []);
 });

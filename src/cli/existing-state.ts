@@ -56,13 +56,15 @@ export async function importFromLayers(
 ): Promise<string | null> {
   if (state.length === 0) return null;
   const scratch = await mkdtemp(join(place, 'layers-'));
+  // Apart from the layers, whatever the image calls its folders.
+  const copies = join(scratch, 'copies');
   try {
     const files = state.flatMap((file) => [file, `${file}-wal`]).map((file) => join(folder, file));
-    await copyFromLayers(oci, files, scratch);
-    return importExisting(join(scratch, folder), state, target, log);
+    await copyFromLayers(oci, files, copies, join(scratch, 'layers'));
+    return importExisting(join(copies, folder), state, target, log);
   } catch (error) {
     if (!(error instanceof SpareError) || error.code === 'image-build-failed') throw error;
-    throw new SpareError(error.code, error.message.replaceAll(scratch, ''), {
+    throw new SpareError(error.code, error.message.replaceAll(copies, ''), {
       hint: `State files in ${oci} are SQLite databases in WAL mode (PRAGMA journal_mode=WAL): make the image anew, with such.`,
       cause: error,
     });

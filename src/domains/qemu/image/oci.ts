@@ -7,7 +7,7 @@
  */
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
-import { copyFile, mkdir, rm } from 'node:fs/promises';
+import { copyFile, mkdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -114,24 +114,20 @@ export async function readLayers(layout: string, tree: FileTree, scratch: string
   }
 }
 
-/** Copies what the image has at these paths to the same paths below `target`, where all layers are unpacked meanwhile. */
+/** Copies what the image has at these paths to the same paths below `target`. `scratch`: where all layers are unpacked for that. */
 export async function copyFromLayers(
   layout: string,
   paths: readonly string[],
   target: string,
+  scratch: string,
 ): Promise<void> {
-  const scratch = join(target, 'layers');
   const tree = new FileTree(false);
-  try {
-    await readLayers(layout, tree, scratch);
-    for (const path of paths) {
-      const entry = tree.entries.get(path);
-      if (entry?.type !== 'file') continue;
-      await mkdir(dirname(join(target, path)), { recursive: true });
-      await copyFile(entry.source, join(target, path));
-    }
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
+  await readLayers(layout, tree, scratch);
+  for (const path of paths) {
+    const entry = tree.entries.get(path);
+    if (entry?.type !== 'file') continue;
+    await mkdir(dirname(join(target, path)), { recursive: true });
+    await copyFile(entry.source, join(target, path));
   }
 }
 
