@@ -63,6 +63,7 @@ export async function compileAgent(root: string): Promise<boolean> {
     esbuild.build({
       ...options,
       absWorkingDir: root,
+      banner: { js: REQUIRE },
       bundle: true,
       platform: 'node',
       format: 'esm',
@@ -77,13 +78,12 @@ export async function compileAgent(root: string): Promise<boolean> {
         entryPoints: ['src/replica/agent.ts'],
         outdir: join(draft, 'replica'),
         splitting: true,
-        banner: { js: REQUIRE },
         plugins: [required(LATE)],
       }),
       build({
         entryPoints: ['src/replica/determinism/node.mjs'],
         outfile: join(draft, 'replica/determinism/node.mjs'),
-        banner: { js: REQUIRE },
+        // It replaces parts of what Node has, also of its cryptography: of the thing itself.
         plugins: [required([])],
       }),
     ]);

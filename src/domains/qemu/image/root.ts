@@ -94,11 +94,9 @@ function include(tree: FileTree, path: string): void {
 function addService(tree: FileTree, { service, hidden }: RootSource): void {
   const target = resolve(service.folder);
   const folder = realpathSync(target);
-  const state = service.state.map((path) => join(folder, path));
-  const isState = (path: string): boolean =>
-    state.some((file) => STATE_SUFFIXES.some((suffix) => file + suffix === path));
+  const state = new Set(stateFiles(service, folder));
   const isHidden = (path: string): boolean => contains(path, hidden) || isLeftOut(path, lstatSync(path));
-  tree.folder(SERVICE).copy(folder, SERVICE, (path) => isState(path) || isHidden(path));
+  tree.folder(SERVICE).copy(folder, SERVICE, (path) => state.has(path) || isHidden(path));
   for (const path of dependenciesAbove(folder)) {
     tree.copy(realpathSync(path), path, (inner) => isHidden(inner) || contains(target, inner));
   }
@@ -106,9 +104,12 @@ function addService(tree: FileTree, { service, hidden }: RootSource): void {
 
 function addLayered(tree: FileTree, service: ServiceImage): void {
   tree.move(resolve(service.folder), SERVICE);
-  for (const file of service.state) {
-    for (const suffix of STATE_SUFFIXES) tree.remove(join(SERVICE, file + suffix));
-  }
+  for (const path of stateFiles(service, SERVICE)) tree.remove(path);
+}
+
+/** State files, and what SQLite keeps beside them, in `folder`. */
+function stateFiles({ state }: ServiceImage, folder: string): string[] {
+  return state.flatMap((file) => STATE_SUFFIXES.map((suffix) => join(folder, file) + suffix));
 }
 
 /** The folders that state files lie in can be written; those in the image are not to be. */
