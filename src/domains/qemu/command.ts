@@ -15,12 +15,13 @@ export const FD = {
   serial: 6,
   qmp: 7,
   state: 8,
-  kernel: 9,
-  initrd: 10,
-  root: 11,
-  memory: 12,
-  /** Of no machine that is never saved. */
-  save: 13,
+  root: 9,
+  memory: 10,
+  /** Of machines that are saved. */
+  save: 11,
+  /** Of one that boots. */
+  kernel: 12,
+  initrd: 13,
 } as const;
 
 /** `kvm` where it works, else emulation. */

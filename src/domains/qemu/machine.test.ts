@@ -113,7 +113,7 @@ function programOf(folder: string, source: string): string {
 
 void it('without descriptors a machine is not started, and nothing stays', async () => {
   const fd = openSync('/dev/null', 'r');
-  const files = { kernel: fd, initrd: fd, root: fd, memory: fd };
+  const files = { root: fd, memory: fd };
   const start = async (): Promise<Machine> =>
     new Machine({ ...OPTIONS, program: '/bin/true', start: 'clone', files });
   const before = descriptors();
@@ -183,7 +183,7 @@ async function pretended(context: TestContext, source: string, suspension: Suspe
   const folder = mkdtempSync(join(tmpdir(), 'spare-pretended-'));
   const program = programOf(folder, source);
   const fd = openSync('/dev/null', 'r');
-  const files = { kernel: fd, initrd: fd, root: fd, memory: fd };
+  const files = { root: fd, memory: fd };
   const ends = await openChannel();
   const start = (): Machine => new Machine({ ...OPTIONS, program, start: 'again', files, ends });
   const machine = start();
@@ -357,7 +357,7 @@ async function stateOf(source: string, owner: TakenOwner | undefined): Promise<s
   const program = programOf(place.path, source);
   const fd = openSync('/dev/null', 'r');
   const memory = openSync(join(place.path, 'memory'), 'w+');
-  const files = { kernel: fd, initrd: fd, root: fd, memory };
+  const files = { root: fd, memory };
   const machine = new Machine({ ...OPTIONS, program, start: 'again', files, owner });
   try {
     return String(await machine.save());

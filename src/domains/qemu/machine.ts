@@ -36,23 +36,32 @@ import { StatePort } from './state-port.ts';
 
 /** Descriptors of the image and of the memory, open in the manager. */
 export interface MachineFiles {
-  readonly kernel: number;
-  readonly initrd: number;
   readonly root: number;
   readonly memory: number;
 }
 
-export interface MachineStart extends MachineOptions {
+export interface BootFiles extends MachineFiles {
+  readonly kernel: number;
+  readonly initrd: number;
+}
+
+/** A machine that goes on from a saved state is handed no kernel. */
+export type MachineOrigin =
+  | { readonly start: 'boot'; readonly files: BootFiles }
+  | { readonly start: 'clone' | 'again'; readonly files: MachineFiles };
+
+interface MachineParts extends MachineOptions {
   /** Absolute path of QEMU. */
   readonly program: string;
   readonly box: Box | undefined;
-  readonly files: MachineFiles;
   readonly owner: Owner | undefined;
   /** Both ends of a channel that there is already; else it gets one that ends with it. */
   readonly ends?: { readonly manager: Duplex; readonly machine: Socket } | undefined;
   /** Where what it prints is kept; else in one of its own. */
   readonly console?: Console | undefined;
 }
+
+export type MachineStart = MachineParts & MachineOrigin;
 
 const MIB = 1024 ** 2;
 const LINE_BYTES_MAX = 4096;
@@ -105,7 +114,7 @@ export class Machine {
     this.channel = ends?.manager ?? stream(FD.channel);
     for (const output of [1, 2, FD.console, FD.serial]) this.console.attach(stream(output));
     // The other end may be gone at any time; `exited` tells why.
-    for (const fd of Object.values(FD)) if (fd < FD.kernel) stream(fd)?.on('error', () => {});
+    for (const fd of Object.values(FD)) if (fd < FD.root) stream(fd)?.on('error', () => {});
     this.#listen(stream(FD.control));
     this.#qmp = new Qmp(stream(FD.qmp));
     this.exited = this.#watch();
@@ -280,9 +289,10 @@ export class Machine {
 
 function spawnMachine(start: MachineStart, statePort: StatePort | undefined): ChildProcess {
   const { files, owner, ends } = start;
-  const handed = [files.kernel, files.initrd, files.root, files.memory];
+  const handed = [files.root, files.memory];
   if (statePort !== undefined) handed.push(statePort.fd);
-  const pipes = Array.from({ length: FD.kernel - FD.control }, () => 'pipe' as const);
+  if (start.start === 'boot') handed.push(start.files.kernel, start.files.initrd);
+  const pipes = Array.from({ length: FD.root - FD.control }, () => 'pipe' as const);
   const memoryBytes = machineBytes(start.limits.memoryBytes);
   const plain = [start.program, ...machineArguments(start)];
   const command = start.box === undefined ? plain : boxed(start.box, start.accelerator, plain);

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { closeSync, lstatSync, mkdtempSync, openSync, readdirSync, readlinkSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 
@@ -24,10 +24,10 @@ function isOpen(fd: string): boolean {
   return lstatSync(fd, { throwIfNoEntry: false }) !== undefined;
 }
 
-/** Of the files in this folder, also of those that have no name any more. */
-function openFiles(folder: string): string[] {
-  return readdirSync('/proc/self/fd')
-    .map((fd) => `/proc/self/fd/${fd}`)
+/** Of the files in this folder, also of those that have no name any more. `process`: as in `/proc`. */
+function openFiles(folder: string, process: number | 'self' = 'self'): string[] {
+  return readdirSync(`/proc/${process}/fd`)
+    .map((fd) => `/proc/${process}/fd/${fd}`)
     .filter(isOpen)
     .map((fd) => readlinkSync(fd))
     .filter((path) => path.startsWith(folder));
@@ -112,6 +112,18 @@ void describe('templates', () => {
       }
       await turn();
       assert.deepEqual(openFiles(folder), []);
+    },
+  );
+
+  promise(
+    'T3: the kernel is open only while a template boots, and no clone is handed it',
+    async (options) => {
+      using template = await Template.make({ ...options, suspension: 'parked' });
+      const names = (process: number | 'self'): string[] =>
+        openFiles(options.image.folder, process).map((path) => basename(path));
+      assert.deepEqual(names('self'), ['root']);
+      await using clone = await cloneOf(template);
+      assert.deepEqual(new Set(names(clone.body.machine?.pid ?? 0)), new Set(['root']));
     },
   );
 

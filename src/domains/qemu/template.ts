@@ -27,7 +27,13 @@ import { type Hypervisor, takeMachineOwner } from './accelerator.ts';
 import { type Body, openChannel, ParkedBody, PausedBody, type Suspension } from './body.ts';
 import { machineBytes } from './command.ts';
 import type { Image, ImageFile } from './image/manifest.ts';
-import { Machine, type MachineFiles, type MachineStart } from './machine.ts';
+import {
+  type BootFiles,
+  Machine,
+  type MachineFiles,
+  type MachineOrigin,
+  type MachineStart,
+} from './machine.ts';
 
 export interface TemplateOptions {
   readonly hypervisor: Hypervisor;
@@ -97,14 +103,20 @@ export class Template implements Disposable {
   /** Boots a machine from the image and saves it. Throws `domain-start-failed` or `image-damaged`. */
   static async make(options: TemplateOptions): Promise<Template> {
     await options.image.verify();
+    using booting = new DisposableStack();
     using held = new DisposableStack();
+    const open = (file: ImageFile, until: DisposableStack): number =>
+      until.adopt(openSync(options.image.path(file), 'r'), closeSync);
     const isQuick = hasQuickRoom(machineBytes(options.limits.memoryBytes));
-    const files = held.adopt(openFiles(options, isQuick ? QUICK_FOLDER : options.folder), closeFiles);
+    const memory = isQuick
+      ? booting.adopt(openMemory(QUICK_FOLDER, options), closeSync)
+      : held.adopt(openMemory(options.folder, options), closeSync);
+    const root = open('root', held);
+    const files = { root, memory, kernel: open('kernel', booting), initrd: open('initrd', booting) };
     const saved = await boot(options, files);
-    const memory = isQuick ? await onDisk(files.memory, options) : files.memory;
+    const kept = isQuick ? held.adopt(await onDisk(memory, options), closeSync) : memory;
     held.move();
-    if (isQuick) closeSync(files.memory);
-    return new Template(options, { ...files, memory }, saved);
+    return new Template(options, { root, memory: kept }, saved);
   }
 
   /** A machine that goes on from this one, awake. Throws `domain-start-failed` or `image-damaged`. */
@@ -123,7 +135,9 @@ export class Template implements Disposable {
     this.#users++;
     return () => {
       this.#users--;
-      if (this.#users === 0) closeFiles(this.#files);
+      if (this.#users > 0) return;
+      closeSync(this.#files.root);
+      closeSync(this.#files.memory);
     };
   }
 
@@ -183,16 +197,10 @@ export class Template implements Disposable {
 
 function start(
   { hypervisor, limits }: TemplateOptions,
-  what: Pick<MachineStart, 'start' | 'files' | 'owner' | 'ends' | 'console'>,
+  what: MachineOrigin & Pick<MachineStart, 'owner' | 'ends' | 'console'>,
 ): Machine {
   const { program, box, accelerator } = hypervisor;
-  return new Machine({
-    program,
-    box,
-    accelerator,
-    limits,
-    ...what,
-  });
+  return new Machine({ program, box, accelerator, limits, ...what });
 }
 
 /** For another that boots at the same time, too. */
@@ -206,7 +214,7 @@ export function hasQuickRoom(bytes: number): boolean {
 }
 
 /** Boots a machine and saves it; it has ended then. */
-async function boot(options: TemplateOptions, files: MachineFiles): Promise<Saved> {
+async function boot(options: TemplateOptions, files: BootFiles): Promise<Saved> {
   using held = new DisposableStack();
   const owner = held.adopt(takeMachineOwner(), (taken) => taken?.release());
   const machine = start(options, { start: 'boot', files, owner });
@@ -296,20 +304,6 @@ async function onDisk(memory: number, options: TemplateOptions): Promise<number>
   if (code !== 0) throw new Error('the memory of its template could not be copied');
   held.move();
   return copy;
-}
-
-/** `folder`: where its memory is. */
-function openFiles(options: TemplateOptions, folder: string): MachineFiles {
-  using held = new DisposableStack();
-  const open = (file: ImageFile): number => held.adopt(openSync(options.image.path(file), 'r'), closeSync);
-  const memory = held.adopt(openMemory(folder, options), closeSync);
-  const files = { kernel: open('kernel'), initrd: open('initrd'), root: open('root'), memory };
-  held.move();
-  return files;
-}
-
-function closeFiles(files: MachineFiles): void {
-  for (const fd of Object.values(files) as number[]) closeSync(fd);
 }
 
 /** Ends the machine. */
