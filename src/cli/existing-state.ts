@@ -58,6 +58,7 @@ export async function importFromLayers(
   const scratch = await mkdtemp(join(place, 'layers-'));
   // Apart from the layers, whatever the image calls its folders.
   const copies = join(scratch, 'copies');
+  log(`unpacking  the layers of ${oci}, to see whether they have ${state.join(', ')}`);
   try {
     const files = state.flatMap((file) => [file, `${file}-wal`]).map((file) => join(folder, file));
     await copyFromLayers(oci, files, copies, join(scratch, 'layers'));
