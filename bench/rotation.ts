@@ -1,6 +1,7 @@
 /**
  * What clients notice of proactive recovery: a steady load at a share of the peak, with a replica replaced every few seconds
- * against the same without, in turns on the same group, because the machine's speed wanders.
+ * against the same without, in turns on the same group, and the peak measured anew for each two rounds, because the machine's
+ * speed wanders.
  */
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,7 +10,7 @@ import type { Generator } from './generator.ts';
 import type { Job, LoadResult } from './job.ts';
 import { monotonicMs } from './job.ts';
 import type { RunningMode } from './modes.ts';
-import { quantile, sorted } from './statistics.ts';
+import { median, quantile, sorted } from './statistics.ts';
 import { statusOf } from './status.ts';
 
 /** Of the peak. */
@@ -23,7 +24,7 @@ export interface RotationPace {
   readonly rounds: number;
   /** Of a round with rotations. */
   readonly seconds: number;
-  /** Of the measurement of the peak. */
+  /** Of a measurement of the peak. */
   readonly peakSeconds: number;
 }
 
@@ -57,6 +58,7 @@ export interface RotationRound {
 
 export interface RotationResult {
   readonly workload: string;
+  /** Median of those that were measured before each two rounds. */
   readonly peakPerSecond: number;
   readonly offeredPerSecond: number;
   readonly rounds: readonly RotationRound[];
@@ -174,16 +176,18 @@ export async function measureRotation(
     forbidden: '',
   };
   await round(generator, mode, closed, null);
-  const peak = (await round(generator, mode, closed, null)).requestsPerSecond;
-  const perSecond = SHARE * peak;
-  progress(`${workload.name}: peak ${peak.toFixed(0)}/s, offered ${perSecond.toFixed(0)}/s`);
   const rounds: RotationRound[] = [];
+  const peaks: number[] = [];
   for (let number = 0; number <= pace.rounds; number++) {
+    const which = number === 0 ? 'warm-up' : `round ${number} of ${pace.rounds}`;
+    const peak = (await round(generator, mode, closed, null)).requestsPerSecond;
+    const perSecond = SHARE * peak;
+    if (number > 0) peaks.push(peak);
+    progress(`${workload.name}: ${which}, peak ${peak.toFixed(0)}/s, offered ${perSecond.toFixed(0)}/s`);
     for (const rotating of [false, true]) {
       const seconds = (number === 0 ? 0.3 : 1) * (rotating ? pace.seconds : CALM_SECONDS);
       const done = await round(generator, mode, { ...closed, perSecond, seconds }, rotating ? access : null);
       if (number > 0) rounds.push(done);
-      const which = number === 0 ? 'warm-up' : `round ${number} of ${pace.rounds}`;
       const events = rotating ? `${done.rotations.length} rotations` : 'no rotation';
       const figures = `${done.requestsPerSecond.toFixed(0)}/s, p99 ${done.p99.toFixed(1)} ms, ${done.errors} errors`;
       progress(`${workload.name}: ${which}, ${events}: ${figures} ${done.firstError}`);
@@ -191,5 +195,12 @@ export async function measureRotation(
   }
   const status = await statusOf(mode.adminPort ?? 0);
   const incidents = status?.incidents ?? NaN;
-  return { workload: workload.name, peakPerSecond: peak, offeredPerSecond: perSecond, rounds, incidents };
+  const peakPerSecond = median(peaks);
+  return {
+    workload: workload.name,
+    peakPerSecond,
+    offeredPerSecond: SHARE * peakPerSecond,
+    rounds,
+    incidents,
+  };
 }
