@@ -1,10 +1,19 @@
 /** Is a person told what is in the way of a start? The rest is in `test/refusals.test.ts`. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, mkdtempDisposableSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempDisposableSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { prepareDataFolder } from './data-folder.ts';
 
 const NOBODY = 65_534;
 const CLEAR = `
@@ -22,4 +31,25 @@ void test('what an earlier run left and cannot be removed is named, with a code'
   const said = execFileSync(process.execPath, args, { ...user, cwd: '/', encoding: 'utf8' });
   chmodSync(place.path, 0o755);
   assert.match(said, /^data-folder-unwritable Cannot remove .* left: EACCES: .*\/domains/);
+});
+
+void test('P2: taking back a data folder leaves what others put beside it in a folder that was made for it', () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-discard-'));
+  const above = join(place.path, 'groups');
+  const fill = (name: string): (() => void) => {
+    const folder = prepareDataFolder(join(above, name));
+    writeFileSync(join(above, name, 'spare.db'), '');
+    return () => folder.discard();
+  };
+  const discard = fill('of/one');
+  const discardOther = fill('of/other');
+  discard();
+  assert.ok(!existsSync(join(above, 'of/one')));
+  assert.ok(existsSync(join(above, 'of/other/spare.db')));
+  discardOther();
+  assert.ok(existsSync(join(above, 'of')), 'it was there');
+  rmdirSync(join(above, 'of'));
+  rmdirSync(above);
+  fill('alone')();
+  assert.ok(!existsSync(above));
 });

@@ -6,6 +6,7 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
+  rmdirSync,
   rmSync,
   statSync,
 } from 'node:fs';
@@ -34,7 +35,7 @@ function reasonOf(error: unknown): string {
 }
 
 export interface DataFolder {
-  /** Removes all that was made since. */
+  /** Removes all that was made in it since, and the folders that were made for it and are empty. */
   discard(): void;
 }
 
@@ -60,6 +61,15 @@ function makeFolder(folder: string): string | undefined {
   const above = existsSync(dirname(folder)) ? undefined : makeFolder(dirname(folder));
   mkdirSync(folder, { mode: 0o700 });
   return above ?? folder;
+}
+
+/** From `folder` up to `topmost`, as far as nothing is in them. */
+function removeEmpty(folder: string, topmost: string): void {
+  try {
+    for (let path = folder; path.length >= topmost.length; path = dirname(path)) rmdirSync(path);
+  } catch {
+    // What was made for this data has become the place of others' data, too.
+  }
 }
 
 /** Throws `SpareError` data-folder-unwritable. */
@@ -106,8 +116,8 @@ export function prepareDataFolder(folder: string): DataFolder {
     discard: () => {
       if (made === undefined) chmodSync(folder, mode);
       const added = readdirSync(folder).filter((name) => !before.includes(name));
-      const paths = made === undefined ? added.map((name) => join(folder, name)) : [made];
-      for (const path of paths) rmSync(path, { recursive: true, force: true });
+      for (const name of added) rmSync(join(folder, name), { recursive: true, force: true });
+      if (made !== undefined) removeEmpty(folder, made);
     },
   };
 }
