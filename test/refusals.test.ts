@@ -164,12 +164,12 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
   },
   'a data folder that was being restored': {
     code: 'data-folder-damaged',
-    says: /data has not been restored to the end[^]*Remove it/,
+    says: /data has not been restored to the end[^]*Remove it otherwise/,
     prepare: (place) => mkdirSync(join(place.write('data/checkpoint-3', '').folder, 'data/domains')),
   },
   'a data folder that was being restored, with an image in it': {
     code: 'data-folder-damaged',
-    says: /data has not been restored to the end[^]*Remove it/,
+    says: /data has not been restored to the end[^]*Remove it otherwise/,
     prepare: (place) => mkdirSync(join(place.write('data/images/some/root', '').folder, 'data/domains')),
   },
   'a data folder with a folder of others': {

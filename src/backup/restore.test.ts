@@ -19,7 +19,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { isDataFolder } from '../data-folder.ts';
+import { isDataFolder, makeDomainsFolder } from '../data-folder.ts';
 import { type ErrorCode, SpareError } from '../errors.ts';
 import { digestOf } from '../manager/ballots.ts';
 import { RECORD } from '../ordering/store-protocol.ts';
@@ -81,9 +81,11 @@ class Place implements Disposable {
   }
 
   restore(name: string, backup: string = this.file, progress = (): void => {}): Restored {
+    const dataFolder = this.make(name);
+    makeDomainsFolder(dataFolder);
     return restore({
       backup,
-      dataFolder: this.make(name),
+      dataFolder,
       service: SERVICE,
       fits: (other) => other === SERVICE,
       progress,

@@ -16,14 +16,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import {
-  BASE_FILE,
-  makeDomainsFolder,
-  makePrivateFile,
-  PRIVATE,
-  RESTORED_FILE,
-  STORE_FILE,
-} from '../data-folder.ts';
+import { BASE_FILE, makePrivateFile, PRIVATE, RESTORED_FILE, STORE_FILE } from '../data-folder.ts';
 import { syncFile } from '../durable.ts';
 import { messageOf, SpareError } from '../errors.ts';
 import { SCHEMA } from '../ordering/store-protocol.ts';
@@ -39,7 +32,7 @@ import {
 
 export interface RestoreOptions {
   readonly backup: string;
-  /** Exists, and is empty. */
+  /** Has an empty folder for domains, and nothing else. */
   readonly dataFolder: string;
   /** Whose data it is from now on. */
   readonly service: string;
@@ -153,8 +146,7 @@ function fill(database: DatabaseSync, options: RestoreOptions, progress: (bytes:
   const { dataFolder, backup } = options;
   const unfinished = join(dataFolder, RESTORED_FILE);
   try {
-    // By both it is known as a data folder before a group runs in it.
-    makeDomainsFolder(dataFolder);
+    // By it and the folder for domains it is known as a data folder before a group runs in it.
     makePrivateFile(unfinished);
     writeState(database, 'base', join(dataFolder, BASE_FILE), progress);
     const checkpoint = checkpointOf(database);

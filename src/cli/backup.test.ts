@@ -1,12 +1,24 @@
-/** Is a backup refused that cannot come into its place, before it is made? */
+/** Is a backup refused that cannot come into its place, before it is made, and a restore where another one is at work? */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempDisposableSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempDisposableSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { SpareError } from '../errors.ts';
 import { Store } from '../ordering/store.ts';
-import { backup } from './backup.ts';
+import { encodeBare } from '../wire/entry.ts';
+import { backup, restoreInto } from './backup.ts';
+import { type Settings, settle } from './config.ts';
+import { serviceName } from './service-name.ts';
 
 const TARGETS: Readonly<Record<string, [name: string, says: RegExp]>> = {
   'a folder': ['folder', /folder: there is something else than a file/],
@@ -42,3 +54,36 @@ for (const [what, [name, says]] of Object.entries(TARGETS)) {
     assert.deepEqual(filesIn(data), before);
   });
 }
+
+/** A backup, and the settings of a service that it is of. */
+async function backedUp(place: string): Promise<{ file: string; settings: Settings }> {
+  const settings = settle({ command: ['node'], state: ['a.db'], data: 'restored' }, place);
+  const data = join(place, 'data');
+  mkdirSync(data);
+  const { store } = await Store.open(join(data, 'spare.db'), serviceName(settings, place));
+  store.writeEntry(0, encodeBare('start', 1, Buffer.alloc(32)));
+  await store.close();
+  const file = join(place, 'a.backup');
+  await backup(data, file, () => {}, new AbortController().signal);
+  return { file, settings };
+}
+
+void test('P2: of two restores into one folder one is refused, and takes nothing of the other with it', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-restore-'));
+  const { file, settings } = await backedUp(place.path);
+  const outcomes: unknown[] = [];
+  const attempt = (during: () => void): void => {
+    try {
+      outcomes.push(restoreInto(settings, file, during).decided);
+    } catch (error) {
+      outcomes.push(error instanceof SpareError ? error.code : error);
+    }
+  };
+  let first = true;
+  attempt(() => {
+    if (first) attempt(() => {});
+    first = false;
+  });
+  assert.deepEqual(outcomes, ['data-folder-damaged', -1]);
+  assert.ok(existsSync(join(settings.data, 'spare.db')));
+});

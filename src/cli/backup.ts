@@ -13,7 +13,7 @@ import { isMeasured } from '../images/images.ts';
 import { Store } from '../ordering/store.ts';
 import { askAdmin } from './admin-client.ts';
 import type { Settings } from './config.ts';
-import { checkDataFolder, prepareDataFolder } from './data-folder.ts';
+import { checkDataFolder, claimForRestore, prepareDataFolder } from './data-folder.ts';
 import { Interrupted, unlessAborted } from './interruption.ts';
 import { serviceName, stateFilesOf } from './service-name.ts';
 
@@ -159,6 +159,8 @@ export function restoreInto(settings: Settings, backup: string, progress: Progre
     });
   }
   const folder = prepareDataFolder(data);
+  // Before what takes back on failure: of a folder that another one claimed nothing is ours to remove.
+  claimForRestore(data);
   const service = serviceName(settings, settings.folder);
   let shownAt = 0;
   try {

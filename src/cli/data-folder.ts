@@ -101,9 +101,7 @@ export function prepareDataFolder(folder: string): DataFolder {
   const before = readdirSync(folder);
   const others = before.filter((name) => name !== IMAGES);
   if (others.includes(DOMAINS_FOLDER) && others.every((name) => RESTORED.test(name))) {
-    throw new SpareError('data-folder-damaged', `${folder} has not been restored to the end.`, {
-      hint: 'Remove it, and call `spare restore` again.',
-    });
+    throw notRestored(folder);
   }
   if (others.length > 0) {
     const named = others.slice(0, NAMED_MAX).join(', ') + (others.length > NAMED_MAX ? ', …' : '');
@@ -120,6 +118,26 @@ export function prepareDataFolder(folder: string): DataFolder {
       if (made !== undefined) removeEmpty(folder, made);
     },
   };
+}
+
+function notRestored(folder: string): SpareError {
+  return new SpareError('data-folder-damaged', `${folder} has not been restored to the end.`, {
+    hint: 'If a `spare restore` is at it still, wait for that. Remove it otherwise, and call `spare restore` again.',
+  });
+}
+
+/**
+ * For a restore, which takes long before it writes anything: from then on no other call takes the folder for an empty one.
+ * Throws `SpareError` data-folder-damaged where another restore was faster, data-folder-unwritable.
+ */
+export function claimForRestore(folder: string): void {
+  try {
+    makeDomainsFolder(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw notRestored(folder);
+    const message = `Cannot write to the data folder ${folder}: ${reasonOf(error)}.`;
+    throw new SpareError('data-folder-unwritable', message, { hint: HINT, cause: error });
+  }
 }
 
 /**
