@@ -20,6 +20,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Store } from '../src/ordering/store.ts';
+import { encodeBare } from '../src/wire/entry.ts';
 import { Call } from './support/call.ts';
 import { PATIENCE_MS, removeAll, ROOT, SERVICES, signalTree, Spare } from './support/spare.ts';
 
@@ -127,14 +128,20 @@ test('P2 P4: a backup begins with the checkpoint; of a stopped group, too', asyn
   assert.deepEqual(await spare.incidents(), []);
 });
 
+/** A data folder of a group that has begun. */
+async function begin(data: string): Promise<void> {
+  const { store } = await Store.open(join(data, 'spare.db'), 'the service of this test');
+  store.writeEntry(0, encodeBare('start', 1, Buffer.alloc(32)));
+  await store.close();
+}
+
 test('P2: one backup at a time, until it is in its place: another call is refused, and disturbs nothing', async (context) => {
   const elsewhere = '/dev/shm';
   const isOther = existsSync(elsewhere) && statSync(elsewhere).dev !== statSync(tmpdir()).dev;
   if (!isOther) return context.skip('there is no other file system to copy to');
   using data = mkdtempDisposableSync(join(tmpdir(), 'spare-backup-'));
   using target = mkdtempDisposableSync(join(elsewhere, 'spare-backup-'));
-  const { store } = await Store.open(join(data.path, 'spare.db'), 'the service of this test');
-  await store.close();
+  await begin(data.path);
   const file = join(target.path, 'a.backup');
   execFileSync('sh', ['-c', 'mkfifo "$0"', `${file}.new`]);
   await using first = new Call(ROOT, ['backup', '--data', data.path, file]);
@@ -177,8 +184,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const) {
     using place = mkdtempDisposableSync(join(tmpdir(), 'spare-backup-'));
     const data = join(place.path, 'data');
     mkdirSync(data);
-    const { store } = await Store.open(join(data, 'spare.db'), 'the service of this test');
-    await store.close();
+    await begin(data);
     const base = join(data, 'base');
     writeFileSync(base, '');
     truncateSync(base, LARGE_BYTES);

@@ -14,6 +14,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { SpareError } from '../errors.ts';
+import { digestOf } from '../manager/ballots.ts';
+import { RECORD } from '../ordering/store-protocol.ts';
 import { Store } from '../ordering/store.ts';
 import { encodeBare } from '../wire/entry.ts';
 import { backup, restoreInto } from './backup.ts';
@@ -86,4 +88,20 @@ void test('P2: of two restores into one folder one is refused, and takes nothing
   });
   assert.deepEqual(outcomes, ['data-folder-damaged', -1]);
   assert.ok(existsSync(join(settings.data, 'spare.db')));
+});
+
+void test('P2: a group that has not begun is not backed up: another database, where that is restored, would be what it begins with', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-backup-'));
+  const { store } = await Store.open(join(place.path, 'spare.db'), 'the service of this test');
+  writeFileSync(join(place.path, 'base'), 'what was there');
+  store.write(RECORD.base, 0, Buffer.from(digestOf(Buffer.from('what was there'))));
+  await store.close();
+  using target = mkdtempDisposableSync(join(tmpdir(), 'spare-backup-'));
+  const file = join(target.path, 'a.backup');
+  await assert.rejects(
+    backup(place.path, file, () => {}, new AbortController().signal),
+    { code: 'backup-failed', message: /no group has begun/ },
+  );
+  assert.deepEqual(readdirSync(target.path), []);
+  assert.ok(!readdirSync(place.path).includes('backup.new'));
 });

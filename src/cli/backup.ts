@@ -116,9 +116,21 @@ async function running(data: string): Promise<MadeBackup | null> {
   }
 }
 
+function notBegun(data: string): SpareError {
+  return new SpareError(
+    'backup-failed',
+    `There is nothing to back up in ${data}: no group has begun with it.`,
+    {
+      hint: 'Start it with `spare run`. Until then, what it will begin with is in the service folder alone.',
+    },
+  );
+}
+
 async function stopped(data: string, signal: AbortSignal): Promise<MadeBackup> {
-  const { store } = await Store.open(join(data, STORE_FILE), null);
-  const making = makeBackup(store, data, false, signal);
+  const { store, opened } = await Store.open(join(data, STORE_FILE), null);
+  // Its first start begins with the databases that are in the service folder then, whatever was copied before.
+  const hasBegun = opened.entries.length > 0;
+  const making = hasBegun ? makeBackup(store, data, false, signal) : Promise.reject(notBegun(data));
   try {
     return await unlessAborted(signal, making);
   } finally {
