@@ -1,7 +1,7 @@
 /** Is a person told what is in the way of a start? The rest is in `test/refusals.test.ts`. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import {
+import fs, {
   chmodSync,
   chownSync,
   existsSync,
@@ -10,6 +10,7 @@ import {
   rmdirSync,
   writeFileSync,
 } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -52,4 +53,21 @@ void test('P2: taking back a data folder leaves what others put beside it in a f
   rmdirSync(above);
   fill('alone')();
   assert.ok(!existsSync(above));
+});
+
+void test('a folder that another start makes at the same moment is not taken for a file', (context) => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-discard-'));
+  const { mkdirSync: make } = fs;
+  context.mock.method(fs, 'mkdirSync', (path: string) => {
+    make(path);
+    make(path);
+  });
+  syncBuiltinESMExports();
+  context.after(() => {
+    context.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+  const data = join(place.path, 'groups/one');
+  prepareDataFolder(data).discard();
+  assert.ok(existsSync(data), 'it is of the other one');
 });

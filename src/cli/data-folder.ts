@@ -57,10 +57,20 @@ export function checkDataFolder(folder: string): void {
 
 /** Returns the topmost folder that it made. One by one: below `/proc` a recursive `mkdir` of Node never comes back. */
 function makeFolder(folder: string): string | undefined {
-  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true) return undefined;
+  if (isFolder(folder)) return undefined;
   const above = existsSync(dirname(folder)) ? undefined : makeFolder(dirname(folder));
-  mkdirSync(folder, { mode: 0o700 });
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    // Another start made it meanwhile, and needs what is above, too.
+    if (isFolder(folder)) return undefined;
+    throw error;
+  }
   return above ?? folder;
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
 /** From `folder` up to `topmost`, as far as nothing is in them. */
