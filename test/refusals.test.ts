@@ -372,6 +372,33 @@ void test('what runs keeps others off its data, ends wholly at Ctrl-C, and its d
   assert.deepEqual(place.files(), before);
 });
 
+test('P2: of two starts at once with a new data folder, the refused one takes nothing of the other with it', async () => {
+  // Which one looks into the folder when is up to the system.
+  for (let i = 0; i < 6; i++) {
+    using place = new Place();
+    place.write('service.mjs', SERVICE).configure(GOOD);
+    await using one = new Call(place.folder, run());
+    await using other = new Call(place.folder, run());
+    const refusedFirst = await Promise.race(
+      [one, other].map(async (call) => [await call.end(), call] as const),
+    );
+    assert.match(refusedFirst[1].stderr, /\[data-folder-/);
+    assert.ok(place.files().includes('data/spare.db'));
+  }
+});
+
+test('P2: an image that is not built to the end takes no data with it of a group that began there meanwhile', async () => {
+  using place = new Place();
+  place.write('service.mjs', SERVICE).write('large.bin', '').configure(GOOD);
+  truncateSync(join(place.folder, 'large.bin'), MINUTES_BYTES);
+  await using call = new Call(place.folder, ['image', 'build', '--config', 'spare.config.mjs']);
+  await call.until(() => existsSync(join(place.folder, 'data/images')));
+  place.write('data/spare.db', '').write('data/domains/r0/state', '');
+  call.kill('SIGTERM');
+  await call.end();
+  assert.ok(place.files().includes('data/spare.db'));
+});
+
 test('`npm start` ends wholly when npm is told to end', async () => {
   using place = new Place();
   place.write('service.mjs', SERVICE).configure(GOOD);

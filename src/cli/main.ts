@@ -58,7 +58,8 @@ async function buildImages(
     const alone = !isDataFolder(settings.data);
     await unlessAborted(signal, prepareImages(settings, log, alone));
   } catch (error) {
-    data.discard();
+    // It takes minutes: a group may have begun there.
+    if (!isDataFolder(settings.data)) data.discard();
     throw error;
   }
 }

@@ -155,14 +155,20 @@ export async function run(
   undo.defer(() => closeServer(admin));
   const adminAddress = await bind(admin, 'admin', settings.admin);
   const folder = prepareDataFolder(settings.data);
+  // Of two that found it empty, one gets the store; what is in the folder is its.
+  let isOurs = true;
   undo.defer(() => {
-    if (manager === null || manager.view().decided < 0) folder.discard();
+    if (isOurs && (manager === null || manager.view().decided < 0)) folder.discard();
   });
   const images = new Images(settings.data, log);
   undo.use(images);
   const known = await images.load();
   const name = serviceName(settings, images.foundedAs(known, settings.folder));
-  const { store, opened: found } = await Store.open(join(settings.data, STORE_FILE), name);
+  const opening = Store.open(join(settings.data, STORE_FILE), name).catch((error: SpareError) => {
+    isOurs = error.code !== 'data-folder-in-use';
+    throw error;
+  });
+  const { store, opened: found } = await opening;
   undo.defer(() => (manager === null ? store.close() : manager.close()));
   await clearLeftovers(settings.data);
   publishAccess(settings.data, { url: addressUrl(adminAddress), token, config: file });
