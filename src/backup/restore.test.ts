@@ -8,6 +8,7 @@ import {
   mkdtempDisposableSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -309,4 +310,19 @@ void test('a checkpoint is not written outside of the folder, whatever the backu
   database.close();
   place.refused('backup-failed', 'new');
   assert.equal(readdirSync(join(place.data, '..')).includes('checkpoint-1'), false);
+});
+
+void test('P2: what is restored is what was verified, also when another backup takes the place of that meanwhile', async () => {
+  using place = new Place();
+  const { digest } = await place.filled();
+  const { store } = await place.open();
+  store.writeEntry(4, encodeBare('tick', 3, SEED));
+  const { file } = await makeBackup(store, place.data, false, WANTED);
+  await store.close();
+  const replace = (): void => void (existsSync(file) && renameSync(file, place.file));
+  assert.equal(place.restore('new', place.file, replace).digest, digest);
+  const folder = join(place.data, '../new');
+  const restored = await place.open(folder);
+  assert.equal((await makeBackup(restored.store, folder, false, WANTED)).digest, digest);
+  await restored.store.close();
 });

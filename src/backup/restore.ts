@@ -1,7 +1,7 @@
 /**
  * Makes a data folder from a backup: a group that is started with it goes on where the backup was made.
  *
- * R1. Nothing is believed of a file before its digest is right.
+ * R1. Nothing is believed of a file before its digest is right, and nothing is taken from another one that lies in its place since.
  * R2. The folder has a store only once all else in it is durable: what was interrupted is no data folder.
  */
 import {
@@ -151,7 +151,7 @@ function fill(database: DatabaseSync, options: RestoreOptions, progress: (bytes:
     writeState(database, 'base', join(dataFolder, BASE_FILE), progress);
     const checkpoint = checkpointOf(database);
     if (checkpoint !== null) writeState(database, 'checkpoint', join(dataFolder, checkpoint.file), progress);
-    writeStore(unfinished, database, options);
+    writeStore(unfinished, database, options.service);
     syncFile(unfinished);
     syncFile(dataFolder);
     renameSync(unfinished, join(dataFolder, STORE_FILE));
@@ -184,16 +184,23 @@ function writeState(
   closeSync(fd);
 }
 
-function writeStore(path: string, database: DatabaseSync, { backup, service }: RestoreOptions): void {
+/** Row by row: what lies at the path of the backup may be another one by now. */
+function writeStore(path: string, database: DatabaseSync, service: string): void {
   const store = new DatabaseSync(path);
   try {
     store.exec('pragma journal_mode = off; pragma synchronous = off');
-    store.prepare('attach ? as backup').run(backup);
     store.exec(`begin; ${SCHEMA}`);
-    for (const table of tablesOf(database)) store.exec(`insert into ${table} select * from backup.${table}`);
+    for (const table of tablesOf(database)) copyRows(database, store, table);
     store.prepare(`update facts set value = ? where name = 'service'`).run(service);
     store.exec('commit');
   } finally {
     store.close();
   }
+}
+
+function copyRows(from: DatabaseSync, to: DatabaseSync, table: string): void {
+  const rows = from.prepare(`select * from ${table}`);
+  const marks = rows.columns().map(() => '?');
+  const insert = to.prepare(`insert into ${table} values (${marks.join(', ')})`);
+  for (const row of rows.iterate()) insert.run(...Object.values(row));
 }
