@@ -5,6 +5,7 @@
  *     is known.
  * X2. It reaches the disk a few megabytes at a time, and its replica waits for that: were all of a large state written at once, what
  *     is acknowledged meanwhile would wait for the disk until it is through.
+ * X3. It is durable only if each of its pieces is.
  */
 import { createHash } from 'node:crypto';
 import { closeSync, fdatasync, fsync, openSync, writeFileSync } from 'node:fs';
@@ -64,13 +65,13 @@ export class Export {
   #sync(): void {
     this.#unsynced = 0;
     this.#handlers.onBehind(true);
-    this.#syncing = this.#syncing
-      .then(() => promisify(fdatasync)(this.#fd))
-      .then(() => this.#handlers.onBehind(false), this.#handlers.onFailure);
+    this.#syncing = this.#syncing.then(() => promisify(fdatasync)(this.#fd));
+    void this.#syncing.then(() => this.#handlers.onBehind(false), this.#handlers.onFailure);
   }
 
   /** Makes it durable, and closes the file. */
   async keep(): Promise<void> {
+    // Throws where a piece did not get there: that is said once, and what is asked next would hide it.
     await this.#syncing;
     await promisify(fsync)(this.#fd);
     closeSync(this.#fd);
@@ -78,6 +79,6 @@ export class Export {
 
   /** Closes the file, for whoever removes it. */
   discard(): void {
-    void this.#syncing.then(() => closeSync(this.#fd));
+    void Promise.allSettled([this.#syncing]).then(() => closeSync(this.#fd));
   }
 }

@@ -1,6 +1,6 @@
 /** Is a checkpoint in force only when it is whole, agreed and durable, and is an export bounded? */
 import assert from 'node:assert/strict';
-import {
+import fs, {
   appendFileSync,
   mkdtempSync,
   readdirSync,
@@ -9,6 +9,7 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -154,6 +155,36 @@ test('P2: what comes while a checkpoint is made durable leaves it alone: another
   snapshots.inForce(9);
   assert.deepEqual((await imported(snapshots)).bytes, state);
   assert.deepEqual(readdirSync(folder.path), ['checkpoint-9']);
+});
+
+test('P2: an export of which the disk lost a piece is no checkpoint, whatever the disk says of the rest; the one before stays', async (context) => {
+  using folder = new Folder();
+  writeFileSync(join(folder.path, 'checkpoint-5'), state);
+  const snapshots = new Snapshots(folder.path, 64 * MIB, { ...NOTHING, checkpoint: FIFTH });
+  const failure = Object.assign(new Error('EIO: i/o error, fdatasync'), { syscall: 'fdatasync' });
+  const failures: unknown[] = [];
+  snapshots.onFailure = (error) => failures.push(error);
+  // The kernel says once that what was written is lost.
+  const lost = (_fd: number, done: (error: Error) => void): void => void setImmediate(done, failure);
+  context.mock.method(fs, 'fdatasync', lost);
+  syncBuiltinESMExports();
+  context.after(() => {
+    context.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+  const large = Buffer.alloc(9 * MIB, 1);
+  snapshots.expect('r2', 9);
+  snapshots.announce('r2', large.length);
+  snapshots.take('r2', large.subarray(0, 8 * MIB), false);
+  snapshots.take('r2', large.subarray(8 * MIB), true);
+  await assert.rejects(snapshots.commit(9, digestOf(large)), failure);
+  assert.deepEqual(failures, [failure], 'whoever holds the group is told at once');
+  assert.equal(snapshots.index, 5);
+  snapshots.expect('r3', 12);
+  snapshots.announce('r3', large.length);
+  snapshots.take('r3', large.subarray(0, 8 * MIB), false);
+  snapshots.discard('r3');
+  await context.waitFor(() => assert.deepEqual(failures, [failure, failure]));
 });
 
 test('P2: an export of which the disk took only a part is none', () => {
