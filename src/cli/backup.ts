@@ -129,8 +129,11 @@ function notBegun(data: string): SpareError {
 async function stopped(data: string, signal: AbortSignal): Promise<MadeBackup> {
   const { store, opened } = await Store.open(join(data, STORE_FILE), null);
   // Its first start begins with the databases that are in the service folder then, whatever was copied before.
-  const hasBegun = opened.entries.length > 0;
-  const making = hasBegun ? makeBackup(store, data, false, signal) : Promise.reject(notBegun(data));
+  if (opened.entries.length === 0) {
+    await store.close();
+    throw notBegun(data);
+  }
+  const making = makeBackup(store, data, false, signal);
   try {
     return await unlessAborted(signal, making);
   } finally {

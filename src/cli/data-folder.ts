@@ -93,6 +93,11 @@ function keepOthersOut(folder: string): void {
   }
 }
 
+function unwritable(folder: string, cause: unknown): SpareError {
+  const message = `Cannot write to the data folder ${folder}: ${reasonOf(cause)}.`;
+  return new SpareError('data-folder-unwritable', message, { hint: HINT, cause });
+}
+
 /** Others are kept out of it from then on. Throws `SpareError` data-folder-unwritable, data-folder-foreign, data-folder-damaged. */
 export function prepareDataFolder(folder: string): DataFolder {
   let made: string | undefined;
@@ -100,8 +105,7 @@ export function prepareDataFolder(folder: string): DataFolder {
     made = makeFolder(folder);
     accessSync(folder, constants.W_OK | constants.X_OK);
   } catch (error) {
-    const message = `Cannot write to the data folder ${folder}: ${reasonOf(error)}.`;
-    throw new SpareError('data-folder-unwritable', message, { hint: HINT, cause: error });
+    throw unwritable(folder, error);
   }
   if (existsSync(join(folder, STORE_FILE))) {
     keepOthersOut(folder);
@@ -145,8 +149,7 @@ export function claimForRestore(folder: string): void {
     makeDomainsFolder(folder);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw notRestored(folder);
-    const message = `Cannot write to the data folder ${folder}: ${reasonOf(error)}.`;
-    throw new SpareError('data-folder-unwritable', message, { hint: HINT, cause: error });
+    throw unwritable(folder, error);
   }
 }
 
