@@ -370,10 +370,10 @@ export class Checks {
     }
   }
 
-  /** The order is marked in time, so that it can be truncated. */
+  /** The order is marked in time, so that it can be truncated; a checkpoint that waits for the disk comes first. */
   #checkMarks(): void {
-    if (!this.#sim.options.calm) return;
     const { order, options } = this.#sim;
+    if (!options.calm || options.diskMs > 0) return;
     const last = order.lines.findLastIndex(({ kind }) => kind === 'mark');
     const most = options.core.refresh.ordered + IN_WORK_MAX;
     promise(order.head - last <= most, 'P7', () => `no mark since ${last}`);

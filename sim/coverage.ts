@@ -22,6 +22,7 @@ const EVENTS: Record<Event['type'], true> = {
   vote: true,
   digest: true,
   exported: true,
+  paused: true,
   checkpointed: true,
   down: true,
   peer: true,

@@ -124,6 +124,7 @@ function ownWord(event: Extract<Event, { replica: ReplicaId }>): ReplicaEvent | 
     case 'digest':
     case 'down':
       return event.type;
+    case 'paused':
     case 'rotate':
       return null;
   }

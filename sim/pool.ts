@@ -1,5 +1,6 @@
 /** The replicas of one host, and what they are sent: updates from memory as far as it goes back, else from the disk. */
 import type { Effect } from '../src/core/effect.ts';
+import type { Event } from '../src/core/event.ts';
 import type { ReplicaId } from '../src/core/ids.ts';
 import { Replica } from '../src/core/testing/replica.ts';
 import type { Update } from '../src/core/testing/service.ts';
@@ -11,6 +12,8 @@ export class Pool {
   /** Updates that some passive replica may still need. */
   readonly #recent = new Map<number, Update>();
   #trimmed = -1;
+  /** What the disk takes for the next state that is exported. */
+  #diskMs = 0;
   readonly #scheduled = new Map<ReplicaId, number>();
 
   constructor(host: Host) {
@@ -21,6 +24,7 @@ export class Pool {
   started(): void {
     this.#recent.clear();
     this.#trimmed = this.#host.store.decided;
+    this.#diskMs = this.#host.sim.options.diskMs;
   }
 
   clear(): void {
@@ -113,6 +117,28 @@ export class Pool {
     this.#host.sim.faults.beforeWork(this.#host, replica);
     const events = replica.work(this.#host.sim.timeline.now);
     if (events === null) return;
+    if (this.#diskMs > 0 && events.some(({ type }) => type === 'exported')) this.#stall(replica, events);
+    else this.#say(replica, events);
+  }
+
+  #stall(replica: Replica, exported: readonly Event[]): void {
+    const { life, sim } = this.#host;
+    this.#pause(replica, true);
+    sim.timeline.in(this.#diskMs, () => {
+      if (this.#host.life !== life || this.replicas.get(replica.id) !== replica) return;
+      this.#pause(replica, false);
+      this.#say(replica, exported);
+      this.#schedule(replica);
+    });
+    this.#diskMs = 0;
+  }
+
+  #pause(replica: Replica, paused: boolean): void {
+    replica.paused = paused;
+    this.#host.tell({ type: 'paused', replica: replica.id, paused });
+  }
+
+  #say(replica: Replica, events: readonly Event[]): void {
     for (const event of events) {
       if (event.type === 'vote') {
         this.#host.keep(event.index, replica.produced);

@@ -17,6 +17,8 @@ export interface Plan {
   readonly fillMs: number;
   /** What a whole state takes on top. */
   readonly stateMs: number;
+  /** What the disk takes on a host for the first whole state that is exported there. */
+  readonly diskMs: number;
   /** Of the whole state, as replicas and managers say. */
   readonly stateBytes: number;
   readonly appendMs: number;
@@ -87,6 +89,7 @@ function base(random: Random): Plan {
     refreshEvery: between(random, 15, 60),
     fillMs: 0,
     stateMs: 0,
+    diskMs: 0,
     stateBytes: 0,
     appendMs: oneOf(random, [2, 5, 40]),
     linkMs: oneOf(random, [2, 5, 30, 120]),
@@ -241,6 +244,11 @@ function seldomMet(random: Random): Partial<Plan> {
   }
 }
 
+/** Slower now and then than a request may be. */
+function slowDisk(random: Random): number {
+  return random() < 0.3 ? between(random, 100, 4000) : 0;
+}
+
 /** What brings a state there takes longer than a request may, or a start. */
 function largeState(random: Random, plan: Plan): Partial<Plan> {
   const rotations = times(random, 0, 4, () => ({ type: 'rotate', pick: random() }));
@@ -283,7 +291,13 @@ export const SCENARIO_NAMES = [
 export type ScenarioName = (typeof SCENARIO_NAMES)[number];
 
 const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
-  'fault-free': (_, plan) => ({ calm: true, lose: 0, double: 0, linkMs: Math.min(plan.linkMs, 5) }),
+  'fault-free': (random, plan) => ({
+    calm: true,
+    lose: 0,
+    double: 0,
+    linkMs: Math.min(plan.linkMs, 5),
+    diskMs: slowDisk(random),
+  }),
   // The group is not up yet.
   founding: (random, plan) => ({
     workload: { ...plan.workload, kind: anyKind(random) },
@@ -324,6 +338,7 @@ const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
     refreshEvery: between(random, 5, 15),
     fillMs: between(random, 1, 80),
     schedule: times(random, 2, 10, () => anyFault(random)),
+    diskMs: slowDisk(random),
   }),
   // With clocks that were set meanwhile.
   'restart-all': (random) => ({

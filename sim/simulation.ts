@@ -42,6 +42,7 @@ export interface SimulationOptions {
   readonly syncMs: () => number;
   readonly fillMs: number;
   readonly stateMs: number;
+  readonly diskMs: number;
   readonly calm: boolean;
 }
 
@@ -77,6 +78,7 @@ export class Simulation {
       syncMs: () => 1 + random() * 6,
       fillMs: plan.fillMs,
       stateMs: plan.stateMs,
+      diskMs: plan.diskMs,
       calm: plan.calm,
     };
     const noise = { appendMs: () => random() * plan.appendMs, deliverMs: () => random() * 3 };

@@ -36,6 +36,7 @@ function planOf({ managers, requests, apartMs, faults, refreshEvery = 1000 }: Sc
     refreshEvery,
     fillMs: 0,
     stateMs: 0,
+    diskMs: 0,
     stateBytes: 0,
     appendMs: 2,
     linkMs: 2,

@@ -112,6 +112,7 @@ const EVENTS: ReadonlySet<string> = new Set<Event['type']>([
   'vote',
   'digest',
   'exported',
+  'paused',
   'checkpointed',
   'down',
   'peer',

@@ -156,6 +156,13 @@ export const REPLICAS: readonly Bug[] = [
       },
     ],
   },
+  {
+    name: 'disk-time-counted',
+    what: 'who exports is late while its export waits for the disk',
+    breaks: 'P6',
+    scenario: 'fault-free',
+    edits: [{ file: 'local.ts', find: 'local.since += pausedMs;', replace: '' }],
+  },
   // Feeding.
   {
     name: 'wakes-from-the-mark',

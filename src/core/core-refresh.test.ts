@@ -4,6 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { replicaId } from './ids.ts';
+import type { Replica } from './testing/replica.ts';
 import type { World } from './testing/world.ts';
 import {
   active,
@@ -146,6 +148,61 @@ for (const faults of EACH) {
     world.until('exported', () => effects(world, 'checkpoint').length > 0, 15_000);
     settled(world);
     assert.deepEqual(named(world), []);
+  });
+
+  /** The last passive one exports, and the disk takes nothing. Those that come after take long to start. */
+  function stalled(): { world: World; slow: Replica; pause: (paused: boolean) => void } {
+    let startMs = 20;
+    const world = whole(faults, {
+      core: refreshEvery(10),
+      behaviour: () => ({ startMs, stateBytes: LARGE }),
+    });
+    startMs = 27_800;
+    const slow = passive(world, faults);
+    slow.behaviour.stateMs = 4000;
+    requests(world, 16);
+    world.run(1000);
+    const pause = (paused: boolean): void => {
+      slow.paused = paused;
+      world.tell({ type: 'paused', replica: replicaId(slow.id), paused });
+    };
+    pause(true);
+    return { world, slow, pause };
+  }
+
+  void test(`P6: ${f}, one whose export waits for the disk is not late, however long that takes`, () => {
+    const { world, pause } = stalled();
+    world.run(60_000);
+    pause(false);
+    world.until('exported', () => effects(world, 'checkpoint').length > 0, 15_000);
+    settled(world);
+    assert.deepEqual(named(world), []);
+  });
+
+  void test(`P5: ${f}, one whose export waits for the disk is waited for when its vote is needed`, () => {
+    const { world, pause } = stalled();
+    const lost = world.role('passive').slice(0, faults);
+    for (const { id } of lost) world.crash(id);
+    const liar = active(world);
+    liar.behaviour.lie = 'reply';
+    requests(world, 1);
+    world.run(27_500);
+    pause(false);
+    world.run(30_000);
+    settled(world);
+    const crashes = lost.map((each) => [each, 'crash'] as const);
+    assert.deepEqual(named(world), blame([liar, 'reply'], ...crashes));
+  });
+
+  void test(`P6: ${f}, one that exports no further when the disk is ready again is late`, () => {
+    const { world, slow, pause } = stalled();
+    slow.behaviour.hung = true;
+    world.run(60_000);
+    pause(false);
+    world.run(20_000);
+    assert.deepEqual(named(world), []);
+    world.run(10_000);
+    assert.deepEqual(named(world), blame([slow, 'late']));
   });
 
   void test(`P5: ${f}, one that exports a large state is waited for when its vote is needed`, () => {

@@ -147,6 +147,8 @@ export class Core {
         return this.refreshing.digested(now, event.replica, event.digest, event.stateBytes);
       case 'exported':
         return this.refreshing.exported(now, event.replica, event.digest);
+      case 'paused':
+        return this.replicas.paused(now, event.replica, event.paused);
       case 'checkpointed':
         return this.refreshing.checkpointed(event.index);
       case 'down':

@@ -49,6 +49,8 @@ export type Event =
     }
   /** A replica exported its whole state, as asked; `digest` is over the exported bytes. */
   | { readonly type: 'exported'; readonly replica: ReplicaId; readonly digest: Digest }
+  /** Nothing is heard of a replica while what it exports waits for the disk; `paused`: from now on, or no longer. */
+  | { readonly type: 'paused'; readonly replica: ReplicaId; readonly paused: boolean }
   /** The state at `index` is durable as a whole. */
   | { readonly type: 'checkpointed'; readonly index: Index }
   /** A replica's domain ended (`crash`), or it broke the channel's rules (`protocol`). */

@@ -17,6 +17,7 @@ function owing(...results: [number, boolean][]): Local {
     phase: 'executing',
     since: 0,
     heardAt: 0,
+    pausedAt: null,
     applied: index(-1),
     owed,
     turn: 0,

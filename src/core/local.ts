@@ -37,6 +37,8 @@ export interface Local {
   since: number;
   /** When it last answered, or was first told to execute. */
   heardAt: number;
+  /** Since when nothing is heard of it because of the disk, as far as that is not forgiven yet. */
+  pausedAt: number | null;
   applied: Index;
   readonly owed: Owed[];
   /** How often it was put back to a verified state while it executed. */
@@ -55,6 +57,15 @@ export interface Local {
   fed: boolean;
   /** A fault was noticed: its votes do not count, and it is on its way out. */
   faulty: boolean;
+}
+
+/** The time in which nothing is heard of it because of the disk is not its own. */
+export function forgivePause(now: number, local: Local): void {
+  if (local.pausedAt === null) return;
+  const pausedMs = now - local.pausedAt;
+  local.since += pausedMs;
+  local.heardAt += pausedMs;
+  local.pausedAt = now;
 }
 
 /** The next answer, if it is of this type. */

@@ -8,7 +8,7 @@ import type { Core } from './core.ts';
 import type { Vote } from './event.ts';
 import type { Change } from './group.ts';
 import { index as toIndex, replicaId, type Digest, type Index, type ReplicaId } from './ids.ts';
-import type { Local } from './local.ts';
+import { forgivePause, type Local } from './local.ts';
 import { bootShare, missingHere } from './placement.ts';
 import { sameVote } from './quorum.ts';
 import type { Slot } from './slot.ts';
@@ -133,6 +133,7 @@ export class Replicas {
       phase: 'starting',
       since: now,
       heardAt: now,
+      pausedAt: null,
       applied: toIndex(-1),
       owed: [{ type: 'result', index: toIndex(0), void: decided }],
       turn: 0,
@@ -272,6 +273,13 @@ export class Replicas {
       return true;
     }
     return false;
+  }
+
+  paused(now: number, replica: ReplicaId, paused: boolean): void {
+    const local = this.#locals.get(replica);
+    if (local === undefined) return;
+    forgivePause(now, local);
+    local.pausedAt = paused ? now : null;
   }
 
   /** Back to sleep, when all that was asked of it is answered. */

@@ -15,7 +15,7 @@
  */
 import type { Core } from './core.ts';
 import type { Index, ReplicaId } from './ids.ts';
-import { executingNow, type Local } from './local.ts';
+import { executingNow, forgivePause, type Local } from './local.ts';
 import { proposeDecisions } from './ordering.ts';
 import { agreed, conflicting, type Votes } from './quorum.ts';
 import { superviseRotation } from './rotating.ts';
@@ -23,6 +23,7 @@ import { readyToStay, settle } from './settling.ts';
 import { executable, type Slot } from './slot.ts';
 
 export function supervise(core: Core, now: number): void {
+  for (const local of core.replicas.all()) forgivePause(now, local);
   core.patience.observe(now);
   const next = core.order.unchosen;
   if (next !== undefined && executable(next)) watchEntry(core, now, next);

@@ -1,6 +1,15 @@
 /** Is the manager put together as its parts say? With real ones: domains, a store, and a service in them. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, mkdtempDisposableSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import fs, {
+  existsSync,
+  mkdirSync,
+  mkdtempDisposableSync,
+  readdirSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -31,8 +40,22 @@ const SERVICE = `import { createServer } from 'node:http';
   const body = Buffer.alloc(${REPLY_BYTES}, 'x');
   createServer((_, response) => response.end(body)).listen(process.env.PORT);`;
 
-function imageIn(folder: string): ServiceImage {
-  return { folder, command: ['node', 'server.mjs'], env: {}, state: [] };
+/** Of a state that the disk takes in several pieces. */
+const STATE_BYTES = 12 * MIB;
+
+/** Each request changes its state. */
+const KEEPER = `import { createServer } from 'node:http';
+  import { DatabaseSync } from 'node:sqlite';
+  const db = new DatabaseSync('state.db');
+  db.exec('create table if not exists t (bytes blob)');
+  db.prepare('insert into t values (?)').run(Buffer.alloc(${STATE_BYTES}));
+  createServer((_, response) => {
+    db.exec('insert into t values (null)');
+    response.end();
+  }).listen(process.env.PORT);`;
+
+function imageIn(folder: string, state: readonly string[] = []): ServiceImage {
+  return { folder, command: ['node', 'server.mjs'], env: {}, state };
 }
 
 interface Differing {
@@ -42,34 +65,47 @@ interface Differing {
   readonly lateMs?: number;
   readonly check?: () => Promise<readonly string[]>;
   readonly memoryBytes?: number;
+  /** A service with state, of which each change makes a checkpoint; what it takes is bounded. */
+  readonly keeperMs?: number;
 }
 
 /** A group of which nobody is ever too late, unless `lateMs` says otherwise. */
 async function started(
   folder: string,
-  { change = (driver) => driver, base, lateMs = NEVER, memoryBytes = 1024 * MIB, check }: Differing = {},
+  {
+    change = (driver) => driver,
+    base,
+    lateMs = NEVER,
+    memoryBytes = 1024 * MIB,
+    check,
+    keeperMs,
+  }: Differing = {},
 ): Promise<Manager> {
   const dataFolder = join(folder, 'data');
   mkdirSync(join(dataFolder, 'domains'), { recursive: true });
-  writeFileSync(join(folder, 'server.mjs'), SERVICE);
+  writeFileSync(join(folder, 'server.mjs'), keeperMs === undefined ? SERVICE : KEEPER);
   const driver = change(await createProcessDriver());
   const { store, opened: found } = await Store.open(join(dataFolder, 'spare.db'), 'the service of this test');
   const opened = { ...found, recovery: { ...found.recovery, base: base ?? null } };
   const manager = new Manager(
     {
       faults: 1,
-      version: { variants: [imageIn(folder)], digest: '', check: check ?? (async () => [dataFolder]) },
+      version: {
+        variants: [imageIn(folder, keeperMs === undefined ? [] : ['state.db'])],
+        digest: '',
+        check: check ?? (async () => [dataFolder]),
+      },
       dataFolder,
       limits: { memoryBytes, processes: 256 },
       deadline: { floorMs: lateMs, ceilingMs: lateMs, factor: 1 },
       patience: { graceMs: NEVER, overtimeMs: NEVER },
-      refresh: NO_REFRESH,
+      refresh: keeperMs === undefined ? NO_REFRESH : { ...NO_REFRESH, entries: 1, checkpointBytes: 0 },
       recovery: null,
-      requestTimeoutMs: NEVER,
+      requestTimeoutMs: keeperMs ?? NEVER,
       startTimeoutMs: NEVER,
       replyBytesMax: 2 * REPLY_BYTES,
       frameBytesMax: 2 * REPLY_BYTES,
-      stateBytesMax: MIB,
+      stateBytesMax: 2 * STATE_BYTES,
       hook: { command: [], folder, webhook: null },
       log: () => {},
     },
@@ -189,6 +225,31 @@ void test('P6: no replica is late because the manager stood still', async (conte
   standStill(2 * LATE_MS);
   for (const { type } of [await asked, await ask()]) assert.equal(type, 'reply');
   assert.deepEqual(group(), before, 'nobody was woken');
+});
+
+void test('P6: no replica is late because the disk takes long for what it exports', async (context) => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
+  const keeperMs = 1000;
+  const manager = await started(place.path, { keeperMs });
+  context.after(() => manager.close());
+  await until('it is whole', () => manager.health.whole());
+  const { fdatasync } = fs;
+  let waits = 0;
+  context.mock.method(fs, 'fdatasync', (fd: number, done: fs.NoParamCallback) => {
+    const waitMs = waits++ === 0 ? 3 * keeperMs + STATE_BYTES / 4000 : 0;
+    setTimeout(() => fdatasync(fd, done), waitMs);
+  });
+  syncBuiltinESMExports();
+  context.after(() => {
+    context.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+  const asked = new Promise<Verdict>((done) => manager.submit(null, REQUEST, done));
+  assert.equal((await asked).type, 'reply');
+  const isMade = (name: string): boolean => name.startsWith('checkpoint-');
+  await until('a checkpoint is made', () => readdirSync(join(place.path, 'data')).some(isMade));
+  assert.ok(waits > 1);
+  assert.deepEqual(manager.evidence.incidents.latest(), []);
 });
 
 void test('P6: no replica is blamed for a state that the disk does not give', async (context) => {

@@ -115,7 +115,10 @@ export class Manager {
     orderer.onOrdered = (index, entry, tag) => this.#ordered(index, entry, tag);
     orderer.onDurable = (index) => this.#tell({ type: 'durable', index: toIndex(index) });
     store.onFailure = (error) => this.#halt(error);
-    this.#snapshots.onBehind = (replica, behind) => this.#fleet.link(replica)?.hear(!behind, 'disk');
+    this.#snapshots.onBehind = (replica, behind) => {
+      this.#fleet.link(replica)?.hear(!behind, 'disk');
+      this.#tell({ type: 'paused', replica: replicaId(replica), paused: behind });
+    };
     this.#snapshots.onFailure = (error) => this.#failed(error);
   }
 

@@ -46,6 +46,8 @@ export class Replica {
   readonly #queue: { readonly order: Order; readonly at: number }[] = [];
   #freeAt = 0;
   suspended = false;
+  /** Nothing of it is read: what it exported waits for the disk. */
+  paused = false;
   state = '';
   /** The entry that `state` is the state after; -1 before the start. */
   at = -1;
@@ -76,7 +78,7 @@ export class Replica {
   /** When it has something to do next; null when it has nothing to do, or does nothing. */
   get dueAt(): number | null {
     const [next] = this.#queue;
-    if (next === undefined || this.suspended || this.behaviour.hung || this.ended) return null;
+    if (next === undefined || this.suspended || this.paused || this.behaviour.hung || this.ended) return null;
     return Math.max(next.at, this.#freeAt) + this.#cost(next.order);
   }
 
