@@ -11,6 +11,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #undef fopen64
@@ -106,18 +107,62 @@ static bool is_random_device(int fd) {
          (s.st_rdev == makedev(1, 8) || s.st_rdev == makedev(1, 9));
 }
 
-ssize_t read(int fd, void *buffer, size_t size) {
+/* The page, if these are bytes that belong to the entry. */
+static struct page *page_for(int fd) {
   struct page *p = page();
-  if (p == NULL || is_seeding_sqlite || !is_random_device(fd)) return NEXT(read)(fd, buffer, size);
+  return p == NULL || is_seeding_sqlite || !is_random_device(fd) ? NULL : p;
+}
+
+static ssize_t draw(struct page *p, void *buffer, size_t size) {
   if (size > INT32_MAX) size = INT32_MAX;
   fill(p, buffer, size);
   return (ssize_t)size;
 }
 
-/* What `read` becomes in programs built with _FORTIFY_SOURCE. */
+static ssize_t draw_all(struct page *p, const struct iovec *buffers, int count) {
+  ssize_t size = 0;
+  for (int i = 0; i < count; i++) size += draw(p, buffers[i].iov_base, buffers[i].iov_len);
+  return size;
+}
+
+ssize_t read(int fd, void *buffer, size_t size) {
+  struct page *p = page_for(fd);
+  return p == NULL ? NEXT(read)(fd, buffer, size) : draw(p, buffer, size);
+}
+
+/* A device has no places: bytes from one on are drawn as any others. */
+ssize_t pread(int fd, void *buffer, size_t size, off_t at) {
+  struct page *p = page_for(fd);
+  return p == NULL ? NEXT(pread)(fd, buffer, size, at) : draw(p, buffer, size);
+}
+
+ssize_t readv(int fd, const struct iovec *buffers, int count) {
+  struct page *p = page_for(fd);
+  return p == NULL ? NEXT(readv)(fd, buffers, count) : draw_all(p, buffers, count);
+}
+
+ssize_t preadv(int fd, const struct iovec *buffers, int count, off_t at) {
+  struct page *p = page_for(fd);
+  return p == NULL ? NEXT(preadv)(fd, buffers, count, at) : draw_all(p, buffers, count);
+}
+
+/* What they are called where files may be large; the same on 64-bit machines. */
+ssize_t pread64(int fd, void *buffer, size_t size, off_t at) { return pread(fd, buffer, size, at); }
+ssize_t preadv64(int fd, const struct iovec *buffers, int count, off_t at) {
+  return preadv(fd, buffers, count, at);
+}
+
+/* What `read` and `pread` become in programs built with _FORTIFY_SOURCE. */
 ssize_t __read_chk(int fd, void *buffer, size_t size, size_t room) {
   if (size > room) abort();
   return read(fd, buffer, size);
+}
+ssize_t __pread_chk(int fd, void *buffer, size_t size, off_t at, size_t room) {
+  if (size > room) abort();
+  return pread(fd, buffer, size, at);
+}
+ssize_t __pread64_chk(int fd, void *buffer, size_t size, off_t at, size_t room) {
+  return __pread_chk(fd, buffer, size, at, room);
 }
 
 static ssize_t read_stream(void *cookie, char *buffer, size_t size) {

@@ -15,6 +15,7 @@ const COMPILER = 'cc';
 const PROBE = String.raw`
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@ const PROBE = String.raw`
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -103,6 +105,18 @@ int main(int count, char **parts) {
     unsigned char block[64];
     if (fread(block, 1, 64, file) != 64) return 1;
     for (int i = 0; i < 64; i++) printf("%02x", block[i]);
+  } else if (!strcmp(parts[1], "device")) {
+    int file = open("/dev/urandom", O_RDONLY);
+    unsigned char block[64];
+    struct iovec halves[] = {{block, 32}, {block + 32, 32}};
+    ssize_t size = 0;
+    if (!strcmp(parts[2], "pread")) size = pread(file, block, 64, 0);
+    else if (!strcmp(parts[2], "pread64")) size = pread64(file, block, 64, 0);
+    else if (!strcmp(parts[2], "readv")) size = readv(file, halves, 2);
+    else if (!strcmp(parts[2], "preadv")) size = preadv(file, halves, 2, 0);
+    else if (!strcmp(parts[2], "preadv64")) size = preadv64(file, halves, 2, 0);
+    if (size != 64) return 1;
+    for (int i = 0; i < 64; i++) printf("%02x", block[i]);
   } else printf("%d %d\n", fsync(-1), fdatasync(-1));
   return 0;
 }`;
@@ -169,6 +183,19 @@ void describe('the libc layer', { skip: SKIP_LIBC }, () => {
     assert.equal(await read(1), first);
     assert.notEqual(await read(2), first);
   });
+
+  for (const how of ['pread', 'pread64', 'readv', 'preadv', 'preadv64']) {
+    void test(`so does what ${how} reads from it`, async () => {
+      const read = async (seed: number): Promise<string> => {
+        shared.set({ seed: Buffer.alloc(32, seed) });
+        return shared.run('libc', probe, ['device', how]);
+      };
+      const first = await read(1);
+      assert.equal(await read(1), first);
+      assert.notEqual(await read(2), first);
+      assert.notEqual(first.slice(0, 64), first.slice(64), 'one buffer is not like the other');
+    });
+  }
 
   void test('two processes of a domain never draw the same bytes in one entry, one alone always the same', async () => {
     shared.set({});
