@@ -3,10 +3,12 @@
  */
 #include "preload.h"
 
+#include <mqueue.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <string.h>
 #include <sys/time.h>
+#include <threads.h>
 
 #define NS_PER_S 1000000000L
 
@@ -93,12 +95,40 @@ TIMED(pthread_mutex_timedlock, pthread_mutex_t)
 TIMED(pthread_rwlock_timedrdlock, pthread_rwlock_t)
 TIMED(pthread_rwlock_timedwrlock, pthread_rwlock_t)
 TIMED(sem_timedwait, sem_t)
+TIMED(mtx_timedlock, mtx_t)
+
+int cnd_timedwait(cnd_t *restrict condition, mtx_t *restrict mutex, const struct timespec *restrict deadline) {
+  struct timespec room;
+  return NEXT(cnd_timedwait)(condition, mutex, real(CLOCK_REALTIME, deadline, &room));
+}
+
+int pthread_timedjoin_np(pthread_t thread, void **result, const struct timespec *deadline) {
+  struct timespec room;
+  return NEXT(pthread_timedjoin_np)(thread, result, real(CLOCK_REALTIME, deadline, &room));
+}
+
+ssize_t mq_timedreceive(mqd_t queue, char *restrict message, size_t size, unsigned *restrict priority,
+                        const struct timespec *restrict deadline) {
+  struct timespec room;
+  return NEXT(mq_timedreceive)(queue, message, size, priority, real(CLOCK_REALTIME, deadline, &room));
+}
+
+int mq_timedsend(mqd_t queue, const char *message, size_t size, unsigned priority,
+                 const struct timespec *deadline) {
+  struct timespec room;
+  return NEXT(mq_timedsend)(queue, message, size, priority, real(CLOCK_REALTIME, deadline, &room));
+}
 
 #ifdef __GLIBC__
 int pthread_cond_clockwait(pthread_cond_t *restrict condition, pthread_mutex_t *restrict mutex, clockid_t clock,
                            const struct timespec *restrict deadline) {
   struct timespec room;
   return NEXT(pthread_cond_clockwait)(condition, mutex, clock, real(clock, deadline, &room));
+}
+
+int pthread_clockjoin_np(pthread_t thread, void **result, clockid_t clock, const struct timespec *deadline) {
+  struct timespec room;
+  return NEXT(pthread_clockjoin_np)(thread, result, clock, real(clock, deadline, &room));
 }
 
 #define CLOCKED(name, type)                                                               \

@@ -16,6 +16,7 @@ const PROBE = String.raw`
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <mqueue.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@ const PROBE = String.raw`
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
+#include <threads.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,6 +47,16 @@ static double monotonic_ms(void) {
 static void *other(void *mutex) {
   struct timespec t = soon(CLOCK_REALTIME);
   return (void *)(long)pthread_mutex_timedlock(mutex, &t);
+}
+
+static void *other_c11(void *mutex) {
+  struct timespec t = soon(CLOCK_REALTIME);
+  return (void *)(long)mtx_timedlock(mutex, &t);
+}
+
+static void *endless(void *nothing) {
+  pause();
+  return nothing;
 }
 
 static int wait_on(const char *how) {
@@ -71,6 +83,35 @@ static int wait_on(const char *how) {
     pthread_create(&thread, NULL, other, &mutex);
     pthread_join(thread, &result);
     return (int)(long)result;
+  }
+  if (!strcmp(how, "c11-cond")) {
+    cnd_t cnd;
+    mtx_t mtx;
+    cnd_init(&cnd), mtx_init(&mtx, mtx_plain), mtx_lock(&mtx);
+    return cnd_timedwait(&cnd, &mtx, &wall) == thrd_timedout ? ETIMEDOUT : 0;
+  }
+  if (!strcmp(how, "c11-mutex")) {
+    pthread_t thread;
+    void *result;
+    mtx_t mtx;
+    mtx_init(&mtx, mtx_timed), mtx_lock(&mtx);
+    pthread_create(&thread, NULL, other_c11, &mtx);
+    pthread_join(thread, &result);
+    return (int)(long)result == thrd_timedout ? ETIMEDOUT : 0;
+  }
+  if (!strcmp(how, "join") || !strcmp(how, "clock-join")) {
+    pthread_t thread;
+    pthread_create(&thread, NULL, endless, NULL);
+    if (!strcmp(how, "join")) return pthread_timedjoin_np(thread, NULL, &wall);
+    return pthread_clockjoin_np(thread, NULL, CLOCK_REALTIME, &wall);
+  }
+  if (!strcmp(how, "message")) {
+    char name[32];
+    snprintf(name, sizeof name, "/spare-%d", getpid());
+    struct mq_attr attributes = {.mq_maxmsg = 1, .mq_msgsize = 8};
+    mqd_t queue = mq_open(name, O_CREAT | O_RDWR, 0600, &attributes);
+    mq_unlink(name);
+    return mq_timedreceive(queue, name, 8, NULL, &wall) < 0 ? errno : 0;
   }
   if (!strcmp(how, "sleep")) return clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME, &wall, NULL) == 0 ? ETIMEDOUT : 0;
   int word = 0;
@@ -214,7 +255,18 @@ void describe('the libc layer', { skip: SKIP_LIBC }, () => {
     assert.equal(await shared.run('libc', probe, ['clocks']), `${'1700000000 '.repeat(5)}5000000\n`);
   });
 
-  for (const how of ['cond', 'cond-monotonic', 'semaphore', 'mutex', 'sleep', 'futex']) {
+  const LIBC_WAITS = [
+    'cond',
+    'cond-monotonic',
+    'c11-cond',
+    'mutex',
+    'c11-mutex',
+    'semaphore',
+    'join',
+    'clock-join',
+    'message',
+  ];
+  for (const how of [...LIBC_WAITS, 'sleep', 'futex']) {
     void test(`a wait until a moment lasts as long as it should, whatever the agreed time is: ${how}`, async () => {
       for (const timeMs of [1_000_000_000_000, 4_000_000_000_000]) {
         shared.set({ timeMs });
