@@ -13,7 +13,13 @@ import { fileURLToPath } from 'node:url';
 
 import { PRELOAD } from '../preload.ts';
 
-const SOURCES = ['preload.c', 'preload-clock.c', 'preload-random.c', 'preload-sqlite.c'].map(beside);
+const SOURCES = [
+  'preload.c',
+  'preload-clock.c',
+  'preload-random.c',
+  'preload-sqlite.c',
+  'preload-uuid.c',
+].map(beside);
 const HEADER = beside('preload.h');
 const COMPILERS = ['cc', 'gcc', 'clang', 'g++'];
 const FLAGS = ['-x', 'c', '-std=gnu11', '-O2', '-shared', '-fPIC'];

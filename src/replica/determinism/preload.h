@@ -25,6 +25,9 @@ struct page *page(void);
 /* An absolute deadline of a wall clock as real time, in `room`; any other deadline as it is. */
 const struct timespec *real(clockid_t clock, const struct timespec *deadline, struct timespec *room);
 
+/* Random bytes of the entry; the kernel's without a page. */
+__attribute__((visibility("default"))) void arc4random_buf(void *buffer, size_t size);
+
 /* Random bytes of the entry for `random()` and `randomblob()` of SQL: a stream of its own. */
 void fill_sql(struct page *p, void *buffer, size_t size);
 
