@@ -70,3 +70,15 @@ void test('P6: a group that lost a replica is not calm because one of a new vers
   world.until('it is found', () => world.core.replicas.count('suspended') === asleep);
   assert.equal(health.calm(), false);
 });
+
+void test('P6: while a new version takes over, those of it that are about to answer do not count as suspended', () => {
+  const world = whole(FAULTS, { behaviour: () => ({ workMs: 30 }) });
+  const health = new Health(world.core, FAULTS);
+  world.tell({ type: 'deploy', variants: 1 });
+  world.until('it takes over, and the old ones have something to vote on before', () => {
+    requests(world, 1);
+    return world.core.group.takeover !== null;
+  });
+  assert.ok(health.whole());
+  assert.equal(health.asleep(), FAULTS + 1);
+});

@@ -1,5 +1,5 @@
 /** How much of the group is there, and so what it can do. */
-import { type Core, type ReplicaState, stateOf } from '../core/index.ts';
+import { type Core, type ReplicaState, type Role, stateOf } from '../core/index.ts';
 
 export class Health {
   readonly #core: Core;
@@ -17,19 +17,21 @@ export class Health {
     return this.#core.replicas.count('running');
   }
 
-  /** Members in these states: those of a version that may yet take over are none. */
-  #members(...states: ReplicaState[]): number {
+  /** Members in these roles and states: those of a version that may yet take over are none. */
+  #members(roles: readonly Role[], states: readonly ReplicaState[]): number {
     const { group, replicas } = this.#core;
     let count = 0;
-    for (const { replica } of group.members()) {
+    for (const { replica, role } of group.members()) {
       const local = replicas.get(replica);
-      if (local !== undefined && states.includes(stateOf(local)) && !local.faulty) count++;
+      if (local === undefined || local.faulty || !roles.includes(role)) continue;
+      if (states.includes(stateOf(local))) count++;
     }
     return count;
   }
 
+  /** Not those that have just become active, and sleep until the old ones have voted on what comes before. */
   asleep(): number {
-    return this.#members('suspended');
+    return this.#members(['passive'], ['suspended']);
   }
 
   /** Enough replicas run to answer requests. */
@@ -53,7 +55,7 @@ export class Health {
   }
 
   #lost(): boolean {
-    const up = this.#members('running', 'suspended');
+    const up = this.#members(['active', 'passive'], ['running', 'suspended']);
     return up < 2 * this.#faults + 2 || this.#core.group.suspicion !== null;
   }
 
