@@ -81,6 +81,28 @@ void test('P6: a change is told once, also while the image that it makes is comp
   assert.deepEqual(reported, ['image-changed', 'image-changed', null]);
 });
 
+for (const inPlace of [false, true]) {
+  const where = inPlace ? 'in the place of the old one' : 'beside the old one';
+  void test(`P6: a version that took over ${where} is no change of it, for whom a check of that still waits or is under way`, async () => {
+    using place = mkdtempDisposableSync(join(tmpdir(), 'spare-images-'));
+    const [folder, data] = [join(place.path, 'service'), join(place.path, 'data')];
+    for (const path of [folder, data]) mkdirSync(path);
+    const variants = [{ folder, command: [process.execPath, 'server.mjs'], env: {}, state: [] }];
+    await using images = new Images(data, () => {});
+    const reported: (string | null)[] = [];
+    images.onChange = (error) => reported.push(error?.code ?? null);
+    writeFileSync(join(folder, 'server.mjs'), 'the old one');
+    const old = await images.measure(variants);
+    if (inPlace) writeFileSync(join(folder, 'server.mjs'), 'the new one');
+    const checks = [images.check(old)];
+    await new Promise(setImmediate);
+    checks.push(images.check(old));
+    await images.forget(old);
+    await Promise.allSettled(checks);
+    assert.deepEqual(reported, []);
+  });
+}
+
 void test('P6: once its thread has ended nothing is measured any more: that is told once, and whoever asks is refused at once', async () => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-images-'));
   const folder = join(place.path, 'service');

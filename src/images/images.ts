@@ -5,7 +5,8 @@
  * I1. A domain starts only from what was accepted: `check` is asked after it is wanted and before it is started; or was asked for a
  *     rotation just before, and its answer not used by another start (`Fleet.checkAhead`).
  * I2. A change is reported once, until there is another one or none.
- * I3. When the thread that measures is gone, that is reported once, and whoever asks from then on is refused.
+ * I3. What is found of an image that was forgotten is not reported: nothing starts from it any more.
+ * I4. When the thread that measures is gone, that is reported once, and whoever asks from then on is refused.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -71,6 +72,7 @@ export class Images implements AsyncDisposable {
   readonly #thread: Worker;
   /** Checks that are wanted and have not begun, by image. */
   readonly #waiting = new Map<number, Promise<readonly string[]>>();
+  readonly #forgotten = new Set<number>();
   #turn: Promise<unknown> = Promise.resolve();
   readonly #asked = new Map<number, { done: (done: Done) => void; failed: (error: Error) => void }>();
   /** The thread is gone. */
@@ -174,6 +176,7 @@ export class Images implements AsyncDisposable {
   }
 
   async forget({ number }: Image): Promise<void> {
+    this.#forgotten.add(number);
     await this.#ask({ type: 'forget', image: number });
     if (number === this.#changed) this.#reported = '';
   }
@@ -199,6 +202,7 @@ export class Images implements AsyncDisposable {
   async #check(image: Image): Promise<readonly string[]> {
     this.#waiting.delete(image.number);
     try {
+      if (this.#forgotten.has(image.number)) throw changed('another version has taken its place');
       const { leftOut } = await this.#read('check', image);
       this.#report(null, image.number);
       return leftOut;
@@ -209,6 +213,7 @@ export class Images implements AsyncDisposable {
   }
 
   #report(error: SpareError | null, image: number | null): void {
+    if (image !== null && this.#forgotten.has(image)) return;
     // During a deploy two are compared: that one of them is as it was ends no change of the other.
     if (error === null && image !== this.#changed) return;
     const text = error?.message ?? '';
