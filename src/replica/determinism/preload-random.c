@@ -1,6 +1,6 @@
 /*
- * Random bytes of the libc layer: getrandom, getentropy, arc4random and reads of /dev/random and /dev/urandom,
- * answered from a keystream of the entry's seed. See preload.c, C1 and C2.
+ * Random bytes of the libc layer: getrandom, getentropy, arc4random, C++'s random_device and reads of /dev/random and
+ * /dev/urandom, answered from a keystream of the entry's seed. See preload.c, C1 and C2.
  */
 #include "preload.h"
 
@@ -97,6 +97,13 @@ uint32_t arc4random_uniform(uint32_t bound) {
   do word = arc4random();
   while (word < unfair);
   return word % bound;
+}
+
+/* What `std::random_device` of C++ draws with, by the name that GCC's library has for it: it asks the processor where that has
+ * random numbers of its own. */
+uint32_t _ZNSt13random_device9_M_getvalEv(void *device) {
+  (void)device;
+  return arc4random();
 }
 
 /* /dev/random is 1:8, /dev/urandom 1:9. Asking at each read instead of remembering who opened what also covers

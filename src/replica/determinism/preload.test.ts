@@ -238,6 +238,24 @@ void describe('the libc layer', { skip: SKIP_LIBC }, () => {
     });
   }
 
+  void test("C++'s random_device, which asks the processor where it can, belongs to the seed as well", async (t) => {
+    if (spawnSync('c++', ['--version']).status !== 0) return t.skip('no C++ compiler');
+    const program = join(shared.folder, 'device');
+    writeFileSync(
+      `${program}.cc`,
+      '#include <random>\n#include <cstdio>\nint main() { std::random_device d; std::printf("%08x %08x", d(), d()); }',
+    );
+    execFileSync('c++', ['-o', program, `${program}.cc`]);
+    const draw = async (seed: number): Promise<string> => {
+      shared.set({ seed: Buffer.alloc(32, seed) });
+      return shared.run('libc', program, []);
+    };
+    const first = await draw(1);
+    assert.equal(await draw(1), first);
+    assert.notEqual(await draw(2), first);
+    assert.equal(new Set(first.split(' ')).size, 2);
+  });
+
   void test('two processes of a domain never draw the same bytes in one entry, one alone always the same', async () => {
     shared.set({});
     const outputs = await Promise.all([1, 2].map(() => shared.run('libc', probe, ['draw'])));
