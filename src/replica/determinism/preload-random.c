@@ -5,6 +5,7 @@
 #include "preload.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,24 +173,28 @@ ssize_t __pread64_chk(int fd, void *buffer, size_t size, off_t at, size_t room) 
   return __pread_chk(fd, buffer, size, at, room);
 }
 
-static ssize_t read_stream(void *cookie, char *buffer, size_t size) {
-  (void)cookie;
-  struct page *p = page();
-  if (p != NULL) fill(p, buffer, size);
-  return p == NULL ? -1 : (ssize_t)size;
-}
+static ssize_t read_stream(void *cookie, char *buffer, size_t size) { return read((int)(intptr_t)cookie, buffer, size); }
+
+static int close_stream(void *cookie) { return close((int)(intptr_t)cookie); }
 
 /* stdio reads by ways that cannot be preloaded. Unbuffered, so that no bytes of one entry are left for the next;
  * glibc then asks for every byte by itself, each from a block of its own. */
-static FILE *open_stream(const char *mode) {
-  FILE *stream = fopencookie(NULL, mode, (cookie_io_functions_t){.read = read_stream});
-  if (stream != NULL) setvbuf(stream, NULL, _IONBF, 0);
+static FILE *open_stream(const char *path, const char *mode) {
+  int fd = open(path, strchr(mode, 'e') == NULL ? O_RDONLY : O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return NULL;
+  cookie_io_functions_t functions = {.read = read_stream, .close = close_stream};
+  FILE *stream = fopencookie((void *)(intptr_t)fd, mode, functions);
+  if (stream == NULL) return close(fd), NULL;
+  setvbuf(stream, NULL, _IONBF, 0);
+#ifdef __GLIBC__
+  stream->_fileno = fd; /* what `fileno` says, by which C++ reads from its streams; glibc itself does not go by it here */
+#endif
   return stream;
 }
 
 FILE *fopen(const char *path, const char *mode) {
   bool device = strcmp(path, "/dev/urandom") == 0 || strcmp(path, "/dev/random") == 0;
-  return device && page() != NULL ? open_stream(mode) : NEXT(fopen)(path, mode);
+  return device && page() != NULL ? open_stream(path, mode) : NEXT(fopen)(path, mode);
 }
 
 FILE *fopen64(const char *path, const char *mode) { return fopen(path, mode); }

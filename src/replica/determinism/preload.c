@@ -16,7 +16,7 @@
  *
  * Not covered, because it does not go through libc symbols: statically linked programs and Go's own system calls,
  * the RDRAND instruction, file times set by the kernel, io_uring, absolute timerfd and POSIX timers, stdio on a
- * descriptor of /dev/urandom that fopen did not open, load addresses (ASLR). A C++ ifstream on /dev/urandom fails.
+ * descriptor of /dev/urandom that fopen did not open, load addresses (ASLR).
  */
 #include "preload.h"
 

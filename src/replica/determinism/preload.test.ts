@@ -238,23 +238,30 @@ void describe('the libc layer', { skip: SKIP_LIBC }, () => {
     });
   }
 
-  void test("C++'s random_device, which asks the processor where it can, belongs to the seed as well", async (t) => {
-    if (spawnSync('c++', ['--version']).status !== 0) return t.skip('no C++ compiler');
-    const program = join(shared.folder, 'device');
-    writeFileSync(
-      `${program}.cc`,
-      '#include <random>\n#include <cstdio>\nint main() { std::random_device d; std::printf("%08x %08x", d(), d()); }',
-    );
-    execFileSync('c++', ['-o', program, `${program}.cc`]);
-    const draw = async (seed: number): Promise<string> => {
-      shared.set({ seed: Buffer.alloc(32, seed) });
-      return shared.run('libc', program, []);
-    };
-    const first = await draw(1);
-    assert.equal(await draw(1), first);
-    assert.notEqual(await draw(2), first);
-    assert.equal(new Set(first.split(' ')).size, 2);
-  });
+  const CXX_WAYS = {
+    'random_device, which asks the processor where it can,':
+      'std::random_device d; std::printf("%08x %08x", d(), d());',
+    'streams on the random device':
+      'std::ifstream f("/dev/urandom"); for (int i = 0; i < 2; i++) { char b[8]; f.read(b, 8); if (i) std::putchar(32); ' +
+      'for (int j = 0; j < f.gcount(); j++) std::printf("%02x", b[j] & 255); }',
+  };
+  for (const [way, body] of Object.entries(CXX_WAYS)) {
+    void test(`C++'s ${way} belong to the seed as well`, async (t) => {
+      if (spawnSync('c++', ['--version']).status !== 0) return t.skip('no C++ compiler');
+      const program = join(shared.folder, 'device');
+      const headers = ['cstdio', 'fstream', 'random'].map((name) => `#include <${name}>\n`);
+      writeFileSync(`${program}.cc`, `${headers.join('')}int main() { ${body} }`);
+      execFileSync('c++', ['-o', program, `${program}.cc`]);
+      const draw = async (seed: number): Promise<string> => {
+        shared.set({ seed: Buffer.alloc(32, seed) });
+        return shared.run('libc', program, []);
+      };
+      const first = await draw(1);
+      assert.match(first, /^([0-9a-f]{8,16}) (?!\1)[0-9a-f]{8,16}$/);
+      assert.equal(await draw(1), first);
+      assert.notEqual(await draw(2), first);
+    });
+  }
 
   void test('two processes of a domain never draw the same bytes in one entry, one alone always the same', async () => {
     shared.set({});
