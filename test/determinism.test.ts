@@ -78,6 +78,10 @@ test('P1 P5: what Node does in the turn in which its reply ends belongs to the r
   );
 });
 
+test('P1 P5: also where the request had another thread of the service answer one of its own', async () => {
+  await assertAgreed(['/elsewhere'], ['elsewhere']);
+});
+
 test('P1 P5: what one request begins in parallel ends in the same order in all copies', async () => {
   await assertAgreed(['/parallel'], ['abcdef']);
 });

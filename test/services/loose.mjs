@@ -1,9 +1,12 @@
 // Adds a line when the reply is over already, in several ways; /parallel adds them in the order in which work ends that was
-// begun at once, each with a number of chance. State: loose.db.
+// begun at once, each with a number of chance; /elsewhere has a thread asked over HTTP, too. State: loose.db.
 import { randomUUID, scrypt } from 'node:crypto';
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { Worker } from 'node:worker_threads';
 
 const database = new DatabaseSync('loose.db');
 database.exec('create table if not exists lines (id integer primary key, text)');
@@ -21,6 +24,24 @@ async function parallel() {
   return ended.join('');
 }
 
+const [elsewhere] = await once(
+  new Worker(
+    `import { createServer } from 'node:http';
+    import { parentPort } from 'node:worker_threads';
+    const server = createServer((request, response) => void response.end('elsewhere'));
+    server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port));`,
+    { eval: true },
+  ),
+  'message',
+);
+
+async function askElsewhere(response) {
+  const reply = await (await fetch(`http://127.0.0.1:${elsewhere}`)).text();
+  await delay(5);
+  response.end(reply);
+  setImmediate(() => void Array.from({ length: 30 }, line));
+}
+
 const routes = {
   '/turn': (response) => {
     response.end('turn');
@@ -30,6 +51,7 @@ const routes = {
   '/close': (response) => response.once('close', () => queueMicrotask(line)).end('close'),
   '/immediate': (response) => setImmediate(line, response.end('immediate')),
   '/deferred': (response) => setTimeout(line, 0, response.end('deferred')),
+  '/elsewhere': askElsewhere,
   '/parallel': async (response) => response.end(await parallel()),
 };
 

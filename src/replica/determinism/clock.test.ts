@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { Clock, CLOCK_ENTRY_BYTES, CLOCK_FILE_BYTES, CLOCK_OFFSETS } from './clock.ts';
+import { Clock, CLOCK_FILE_BYTES, CLOCK_OFFSETS } from './clock.ts';
 
 void test('a page has the layout that the readers expect, and a new entry resets the counter', () => {
   const folder = mkdtempSync(join(tmpdir(), 'spare-clock-'));
@@ -18,7 +18,25 @@ void test('a page has the layout that the readers expect, and a new entry resets
   assert.equal(page.readBigUInt64LE(CLOCK_OFFSETS.drawn), 0n);
   assert.equal(page.readBigUInt64LE(CLOCK_OFFSETS.tickFrom), 1_699_999_999_000_000_000n);
   assert.deepEqual(page.subarray(32, 64), seed);
-  assert.ok(page.subarray(CLOCK_ENTRY_BYTES).every((byte) => byte === 0));
+  assert.ok(page.subarray(CLOCK_OFFSETS.drawnSql).every((byte) => byte === 0));
+  rmSync(folder, { recursive: true });
+});
+
+void test('the service is busy as long as one of its threads is, and with a new entry none is', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'spare-clock-'));
+  const path = join(folder, 'clock');
+  using clock = new Clock(path);
+  const entry = { timeMs: 1, tickFromMs: 0, seed: Buffer.alloc(32) };
+  clock.set({ index: 1, ...entry });
+  assert.equal(clock.isBusy, false);
+  for (const at of [CLOCK_OFFSETS.busy, CLOCK_FILE_BYTES - 1]) {
+    const page = readFileSync(path);
+    page[at] = 1;
+    writeFileSync(path, page, { flag: 'r+' });
+    assert.equal(clock.isBusy, true);
+    clock.set({ index: 2, ...entry });
+    assert.equal(clock.isBusy, false);
+  }
   rmSync(folder, { recursive: true });
 });
 

@@ -8,21 +8,20 @@
  *     entry, never a mixture. What a service does between entries is not agreed upon, and nothing is promised to it.
  * K2. Time and seed are all that a service may learn. Index and counter exist so that readers notice a new entry
  *     and so that no two processes of a domain are given the same random bytes.
- * K3. One word goes the other way: whether the service still does what belongs to its reply, which Node's layer says
- *     (`requests.mjs`). It is not part of the entry, and only waited on.
+ * K3. One thing goes the other way: which threads of the service still do what belongs to a reply, which Node's layer says
+ *     (`requests.mjs`), each in a byte of its own. It is not part of the entry, and only waited on. A new entry begins with none,
+ *     so that one which ended meanwhile is not waited for again.
  * K4. A service is always *started* under the page of entry 0, also one that starts late: what it derives from the
  *     time of its start (`performance.timeOrigin`, the grids of its intervals) is then the same in every replica.
  */
 import assert from 'node:assert/strict';
 import { closeSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 
-/** Size of the file in bytes: one page, of which the first `CLOCK_ENTRY_BYTES` are used. */
+/** Size of the file in bytes: one page, written whole. All numbers are little endian. */
 export const CLOCK_FILE_BYTES = 4096;
-/** What one `set` writes. All numbers are little endian. */
-export const CLOCK_ENTRY_BYTES = 72;
 /**
- * Byte offsets. `drawn` and `drawnSql` count the 64-byte random blocks that libc callers and SQL took in this entry; `busy` is
- * the byte of K3.
+ * Byte offsets. `drawn` and `drawnSql` count the 64-byte random blocks that libc callers and SQL took in this entry; from `busy`
+ * to the end are the bytes of K3.
  */
 export const CLOCK_OFFSETS = {
   index: 0,
@@ -36,6 +35,7 @@ export const CLOCK_OFFSETS = {
 export const SEED_BYTES = 32;
 
 const NS_PER_MS = 1_000_000n;
+const NOBODY_BUSY = Buffer.alloc(CLOCK_FILE_BYTES - CLOCK_OFFSETS.busy);
 
 /** One entry of the order, as far as a service may see it. */
 export interface ClockEntry {
@@ -51,8 +51,8 @@ export interface ClockEntry {
 /** The agent's end of the page. Creates the file, for its own user only; throws what `fs` throws. */
 export class Clock {
   readonly #fd: number;
-  readonly #entry = Buffer.alloc(CLOCK_ENTRY_BYTES);
-  readonly #busy = Buffer.alloc(1);
+  readonly #page = Buffer.alloc(CLOCK_FILE_BYTES);
+  readonly #busy = Buffer.alloc(NOBODY_BUSY.length);
 
   constructor(path: string) {
     this.#fd = openSync(path, 'w+', 0o600);
@@ -62,19 +62,19 @@ export class Clock {
   /** Makes `entry` the current one. Nothing of the service may be running. */
   set(entry: ClockEntry): void {
     assert.equal(entry.seed.length, SEED_BYTES, 'a seed has 32 bytes');
-    this.#entry.writeBigUInt64LE(BigInt(entry.index), CLOCK_OFFSETS.index);
-    this.#entry.writeBigUInt64LE(BigInt(entry.timeMs) * NS_PER_MS, CLOCK_OFFSETS.time);
-    this.#entry.writeBigUInt64LE(0n, CLOCK_OFFSETS.drawn);
-    this.#entry.writeBigUInt64LE(BigInt(entry.tickFromMs) * NS_PER_MS, CLOCK_OFFSETS.tickFrom);
-    this.#entry.set(entry.seed, CLOCK_OFFSETS.seed);
-    const written = writeSync(this.#fd, this.#entry, 0, CLOCK_ENTRY_BYTES, 0);
-    assert.equal(written, CLOCK_ENTRY_BYTES, 'a page is written whole');
+    this.#page.writeBigUInt64LE(BigInt(entry.index), CLOCK_OFFSETS.index);
+    this.#page.writeBigUInt64LE(BigInt(entry.timeMs) * NS_PER_MS, CLOCK_OFFSETS.time);
+    this.#page.writeBigUInt64LE(0n, CLOCK_OFFSETS.drawn);
+    this.#page.writeBigUInt64LE(BigInt(entry.tickFromMs) * NS_PER_MS, CLOCK_OFFSETS.tickFrom);
+    this.#page.set(entry.seed, CLOCK_OFFSETS.seed);
+    const written = writeSync(this.#fd, this.#page, 0, CLOCK_FILE_BYTES, 0);
+    assert.equal(written, CLOCK_FILE_BYTES, 'a page is written whole');
   }
 
   /** Whether the service says that it still does what belongs to its reply. */
   get isBusy(): boolean {
-    readSync(this.#fd, this.#busy, 0, 1, CLOCK_OFFSETS.busy);
-    return this.#busy[0] !== 0;
+    readSync(this.#fd, this.#busy, 0, NOBODY_BUSY.length, CLOCK_OFFSETS.busy);
+    return !this.#busy.equals(NOBODY_BUSY);
   }
 
   close(): void {

@@ -7,11 +7,16 @@
  * P2. `entry` changes exactly when the page names another entry. What is derived from the seed starts anew with it.
  */
 import { openSync, readSync, writeSync } from 'node:fs';
+import process from 'node:process';
+import { threadId } from 'node:worker_threads';
 
 const ENTRY_BYTES = 64;
 /** Where the counter of the libc layer stands, which changes within an entry. */
 const DRAWN = { from: 16, to: 24 };
-const BUSY = { at: 72, yes: Buffer.of(1), no: Buffer.of(0) };
+/** A byte for each process and thread that answers requests; which one is seen by nobody. */
+const BUSY = { from: 72, count: 4024, yes: Buffer.of(1), no: Buffer.of(0) };
+/** So that threads of processes with ids close to each other have bytes of their own. */
+const THREAD_STEP = 101;
 const NS_PER_MS = 1_000_000n;
 
 export class Page {
@@ -47,9 +52,10 @@ export class Page {
     return this.#isFrozen() ? this : this.read();
   }
 
-  /** Tells the agent whether this process still does what belongs to its reply. */
+  /** Tells the agent whether this thread still does what belongs to its reply. */
   setBusy(isBusy) {
-    writeSync(this.#fd, isBusy ? BUSY.yes : BUSY.no, 0, 1, BUSY.at);
+    const at = BUSY.from + ((process.pid + threadId * THREAD_STEP) % BUSY.count);
+    writeSync(this.#fd, isBusy ? BUSY.yes : BUSY.no, 0, 1, at);
   }
 
   read() {
