@@ -9,8 +9,9 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Sandbox, SKIP_LIBC, START_MS } from './testing.ts';
 
-/** What the C program is compiled with. */
+/** What the programs are compiled with. */
 const COMPILER = 'cc';
+const CXX_COMPILER = 'c++';
 
 const PROBE = String.raw`
 #define _GNU_SOURCE
@@ -247,11 +248,11 @@ void describe('the libc layer', { skip: SKIP_LIBC }, () => {
   };
   for (const [way, body] of Object.entries(CXX_WAYS)) {
     void test(`C++'s ${way} belong to the seed as well`, async (t) => {
-      if (spawnSync('c++', ['--version']).status !== 0) return t.skip('no C++ compiler');
+      if (spawnSync(CXX_COMPILER, ['--version']).status !== 0) return t.skip('no C++ compiler');
       const program = join(shared.folder, 'device');
       const headers = ['cstdio', 'fstream', 'random'].map((name) => `#include <${name}>\n`);
       writeFileSync(`${program}.cc`, `${headers.join('')}int main() { ${body} }`);
-      execFileSync('c++', ['-o', program, `${program}.cc`]);
+      execFileSync(CXX_COMPILER, ['-o', program, `${program}.cc`]);
       const draw = async (seed: number): Promise<string> => {
         shared.set({ seed: Buffer.alloc(32, seed) });
         return shared.run('libc', program, []);
