@@ -174,6 +174,28 @@ test('P2: two deploys at once: one is refused, and a restart begins with what th
   assert.equal(((await reply.json()) as Line).version, 2);
 });
 
+test('P2: the status names the version that answers, also after all was killed while another one came up', async () => {
+  using site = new Site();
+  await using spare = await new Spare(site.config).start();
+  const image = async (): Promise<string> => (await spare.status()).image?.slice(0, 12) ?? '';
+  const first = await image();
+  assert.match(
+    (await call('deploy', '--data', spare.data)).text,
+    new RegExp(`^deployed {3}image ${first}: `),
+  );
+  site.change(2);
+  const deployed = call('deploy', '--data', spare.data);
+  await spare.until('it comes up', PATIENCE_MS, async () => (await spare.status()).replicas.length > 4);
+  const [, second = ''] = /^deploying {2}image (\w+)$/m.exec(spare.output) ?? [];
+  assert.equal(await image(), first);
+  await spare.signal('SIGKILL');
+  assert.match((await deployed).text, /\[admin-failed\]/);
+  await spare.start();
+  const reply = await fetch(spare.url, { method: 'POST', body: 'a' });
+  assert.equal(((await reply.json()) as Line).version, 2);
+  assert.equal(await image(), second);
+});
+
 test('Z3: what a deploy cannot change is refused, what takes effect at the next start is named, and nothing is ignored', async () => {
   using site = new Site();
   const first = { ...site.config, limits: { processes: 99, requestTimeoutMs: 20_000 } };

@@ -14,6 +14,7 @@ const STATUS = {
   ordered: 7,
   decided: 6,
   replicas: [],
+  image: null,
   updateLog: { entries: 0, bytes: 0 },
   incidents: 0,
   rotations: { done: 0, underWay: null },

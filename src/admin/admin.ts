@@ -39,6 +39,8 @@ export interface ReplicaStatus {
 
 export interface Status {
   readonly faults: number;
+  /** Digest of what replicas start from, as `spare deploy` shortens it; of a new version once that has taken over. */
+  readonly image: string | null;
   readonly ordered: number;
   readonly decided: number;
   readonly replicas: readonly ReplicaStatus[];

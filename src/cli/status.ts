@@ -95,11 +95,13 @@ export class Observer implements AdminSource {
     if (manager === null) {
       const updateLog = { entries: 0, bytes: 0 };
       const rotations = { done: 0, underWay: null };
-      return { faults, ordered: -1, decided: -1, replicas: [], updateLog, incidents: 0, rotations };
+      const nothing = { image: null, ordered: -1, decided: -1, replicas: [], updateLog, incidents: 0 };
+      return { faults, ...nothing, rotations };
     }
     const { ordered, decided, updateLog, replicas: places } = manager.view();
     const replicas = await Promise.all(places.map((place) => statusOf(place, manager)));
     const incidents = this.incidents().length;
-    return { faults, ordered, decided, replicas, updateLog, incidents, rotations: manager.rotations };
+    const { image, rotations } = manager;
+    return { faults, image, ordered, decided, replicas, updateLog, incidents, rotations };
   }
 }

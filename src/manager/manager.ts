@@ -335,6 +335,11 @@ export class Manager {
     return this.#fleet.link(replica)?.domain ?? null;
   }
 
+  /** Digest of what replicas of the version that runs start from. */
+  get image(): string {
+    return this.#deployment.current.digest;
+  }
+
   get isolation(): string {
     return this.#fleet.isolation;
   }
