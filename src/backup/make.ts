@@ -50,7 +50,9 @@ export async function makeBackup(
   } catch (error) {
     removeUnfinished(dataFolder);
     if (error instanceof SpareError && error.code === 'backup-failed') throw error;
-    throw new SpareError('backup-failed', `The backup could not be made: ${messageOf(error)}.`, {
+    // That the store was closed meanwhile tells nobody why.
+    const why = messageOf(unwanted.aborted ? unwanted.reason : error).replace(/\.$/, '');
+    throw new SpareError('backup-failed', `The backup could not be made: ${why}.`, {
       hint: 'It is made in the data folder first, of what lies there, which is as it was before.',
       cause: error,
     });

@@ -396,3 +396,14 @@ void test('a backup that is being made when the group ends is given up, and who 
   assert.equal(existsSync(unfinished), false);
   await told;
 });
+
+void test('so is one whose first half, the copy of the store, is still on its way', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
+  const manager = await started(place.path);
+  const told = assert.rejects(manager.backup(new AbortController().signal), {
+    code: 'backup-failed',
+    message: 'The backup could not be made: the group has ended.',
+  });
+  await manager.close();
+  await told;
+});
