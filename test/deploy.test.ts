@@ -196,6 +196,32 @@ test('P2: the status names the version that answers, also after all was killed w
   assert.equal(await image(), second);
 });
 
+test('Z1: who asked for what the end of a group cuts short is told so, and what the next start is from', async () => {
+  using site = new Site();
+  await using spare = await new Spare(site.config).start();
+  const { id } = await spare.victim();
+  const recovered = call('recover', id, '--data', spare.data);
+  await spare.until('it is being replaced', PATIENCE_MS, async () => {
+    const { rotations } = await spare.status();
+    return rotations.underWay === id;
+  });
+  await spare.signal('SIGTERM');
+  assert.match(
+    (await recovered).text,
+    /group ended while r\d was being replaced\. \[admin-failed\]\n.*start/,
+  );
+  await spare.start();
+  site.change(2);
+  const deployed = call('deploy', '--data', spare.data);
+  await spare.until('it comes up', PATIENCE_MS, async () => (await spare.status()).replicas.length > 4);
+  await spare.signal('SIGTERM');
+  assert.match((await deployed).text, /group ended before .* taken over\. \[admin-failed\]\n.*next start/);
+  assert.doesNotMatch(spare.output, /^refused/m);
+  await spare.start();
+  const reply = await fetch(spare.url, { method: 'POST', body: 'a' });
+  assert.equal(((await reply.json()) as Line).version, 2);
+});
+
 test('Z3: what a deploy cannot change is refused, what takes effect at the next start is named, and nothing is ignored', async () => {
   using site = new Site();
   const first = { ...site.config, limits: { processes: 99, requestTimeoutMs: 20_000 } };

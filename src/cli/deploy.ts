@@ -2,7 +2,7 @@
  * `spare deploy`: what is on disk, and what the configuration says now, is what the group runs from here on.
  *
  * Z1. Accepted before the first replica of it starts, and no longer accepted when it did not take over: a restart meanwhile
- *     runs what was asked for.
+ *     runs what was asked for, however the group ended.
  * Z2. One at a time: what a second one takes back would be what the first one accepted.
  * Z3. Of what is asked for nothing is ignored: what it cannot change is refused, or named when a start can.
  */
@@ -140,6 +140,8 @@ export class Deploys {
     try {
       seconds = await manager.deploy(versionOf(this.#images, next));
     } catch (error) {
+      // What was asked for is what the next start is from.
+      if (manager.ended) throw error;
       const [why = ''] = messageOf(error).split('\n', 1);
       this.#log(`refused    image ${next.digests.all.slice(0, 12)}: ${why}`);
       await this.#images.accept(before);

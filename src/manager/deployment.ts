@@ -1,7 +1,7 @@
 /**
  * Which version of the service the group runs, and the one that is to take over: what the core knows by number only.
  *
- * Y2. One deploy at a time; it ends when the new version has taken over, or when one of its replicas failed before.
+ * Y2. One deploy at a time; it ends when the new version has taken over, or when one of its replicas failed before, or the group ends.
  */
 import { SpareError } from '../errors.ts';
 import type { Version } from './options.ts';
@@ -64,6 +64,14 @@ export class Deployment {
     const ended = this.#underWay;
     this.#underWay = null;
     ended?.done((now - (ended?.beganAt ?? now)) / 1000);
+  }
+
+  /** The group has ended. */
+  end(): void {
+    const hint = 'It is what the next start is from.';
+    const message = 'The group ended before the new version had taken over.';
+    this.#underWay?.failed(new SpareError('admin-failed', message, { hint }));
+    this.#underWay = null;
   }
 
   /** `why`: what is known of the replica that failed. */

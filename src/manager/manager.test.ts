@@ -359,7 +359,7 @@ void test('P6: one that is replaced while a new version comes up is said to be o
     await (starts++ === 0 ? asked.promise : new Promise(() => {}));
     return [];
   };
-  void manager.deploy({ variants: [imageIn(place.path)], digest: 'new', check: checkNew });
+  manager.deploy({ variants: [imageIn(place.path)], digest: 'new', check: checkNew }).catch(() => {});
   await until('of the new version one sleeps, and the next one starts', () => starts === 2);
   assert.equal(manager.rotations.underWay, oldest);
   allowed.resolve([]);
@@ -373,7 +373,7 @@ void test('P6: none is to be replaced while a new version comes up, and so what 
   const { manager, checks } = await counted(context, place.path);
   const before = checks();
   const never = new Promise<never>(() => {});
-  void manager.deploy({ variants: [imageIn(place.path)], digest: 'new', check: () => never });
+  manager.deploy({ variants: [imageIn(place.path)], digest: 'new', check: () => never }).catch(() => {});
   const [oldest] = manager.view().replicas;
   await assert.rejects(manager.recover(oldest?.id ?? ''), { code: 'deploy-under-way' });
   assert.equal(checks(), before);

@@ -362,12 +362,19 @@ export class Manager {
     }
   }
 
+  /** It handles nothing any more. */
+  get ended(): boolean {
+    return this.#closed;
+  }
+
   /** Ends all domains. What was ordered is durable already or was not acknowledged. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const timer of this.#timers) clearInterval(timer);
     const backup = Promise.allSettled([this.#backup]);
     this.#ending.abort(new Error('the group has ended'));
+    this.#deployment.end();
+    this.#rejuvenation.end();
     await this.#fleet.close();
     await Promise.all([this.#store.close(), this.evidence.close(), backup]);
   }

@@ -50,6 +50,7 @@ interface Current {
   readonly beganAt: number;
   readonly active: ReadonlySet<ReplicaId>;
   readonly done: (rotated: Rotated) => void;
+  readonly failed: (error: SpareError) => void;
 }
 
 export class Rejuvenation {
@@ -96,7 +97,7 @@ export class Rejuvenation {
     }
     if (this.#current !== null || !this.#group.isCalm()) return;
     this.#notBefore = now + this.#gapMs;
-    this.#begin(now, replica, () => {});
+    this.#begin(now, { replica, done: () => {}, failed: () => {} });
   }
 
   /** Resolves once it is over. Throws what `check` throws, `replica-unknown`, `rotation-under-way`, `group-not-whole`. */
@@ -123,12 +124,21 @@ export class Rejuvenation {
         },
       );
     }
-    return await new Promise((resolve) => this.#begin(now, replica, resolve));
+    return await new Promise((done, failed) => this.#begin(now, { replica, done, failed }));
   }
 
-  #begin(now: number, replica: ReplicaId, done: Current['done']): void {
-    this.#current = { replica, beganAt: now, active: this.#active(), done };
-    this.#group.rotate(replica);
+  #begin(now: number, asked: Pick<Current, 'replica' | 'done' | 'failed'>): void {
+    this.#current = { ...asked, beganAt: now, active: this.#active() };
+    this.#group.rotate(asked.replica);
+  }
+
+  /** The group has ended. */
+  end(): void {
+    if (this.#current === null) return;
+    const { replica, failed } = this.#current;
+    this.#current = null;
+    const message = `The group ended while ${replica} was being replaced.`;
+    failed(new SpareError('admin-failed', message, { hint: 'All replicas of the next start are new.' }));
   }
 
   #active(): Set<ReplicaId> {
