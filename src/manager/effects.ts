@@ -5,6 +5,7 @@
  */
 import { assert, index as toIndex } from '../core/index.ts';
 import type { Effect, Event, ReplicaId } from '../core/index.ts';
+import { fullDisk } from '../data-folder.ts';
 import { SpareError } from '../errors.ts';
 import { Evidence } from '../evidence/evidence.ts';
 import type { Incident } from '../evidence/incidents.ts';
@@ -98,7 +99,7 @@ export class Effects {
         snapshots.discard(effect.replica);
         return fleet.stop(effect.replica);
       case 'incident':
-        return this.#incident(this.#witness.fault(effect));
+        return this.#fault(effect);
       case 'skipped':
         store.write(RECORD.skipped, effect.index, Buffer.from(effect.reason));
         return this.#incident(this.#witness.skipped(effect));
@@ -181,6 +182,17 @@ export class Effects {
     this.#parts.work.answer(index, outcome, outcome.type === 'skipped' ? this.#witness.hint(index) : '');
   }
 
+  /**
+   * Replicas have their state on the disk of the data folder. Where that is full, nobody can say what a replica did and what the disk:
+   * none is blamed, and none could take its place. A new version is given up; what it took is free again then.
+   */
+  #fault(effect: Extract<Effect, { type: 'incident' }>): void {
+    const isNew = this.#parts.fleet.isNew(effect.fault.replica);
+    const full = isNew ? null : fullDisk(this.#options.dataFolder);
+    if (full !== null) return this.#handlers.onFailure(full);
+    return this.#incident(this.#witness.fault(effect));
+  }
+
   #incident(incident: Incident | null): void {
     if (incident === null) return;
     const { id, replica, index, kind, what } = incident;
@@ -218,8 +230,6 @@ export class Effects {
       const hint = 'Its start writes something that is not a function of the agreed time and randomness.';
       return new SpareError('service-not-deterministic', message, { hint });
     }
-    const { noRoom } = this.#parts.fleet;
-    if (noRoom !== null) return noRoom;
     const latest = this.evidence.incidents.latest().at(-1);
     if (latest?.kind === 'image') {
       const hint = 'No replica starts from anything else than what was accepted.';

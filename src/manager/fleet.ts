@@ -29,6 +29,8 @@ export interface FleetHandlers {
   readonly onDown: (id: string, kind: 'crash' | 'protocol') => void;
   /** The image of machines is not what was built from what was accepted; told once, until a replica starts from it again. */
   readonly onImageDamaged: (error: SpareError) => void;
+  /** The disk of the data folder was full when a replica was to be started that is not of a new version. */
+  readonly onNoRoom: (error: SpareError) => void;
 }
 
 /** Agreed time and randomness of entry 0: every replica starts with them, whenever it starts. */
@@ -80,8 +82,6 @@ export class Fleet {
     readonly leftOut: readonly string[];
     readonly untilMs: number;
   } | null = null;
-  /** The data folder's disk was full when a replica was to be started. */
-  noRoom: SpareError | null = null;
 
   constructor(
     options: ManagerOptions,
@@ -158,11 +158,13 @@ export class Fleet {
     this.#places.set(id, place);
     this.#track(
       this.#bringUp(id, place, this.#deployment.version(version), variant, entry).catch((thrown: unknown) => {
+        if (place.stopped) return;
         const error = roomOrOther(this.#options.dataFolder, thrown);
-        if (error instanceof SpareError && error.code === 'storage-failed') this.noRoom = error;
+        const noRoom = error instanceof SpareError && error.code === 'storage-failed';
+        if (noRoom && !this.isNew(id)) return this.#handlers.onNoRoom(error);
         place.why = messageOf(error);
         place.refused = error instanceof SpareError && REFUSALS.has(error.code);
-        if (!place.stopped) this.#handlers.onDown(id, 'crash');
+        this.#handlers.onDown(id, 'crash');
       }),
     );
   }

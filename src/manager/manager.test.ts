@@ -69,6 +69,15 @@ interface Differing {
   readonly keeperMs?: number;
 }
 
+/** What was mocked of `node:fs` takes effect until the test is done. */
+function untilDone(context: TestContext): void {
+  syncBuiltinESMExports();
+  context.after(() => {
+    context.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+}
+
 /** A group of which nobody is ever too late, unless `lateMs` says otherwise. */
 async function started(
   folder: string,
@@ -239,11 +248,7 @@ void test('P6: no replica is late because the disk takes long for what it export
     const waitMs = waits++ === 0 ? 3 * keeperMs + STATE_BYTES / 4000 : 0;
     setTimeout(() => fdatasync(fd, done), waitMs);
   });
-  syncBuiltinESMExports();
-  context.after(() => {
-    context.mock.restoreAll();
-    syncBuiltinESMExports();
-  });
+  untilDone(context);
   const asked = new Promise<Verdict>((done) => manager.submit(null, REQUEST, done));
   assert.equal((await asked).type, 'reply');
   const isMade = (name: string): boolean => name.startsWith('checkpoint-');
@@ -406,4 +411,53 @@ void test('so is one whose first half, the copy of the store, is still on its wa
   });
   await manager.close();
   await told;
+});
+
+/** From now on, as far as it says itself. */
+function fillDisk(context: TestContext): void {
+  const real = fs.statfsSync('/');
+  context.mock.method(fs, 'statfsSync', () => Object.assign(real, { bavail: 0 }));
+  untilDone(context);
+}
+
+/** Kills an active replica; the error that the group ends with. */
+async function endedBy(manager: Manager): Promise<SpareError> {
+  const halted = Promise.withResolvers<SpareError>();
+  manager.onHalt = halted.resolve;
+  const active = manager.view().replicas.find(({ state }) => state === 'running');
+  const pid = active === undefined ? null : manager.domainOf(active.id)?.pid;
+  assert.ok(typeof pid === 'number');
+  process.kill(pid, 'SIGKILL');
+  return await halted.promise;
+}
+
+void test('P2 P6: no replica is blamed that ends where the disk is full: the group ends, and says why', async (context) => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
+  const { manager } = await counted(context, place.path);
+  fillDisk(context);
+  const { code, message } = await endedBy(manager);
+  assert.deepEqual(
+    [code, message],
+    ['storage-failed', `Using ${join(place.path, 'data')} failed: its disk is full.`],
+  );
+  assert.deepEqual(manager.evidence.incidents.latest(), []);
+});
+
+void test('P2 P6: no replica is blamed that cannot be started for want of room, though there is some again once it was given up', async (context) => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
+  let isFull = false;
+  const change = (driver: Driver): Driver => ({
+    ...driver,
+    start: async (spec) => {
+      if (!isFull) return await driver.start(spec);
+      const cause = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+      throw new SpareError('domain-start-failed', 'The domain did not start.', { hint: '', cause });
+    },
+  });
+  const manager = await started(place.path, { change });
+  context.after(() => manager.close());
+  await until('it is whole', () => manager.health.whole());
+  isFull = true;
+  assert.equal((await endedBy(manager)).code, 'storage-failed');
+  assert.equal(manager.evidence.incidents.latest().length, 1, 'of the one that was killed');
 });

@@ -78,6 +78,7 @@ export class Manager {
       onAnswer: (id, answer) => this.#answered(replicaId(id), answer),
       onDown: (id, kind) => this.#tell({ type: 'down', replica: replicaId(id), kind }),
       onImageDamaged: (error) => this.imageChanged(error),
+      onNoRoom: (error) => this.#halt(error),
     });
     this.#work = new InWork(store, recovery.decided, (replica, full) =>
       this.#fleet.link(replica)?.hear(!full, 'votes'),
