@@ -17,7 +17,7 @@ const NS_PER_MS = 1_000_000n;
 const NS_PER_S = 1_000_000_000n;
 
 /** Whether this process runs under the libc layer. If that cannot be told, `Date` is replaced, which never hurts. */
-function hasPreload() {
+export function hasPreload() {
   try {
     return readFileSync('/proc/self/maps', 'latin1').includes('/spare-preload.so');
   } catch {

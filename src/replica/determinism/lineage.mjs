@@ -4,12 +4,16 @@
  * that entry. A child process learns its name from its environment, a thread from its environment data; and with it when
  * it was started, for it may get to look at the page only in a later entry.
  *
- * Two children started by `spawnSync` one after the other in one entry do share a name, and so their random numbers.
+ * Children that are waited for (`spawnSync`) are given no number. They are told apart by what libc draws for each, where its layer is
+ * there: that is the same in every replica only for what begins one after the other. Those that another program starts do share
+ * a name, and so their random numbers: several of a shell that is itself a child, or of a service in another language.
  */
 import { ChildProcess } from 'node:child_process';
+import { closeSync, openSync, readSync } from 'node:fs';
 import process from 'node:process';
 import vm from 'node:vm';
 import workers from 'node:worker_threads';
+import { hasPreload } from './clocks.mjs';
 
 const VARIABLE = 'SPARE_LINEAGE';
 const LAYER = new URL('node.mjs', import.meta.url).href;
@@ -28,6 +32,21 @@ function afterLayer(code) {
   return `import(${JSON.stringify(LAYER)}).then(() => void (0, eval)(${script}));`;
 }
 
+/** For a name: no two processes of one entry are given the same by libc. */
+function drawn() {
+  const bytes = Buffer.alloc(16);
+  const fd = openSync('/dev/urandom');
+  readSync(fd, bytes);
+  closeSync(fd);
+  return bytes.toString('hex');
+}
+
+/** What this process was called when it was started. */
+function inherited() {
+  const name = process.env[VARIABLE] ?? 'service';
+  return name.endsWith('/sync') && hasPreload() ? `${name}/${drawn()}` : name;
+}
+
 /**
  * The name of this process or thread, and the agreed time of its start. Also makes sure that children and threads get theirs.
  *
@@ -36,7 +55,7 @@ function afterLayer(code) {
 export function lineage(page) {
   const given = workers.getEnvironmentData(VARIABLE);
   workers.setEnvironmentData(VARIABLE, undefined);
-  const [own, startedMs = page.timeMs] = (given?.name ?? process.env[VARIABLE] ?? 'service').split('@');
+  const [own, startedMs = page.timeMs] = (given?.name ?? inherited()).split('@');
   if (!given?.sharesEnv) process.env[VARIABLE] = `${own}/sync`;
   let entry = 0;
   let started = 0;

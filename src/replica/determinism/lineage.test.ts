@@ -1,7 +1,7 @@
 /** Are processes and threads told apart by names that are the same in every replica? */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Sandbox, START_MS } from './testing.ts';
+import { Sandbox, SKIP_LIBC, START_MS } from './testing.ts';
 
 /** Answers with what children and threads draw that it starts for the request in all ways, and the threads of its start. */
 const THREADS = `
@@ -63,6 +63,22 @@ void test('threads draw the same numbers in an entry however many were started b
   );
   assert.ok(ninth.endsWith('"ERR_INVALID_ARG_TYPE",null]'), ninth);
   assert.equal(new Set(drawn).size, drawn.length, 'no two draws are the same');
+});
+
+void test('children that are waited for draw numbers of their own', { skip: SKIP_LIBC }, async () => {
+  await using sandbox = new Sandbox();
+  const module = `
+    import { execFileSync, execSync } from 'node:child_process';
+    const print = ['-p', 'crypto.randomUUID()'];
+    for (let i = 0; i < 2; i++) execFileSync(process.execPath, print, { stdio: 'inherit' });
+    execSync('for i in 1 2; do "$NODE" -p "crypto.randomUUID()"; done', { env: { ...process.env, NODE: process.execPath }, stdio: 'inherit' });`;
+  const run = (): Promise<string> => {
+    sandbox.set({});
+    return sandbox.node('both', module);
+  };
+  const first = await run();
+  assert.equal(new Set(first.trim().split('\n')).size, 4, 'no two draws are the same');
+  assert.equal(await run(), first, 'they are a function of the page');
 });
 
 void test('a thread whose code is a script handed over as text has the layer before it runs, and is otherwise what it is in Node', async () => {
