@@ -20,7 +20,10 @@ export class Accounting {
   #usage: DomainUsage = { cpuSeconds: 0, residentBytes: 0, processes: 0 };
   #borrowedBytes = 0;
 
-  /** `init` is a process that reaps orphans for the domain but is not part of it; only its reaped time counts. */
+  /**
+   * `init` is the process that reaps orphans for the domain. It is none of the domain's processes, but what it uses counts: it belongs
+   * to the same user, so a domain can make it run what it likes.
+   */
   constructor(init: number | undefined) {
     this.#init = init;
   }
@@ -48,9 +51,9 @@ export class Accounting {
       return last === undefined;
     };
     const init = this.#init === undefined ? undefined : readStat(this.#init);
-    if (init !== undefined) count({ ...init, ownTicks: 0 });
+    if (init !== undefined) count(init);
     const resident = new Map<number, number>();
-    let residentSum = 0;
+    let residentSum = init === undefined ? 0 : residentBytes(init.pid);
     let borrowed = 0;
     for (const pid of pids) {
       const stat = readStat(pid);

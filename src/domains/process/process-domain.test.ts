@@ -16,6 +16,7 @@ import {
   Site,
   SPAWN,
 } from '../conformance-peer.ts';
+import type { Driver } from '../domain.ts';
 import { createProcessDriver, type Level } from './driver.ts';
 import { killGroup } from './launch.ts';
 import { goBehind } from './priority.ts';
@@ -152,6 +153,47 @@ void it('P4, D6: the limits hold for a suspended domain, too', async () => {
   await peer.domain.suspend();
   for (const pid of findMarked(marker)) process.kill(pid, 'SIGCONT');
   assert.equal(await peer.domain.exited, 'memory limit (256 MiB) exceeded');
+});
+
+/**
+ * Has the first process of the namespace run machine code (x86-64, hexadecimal), once it hears of a child: it belongs to the same user, so
+ * its memory can be written.
+ */
+const TAKE_INIT = `const fs = require('node:fs');
+  const next = Number(fs.readFileSync('/proc/1/syscall', 'utf8').trim().split(' ').at(-1));
+  const code = Buffer.from(argument, 'hex');
+  fs.writeSync(fs.openSync('/proc/1/mem', 'r+'), code, 0, code.length, next);
+  require('node:child_process').spawnSync('/bin/sh', ['-c', '(sleep 0.1 &)']);`;
+/** `mmap` of 512 MiB, all of it at once. */
+const GREEDY_CODE = 'b80900000031ffbe00000020ba0300000041ba2280000049c7c0ffffffff4531c90f05';
+const BUSY_CODE = 'ebfe';
+
+/** With a first process in it that can be taken over, or why there is none. */
+async function initDriver(): Promise<Driver | string> {
+  if (process.arch !== 'x64') return 'its code is for x86-64';
+  return createProcessDriver({ level: 'bubblewrap', agent: CONFORMANCE_AGENT }).catch(String);
+}
+
+void it('D6: the memory of the first process of the namespace counts, too: a domain can take it over', async (context) => {
+  const driver = await initDriver();
+  if (typeof driver === 'string') return context.skip(driver);
+  await using site = await Site.create();
+  await using peer = await site.start(driver);
+  await peer.run(TAKE_INIT, GREEDY_CODE + BUSY_CODE);
+  const ended = await Promise.race([peer.domain.exited, delay(LOOKS_MS, 'not ended')]);
+  return assert.equal(ended, 'memory limit (256 MiB) exceeded');
+});
+
+void it('P4, D2: the first process of the namespace does not work while its domain is suspended', async (context) => {
+  const driver = await initDriver();
+  if (typeof driver === 'string') return context.skip(driver);
+  await using site = await Site.create();
+  await using peer = await site.start(driver);
+  await peer.run(TAKE_INIT, BUSY_CODE);
+  await delay(200);
+  await peer.domain.suspend();
+  const ended = await Promise.race([peer.domain.exited, delay(LOOKS_MS, 'not ended')]);
+  return assert.equal(ended, 'it went on while it was suspended');
 });
 
 void it('P5: a domain that starts stands behind those that serve, until it is prioritized', async (context) => {
