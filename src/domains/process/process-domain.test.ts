@@ -167,6 +167,9 @@ const TAKE_INIT = `const fs = require('node:fs');
 /** `mmap` of 512 MiB, all of it at once. */
 const GREEDY_CODE = 'b80900000031ffbe00000020ba0300000041ba2280000049c7c0ffffffff4531c90f05';
 const BUSY_CODE = 'ebfe';
+/** Makes a second thread, which does what follows, and ends the first one; it no longer ends with its parent (`prctl`). */
+const SECOND_THREAD_CODE =
+  'b89d000000bf0100000031f60f05b838000000bf000f050031f631d24531d24531c00f0585c07409b83c00000031ff0f05';
 
 /** With a first process in it that can be taken over, or why there is none. */
 async function initDriver(): Promise<Driver | string> {
@@ -194,6 +197,29 @@ void it('P4, D2: the first process of the namespace does not work while its doma
   await peer.domain.suspend();
   const ended = await Promise.race([peer.domain.exited, delay(LOOKS_MS, 'not ended')]);
   return assert.equal(ended, 'it went on while it was suspended');
+});
+
+void it('D6: the memory of a process whose first thread has ended counts', async (context) => {
+  const driver = await initDriver();
+  if (typeof driver === 'string') return context.skip(driver);
+  await using site = await Site.create();
+  await using peer = await site.start(driver);
+  await peer.run(TAKE_INIT, SECOND_THREAD_CODE + GREEDY_CODE + BUSY_CODE);
+  const ended = await Promise.race([peer.domain.exited, delay(LOOKS_MS, 'not ended')]);
+  return assert.equal(ended, 'memory limit (256 MiB) exceeded');
+});
+
+void it('P1, D3: a process whose first thread has ended ends with its domain', async (context) => {
+  const driver = await initDriver();
+  if (typeof driver === 'string') return context.skip(driver);
+  await using site = await Site.create();
+  await using peer = await site.start(driver);
+  const init = readStat(peer.pid)?.parent ?? 0;
+  context.after(() => existsSync(`/proc/${init}`) && process.kill(init, 'SIGKILL'));
+  await peer.run(TAKE_INIT, SECOND_THREAD_CODE + BUSY_CODE);
+  assert.equal(await eventually(() => readStat(init)?.state === 'Z'), true);
+  await peer.domain.destroy();
+  return assert.equal(await eventually(() => !existsSync(`/proc/${init}`), 2000), true);
 });
 
 void it('P5: a domain that starts stands behind those that serve, until it is prioritized', async (context) => {

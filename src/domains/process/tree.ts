@@ -10,11 +10,15 @@
  */
 import { readFileSync, readdirSync } from 'node:fs';
 
-/** One line of `/proc/<pid>/stat`; ticks are of 1/100 s. `reapedTicks` is the CPU time of children waited for. */
+/**
+ * One line of `/proc/<pid>/stat`; ticks are of 1/100 s. `state` is that of the first thread, which may have ended before others.
+ * `reapedTicks` is the CPU time of children waited for.
+ */
 export interface ProcessStat {
   readonly pid: number;
   readonly state: string;
   readonly parent: number;
+  readonly threads: number;
   readonly startTicks: number;
   readonly ownTicks: number;
   readonly reapedTicks: number;
@@ -52,6 +56,7 @@ export function readStat(pid: number): ProcessStat | undefined {
     pid,
     state: fields[0] ?? 'X',
     parent: number(1),
+    threads: number(17),
     startTicks: number(19),
     ownTicks: number(11) + number(12),
     reapedTicks: number(13) + number(14),
@@ -66,13 +71,23 @@ export type MemoryKind = 'RssAnon' | 'RssFile' | 'RssShmem';
  * between the domains, and the system takes such pages back when it needs them.
  */
 export function residentBytes(pid: number, kinds: readonly MemoryKind[] = ['RssAnon', 'RssShmem']): number {
-  const text = read(`/proc/${pid}/status`);
-  if (text === undefined) return 0;
+  const text = statusWithMemory(pid);
   let kibibytes = 0;
   for (const [, kind, size] of text.matchAll(/^(Rss\w+):\s+(\d+) kB$/gm)) {
     if (kinds.some((one) => one === kind)) kibibytes += Number(size);
   }
   return kibibytes * 1024;
+}
+
+/** All threads have the same memory, but for those that have ended: these have none, also when it is the first one. */
+function statusWithMemory(pid: number): string {
+  const ofFirst = read(`/proc/${pid}/status`) ?? '';
+  if (ofFirst.includes('\nRss')) return ofFirst;
+  for (const thread of threadsOf(pid)) {
+    const text = read(`/proc/${pid}/task/${thread}/status`);
+    if (text?.includes('\nRss') === true) return text;
+  }
+  return '';
 }
 
 /** The command line, empty for a zombie and for a process that is gone. */
@@ -145,10 +160,10 @@ export function markedTree(agent: number, marker: string): ProcessTree {
   };
 }
 
-/** Neither gone nor a zombie. */
+/** Neither gone nor a zombie: one whose first thread alone has ended is alive. */
 export function isAlive(pid: number): boolean {
-  const state = readStat(pid)?.state;
-  return state !== undefined && state !== 'Z' && state !== 'X';
+  const { state = 'X', threads = 0 } = readStat(pid) ?? {};
+  return (state !== 'Z' && state !== 'X') || threads > 1;
 }
 
 function ancestors(): number[] {
