@@ -1,7 +1,7 @@
 /** Does a disk that fails while Spare runs end it in words that a person understands, whatever is being written? */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, statfsSync, symlinkSync } from 'node:fs';
+import { mkdirSync, rmSync, statfsSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import type { Status } from '../src/admin/admin.ts';
@@ -55,7 +55,7 @@ const FAILURES: Readonly<Record<string, { why: string; prepare: (data: string, p
 async function endsOf(call: Call, data: string, why: string): Promise<void> {
   assert.equal(await call.end(), 1, call.stderr);
   const [error = '', hint = '', ...more] = call.stderr.split('\n');
-  assert.ok(error.startsWith(`spare: Using ${data} failed: ${why}: `), call.stderr);
+  assert.match(error, new RegExp(`^spare: Using ${data} failed: ${why}: `));
   assert.ok(error.endsWith('[storage-failed]'), call.stderr);
   assert.match(hint, /Free space .* start again/);
   assert.deepEqual(more, [''], 'nothing else is said');
@@ -166,4 +166,27 @@ suite('P2: the group ends with `storage-failed`, says where and what to do, and 
     await endsOf(call, data, 'Path is a directory');
     assert.equal(call.stdout.match(/^incident {3}/gm)?.length, 1, call.stdout);
   });
+});
+
+/** What lies in the data folder at a start, and can be neither removed nor used. */
+const OBSTACLES = ['checkpoint-9', 'export-r9', 'incidents.jsonl', 'admin.json'];
+
+test('P2: what lies in the data folder and cannot be removed, or not be read, ends a start in plain words; without it the next one starts', async () => {
+  using place = new Place().configure(LEDGER);
+  const data = join(place.folder, 'data');
+  const start = (): Call => new Call(place.folder, ['run', '--config', 'spare.config.mjs']);
+  const starts = async (): Promise<void> => {
+    await using call = start();
+    await call.until(() => call.stdout.includes('incidents  http'));
+    call.kill('SIGTERM');
+    assert.equal(await call.end(), 0, call.stderr);
+  };
+  await starts();
+  for (const name of OBSTACLES) {
+    mkdirSync(join(data, name));
+    await using call = start();
+    await endsOf(call, data, '(Path is a directory|EISDIR)');
+    rmSync(join(data, name), { recursive: true });
+  }
+  await starts();
 });

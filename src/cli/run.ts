@@ -10,7 +10,7 @@ import { newToken, publishAccess, withdrawAccess } from '../admin/access.ts';
 import { createAdmin } from '../admin/admin.ts';
 import { BASE_FILE, DOMAINS_FOLDER, STORE_FILE } from '../data-folder.ts';
 import type { Driver } from '../domains/domain.ts';
-import type { SpareError } from '../errors.ts';
+import { isSystemError, type SpareError, storageFailed } from '../errors.ts';
 import { createFront, type FrontOptions } from '../front/front.ts';
 import { type Image, Images, sameVariants } from '../images/images.ts';
 import { Manager } from '../manager/manager.ts';
@@ -113,6 +113,15 @@ function frontOptions({ limits }: Settings): FrontOptions {
   };
 }
 
+/** An error of the system is one of the data folder there: nothing else is read or written. Throws `storage-failed`. */
+function inDataFolder<T>(folder: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    throw isSystemError(error) ? storageFailed(folder, error.message) : error;
+  }
+}
+
 /** Where the settings come from, and are read again for a deploy. */
 export interface Source {
   /** Of the configuration. */
@@ -171,7 +180,8 @@ export async function run(
   const { store, opened: found } = await opening;
   undo.defer(() => (manager === null ? store.close() : manager.close()));
   await clearLeftovers(settings.data);
-  publishAccess(settings.data, { url: addressUrl(adminAddress), token, config: file });
+  const access = { url: addressUrl(adminAddress), token, config: file };
+  inDataFolder(settings.data, () => publishAccess(settings.data, access));
   undo.defer(() => withdrawAccess(settings.data));
   const opened = await unlessAborted(signal, withExisting(store, found, settings, log));
   // Reads all that the service starts from, which may be much.
@@ -179,12 +189,9 @@ export async function run(
   await prepareImages(settings, log, true);
   signal.throwIfAborted();
   const orderer = new EmbeddedOrderer(store, nextIndex(opened));
-  const started = new Manager(managerOptions(settings, versionOf(images, image), log), {
-    driver,
-    store,
-    orderer,
-    opened,
-  });
+  const options = managerOptions(settings, versionOf(images, image), log);
+  const parts = { driver, store, orderer, opened };
+  const started = inDataFolder(settings.data, () => new Manager(options, parts));
   manager = started;
   images.onChange = (error) => started.imageChanged(error);
   const halted = new Promise<SpareError>((resolve) => {
