@@ -81,6 +81,32 @@ test('P7: a large export reaches the disk piece by piece, and its replica waits 
   assert.deepEqual(readdirSync(folder.path), ['checkpoint-9'], 'also while it is on its way');
 });
 
+test('P7: a replica waits until the disk has all that it exported: the end of an export that was given up does not let the next one go on', async (context) => {
+  using folder = new Folder();
+  const snapshots = new Snapshots(folder.path, 64 * MIB, NOTHING);
+  const told: boolean[] = [];
+  snapshots.onBehind = (_, behind) => told.push(behind);
+  const syncing: (() => void)[] = [];
+  context.mock.method(fs, 'fdatasync', (_fd: number, done: () => void) => syncing.push(done));
+  syncBuiltinESMExports();
+  context.after(() => {
+    context.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+  for (const index of [9, 12]) {
+    snapshots.expect('r2', index);
+    snapshots.announce('r2', 10 * MIB);
+    snapshots.take('r2', Buffer.alloc(8 * MIB), false);
+    await context.waitFor(() => assert.equal(syncing.length, index === 9 ? 1 : 2));
+  }
+  const [first, second] = syncing;
+  first?.();
+  await new Promise(setImmediate);
+  assert.deepEqual(told, [true]);
+  second?.();
+  await context.waitFor(() => assert.deepEqual(told, [true, false]));
+});
+
 test('P4: an export takes effect only once it is committed under its own digest and in force', async () => {
   using folder = new Folder();
   const snapshots = new Snapshots(folder.path, 1000, NOTHING);

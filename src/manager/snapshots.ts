@@ -51,6 +51,8 @@ export class Snapshots {
   readonly #folder: string;
   readonly #bytesMax: number;
   readonly #exports = new Map<string, Export>();
+  /** For how many pieces the disk is waited for, of exports that were given up, too; by replica. */
+  readonly #unsynced = new Map<string, number>();
   /** The initial state; null when the service starts from nothing. */
   readonly #base: State | null;
   #checkpoint: Checkpoint | null;
@@ -136,10 +138,18 @@ export class Snapshots {
   expect(replica: string, index: number): void {
     this.discard(replica);
     const running = new Export(join(this.#folder, exportFile(replica)), index, {
-      onBehind: (behind) => this.onBehind(replica, behind),
+      onBehind: (behind) => this.#behind(replica, behind ? 1 : -1),
       onFailure: (error) => this.onFailure(error),
     });
     this.#exports.set(replica, running);
+  }
+
+  #behind(replica: string, more: 1 | -1): void {
+    const before = this.#unsynced.get(replica) ?? 0;
+    const now = before + more;
+    if (now === 0) this.#unsynced.delete(replica);
+    else this.#unsynced.set(replica, now);
+    if (before === 0 || now === 0) this.onBehind(replica, now > 0);
   }
 
   /** How large its export will be, said with the digest of its state. */
