@@ -50,6 +50,8 @@ export class Effects {
   readonly evidence: Evidence;
   readonly #witness: Witness;
   #startEntry: StartEntry | null = null;
+  /** What the latest replica of a new version failed of. */
+  #whyNot = '';
 
   constructor(options: ManagerOptions, parts: EffectParts, handlers: EffectHandlers) {
     this.#options = options;
@@ -123,7 +125,7 @@ export class Effects {
       case 'succeeded':
         return this.#parts.deployment.succeeded(performance.now(), effect.version);
       case 'succession-failed':
-        return this.#parts.deployment.failed(this.#latestFailure('A replica of it failed.'));
+        return this.#parts.deployment.failed(this.#whyNot);
       case 'halt':
         return this.#handlers.onFailure(this.#cannotStart(effect.reason));
     }
@@ -187,10 +189,14 @@ export class Effects {
    * none is blamed, and none could take its place. A new version is given up; what it took is free again then.
    */
   #fault(effect: Extract<Effect, { type: 'incident' }>): void {
-    const isNew = this.#parts.fleet.isNew(effect.fault.replica);
+    const { fleet } = this.#parts;
+    const { replica } = effect.fault;
+    const isNew = fleet.isNew(replica);
     const full = isNew ? null : fullDisk(this.#options.dataFolder);
     if (full !== null) return this.#handlers.onFailure(full);
-    return this.#incident(this.#witness.fault(effect));
+    const incident = this.#witness.fault(effect);
+    if (isNew) this.#whyNot = incident === null ? fleet.why(replica) : inFull(incident);
+    this.#incident(incident);
   }
 
   #incident(incident: Incident | null): void {
@@ -218,12 +224,6 @@ export class Effects {
     this.#handlers.tell({ type: 'checkpointed', index: toIndex(index) });
   }
 
-  /** What the last incident was, for who wants to know why nothing comes of a start. */
-  #latestFailure(otherwise: string): string {
-    const { what = otherwise, console = '' } = this.evidence.incidents.latest().at(-1) ?? {};
-    return console === '' ? what : `${what}\nIts last output:\n${console.replace(/^/gm, '  ')}`;
-  }
-
   #cannotStart(reason: 'start-failed' | 'start-differs'): SpareError {
     if (reason === 'start-differs') {
       const message = 'The replicas of the service start with different states, so it cannot be replicated.';
@@ -238,7 +238,12 @@ export class Effects {
     const hint =
       'Try the command by itself; it must listen for HTTP on $PORT and keep its state in the --state files. ' +
       'Of programs, a copy has at most those of the system, of the service folder, and beside the one that the command names.';
-    const message = this.#latestFailure('The service did not start.');
+    const message = latest === undefined ? 'The service did not start.' : inFull(latest);
     return new SpareError('service-start-failed', message, { hint });
   }
+}
+
+/** For who wants to know why nothing comes of a start. */
+function inFull({ what, console }: Incident): string {
+  return console === '' ? what : `${what}\nIts last output:\n${console.replace(/^/gm, '  ')}`;
 }

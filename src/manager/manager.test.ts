@@ -420,14 +420,18 @@ function fillDisk(context: TestContext): void {
   untilDone(context);
 }
 
-/** Kills an active replica; the error that the group ends with. */
-async function endedBy(manager: Manager): Promise<SpareError> {
-  const halted = Promise.withResolvers<SpareError>();
-  manager.onHalt = halted.resolve;
+function killActive(manager: Manager): void {
   const active = manager.view().replicas.find(({ state }) => state === 'running');
   const pid = active === undefined ? null : manager.domainOf(active.id)?.pid;
   assert.ok(typeof pid === 'number');
   process.kill(pid, 'SIGKILL');
+}
+
+/** The error that the group ends with when an active replica is killed. */
+async function endedBy(manager: Manager): Promise<SpareError> {
+  const halted = Promise.withResolvers<SpareError>();
+  manager.onHalt = halted.resolve;
+  killActive(manager);
   return await halted.promise;
 }
 
@@ -460,4 +464,22 @@ void test('P2 P6: no replica is blamed that cannot be started for want of room, 
   isFull = true;
   assert.equal((await endedBy(manager)).code, 'storage-failed');
   assert.equal(manager.evidence.incidents.latest().length, 1, 'of the one that was killed');
+});
+
+void test('P5: why a new version did not take over is what its own replica failed of, whatever happened to others before', async (context) => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
+  const manager = await started(place.path);
+  context.after(() => manager.close());
+  await until('it is whole', () => manager.health.whole());
+  killActive(manager);
+  await until('it was found', () => manager.evidence.incidents.latest().length === 1);
+  await until('it is whole again', () => manager.health.whole());
+  // As one that was told before, of the old version, and so is not written up again.
+  const check = async (): Promise<never> => {
+    throw new SpareError('image-changed', 'It has changed again.', { hint: '' });
+  };
+  await assert.rejects(manager.deploy({ variants: [imageIn(place.path)], digest: 'new', check }), {
+    code: 'deploy-failed',
+    message: 'The new version did not take over: It has changed again.',
+  });
 });
