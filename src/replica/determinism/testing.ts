@@ -98,7 +98,8 @@ export class Sandbox implements AsyncDisposable {
       ...(cwd === undefined ? {} : { cwd }),
     });
     this.#children.push(child);
-    await Promise.race([once(child.stdout, 'data'), once(child, 'exit')]);
+    const limit = { signal: AbortSignal.timeout(REPLY_MS_MAX) };
+    await Promise.race([once(child.stdout, 'data', limit), once(child, 'exit', limit)]);
     return child;
   }
 
