@@ -205,8 +205,9 @@ class StoreThread {
     };
     void backup(this.#db, path, { rate: COPY_PAGES, progress })
       .finally(() => {
-        steady[Symbol.dispose]();
+        // First: what a failing disk makes of the rest holds up nobody.
         goOn();
+        steady[Symbol.dispose]();
       })
       .then(() => answer({ type: 'rows', id, rows: [], through: -1 }), failed);
   }

@@ -1,5 +1,6 @@
 /** Does the store keep what it says is durable, in order, and refuse what is not its own? */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -320,4 +321,31 @@ test('P2: a copy that cannot be begun is refused, and all else goes on', async (
   store.writeEntry(0, encodeBare('start', 0, SEED));
   await done;
   await store.close();
+});
+
+/** In all threads: as of a disk that fails, no folder can be closed. */
+const CLOSE_FAILS = `
+  import fs from 'node:fs';
+  import { syncBuiltinESMExports } from 'node:module';
+  const { closeSync } = fs;
+  fs.closeSync = (fd) => {
+    const isFolder = fs.fstatSync(fd).isDirectory();
+    closeSync(fd);
+    if (isFolder) throw new Error('EIO: i/o error, close');
+  };
+  syncBuiltinESMExports();`;
+
+test('P2: a copy that cannot be begun, and whose file cannot be closed either, is refused, and all else goes on', () => {
+  using folder = new Folder();
+  // SQLite writes to no folder.
+  const script = `
+    import { Store } from ${JSON.stringify(new URL('./store.ts', import.meta.url).href)};
+    const { store } = await Store.open(${JSON.stringify(folder.file)}, 'the service');
+    await store.copy(${JSON.stringify(folder.path)}).catch((error) => process.stdout.write(error.message));
+    await store.durable();
+    await store.close();`;
+  const patch = `data:text/javascript,${encodeURIComponent(CLOSE_FAILS)}`;
+  const args = ['--import', patch, '--eval', script];
+  const ended = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 20_000 });
+  assert.deepEqual([ended.status, ended.stdout], [0, 'EIO: i/o error, close'], ended.stderr);
 });
