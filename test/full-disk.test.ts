@@ -1,7 +1,7 @@
 /** Does a disk that fails while Spare runs end it in words that a person understands, whatever is being written? */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync, statfsSync, symlinkSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, statfsSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import type { Status } from '../src/admin/admin.ts';
@@ -189,4 +189,37 @@ test('P2: what lies in the data folder and cannot be removed, or not be read, en
     rmSync(join(data, name), { recursive: true });
   }
   await starts();
+});
+
+const HELLO = `
+import { createServer } from 'node:http';
+createServer((request, response) => response.end('hello')).listen(process.env.PORT);`;
+
+test('Z1: a version that did not take over is no longer accepted, though there is no room to accept anything: a restart begins with the old one', async () => {
+  using place = new Place().write('service/server.mjs', HELLO);
+  place.configure({ folder: 'service', command: ['node', 'server.mjs'], state: [] });
+  const image = join(place.folder, 'data/image.json');
+  const run = (): Call => new Call(place.folder, ['run', '--config', 'spare.config.mjs']);
+  const accepted = (): string => readFileSync(image, 'utf8');
+  {
+    await using call = run();
+    await call.until(() => call.stdout.includes('incidents  http'));
+    const before = accepted();
+    place.write('service/server.mjs', `process.exit(3);`);
+    await using deploy = new Call(place.folder, ['deploy', '--config', 'spare.config.mjs']);
+    const ended = deploy.end();
+    await call.until(() => accepted() !== before);
+    // What is to be accepted from now on finds the disk full.
+    symlinkSync('/dev/full', `${image}.new`);
+    assert.equal(await ended, 1);
+    assert.match(deploy.stderr, /did not take over[^]*\[deploy-failed\]/);
+    assert.equal(accepted(), before);
+    call.kill('SIGTERM');
+    assert.equal(await call.end(), 0, call.stderr);
+  }
+  place.write('service/server.mjs', HELLO);
+  await using call = run();
+  await call.until(() => call.stdout.includes('incidents  http'));
+  const ofImage = place.files().filter((name) => name.startsWith('data/image.json'));
+  assert.deepEqual(ofImage, ['data/image.json'], 'nothing is left');
 });

@@ -15,6 +15,7 @@ import { removeUnfinished } from '../backup/make.ts';
 import { DOMAINS_FOLDER, makeDomainsFolder, STORE_FILE } from '../data-folder.ts';
 import { IMAGES } from '../domains/qemu/driver.ts';
 import { messageOf, SpareError } from '../errors.ts';
+import { removeUnsettled } from '../images/images.ts';
 import { removeFolder } from '../remove-folder.ts';
 
 const HINT = 'Choose a folder that Spare can write to with --data.';
@@ -154,12 +155,13 @@ export function claimForRestore(folder: string): void {
 }
 
 /**
- * Removes what an earlier run left of its domains, or of a backup; only once the store is locked, so that nobody else runs here.
+ * Removes what an earlier run left of its domains, of a backup, or of a deploy; only once the store is locked, so that nobody else runs here.
  * Throws `SpareError` data-folder-unwritable.
  */
 export async function clearLeftovers(folder: string): Promise<void> {
   try {
     removeUnfinished(folder);
+    removeUnsettled(folder);
     await removeFolder(join(folder, DOMAINS_FOLDER));
     makeDomainsFolder(folder);
   } catch (error) {

@@ -135,7 +135,7 @@ export class Deploys {
       return { image: before.digests.all, changed: false, seconds: 0 };
     }
     this.#log(`deploying  image ${next.digests.all.slice(0, 12)}`);
-    await this.#images.accept(next);
+    await this.#images.replace(next);
     let seconds: number;
     try {
       seconds = await manager.deploy(versionOf(this.#images, next));
@@ -144,10 +144,11 @@ export class Deploys {
       if (manager.ended) throw error;
       const [why = ''] = messageOf(error).split('\n', 1);
       this.#log(`refused    image ${next.digests.all.slice(0, 12)}: ${why}`);
-      await this.#images.accept(before);
+      await this.#images.takeBack();
       await this.#images.forget(next);
       throw error;
     }
+    this.#images.settle();
     this.#current = next;
     await this.#images.forget(before);
     this.#log(`deployed   image ${next.digests.all.slice(0, 12)}, after ${seconds.toFixed(1)} s`);

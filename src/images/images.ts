@@ -8,7 +8,8 @@
  * I3. What is found of an image that was forgotten is not reported: nothing starts from it any more.
  * I4. When the thread that measures is gone, that is reported once, and whoever asks from then on is refused.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { copyFile, open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import type { ServiceImage } from '../domains/domain.ts';
@@ -20,6 +21,8 @@ import type { Digests, Kept, MeasuringAnswer, MeasuringRequest } from './measuri
 import { sourcesOf } from './sources.ts';
 
 const FILE = 'image.json';
+/** What was accepted before, while a new version comes up. */
+const BEFORE_FILE = `${FILE}.before`;
 
 /** One version of the service: what its domains start from. */
 export interface Image {
@@ -133,6 +136,10 @@ export class Images implements AsyncDisposable {
     return join(this.#dataFolder, FILE);
   }
 
+  get #before(): string {
+    return join(this.#dataFolder, BEFORE_FILE);
+  }
+
   /** What was accepted in an earlier run; null when nothing was. Throws `data-folder-damaged`. */
   async load(): Promise<Image | null> {
     if (!existsSync(this.#file)) return null;
@@ -170,7 +177,35 @@ export class Images implements AsyncDisposable {
     const [first] = variants;
     if (this.#founded === '') this.#founded = first?.folder ?? '';
     const about: About = { founded: this.#founded, variants };
-    await this.#ask({ type: 'keep', image: number, file: this.#file, about }).catch((error: unknown) => {
+    await this.#inDataFolder(async () => {
+      await this.#ask({ type: 'keep', image: number, file: this.#file, about });
+    });
+  }
+
+  /** Accepts it in place of what is accepted, which can be taken back until `settle`. Throws `storage-failed`. */
+  async replace(image: Image): Promise<void> {
+    await this.#inDataFolder(async () => {
+      await copyFile(this.#file, this.#before);
+      await sync(this.#before);
+    });
+    await this.accept(image);
+  }
+
+  /** What was replaced is accepted again. It needs no room: the disk may be full of the new version. Throws `storage-failed`. */
+  async takeBack(): Promise<void> {
+    await this.#inDataFolder(async () => {
+      await rename(this.#before, this.#file);
+      await sync(this.#dataFolder);
+    });
+  }
+
+  /** Nothing is taken back any more. */
+  settle(): void {
+    rmSync(this.#before, { force: true });
+  }
+
+  async #inDataFolder(action: () => Promise<void>): Promise<void> {
+    await action().catch((error: unknown) => {
       throw storageFailed(this.#file, messageOf(error));
     });
   }
@@ -227,6 +262,16 @@ export class Images implements AsyncDisposable {
     this.onChange = () => {};
     await this.#thread.terminate();
   }
+}
+
+async function sync(path: string): Promise<void> {
+  await using handle = await open(path);
+  await handle.sync();
+}
+
+/** What was left of what was to be accepted, or taken back, when all ended. */
+export function removeUnsettled(dataFolder: string): void {
+  for (const name of [`${FILE}.new`, BEFORE_FILE]) rmSync(join(dataFolder, name), { force: true });
 }
 
 /** Whether a file that is made in `folder`, a real path, changes what a group with this data starts from. */
