@@ -1,5 +1,6 @@
 /** What becomes of an image that cannot be measured, or not be compared any more? On real files. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempDisposableSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -119,4 +120,32 @@ void test('P6: once its thread has ended nothing is measured any more: that is t
   for (let i = 0; i < 2; i++) await assert.rejects(images.check(image), refused);
   await assert.rejects(images.measure(image.variants), refused);
   assert.deepEqual(reported, ['image-unreadable']);
+});
+
+/** Tells, in all threads, what gets its name and what is made durable. */
+const TELLING = `
+  import fs from 'node:fs';
+  import { syncBuiltinESMExports } from 'node:module';
+  const { fsyncSync, renameSync } = fs;
+  const tell = (line) => fs.writeSync(1, line + '\\n');
+  fs.fsyncSync = (fd) => (fsyncSync(fd), tell('durable ' + fs.readlinkSync('/proc/self/fd/' + fd)));
+  fs.renameSync = (from, to) => (renameSync(from, to), tell('named ' + to));
+  syncBuiltinESMExports();`;
+
+void test('P2: what was accepted is durable, and so is its name, before anything starts from it', () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-images-'));
+  const folder = join(place.path, 'service');
+  mkdirSync(folder);
+  const variants = [{ folder, command: [process.execPath], env: {}, state: [] }];
+  const script = `
+    import { Images } from ${JSON.stringify(new URL('./images.ts', import.meta.url).href)};
+    await using images = new Images(${JSON.stringify(place.path)}, () => {});
+    await images.accept(await images.measure(${JSON.stringify(variants)}));`;
+  const args = ['--import', `data:text/javascript,${encodeURIComponent(TELLING)}`, '--eval', script];
+  const file = join(place.path, 'image.json');
+  assert.deepEqual(execFileSync(process.execPath, args, { encoding: 'utf8' }).trim().split('\n'), [
+    `durable ${file}.new`,
+    `named ${file}`,
+    `durable ${place.path}`,
+  ]);
 });

@@ -1,6 +1,8 @@
 /** The thread that measures images: it keeps the accepted manifests, on disk and in memory, and compares the disk with them. */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { parentPort } from 'node:worker_threads';
+import { syncFile } from '../durable.ts';
 import { messageOf } from '../errors.ts';
 import {
   changes,
@@ -117,6 +119,7 @@ function keep(image: number, file: string, about: unknown): void {
   fsyncSync(fd);
   closeSync(fd);
   renameSync(`${file}.new`, file);
+  syncFile(dirname(file));
 }
 
 function answer(request: MeasuringRequest): MeasuringAnswer {
