@@ -145,6 +145,12 @@ test('P2 P6: what was deployed is what a restart begins with, and what replicas 
     (await (await fetch(spare.url, { method: 'POST', body: name })).json()) as Line;
   assert.equal((await add('a')).version, 2);
   await spare.signal('SIGINT');
+  const nobody = await call('deploy', ...where);
+  assert.match(
+    nobody.text,
+    /Nothing runs with .*\[not-running\]/,
+    'and nothing says what the next start is from',
+  );
   site.change(3);
   await assert.rejects(spare.start(), /\[image-changed\]/);
   const config = ['--config', join(spare.data, '../spare.config.mjs')];

@@ -127,7 +127,10 @@ async function deploy({ configFile, flags }: Extract<Call, { type: 'deploy' | 'i
       print(`note       ${atStart.join(', ')}: as the configuration says only from the next start on`);
   } catch (error) {
     if (!(error instanceof SpareError) || error.code !== 'not-running') throw error;
-    const image = await acceptForNextStart(settle({ ...config, ...flags }, folder), log);
+    const wanted = { ...config, ...flags };
+    // Whoever names the data folder alone took the group for running.
+    if (Object.keys(wanted).every((key) => key === 'data')) throw error;
+    const image = await acceptForNextStart(settle(wanted, folder), log);
     print(`accepted   image ${image.slice(0, 12)}; nothing runs, the next start is from it`);
   }
 }
