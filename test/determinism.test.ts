@@ -82,6 +82,10 @@ test('P1 P5: also where the request had another thread of the service answer one
   await assertAgreed(['/elsewhere'], ['elsewhere']);
 });
 
+test('P1 P5: a child process of a request may wait before it answers', async () => {
+  await assertAgreed(['/waited'], ['waited']);
+});
+
 test('P1 P5: what one request begins in parallel ends in the same order in all copies', async () => {
   await assertAgreed(['/parallel'], ['abcdef']);
 });

@@ -218,10 +218,12 @@ class Agent {
     const entry = decodeEntry(order.entry);
     // What was applied before must be seen by what is executed now.
     state.flush();
-    clock.set({ index: order.index, timeMs: order.timeMs, tickFromMs: order.tickFromMs, seed: entry.seed });
+    const { index, timeMs, tickFromMs } = order;
+    clock.set({ index, timeMs, tickFromMs, seed: entry.seed, isRequest: entry.kind === 'request' });
     let reply: Uint8Array = EMPTY;
     if (entry.kind === 'request') {
       reply = encodeReply(await service.ask(decodeRequest(entry.body)));
+      clock.answered();
       await settled(clock);
     } else if (entry.kind === 'tick') await ticks.tick(TICK_TIMEOUT_MS);
     const update = state.capture();

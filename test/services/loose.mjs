@@ -1,5 +1,7 @@
 // Adds a line when the reply is over already, in several ways; /parallel adds them in the order in which work ends that was
-// begun at once, each with a number of chance; /elsewhere has a thread asked over HTTP, too. State: loose.db.
+// begun at once, each with a number of chance; /elsewhere has a thread asked over HTTP, too, and /waited
+// for a child that waits before it answers. State: loose.db.
+import { execFile } from 'node:child_process';
 import { randomUUID, scrypt } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -12,6 +14,14 @@ const database = new DatabaseSync('loose.db');
 database.exec('create table if not exists lines (id integer primary key, text)');
 const add = database.prepare('insert into lines (text) values (?)');
 const line = () => add.run(randomUUID());
+
+const WAITS = "setTimeout(() => process.stdout.write('waited'), 5)";
+
+async function waited() {
+  const { stdout } = await promisify(execFile)(process.execPath, ['-e', WAITS]);
+  line();
+  return stdout;
+}
 
 async function parallel() {
   const ended = [];
@@ -52,6 +62,7 @@ const routes = {
   '/immediate': (response) => setImmediate(line, response.end('immediate')),
   '/deferred': (response) => setTimeout(line, 0, response.end('deferred')),
   '/elsewhere': askElsewhere,
+  '/waited': async (response) => response.end(await waited()),
   '/parallel': async (response) => response.end(await parallel()),
 };
 

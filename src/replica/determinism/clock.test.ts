@@ -40,6 +40,22 @@ void test('the service is busy as long as one of its threads is, and with a new 
   rmSync(folder, { recursive: true });
 });
 
+void test('a request is being answered until it has its reply, any other entry never', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'spare-clock-'));
+  const path = join(folder, 'clock');
+  using clock = new Clock(path);
+  const isAsked = (): boolean => readFileSync(path)[CLOCK_OFFSETS.asked] !== 0;
+  const entry = { index: 1, timeMs: 1, tickFromMs: 0, seed: Buffer.alloc(32) };
+  clock.set({ ...entry, isRequest: true });
+  assert.equal(isAsked(), true);
+  clock.answered();
+  assert.equal(isAsked(), false);
+  clock.set({ ...entry, isRequest: true });
+  clock.set(entry);
+  assert.equal(isAsked(), false);
+  rmSync(folder, { recursive: true });
+});
+
 void test('an entry that cannot be written exactly is refused', () => {
   const folder = mkdtempSync(join(tmpdir(), 'spare-clock-'));
   using clock = new Clock(join(folder, 'clock'));

@@ -11,6 +11,8 @@
  * K3. One thing goes the other way: which threads of the service still do what belongs to a reply, which Node's layer says
  *     (`requests.mjs`), each in a byte of its own. It is not part of the entry, and only waited on. A new entry begins with none,
  *     so that one which ended meanwhile is not waited for again.
+ * K5. Until a request has its reply the page says that it is being answered: a thread or process that works for it
+ *     knows it from nowhere else.
  * K4. A service is always *started* under the page of entry 0, also one that starts late: what it derives from the
  *     time of its start (`performance.timeOrigin`, the grids of its intervals) is then the same in every replica.
  */
@@ -20,8 +22,8 @@ import { closeSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs
 /** Size of the file in bytes: one page, written whole. All numbers are little endian. */
 export const CLOCK_FILE_BYTES = 4096;
 /**
- * Byte offsets. `drawn` and `drawnSql` count the 64-byte random blocks that libc callers and SQL took in this entry; from `busy`
- * to the end are the bytes of K3.
+ * Byte offsets. `drawn` and `drawnSql` count the 64-byte random blocks that libc callers and SQL took in this entry; `asked` is
+ * the byte of K5, from `busy` to the end are those of K3.
  */
 export const CLOCK_OFFSETS = {
   index: 0,
@@ -30,11 +32,13 @@ export const CLOCK_OFFSETS = {
   tickFrom: 24,
   seed: 32,
   drawnSql: 64,
-  busy: 72,
+  asked: 72,
+  busy: 73,
 } as const;
 export const SEED_BYTES = 32;
 
 const NS_PER_MS = 1_000_000n;
+const NOT_ASKED = Buffer.alloc(1);
 const NOBODY_BUSY = Buffer.alloc(CLOCK_FILE_BYTES - CLOCK_OFFSETS.busy);
 
 /** One entry of the order, as far as a service may see it. */
@@ -46,6 +50,8 @@ export interface ClockEntry {
   readonly tickFromMs: number;
   /** `SEED_BYTES` bytes. */
   readonly seed: Uint8Array;
+  /** Whether it is a request, which is being answered until `answered`. */
+  readonly isRequest?: boolean;
 }
 
 /** The agent's end of the page. Creates the file, for its own user only; throws what `fs` throws. */
@@ -67,8 +73,14 @@ export class Clock {
     this.#page.writeBigUInt64LE(0n, CLOCK_OFFSETS.drawn);
     this.#page.writeBigUInt64LE(BigInt(entry.tickFromMs) * NS_PER_MS, CLOCK_OFFSETS.tickFrom);
     this.#page.set(entry.seed, CLOCK_OFFSETS.seed);
+    this.#page[CLOCK_OFFSETS.asked] = entry.isRequest === true ? 1 : 0;
     const written = writeSync(this.#fd, this.#page, 0, CLOCK_FILE_BYTES, 0);
     assert.equal(written, CLOCK_FILE_BYTES, 'a page is written whole');
+  }
+
+  /** The request of the current entry has its reply. */
+  answered(): void {
+    writeSync(this.#fd, NOT_ASKED, 0, NOT_ASKED.length, CLOCK_OFFSETS.asked);
   }
 
   /** Whether the service says that it still does what belongs to its reply. */

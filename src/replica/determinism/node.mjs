@@ -6,8 +6,7 @@
  * What a service sees of time and randomness becomes a function of the current entry of the order (`page.mjs`), and
  * timers run only inside entries (`queue.mjs`). Without SPARE_CLOCK in the environment this module does nothing.
  *
- * Limits, besides those named in the parts: a thread or child process does not know that the request it works for is
- * in flight elsewhere, so timers there wait for ticks; HTTP/2 requests and WebSocket messages are not requests here; a
+ * Limits, besides those named in the parts: HTTP/2 requests and WebSocket messages are not requests here; a
  * child or thread that is given an environment without SPARE_CLOCK or NODE_OPTIONS escapes, and a thread whose code is a
  * script in TypeScript handed over as text; which process of a `cluster` answers is left to chance, and each draws other
  * random numbers; `Math.random` of another `vm` context, `process.pid`, thread ids, memory figures, names by `mkdtemp` and load

@@ -13,8 +13,10 @@ import { threadId } from 'node:worker_threads';
 const ENTRY_BYTES = 64;
 /** Where the counter of the libc layer stands, which changes within an entry. */
 const DRAWN = { from: 16, to: 24 };
+/** Where the page says whether a request is being answered, which changes within an entry. */
+const ASKED_AT = 72;
 /** A byte for each process and thread that answers requests; which one is seen by nobody. */
-const BUSY = { from: 72, count: 4024, yes: Buffer.of(1), no: Buffer.of(0) };
+const BUSY = { from: 73, count: 4023, yes: Buffer.of(1), no: Buffer.of(0) };
 /** So that threads of processes with ids close to each other have bytes of their own. */
 const THREAD_STEP = 101;
 const NS_PER_MS = 1_000_000n;
@@ -30,6 +32,7 @@ export class Page {
   #fd;
   #bytes = Buffer.alloc(ENTRY_BYTES);
   #next = Buffer.alloc(ENTRY_BYTES);
+  #asked = Buffer.alloc(1);
   #isFrozen;
 
   /**
@@ -50,6 +53,12 @@ export class Page {
   /** The page, read again if it may have changed. */
   current() {
     return this.#isFrozen() ? this : this.read();
+  }
+
+  /** Whether a request is being answered at this moment, by whichever process or thread. */
+  get isAsked() {
+    readSync(this.#fd, this.#asked, 0, 1, ASKED_AT);
+    return this.#asked[0] !== 0;
   }
 
   /** Tells the agent whether this thread still does what belongs to its reply. */

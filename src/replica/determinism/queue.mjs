@@ -7,7 +7,8 @@
  *     replicas that saw the earlier ticks, so that timer is dropped. All is a function of creation and span: a replica
  *     that joins late needs no history. (What a timer re-arms inside a tick is history: only intervals survive that.)
  * Q2. A timer set while a request is in flight runs by the real clock until the reply is complete, because the reply
- *     may wait for it; if it is still pending then, Q1 applies, counted from the agreed time of the request.
+ *     may wait for it; if it is still pending then, Q1 applies, counted from the agreed time of the request. A thread or process
+ *     that answers no requests itself works for that of the entry.
  * Q3. A timeout of 0 or 1 ms is a way to say "after this turn", not a time: it always runs at once, like `setImmediate`.
  * Q4. A timeout set before the service listens runs by the real clock until then, because the start may wait for it
  *     (`start.mjs`); an interval does not.
@@ -36,6 +37,8 @@ export class Timeout extends AsyncResource {
     this.repeats = repeats;
     this.isRefed = true;
     this.createdMs = 0;
+    /** The index of the entry in which it was set. */
+    this.index = 0n;
     /** Its place in the order of creation. */
     this.serial = 0;
     /** The timer of the real clock, while that one runs it. */
@@ -138,7 +141,7 @@ export class TimerQueue {
   start(timer) {
     this.#stop(timer);
     timer.serial = ++this.started;
-    timer.createdMs = this.#page.current().timeMs;
+    ({ timeMs: timer.createdMs, index: timer.index } = this.#page.current());
     this.#pending.add(timer);
     if (this.#isReal(timer)) this.#startReal(timer);
     this.#hold(timer);
@@ -178,6 +181,7 @@ export class TimerQueue {
     const { tickFromMs, timeMs } = this.#page.read();
     const due = [];
     for (const timer of this.#pending) {
+      if (timer.real !== null && !this.#isReal(timer)) this.#stopReal(timer);
       if (timer.real !== null) continue;
       const dueMs = timer.dueMs(tickFromMs);
       if (dueMs <= tickFromMs) this.#stop(timer);
@@ -196,7 +200,13 @@ export class TimerQueue {
 
   /** Whether the real clock runs it at this moment. */
   #isReal(timer) {
-    return timer.isDeferral || this.#requests.inFlight || (!timer.repeats && this.#start.isRunning);
+    if (timer.isDeferral || this.#requests.inFlight || this.#isForAnother(timer)) return true;
+    return !timer.repeats && this.#start.isRunning;
+  }
+
+  /** Whether it was set for a request that another thread or process is still answering. */
+  #isForAnother(timer) {
+    return !this.#requests.areSeen && this.#page.isAsked && this.#page.read().index === timer.index;
   }
 
   #startReal(timer) {

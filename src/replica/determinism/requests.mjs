@@ -17,6 +17,8 @@ const TURNS = 2;
 export class Requests {
   /** @type {Set<import('node:http').ServerResponse>} */
   #responses = new Set();
+  /** Whether this thread has been asked anything so far. */
+  areSeen = false;
 
   /** Whether a reply is still outstanding. */
   get inFlight() {
@@ -38,6 +40,7 @@ export class Requests {
       else onBusy(false);
     };
     channel('http.server.request.start').subscribe(({ response }) => {
+      this.areSeen = true;
       this.#responses.add(response);
       response.once('close', () => {
         this.#responses.delete(response);

@@ -48,6 +48,11 @@ export class Sandbox implements AsyncDisposable {
     this.#clock.set({ index: 0, timeMs: START_MS, tickFromMs: START_MS, seed, ...entry });
   }
 
+  /** The request of the page has its reply. */
+  answered(): void {
+    this.#clock.answered();
+  }
+
   /** Sends a tick command for the span between two agreed times, given in milliseconds after `START_MS`. */
   async tick(from: number, to: number): Promise<void> {
     this.set({ index: to, timeMs: START_MS + to, tickFromMs: START_MS + from });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
-import { Sandbox } from './testing.ts';
+import { Sandbox, START_MS } from './testing.ts';
 
 const service = (start: string, routes: string): string => `
   import http from 'node:http';
@@ -246,4 +246,59 @@ void test('a process lives as long as it would with its timers, and the channel 
   await pass(REAL_MS);
   await sandbox.tick(0, 60);
   assert.equal(await said, 'ran\n');
+});
+
+/** A thread that says when it has set a timer, and when that has run, and a child that waits. */
+const HELPERS = service(
+  `const { Worker } = await import('node:worker_threads');
+   const { execFile } = await import('node:child_process');
+   const { once } = await import('node:events');
+   const worker = new Worker(\`
+     import { parentPort } from 'node:worker_threads';
+     parentPort.on('message', (ms) => {
+       setTimeout(() => parentPort.postMessage('waited'), ms);
+       parentPort.postMessage('set');
+     });
+   \`, { eval: true });
+   await once(worker, 'online');
+   worker.on('message', (what) => say(what)());
+   const told = async () => (await once(worker, 'message'))[0];`,
+  `'/thread': async () => (worker.postMessage(20), await told(), told()),
+   '/child': async () => (await promisify(execFile)(process.execPath, ['-e', 'setTimeout(() => process.stdout.write("waited"), 20)'])).stdout,
+   '/later': () => (worker.postMessage(30), told()),`,
+);
+
+for (const helper of ['thread', 'child']) {
+  void test(`timers of a ${helper} that works for a request run by the real clock, for the reply may wait for them`, async () => {
+    await using sandbox = new Sandbox();
+    const ask = await sandbox.serve('node', HELPERS);
+    sandbox.set({ index: 1, isRequest: true });
+    assert.equal(await ask(`/${helper}`), 'waited');
+  });
+}
+
+void test('a timer of a thread that nobody waited for is run by a tick', async () => {
+  await using sandbox = new Sandbox();
+  const ask = await sandbox.serve('node', HELPERS);
+  sandbox.set({ index: 1, timeMs: START_MS + 100, isRequest: true });
+  assert.equal(await ask('/later'), 'set');
+  sandbox.answered();
+  await pass(REAL_MS);
+  assert.equal(await ask('/log'), 'set', 'the real clock does not run it');
+  await sandbox.tick(0, 120);
+  assert.equal(await ask('/log'), '');
+  await sandbox.tick(120, 140);
+  assert.equal(await ask('/log'), 'waited');
+});
+
+void test('nor does the real clock run it while a later request is answered', async () => {
+  await using sandbox = new Sandbox();
+  const ask = await sandbox.serve('node', HELPERS);
+  sandbox.set({ index: 1, timeMs: START_MS + 100, isRequest: true });
+  assert.equal(await ask('/later'), 'set');
+  sandbox.set({ index: 2, timeMs: START_MS + 110, isRequest: true });
+  await pass(REAL_MS);
+  assert.equal(await ask('/log'), 'set');
+  await sandbox.tick(0, 140);
+  assert.equal(await ask('/log'), 'waited');
 });
