@@ -53,6 +53,8 @@ const CONNECTIONS_SHARE = 1 / 2;
 
 /** What is kept of a request, refused or not, that came behind another one of its connection which is not answered. */
 const BEHIND_BYTES = 4096;
+/** The same of each name and each value of its headers, beside its characters: most are short. */
+const BEHIND_TEXT_BYTES = 64;
 const BEHIND_BYTES_MAX = 32 * 1024 ** 2;
 
 const SKIPPED_TEXT = {
@@ -89,16 +91,16 @@ export function createFront(options: FrontOptions, backend: Backend): Server {
     receive(request, response, coming, options.bodyBytesMax, (body) => {
       const go = (): void => forward(admission, backend, unread, request, response, body);
       if (response.socket !== null) return go();
-      behind.hold(response, BEHIND_BYTES + body.length);
+      behind.hold(response, bytesBehind(request) + body.length);
       response.once('socket', () => {
-        behind.hold(response, BEHIND_BYTES);
+        behind.hold(response, bytesBehind(request));
         queueMicrotask(go);
       });
     });
   /** Whether it is to be read. */
   const admit = (request: IncomingMessage, response: ServerResponse): boolean => {
     if (response.socket === null) {
-      behind.hold(response, BEHIND_BYTES);
+      behind.hold(response, bytesBehind(request));
       response.once('close', () => behind.release(response));
     }
     // What came in one piece is parsed to its end all the same.
@@ -125,6 +127,12 @@ export function createFront(options: FrontOptions, backend: Backend): Server {
   });
   refuseUnreadable(server);
   return server;
+}
+
+function bytesBehind({ url = '', rawHeaders }: IncomingMessage): number {
+  let bytes = BEHIND_BYTES + url.length;
+  for (const text of rawHeaders) bytes += BEHIND_TEXT_BYTES + text.length;
+  return bytes;
 }
 
 /** How many files and connections the process may have open. */

@@ -254,6 +254,23 @@ void test('P7: bodies of requests that wait behind others are bounded, too', asy
   assert.equal(await wires[0]?.end(), '');
 });
 
+void test('P7: headers of requests that wait behind others are bounded, too, with what it takes to hold each of them', async () => {
+  await using front = await startFront(() => 'wait');
+  using stack = new DisposableStack();
+  const wires: Wire[] = [];
+  const many = `GET / HTTP/1.1\r\n${HOST}${'a: b\r\n'.repeat(HEADERS_MAX / 2 - 4)}\r\n`;
+  for (let i = 0; i < 8; i++) {
+    wires.push(stack.use(new Wire(front.port)).send(`GET / HTTP/1.1\r\n${HOST}\r\n`));
+    await front.reached(i + 1);
+    wires.at(-1)?.send(many.repeat(200));
+    // What another connection sends later comes later.
+    assert.equal(statusOf(await exchange(front.port, `GET / HTTP/1.1\r\n${CLOSE}Host:\r\n\r\n`)), 400);
+  }
+  assert.equal(await wires[0]?.end(), '');
+  front.ordered.at(-1)?.done(replyVerdict({ body: Buffer.from('served') }));
+  assert.match((await wires.at(-1)?.until(/served/)) ?? '', /^HTTP\/1\.1 200 /);
+});
+
 /** Asks for `FLOOD`, and reads nothing of it yet. */
 async function askAndPause(front: Front): Promise<Wire> {
   const wire = new Wire(front.port);
