@@ -237,6 +237,24 @@ void test('P7: of each connection one request is in work; one that sends many ah
   });
 });
 
+void test('P7: who has reads wait on all connections there may be shuts nobody out either, least of all who has the token', async () => {
+  const first = Promise.withResolvers<typeof STATUS>();
+  await withAdmin({ status: () => first.promise }, async (ask) => {
+    const port = Number(new URL((await ask('/livez')).url).port);
+    for (let i = 0; i < 40; i++) await once(sendAhead(port, 1), 'connect');
+    const asked = get({ port, host: '127.0.0.1', path: '/livez', agent: false });
+    const [reply] = (await once(asked, 'response')) as [IncomingMessage];
+    assert.equal(reply.resume().statusCode, 200);
+    const read = ask('/status', 'GET', TOKEN);
+    const refused = await ask('/status');
+    assert.equal(refused.status, 503);
+    assert.equal(refused.headers.get('retry-after'), '1');
+    first.resolve(STATUS);
+    assert.equal((await read).status, 200);
+    assert.equal((await ask('/status')).status, 200);
+  });
+});
+
 void test('P7: what is read for a client that has left is not read; whether it is alive and ready is answered meanwhile', async () => {
   const first = Promise.withResolvers<typeof STATUS>();
   let asked = 0;

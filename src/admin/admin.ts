@@ -8,6 +8,7 @@
  * (`access.ts`).
  *
  * A1. Of each connection one request is in work; one that sends more ahead is closed.
+ * A2. Who reads shuts nobody out: of the reads of those who show no token fewer wait than there may be connections.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -84,10 +85,18 @@ const KNOWN = [...Object.keys(READS), '/incidents/:id', '/replicas/:id/recover',
   ', ',
 );
 const CONNECTIONS_MAX = 32;
+/** Reads of anybody. Fewer than connections: where all of these had something in work, none would be left for who comes then. */
+const WAITING_MAX = 24;
 const TOKEN_HINT = 'Send `Authorization: Bearer …` with the token of admin.json in the data folder.';
 
 const HOST_TEXT =
   'Ask by the address, as `localhost`, or by the name in `--admin`: any other may be one that led a web page here.';
+
+const BUSY: AdminReply = {
+  status: 503,
+  body: { error: 'Too many ask at once.', hint: TOKEN_HINT },
+  headers: { 'retry-after': '1' },
+};
 
 /** What the caller can do something about; all else is a failure of ours. */
 const STATUS_OF: Partial<Record<ErrorCode, number>> = {
@@ -160,13 +169,24 @@ async function answer(
  * with a pause as long after each, so that clients and replicas are heard. Not for who has left by then.
  */
 class Turns {
+  readonly #waiting = new Set<ServerResponse>();
   #last: Promise<void> = Promise.resolve();
 
+  /** As many wait as may, or are being answered. */
+  get full(): boolean {
+    return this.#waiting.size >= WAITING_MAX;
+  }
+
   take(response: ServerResponse, work: () => Promise<void>): void {
+    const done = (): boolean => this.#waiting.delete(response);
+    this.#waiting.add(response);
+    response.once('close', done);
     this.#last = this.#last.then(async () => {
       if (response.destroyed) return;
       const began = performance.now();
       await work();
+      // Who takes the answer slowly has had his turn.
+      done();
       await delay(performance.now() - began);
     });
   }
@@ -195,6 +215,7 @@ export function createAdmin(source: AdminSource, token: string, host: string): S
     const give = (): Promise<void> =>
       answer(source, token, host, request, left.signal).then(send, (error: unknown) => send(failed(error)));
     if (request.method === 'POST' || PROBES.has(pathOf(request))) void give();
+    else if (turns.full && !isAllowed(request.headers.authorization, token)) send(BUSY);
     else turns.take(response, give);
   });
   limitConnections(server, CONNECTIONS_MAX);
