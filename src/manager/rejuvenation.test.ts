@@ -20,7 +20,7 @@ class FakeGroup {
   suspicion = false;
   refusal: SpareError | null = null;
   /** What happens to it while it is checked whether a clean one could be started. */
-  meanwhile: () => void = () => {};
+  meanwhile: () => unknown = () => {};
   readonly rotated: Rotated[] = [];
   /** The age of each one that was replaced. */
   readonly ages: number[] = [];
@@ -40,7 +40,7 @@ class FakeGroup {
       rotate: (replica) => this.#rotate(replica),
       check: async () => {
         if (this.refusal !== null) throw this.refusal;
-        this.meanwhile();
+        await this.meanwhile();
       },
       onRotated: (rotated) => this.rotated.push(rotated),
     });
@@ -140,6 +140,23 @@ test('P6: a rotation that a suspicion kept from beginning follows when that is o
   group.suspicion = false;
   await group.run(2 * STEP_MS);
   assert.equal(group.rejuvenation.underWay, 'r0');
+});
+
+test('P6: one that was lost while it was checked whether a clean one could be started is not counted as replaced', async () => {
+  const group = new FakeGroup(DAY);
+  const checked = Promise.withResolvers<void>();
+  group.meanwhile = () => checked.promise;
+  await group.run(10_010);
+  group.fail(replicaId('r0'));
+  await group.run(START_MS);
+  checked.resolve();
+  await group.run(2 * STEP_MS);
+  assert.equal(group.rejuvenation.underWay, 'r1');
+  await group.run(1000);
+  assert.deepEqual(
+    group.rotated.map(({ replica }) => replica),
+    ['r1'],
+  );
 });
 
 test('P6: one that was replaced after a fault is not replaced again before its time', async () => {

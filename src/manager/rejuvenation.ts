@@ -95,7 +95,9 @@ export class Rejuvenation {
       this.#notBefore = now + RETRY_MS;
       return;
     }
-    if (this.#current !== null || !this.#group.isCalm()) return;
+    // Meanwhile it may have been lost, and another one be in its place already.
+    const isThere = [...this.#group.births()].some(([id]) => id === replica);
+    if (!isThere || this.#current !== null || !this.#group.isCalm()) return;
     this.#notBefore = now + this.#gapMs;
     this.#begin(now, { replica, done: () => {}, failed: () => {} });
   }
