@@ -14,10 +14,12 @@
  *     /tmp, /run/spare and /dev/shm, and the private service folder.
  * B2. The processes between manager and domain are one process group; when it is killed, the pid namespace goes
  *     along. They also die with their parents, except that, nested, the outer one may not signal the inner one.
+ * B3. The kernel's keyrings, for which there is no namespace, are out of reach.
  */
 import { lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
+import { WITHOUT_KEYRINGS } from './keyrings.ts';
 import { exists, contains } from './paths.ts';
 import { withAncestors } from './package.ts';
 import type { Prepared } from './prepare.ts';
@@ -52,9 +54,12 @@ export interface BubblewrapTools {
 }
 
 export function bubblewrapCommand(form: BubblewrapForm, tools: BubblewrapTools, prepared: Prepared): Command {
-  const view = { channelArguments: [...viewArguments(form, prepared), '--remount-ro', '/'] };
+  const view = {
+    channelArguments: [...viewArguments(form, prepared), '--remount-ro', '/'],
+    filter: WITHOUT_KEYRINGS,
+  };
   const inside = withLimits(prepared.limits, true, prepared.command);
-  const start = [tools.bwrap, '--args', '4', '--die-with-parent'];
+  const start = [tools.bwrap, '--args', '4', '--seccomp', '5', '--die-with-parent'];
   const drop = dropArguments(tools.setpriv ?? 'setpriv', prepared);
   const home = ['--chdir', prepared.folder];
   const namespaces = ['--unshare-all', '--hostname', 'replica', '--new-session'];

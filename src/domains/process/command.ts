@@ -8,6 +8,8 @@ export interface Command {
   readonly argv: readonly string[];
   /** Further arguments, read by the program from fd 4 as NUL-terminated strings: there may be thousands. */
   readonly channelArguments?: readonly string[];
+  /** A filter of system calls, read by the program from fd 5. */
+  readonly filter?: Buffer;
 }
 
 /** Many, because services leave closing to their garbage collector; a lower limit of the host stays. */

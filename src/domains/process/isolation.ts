@@ -174,7 +174,7 @@ export async function failureOf(
   const [file = '', ...args] = command.argv;
   const child = spawnPiped(file, args, {
     env,
-    stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
     detached: true,
     timeout: timeoutMs,
     killSignal: 'SIGKILL',

@@ -6,7 +6,7 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
-import type { Duplex, Readable, Writable } from 'node:stream';
+import type { Duplex, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { messageOf, SpareError } from '../../errors.ts';
@@ -93,7 +93,7 @@ function spawnDomain(isolation: Isolation, prepared: Prepared, command: Command)
   return spawnPiped(file, args, {
     env: prepared.env,
     cwd: isolation.privateView ? '/' : prepared.work,
-    stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe'],
     detached: true,
   });
 }
@@ -119,11 +119,13 @@ export function killGroup(child: ChildProcess): void {
   }
 }
 
-/** Writes the arguments that the program reads from fd 4, and closes it. */
+/** Writes what the program reads from fd 4 and 5, and closes them. */
 export function sendArguments(child: ChildProcess, command: Command): void {
-  const stream = child.stdio[4] as Writable & Readable;
-  stream.on('error', () => {});
-  stream.end((command.channelArguments ?? []).map((argument) => `${argument}\0`).join(''));
+  const args = (command.channelArguments ?? []).map((argument) => `${argument}\0`).join('');
+  const [, , , , forArguments, forFilter] = child.stdio as unknown as readonly Writable[];
+  for (const stream of [forArguments, forFilter]) stream?.on('error', () => {});
+  forArguments?.end(args);
+  forFilter?.end(command.filter);
 }
 
 /** The processes from the one started down to the agent, or nothing if it ended or took too long. */

@@ -222,6 +222,25 @@ void it('P1, D3: a process whose first thread has ended ends with its domain', a
   return assert.equal(await eventually(() => !existsSync(`/proc/${init}`), 2000), true);
 });
 
+/** The numbers of `add_key`, `request_key` and `keyctl`. */
+const KEYRING_CALLS = { x64: [248, 249, 250], arm64: [217, 218, 219] } as const;
+const PYTHON = '/usr/bin/python3';
+
+void it("D1: the kernel's keyrings, of which a domain would have the manager's, cannot be reached", async (context) => {
+  if (!existsSync(PYTHON)) return context.skip('no python3');
+  if (process.arch !== 'x64' && process.arch !== 'arm64') return context.skip(process.arch);
+  const driver = await createProcessDriver({ level: 'bubblewrap', agent: CONFORMANCE_AGENT }).catch(String);
+  if (typeof driver === 'string') return context.skip(driver);
+  await using site = await Site.create();
+  await using peer = await site.start(driver);
+  const code = `import ctypes, errno, sys
+call = ctypes.CDLL(None, use_errno=True).syscall
+print([call(int(number), 0, -3, 1, 0, 0) < 0 and errno.errorcode[ctypes.get_errno()] for number in sys.argv[1:]])`;
+  const run = `return require('node:child_process').execFileSync(argument[0], argument.slice(1)).toString();`;
+  const answers = await peer.run(run, [PYTHON, '-c', code, ...KEYRING_CALLS[process.arch].map(String)]);
+  return assert.equal(answers, "['ENOSYS', 'ENOSYS', 'ENOSYS']\n");
+});
+
 void it('P5: a domain that starts stands behind those that serve, until it is prioritized', async (context) => {
   const niceOf = (pid: number): string =>
     readFileSync(`/proc/${pid}/autogroup`, 'utf8').split(' nice ')[1] ?? '';
