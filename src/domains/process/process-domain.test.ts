@@ -182,7 +182,7 @@ void it('D6: the memory of the first process of the namespace counts, too: a dom
   if (typeof driver === 'string') return context.skip(driver);
   await using site = await Site.create();
   await using peer = await site.start(driver);
-  await peer.run(TAKE_INIT, GREEDY_CODE + BUSY_CODE);
+  void peer.run(TAKE_INIT, GREEDY_CODE + BUSY_CODE);
   const ended = await Promise.race([peer.domain.exited, delay(LOOKS_MS, 'not ended')]);
   return assert.equal(ended, 'memory limit (256 MiB) exceeded');
 });
@@ -204,7 +204,7 @@ void it('D6: the memory of a process whose first thread has ended counts', async
   if (typeof driver === 'string') return context.skip(driver);
   await using site = await Site.create();
   await using peer = await site.start(driver);
-  await peer.run(TAKE_INIT, SECOND_THREAD_CODE + GREEDY_CODE + BUSY_CODE);
+  void peer.run(TAKE_INIT, SECOND_THREAD_CODE + GREEDY_CODE + BUSY_CODE);
   const ended = await Promise.race([peer.domain.exited, delay(LOOKS_MS, 'not ended')]);
   return assert.equal(ended, 'memory limit (256 MiB) exceeded');
 });
