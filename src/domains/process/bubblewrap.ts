@@ -14,7 +14,9 @@
  *     /tmp, /run/spare and /dev/shm, and the private service folder.
  * B2. The processes between manager and domain are one process group; when it is killed, the pid namespace goes
  *     along. They also die with their parents, except that, nested, the outer one may not signal the inner one.
- * B3. The kernel's keyrings, for which there is no namespace, are out of reach.
+ * B3. The limits hold for the first process of the namespace, too, but in the form `user` for the number of its threads: it belongs to
+ *     the domain's user, so the domain can take it over. In the form `root` it does not.
+ * B4. The kernel's keyrings, for which there is no namespace, are out of reach.
  */
 import { lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -58,7 +60,9 @@ export function bubblewrapCommand(form: BubblewrapForm, tools: BubblewrapTools, 
     channelArguments: [...viewArguments(form, prepared), '--remount-ro', '/'],
     filter: WITHOUT_KEYRINGS,
   };
-  const inside = withLimits(prepared.limits, true, prepared.command);
+  const limited = (ownUser: boolean, command: readonly string[]): string[] =>
+    withLimits(prepared.limits, ownUser, command);
+  const inside = limited(true, prepared.command);
   const start = [tools.bwrap, '--args', '4', '--seccomp', '5', '--die-with-parent'];
   const drop = dropArguments(tools.setpriv ?? 'setpriv', prepared);
   const home = ['--chdir', prepared.folder];
@@ -66,11 +70,12 @@ export function bubblewrapCommand(form: BubblewrapForm, tools: BubblewrapTools, 
   const user = ['--unshare-user', '--disable-userns', '--uid', '1000', '--gid', '1000'];
   switch (form) {
     case 'user':
-      return { ...view, argv: [...start, ...namespaces, ...user, ...home, '--', ...inside] };
+      return { ...view, argv: limited(false, [...start, ...namespaces, ...user, ...home, '--', ...inside]) };
     case 'nested': {
       const inner = [tools.bwrap, '--die-with-parent', ...namespaces, ...user];
       const mounts = ['--bind', '/', '/', '--proc', '/proc', ...devArguments()];
-      return { ...view, argv: [...start, '--', ...drop, ...inner, ...mounts, ...home, '--', ...inside] };
+      const first = limited(true, [...inner, ...mounts, ...home, '--', ...prepared.command]);
+      return { ...view, argv: [...start, '--', ...drop, ...first] };
     }
     case 'root': {
       const each = [

@@ -199,6 +199,19 @@ void it('P4, D2: the first process of the namespace does not work while its doma
   return assert.equal(ended, 'it went on while it was suspended');
 });
 
+void it('D6: the limits that the system puts on a domain hold for the first process of its namespace, too', async (context) => {
+  const driver = await createProcessDriver({ level: 'bubblewrap', agent: CONFORMANCE_AGENT }).catch(String);
+  if (typeof driver === 'string') return context.skip(driver);
+  await using site = await Site.create();
+  await using peer = await site.start(driver);
+  const [first, agent] = (await peer.run(
+    `return [1, 'self'].map((pid) => require('node:fs').readFileSync('/proc/' + pid + '/limits', 'utf8').split('\\n'));`,
+  )) as string[][];
+  // Where it is the manager's user, its other processes would count as well.
+  const isOwn = (line: string): boolean => process.getuid?.() === 0 || !line.startsWith('Max processes');
+  return assert.deepEqual(first?.filter(isOwn), agent?.filter(isOwn));
+});
+
 void it('D6: the memory of a process whose first thread has ended counts', async (context) => {
   const driver = await initDriver();
   if (typeof driver === 'string') return context.skip(driver);
