@@ -13,3 +13,10 @@ void it('Q3: why a command is refused is told in a few printable words', async (
   theirs.write(`${JSON.stringify({ id: 1, error: { desc } })}\n`);
   await assert.rejects(answered, { message: `\u{fffd}[2J${'x'.repeat(196)}` });
 });
+
+void it('Q2: a line longer than anything said in earnest closes the channel: each byte more would cost as much as all before', async () => {
+  const [ours, theirs] = duplexPair();
+  const answered = new Qmp(ours).open();
+  theirs.write('x'.repeat(100_000));
+  await assert.rejects(answered, { message: 'it says too much' });
+});

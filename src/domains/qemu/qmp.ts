@@ -11,9 +11,9 @@ import type { Duplex } from 'node:stream';
 import { printable } from '../../wire/channel.ts';
 import { pace } from '../process/pace.ts';
 
-const LINE_BYTES_MAX = 1024 * 1024;
-/** All that is ever said in earnest is less. */
-const BUDGET_BYTES = 64 * 1024;
+/** All that is ever said in earnest is less. Each piece of a line that comes costs as much as those before it, so it is not much more. */
+const LINE_BYTES_MAX = 64 * 1024;
+const BUDGET_BYTES = LINE_BYTES_MAX;
 const REASON_LENGTH_MAX = 200;
 export const COMMAND_MS_MAX = 10_000;
 
