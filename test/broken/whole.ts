@@ -45,8 +45,8 @@ const ROWS: readonly Row[] = [
     '.',
     'src/replica/agent.ts',
     'randomness is not agreed',
-    'tickFromMs: order.tickFromMs, seed: entry.seed });',
-    'tickFromMs: order.tickFromMs, seed: crypto.getRandomValues(new Uint8Array(32)) });',
+    'seed: entry.seed, isRequest',
+    'seed: crypto.getRandomValues(new Uint8Array(32)), isRequest',
   ],
   ['P2', 'test/crash.test.ts', '.', ...NOT_DURABLE],
   [
