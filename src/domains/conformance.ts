@@ -95,7 +95,8 @@ function managerTests(name: string, promise: Register): void {
       folder: string;
     };
     try {
-      for (const trace of traces) assert.equal(findTrace(trace).length, 1, 'the daemon runs');
+      // Who started it may still be there.
+      for (const trace of traces) assert.ok(findTrace(trace).length > 0, 'the daemon runs');
       manager.kill('SIGKILL');
       await once(manager, 'exit');
       const isGone = (): boolean => traces.every((trace) => findTrace(trace).length === 0);
