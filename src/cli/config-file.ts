@@ -2,7 +2,7 @@
  * The configuration file: read, and checked for its form; what is wrong is named by its key. Whether the values make
  * sense together is `settle`'s to say.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ROOT } from '../domains/process/package.ts';
@@ -120,9 +120,11 @@ export interface ConfigFile {
  */
 export async function readConfig(name: string | undefined, again = false): Promise<ConfigFile> {
   const file = resolve(name ?? DEFAULT_FILE);
-  if (!existsSync(file)) {
-    if (name === undefined) return { config: {}, folder: process.cwd(), file };
-    throw new SpareError('config-not-found', `There is no configuration ${file}.`, {
+  const found = existsSync(file);
+  if (!found && name === undefined) return { config: {}, folder: process.cwd(), file };
+  if (!found || statSync(file).isDirectory()) {
+    const what = found ? `The configuration ${file} is a folder.` : `There is no configuration ${file}.`;
+    throw new SpareError('config-not-found', what, {
       hint: `Name an existing file with --config, or leave it out to use ./${DEFAULT_FILE}.`,
     });
   }

@@ -117,6 +117,11 @@ void test('paths start at the configuration; what is left out, or undefined, has
   assert.equal(limits.processes, 7);
 });
 
+void test('a configuration that is a folder is none', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-config-'));
+  await refused('config-not-found', /spare-config-.* is a folder/, () => readConfig(place.path));
+});
+
 void test('a service folder that is a file is none', async () => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-config-'));
   writeFileSync(join(place.path, 'file'), '');
