@@ -1,7 +1,7 @@
 /** Does a disk that fails while Spare runs end it in words that a person understands, whatever is being written? */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, statfsSync, symlinkSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statfsSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import type { Status } from '../src/admin/admin.ts';
@@ -105,6 +105,22 @@ for (const freeBytes of [0, 64 * 1024])
     await using call = new Call(place.folder, ['run', '--config', 'spare.config.mjs']);
     await endsOf(call, join(disk, 'data'), 'ENOSPC');
   });
+
+test('P2: a first start on a full disk is told to make room, not to choose another folder, and leaves none', async (t) => {
+  using place = new Place().configure({ ...LEDGER, data: 'disk/data' });
+  const disk = join(place.folder, 'disk');
+  using small = SmallDisk.mount(disk);
+  if (small === undefined) return t.skip('nothing may be mounted');
+  small.leave(4096);
+  await using call = new Call(place.folder, ['run', '--config', 'spare.config.mjs']);
+  assert.equal(await call.end(), 1);
+  assert.match(
+    call.stderr,
+    /^spare: Using .*spare\.db failed: .*full\. \[storage-failed\]\n {2}Free space .*\n$/,
+  );
+  assert.deepEqual(readdirSync(disk), []);
+  return undefined;
+});
 
 test('P2: a backup is not begun where the group would be without room to go on; the group answers, and with room it is made', async (t) => {
   using place = new Place().configure({ ...LEDGER, data: 'disk/data' });

@@ -111,7 +111,7 @@ export type StoreAnswer =
     }
   | {
       readonly type: 'refused';
-      readonly code: 'busy' | 'damaged' | 'foreign' | 'failed';
+      readonly code: 'busy' | 'damaged' | 'foreign' | 'full' | 'failed';
       readonly message: string;
     }
   | { readonly type: 'durable' }

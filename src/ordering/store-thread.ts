@@ -50,11 +50,12 @@ function open(): DatabaseSync | null {
 const NO_SUCH_TABLE = 1;
 
 /** Why it cannot be opened. What does not come from the system, or from SQLite's use of it, comes from what was read. */
-function refusalOf(error: unknown): 'busy' | 'damaged' | 'failed' {
+function refusalOf(error: unknown): 'busy' | 'damaged' | 'full' | 'failed' {
   if (isSystemError(error)) return 'failed';
   const { errcode = NO_SUCH_TABLE } = error as { errcode?: number };
   const primary = errcode % 256;
   if (primary === 5 || primary === 6) return 'busy';
+  if (primary === 13) return 'full';
   return primary === NO_SUCH_TABLE || primary === 11 || primary === 26 ? 'damaged' : 'failed';
 }
 

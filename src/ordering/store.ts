@@ -30,7 +30,11 @@ export interface Opened {
   readonly skips: readonly KeptSkip[];
 }
 
-function refusal(path: string, code: 'busy' | 'damaged' | 'foreign' | 'failed', message: string): SpareError {
+function refusal(
+  path: string,
+  code: 'busy' | 'damaged' | 'foreign' | 'full' | 'failed',
+  message: string,
+): SpareError {
   switch (code) {
     case 'busy':
       return new SpareError('data-folder-in-use', `Another Spare is running on ${path}.`, {
@@ -42,6 +46,8 @@ function refusal(path: string, code: 'busy' | 'damaged' | 'foreign' | 'failed', 
       });
     case 'damaged':
       return dataFolderDamaged(`${path} is not a Spare database, or it is damaged: ${message}`);
+    case 'full':
+      return storageFailed(path, message);
     case 'failed':
       return new SpareError('data-folder-unwritable', `Cannot open ${path}: ${message}.`, {
         hint: 'The data folder must be a folder that Spare can write to; choose one with --data.',
