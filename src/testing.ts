@@ -1,7 +1,9 @@
 /** For tests of what happens when descriptors, the disk, rights, or the processor's time run out. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { closeSync, openSync, readdirSync } from 'node:fs';
+import fs, { closeSync, openSync, readdirSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+import type { TestContext } from 'node:test';
 
 const NOBODY = 65_534;
 
@@ -54,4 +56,20 @@ export function onFullDisk(bytes: number, script: string): string {
   const { status, stdout, stderr } = spawnSync('prlimit', args, { encoding: 'utf8' });
   assert.equal(status, 0, stderr);
   return stdout;
+}
+
+/** What was mocked of `node:fs` takes effect, until the test is done. */
+export function untilDone(context: TestContext): void {
+  syncBuiltinESMExports();
+  context.after(() => {
+    context.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+}
+
+/** From now on all disks are full, as far as they say. */
+export function fillDisk(context: TestContext): void {
+  const real = fs.statfsSync('/');
+  context.mock.method(fs, 'statfsSync', () => Object.assign(real, { bavail: 0 }));
+  untilDone(context);
 }

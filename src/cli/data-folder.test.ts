@@ -10,11 +10,11 @@ import fs, {
   rmdirSync,
   writeFileSync,
 } from 'node:fs';
-import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { prepareDataFolder } from './data-folder.ts';
+import { untilDone } from '../testing.ts';
 
 const NOBODY = 65_534;
 const CLEAR = `
@@ -62,11 +62,7 @@ void test('a folder that another start makes at the same moment is not taken for
     make(path);
     make(path);
   });
-  syncBuiltinESMExports();
-  context.after(() => {
-    context.mock.restoreAll();
-    syncBuiltinESMExports();
-  });
+  untilDone(context);
   const data = join(place.path, 'groups/one');
   prepareDataFolder(data).discard();
   assert.ok(existsSync(data), 'it is of the other one');

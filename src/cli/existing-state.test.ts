@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
-import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { writeLayout } from '../domains/qemu/image/testing.ts';
 import { importExisting, importFromLayers } from './existing-state.ts';
+import { untilDone } from '../testing.ts';
 
 class Place implements Disposable {
   readonly path: string = fs.mkdtempSync(join(tmpdir(), 'spare-existing-'));
@@ -49,11 +49,7 @@ function onSync(context: TestContext, told: (path: string) => void): void {
     fsyncSync(fd);
     told(fs.readlinkSync(`/proc/self/fd/${fd}`));
   });
-  syncBuiltinESMExports();
-  context.after(() => {
-    context.mock.restoreAll();
-    syncBuiltinESMExports();
-  });
+  untilDone(context);
 }
 
 void test('existing state is taken over whole or not at all', () => {

@@ -9,7 +9,6 @@ import fs, {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
-import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -24,7 +23,7 @@ import { Store } from '../ordering/store.ts';
 import { encodeRequest } from '../wire/http.ts';
 import type { Verdict } from './in-work.ts';
 import { Manager } from './manager.ts';
-import { standStill } from '../testing.ts';
+import { fillDisk, standStill, untilDone } from '../testing.ts';
 
 const MIB = 1024 ** 2;
 const REPLY_BYTES = 16 * MIB;
@@ -66,15 +65,6 @@ interface Differing {
   readonly memoryBytes?: number;
   /** A service with state, of which each change makes a checkpoint; how long it may take for a request. */
   readonly keeperMs?: number;
-}
-
-/** What was mocked of `node:fs` takes effect until the test is done. */
-function untilDone(context: TestContext): void {
-  syncBuiltinESMExports();
-  context.after(() => {
-    context.mock.restoreAll();
-    syncBuiltinESMExports();
-  });
 }
 
 /** A group of which nobody is ever too late, unless `lateMs` says otherwise. */
@@ -413,13 +403,6 @@ void test('so is one whose first half, the copy of the store, is still on its wa
   await manager.close();
   await told;
 });
-
-/** From now on, as far as it says itself. */
-function fillDisk(context: TestContext): void {
-  const real = fs.statfsSync('/');
-  context.mock.method(fs, 'statfsSync', () => Object.assign(real, { bavail: 0 }));
-  untilDone(context);
-}
 
 function killActive(manager: Manager): void {
   const active = manager.view().replicas.find(({ state }) => state === 'running');

@@ -9,13 +9,12 @@ import fs, {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
-import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { digest } from '../core/index.ts';
 import { SpareError } from '../errors.ts';
-import { onFullDisk } from '../testing.ts';
+import { onFullDisk, untilDone } from '../testing.ts';
 import { decodeOrder } from '../wire/channel.ts';
 import { FrameReader } from '../wire/frames.ts';
 import { digestOf } from './ballots.ts';
@@ -88,11 +87,7 @@ test('P7: a replica waits until the disk has all that it exported: the end of an
   snapshots.onBehind = (_, behind) => told.push(behind);
   const syncing: (() => void)[] = [];
   context.mock.method(fs, 'fdatasync', (_fd: number, done: () => void) => syncing.push(done));
-  syncBuiltinESMExports();
-  context.after(() => {
-    context.mock.restoreAll();
-    syncBuiltinESMExports();
-  });
+  untilDone(context);
   for (const index of [9, 12]) {
     snapshots.expect('r2', index);
     snapshots.announce('r2', 10 * MIB);
@@ -193,11 +188,7 @@ test('P2: an export of which the disk lost a piece is no checkpoint, whatever th
   // The kernel says once that what was written is lost.
   const lost = (_fd: number, done: (error: Error) => void): void => void setImmediate(done, failure);
   context.mock.method(fs, 'fdatasync', lost);
-  syncBuiltinESMExports();
-  context.after(() => {
-    context.mock.restoreAll();
-    syncBuiltinESMExports();
-  });
+  untilDone(context);
   const large = Buffer.alloc(9 * MIB, 1);
   snapshots.expect('r2', 9);
   snapshots.announce('r2', large.length);

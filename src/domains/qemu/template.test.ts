@@ -1,21 +1,29 @@
 /** What a template leaves behind for those that were made from it. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { closeSync, lstatSync, mkdtempSync, openSync, readdirSync, readlinkSync } from 'node:fs';
+import {
+  closeSync,
+  lstatSync,
+  mkdtempDisposableSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+} from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { after, before, describe, it, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 
 import { messageOf } from '../../errors.ts';
-import { descriptors, withDescriptors } from '../../testing.ts';
+import { descriptors, fillDisk, withDescriptors } from '../../testing.ts';
 import { CONFORMANCE_AGENT, eventually, MIB, openingOf, order, Site } from '../conformance-peer.ts';
 import { findHypervisor, type Hypervisor } from './accelerator.ts';
 import { machineBytes } from './command.ts';
 import { buildImage } from './image/build.ts';
 import { findKernel } from './image/kernel.ts';
-import { hasQuickRoom, type Running, Template, type TemplateOptions } from './template.ts';
+import { hasQuickRoom, onDisk, type Running, Template, type TemplateOptions } from './template.ts';
 
 const required = (process.env['SPARE_REQUIRE'] ?? '').split(',').includes('qemu');
 
@@ -56,6 +64,20 @@ async function templateOptions(folder: string, hypervisor: Hypervisor): Promise<
     suspension: 'paused',
   };
 }
+
+void test('P2 P6: memory for which the disk has no room is no fault of the machine', async (context) => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-template-'));
+  const options = { folder: place.path, limits: { memoryBytes: 256 * MIB, processes: 64 } };
+  // No file: it cannot be copied.
+  const folder = openSync(place.path, 'r');
+  context.after(() => closeSync(folder));
+  await assert.rejects(onDisk(folder, options), {
+    message: 'the memory of its template could not be copied',
+  });
+  fillDisk(context);
+  await assert.rejects(onDisk(folder, options), { code: 'storage-failed', message: /its disk is full/ });
+  assert.deepEqual(openFiles(place.path), [place.path], 'nothing of it is kept open');
+});
 
 /** A clone that is ended with the test, also when that fails. */
 async function cloneOf(template: Template): Promise<Running & AsyncDisposable> {

@@ -19,6 +19,7 @@ import { closeSync, fchmodSync, ftruncateSync, openSync, rmSync, statfsSync } fr
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { fullDisk } from '../../data-folder.ts';
 import { messageOf, SpareError } from '../../errors.ts';
 import type { DomainLimits, Opening } from '../domain.ts';
 import { Console } from '../process/console.ts';
@@ -282,7 +283,7 @@ function answerOf({ channel }: Machine, opening: Opening): Promise<Buffer> {
 }
 
 /** A file that has no name any more, of holes. */
-function openMemory(folder: string, { limits }: TemplateOptions): number {
+function openMemory(folder: string, { limits }: Pick<TemplateOptions, 'limits'>): number {
   const path = join(folder, `memory-${randomBytes(8).toString('hex')}`);
   using held = new DisposableStack();
   const memory = held.adopt(openSync(path, 'wx+'), closeSync);
@@ -294,14 +295,19 @@ function openMemory(folder: string, { limits }: TemplateOptions): number {
   return memory;
 }
 
-/** A copy without its holes: a guest does not touch all that it may. */
-async function onDisk(memory: number, options: TemplateOptions): Promise<number> {
+/** A copy without its holes: a guest does not touch all that it may. Throws `storage-failed` where there is no room for it. */
+export async function onDisk(
+  memory: number,
+  options: Pick<TemplateOptions, 'folder' | 'limits'>,
+): Promise<number> {
   using held = new DisposableStack();
   const copy = held.adopt(openMemory(options.folder, options), closeSync);
   const args = ['--reflink=auto', '--sparse=auto', '/proc/self/fd/3', '/proc/self/fd/4'];
   const copying = spawn('cp', args, { stdio: ['ignore', 'ignore', 'ignore', memory, copy] });
   const [code] = (await once(copying, 'exit')) as [number | null];
-  if (code !== 0) throw new Error('the memory of its template could not be copied');
+  // As long as the part that was copied is there: the disk is full of it.
+  if (code !== 0)
+    throw fullDisk(options.folder) ?? new Error('the memory of its template could not be copied');
   held.move();
   return copy;
 }
