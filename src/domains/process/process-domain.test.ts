@@ -229,7 +229,8 @@ void it('P1, D3: a process whose first thread has ended ends with its domain', a
   await using peer = await site.start(driver);
   const init = readStat(peer.pid)?.parent ?? 0;
   context.after(() => existsSync(`/proc/${init}`) && process.kill(init, 'SIGKILL'));
-  await peer.run(TAKE_INIT, SECOND_THREAD_CODE + BUSY_CODE);
+  // It has no answer, perhaps: the agent ends with the thread that started it.
+  void peer.run(TAKE_INIT, SECOND_THREAD_CODE + BUSY_CODE);
   assert.equal(await eventually(() => readStat(init)?.state === 'Z'), true);
   await peer.domain.destroy();
   return assert.equal(await eventually(() => !existsSync(`/proc/${init}`), 2000), true);
