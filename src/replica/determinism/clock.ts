@@ -11,10 +11,10 @@
  * K3. One thing goes the other way: which threads of the service still do what belongs to a reply, which Node's layer says
  *     (`requests.mjs`), each in a byte of its own. It is not part of the entry, and only waited on. A new entry begins with none,
  *     so that one which ended meanwhile is not waited for again.
- * K5. Until a request has its reply the page says that it is being answered: a thread or process that works for it
- *     knows it from nowhere else.
  * K4. A service is always *started* under the page of entry 0, also one that starts late: what it derives from the
  *     time of its start (`performance.timeOrigin`, the grids of its intervals) is then the same in every replica.
+ * K5. Until a request has its reply the page says that it is being answered: a thread or process that works for it
+ *     knows it from nowhere else.
  */
 import assert from 'node:assert/strict';
 import { closeSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
