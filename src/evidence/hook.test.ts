@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { withDescriptors } from '../testing.ts';
+import { withDescriptors, withoutRights } from '../testing.ts';
 import { callWebhook, runCommand } from './hook.ts';
 
 const GONE_MS = 60_000;
@@ -69,6 +69,32 @@ void test('P7: when Spare ends, a command that hangs ends with all that it start
     assert.equal(existsSync(`/proc/${pid}/exe`), false);
   }
 });
+
+void test(
+  'P7 H1: a command that became another user, whom Spare may not end, is not waited for',
+  { skip: process.getuid?.() !== 0 && 'only root becomes another user', timeout: GONE_MS },
+  async () => {
+    using place = mkdtempDisposableSync(join(tmpdir(), 'spare-hook-'));
+    const file = join(place.path, 'pid');
+    writeFileSync(file, '');
+    const other = ['setpriv', '--reuid=12345', '--clear-groups', 'sh', '-c', 'echo $$; exec sleep 1000'];
+    const controller = new AbortController();
+    const running = run(
+      place.path,
+      ['sh', '-c', 'exec 3>pid; exec "$@" >&3', 'sh', ...other],
+      controller.signal,
+    );
+    while (!readFileSync(file, 'utf8').endsWith('\n')) await delay(10);
+    const pid = Number(readFileSync(file, 'utf8'));
+    try {
+      using _ = withoutRights();
+      controller.abort();
+      await assert.rejects(running, /the command sh cannot be ended/);
+    } finally {
+      process.kill(pid, 'SIGKILL');
+    }
+  },
+);
 
 async function listening(status: number): Promise<Server & { url: string }> {
   const server = createServer((request, response) => {

@@ -20,6 +20,9 @@ export interface HookOptions {
 type Child = ChildProcessByStdio<Writable, Readable, Readable>;
 
 const TIMEOUT_MS = 30_000;
+/** What is killed ends at once, if it may be killed. */
+const KILLED_MS = 1000;
+const CANNOT_BE_ENDED = 'cannot be ended';
 const OUTPUT_BYTES = 4096;
 
 export interface Told {
@@ -43,21 +46,29 @@ export async function runCommand(options: HookOptions, told: Told, signal: Abort
   child.stdin.end(told.json);
   const limit = AbortSignal.timeout(TIMEOUT_MS);
   const stop = AbortSignal.any([signal, limit]);
+  const { promise: ended, resolve: end } = Promise.withResolvers<string | null>();
+  child.once('error', (error) => end(`cannot be started: ${error.message}`));
+  child.once('exit', (code, signal) => end(code === 0 ? null : `ended with ${signal ?? `status ${code}`}`));
   const kill = (): void => {
-    if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
+    if (child.pid === undefined || child.exitCode !== null) return;
+    try {
+      process.kill(-child.pid, 'SIGKILL');
+    } catch {
+      // It has ended just now, or has become another user, whom Spare may not end.
+    }
+    // Also where only others of its group were ended.
+    setTimeout(end, KILLED_MS, CANNOT_BE_ENDED).unref();
   };
   stop.addEventListener('abort', kill, { once: true });
-  const end = await new Promise<string | null>((resolve) => {
-    child.once('error', (error) => resolve(`cannot be started: ${error.message}`));
-    child.once('exit', (code, signal) =>
-      resolve(code === 0 ? null : `ended with ${signal ?? `status ${code}`}`),
-    );
-  });
+  const failure = await ended;
   stop.removeEventListener('abort', kill);
-  for (const stream of [child.stdout, child.stderr]) stream.destroy();
-  if (end === null) return;
+  for (const stream of child.stdio) stream?.destroy();
+  if (failure === null) return;
+  if (failure === CANNOT_BE_ENDED) child.unref();
   const said = printable(output.toString().trim().split('\n').at(-1) ?? '');
-  const why = limit.aborted ? `did not end within ${TIMEOUT_MS / 1000} s` : end;
+  const late = `did not end within ${TIMEOUT_MS / 1000} s`;
+  const lasting = failure === CANNOT_BE_ENDED ? `${late}, and ${failure}` : late;
+  const why = limit.aborted ? lasting : failure;
   throw new Error(`the command ${program} ${why}${said === '' ? '' : `: ${said}`}`);
 }
 
