@@ -122,6 +122,15 @@ void test('a configuration that is a folder is none', async () => {
   await refused('config-not-found', /spare-config-.* is a folder/, () => readConfig(place.path));
 });
 
+void test('a webhook that nothing can be posted to is refused, and not shown: there may be a secret in it', async () => {
+  for (const webhook of ['T0KEN', 'ftp://example.org/T0KEN', 'https://user:T0KEN@example.org/'])
+    await refused('config-invalid', /^((?!T0KEN).)*webhook((?!T0KEN).)*$/, () =>
+      settle({ ...GOOD, onIncident: { webhook } }, tmpdir()),
+    );
+  const { hook } = settle({ ...GOOD, onIncident: { webhook: 'https://example.org/T0KEN' } }, tmpdir());
+  assert.equal(hook.webhook, 'https://example.org/T0KEN');
+});
+
 void test('a service folder that is a file is none', async () => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-config-'));
   writeFileSync(join(place.path, 'file'), '');

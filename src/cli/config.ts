@@ -219,10 +219,13 @@ export function dataFolder({ data }: Config, folder: string): string {
 }
 
 function checkWebhook(webhook: string | null): string | null {
-  if (webhook === null || /^https?:$/.test(URL.parse(webhook)?.protocol ?? '')) return webhook;
+  if (webhook === null) return null;
+  const { protocol = '', username = '', password = '' } = URL.parse(webhook) ?? {};
+  if (/^https?:$/.test(protocol) && username === '' && password === '') return webhook;
+  // Not shown: there may be a secret in it.
   throw invalid(
-    `\`onIncident.webhook\` is not a URL that can be posted to: ${JSON.stringify(webhook)}.`,
-    'Write it whole, such as https://example.org/incidents.',
+    '`onIncident.webhook` is not a URL that can be posted to.',
+    'Write it whole, such as https://example.org/incidents, and without a user or password.',
   );
 }
 

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { messageOf } from '../errors.ts';
 import { withDescriptors, withoutRights } from '../testing.ts';
 import { callWebhook, runCommand } from './hook.ts';
 
@@ -118,4 +119,20 @@ void test('P6: a webhook that refuses, sends elsewhere or is not there is a fail
   const gone = await listening(204);
   gone.close();
   await assert.rejects(callWebhook(gone.url, '{}', NEVER), /ECONNREFUSED/);
+});
+
+void test('P6: of a webhook that fails only the origin is said: the rest of it may be a secret', async () => {
+  const said = (url: string) =>
+    callWebhook(url, '{}', NEVER).then(
+      () => '',
+      (error: unknown) => messageOf(error),
+    );
+  await using refusing = await listening(500);
+  const { origin } = new URL(refusing.url);
+  assert.equal(await said(`${origin}/services/T0KEN?key=T0KEN`), `${origin} answered 500`);
+  await using moved = await listening(307);
+  assert.doesNotMatch(await said(`${moved.url}T0KEN?key=T0KEN`), /T0KEN/);
+  const gone = await listening(204);
+  gone.close();
+  assert.doesNotMatch(await said(`${gone.url}T0KEN?key=T0KEN`), /T0KEN/);
 });

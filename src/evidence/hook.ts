@@ -87,8 +87,9 @@ function spawnCommand({ command, folder }: HookOptions, { id, evidence }: Told):
   }
 }
 
-/** Rejects with a sentence when it failed. */
+/** Rejects with a sentence when it failed. What is in the URL besides its origin may be a secret. */
 export async function callWebhook(webhook: string, json: string, signal: AbortSignal): Promise<void> {
+  const { origin } = new URL(webhook);
   const reply = await fetch(webhook, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -97,8 +98,8 @@ export async function callWebhook(webhook: string, json: string, signal: AbortSi
     signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
   }).catch((error: unknown) => {
     const { cause = error } = error as Error;
-    throw new Error(`cannot post to ${webhook}: ${messageOf(cause)}`, { cause: error });
+    throw new Error(`cannot post to ${origin}: ${messageOf(cause)}`, { cause: error });
   });
   await reply.body?.cancel();
-  if (!reply.ok) throw new Error(`${webhook} answered ${reply.status}`);
+  if (!reply.ok) throw new Error(`${origin} answered ${reply.status}`);
 }

@@ -208,7 +208,7 @@ const ROWS: readonly Row[] = [
     'refuses',
     'src/evidence/hook.ts',
     'a webhook that refuses is not noticed',
-    'if (!reply.ok) throw new Error(`${webhook} answered ${reply.status}`);',
+    'if (!reply.ok) throw new Error(`${origin} answered ${reply.status}`);',
     '',
   ],
   [
