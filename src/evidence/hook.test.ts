@@ -71,6 +71,16 @@ void test('P7: when Spare ends, a command that hangs ends with all that it start
   }
 });
 
+void test('P6 H1: what a command leaves behind when it ends stays, and nobody waits for it', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-hook-'));
+  const controller = new AbortController();
+  await run(place.path, ['/bin/sh', '-c', 'sleep 1000 & echo $! > pid'], controller.signal);
+  controller.abort();
+  const pid = Number(readFileSync(join(place.path, 'pid'), 'utf8'));
+  // Throws where there is no such process.
+  process.kill(pid, 'SIGKILL');
+});
+
 void test(
   'P7 H1: a command that became another user, whom Spare may not end, is not waited for',
   { skip: process.getuid?.() !== 0 && 'only root becomes another user', timeout: GONE_MS },

@@ -79,7 +79,8 @@ function spawnCommand({ command, folder }: HookOptions, { id, evidence }: Told):
       cwd: folder,
       env: { ...process.env, SPARE_INCIDENT: String(id), SPARE_EVIDENCE: evidence },
       stdio: ['pipe', 'pipe', 'pipe'],
-      // Of its own group, so that what it started ends with it.
+      // Of its own group, so that what it started is ended with it. What it leaves behind when it ends by itself stays: the operator
+      // may want that.
       detached: true,
     }) as Child;
   } catch (error) {
