@@ -45,3 +45,20 @@ void test('P6 P7: when the list of incidents is cut, who reads it finds a whole 
   assert.equal(statSync(file).mode & 0o777, 0o600);
   assert.deepEqual(readdirSync(place.path), ['incidents.jsonl']);
 });
+
+void test('P7 I1: a file of the longest incidents is cut to the newer half of what it may hold, and grows again before the next cut', () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-incidents-'));
+  const file = join(place.path, 'incidents.jsonl');
+  // Of a replica that says, and prints, nothing printable.
+  const longest = { ...FOUND, what: '\u{fffd}'.repeat(4096), console: '\u{fffd}'.repeat(2000) };
+  const all = Array.from({ length: 999 }, (_, i) => `${JSON.stringify({ id: i + 1, ...longest })}\n`);
+  writeFileSync(file, all.join(''), { mode: 0o600 });
+  const incidents = new Incidents(file);
+  incidents.add(longest);
+  const { size, ino } = statSync(file);
+  assert.ok(size <= FILE_BYTES_MAX / 2, `${size} bytes`);
+  assert.ok(size > FILE_BYTES_MAX / 3, `${size} bytes`);
+  assert.equal(incidents.add(longest).id, 1001);
+  assert.equal(statSync(file).ino, ino);
+  assert.deepEqual(readIncidents(file), incidents.latest());
+});

@@ -3,7 +3,7 @@
  * Appended to a file of the data folder, one JSON object a line; the latest are kept in memory. What proves one is in a
  * folder of its own (`folders.ts`).
  *
- * I1. Memory and disk are bounded: the file is cut to its newer half when it grows too large.
+ * I1. Memory and disk are bounded: when the file grows too large, what is kept is the newest that takes half of that.
  * I2. A number is given once. So the file is whole at any time, but for the end of its last line.
  */
 import { appendFileSync, existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
@@ -46,15 +46,18 @@ export class Incidents {
     const incident = { id: (this.#latest.at(-1)?.id ?? 0) + 1, ...found };
     this.#latest.push(incident);
     if (this.#latest.length > KEPT) this.#latest = this.#latest.slice(-KEPT / 2);
-    appendFileSync(this.#file, `${JSON.stringify(incident)}\n`, { mode: PRIVATE });
+    appendFileSync(this.#file, lineOf(incident), { mode: PRIVATE });
     if (statSync(this.#file).size > FILE_BYTES_MAX) this.#cut();
     return incident;
   }
 
   /** Whoever reads it meanwhile, or after an end in the midst of it, finds a whole one. */
   #cut(): void {
-    const text = this.#latest.map((kept) => `${JSON.stringify(kept)}\n`).join('');
-    writeFileSync(`${this.#file}.new`, text, { mode: PRIVATE });
+    const lines = this.#latest.map(lineOf);
+    let bytes = 0;
+    const older = lines.findLastIndex((line) => (bytes += Buffer.byteLength(line)) > FILE_BYTES_MAX / 2);
+    this.#latest = this.#latest.slice(older + 1);
+    writeFileSync(`${this.#file}.new`, lines.slice(older + 1).join(''), { mode: PRIVATE });
     renameSync(`${this.#file}.new`, this.#file);
   }
 
@@ -62,6 +65,10 @@ export class Incidents {
   latest(): readonly Incident[] {
     return this.#latest;
   }
+}
+
+function lineOf(incident: Incident): string {
+  return `${JSON.stringify(incident)}\n`;
 }
 
 /** The latest incidents that a file holds, oldest first; none when there is no file. */
