@@ -1,17 +1,19 @@
 /** Is the list of incidents bounded, and whole whenever it is read? */
 import assert from 'node:assert/strict';
-import {
+import fs, {
   closeSync,
   mkdtempDisposableSync,
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { untilDone } from '../testing.ts';
 import { type Incident, Incidents, readIncidents } from './incidents.ts';
 
 const FILE_BYTES_MAX = 8 * 1024 ** 2;
@@ -61,4 +63,21 @@ void test('P7 I1: a file of the longest incidents is cut to the newer half of wh
   assert.equal(incidents.add(longest).id, 1001);
   assert.equal(statSync(file).ino, ino);
   assert.deepEqual(readIncidents(file), incidents.latest());
+});
+
+void test('P6 I2: when the list of incidents is cut, it is on the disk before it takes the place of the longer one', (context) => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-incidents-'));
+  const file = join(place.path, 'incidents.jsonl');
+  const line = `${JSON.stringify({ id: 1, ...FOUND, console: 'x'.repeat(FILE_BYTES_MAX) })}\n`;
+  writeFileSync(file, line, { mode: 0o600 });
+  const incidents = new Incidents(file);
+  const synced: string[] = [];
+  const { fsyncSync } = fs;
+  context.mock.method(fs, 'fsyncSync', (fd: number) => {
+    fsyncSync(fd);
+    synced.push(readlinkSync(`/proc/self/fd/${fd}`));
+  });
+  untilDone(context);
+  incidents.add(FOUND);
+  assert.deepEqual(synced, [`${file}.new`, place.path]);
 });

@@ -7,8 +7,10 @@
  * I2. A number is given once. So the file is whole at any time, but for the end of its last line.
  */
 import { appendFileSync, existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { FaultKind, SkipReason } from '../core/index.ts';
 import { PRIVATE } from '../data-folder.ts';
+import { syncFile } from '../durable.ts';
 
 export interface Incident {
   /** Counts up from 1. */
@@ -58,7 +60,10 @@ export class Incidents {
     const older = lines.findLastIndex((line) => (bytes += Buffer.byteLength(line)) > FILE_BYTES_MAX / 2);
     this.#latest = this.#latest.slice(older + 1);
     writeFileSync(`${this.#file}.new`, lines.slice(older + 1).join(''), { mode: PRIVATE });
+    // Else the loss of power could leave an empty one: numbers would begin at 1 again, and be those of folders that are there.
+    syncFile(`${this.#file}.new`);
     renameSync(`${this.#file}.new`, this.#file);
+    syncFile(dirname(this.#file));
   }
 
   /** Oldest first. */
