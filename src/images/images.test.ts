@@ -56,6 +56,19 @@ void test('P6: a file that cannot be read is named with what to do: nothing is f
   assert.deepEqual(reported, ['image-unreadable', null]);
 });
 
+void test('P6: a file whose name is not UTF-8 is named with what to do: nothing is founded, and nothing starts', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-images-'));
+  const [folder, data] = [join(place.path, 'service'), join(place.path, 'data')];
+  for (const path of [folder, data]) mkdirSync(path);
+  const variants = [{ folder, command: [process.execPath, 'server.mjs'], env: {}, state: [] }];
+  await using images = new Images(data, () => {});
+  const image = await images.measure(variants);
+  writeFileSync(Buffer.concat([Buffer.from(`${folder}/`), Buffer.from([0xff])]), '');
+  const unreadable = { code: 'image-unreadable', message: /service is not UTF-8: \\xff/, hint: /rename/ };
+  await assert.rejects(images.measure(variants), unreadable);
+  await assert.rejects(images.check(image), unreadable);
+});
+
 void test('P6: a change is told once, also while the image that it makes is compared, and the next one is news', async () => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-images-'));
   const [folder, data] = [join(place.path, 'service'), join(place.path, 'data')];

@@ -58,7 +58,7 @@ function changed(what: string): SpareError {
 function unreadable(why: string): SpareError {
   const message = `What the service starts from cannot be read: ${printable(why)}.`;
   return new SpareError('image-unreadable', message, {
-    hint: 'Let the user that Spare runs as read it. What is no part of the service belongs elsewhere.',
+    hint: 'Let the user that Spare runs as read it, or rename what is not UTF-8. What is no part of the service belongs elsewhere.',
   });
 }
 

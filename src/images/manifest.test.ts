@@ -140,6 +140,28 @@ void test('what is not measured is named, so that no domain sees it', () => {
   );
 });
 
+const NOT_TEXT: Readonly<Record<string, (path: string) => void>> = {
+  'the name of a file': (path) => writeFileSync(bytes(path, '/lib/a\xff'), ''),
+  'the name of a folder': (path) => mkdirSync(bytes(path, '/lib/a\xff')),
+  'the name of a file beside one that it reads like': (path) => {
+    writeFileSync(join(path, 'lib/a\u{fffd}'), '');
+    writeFileSync(bytes(path, '/lib/a\xff'), '');
+  },
+  'the target of a link': (path) => symlinkSync(bytes('', 'a\xff'), join(path, 'lib/link')),
+};
+
+function bytes(path: string, rest: string): Buffer {
+  return Buffer.concat([Buffer.from(path), Buffer.from(rest, 'latin1')]);
+}
+
+for (const [name, make] of Object.entries(NOT_TEXT)) {
+  void test(`P6 E3: what a domain would see and no manifest can say is refused: ${name} that is not UTF-8`, () => {
+    using site = place();
+    make(site.path);
+    assert.throws(() => manifestOf(site.source), { message: /\/lib.* is not UTF-8: a\\xff$/ });
+  });
+}
+
 void test('E1: what is known of a file is used only once its clock has gone on; then it is not read again', async () => {
   using site = place();
   const file = join(site.path, 'server.mjs');

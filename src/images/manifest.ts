@@ -9,7 +9,10 @@
  * E1. What changed since it was digested has another digest, or is read again next time: a file that was changed so shortly
  *     before that the clock would not tell a further change is not taken as known.
  * E2. Paths are in one order, whatever order a folder lists them in.
+ * E3. All that a domain may see is measured, or named as left out. So a name or a link's target that is not UTF-8 is an error: as text it
+ *     would be another one, which is not there, or was measured already.
  */
+import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { closeSync, lstatSync, openSync, readdirSync, readlinkSync, readSync, type Stats } from 'node:fs';
 import { isLeftOut } from '../domains/left-out.ts';
@@ -73,10 +76,12 @@ class Measuring {
     const { part } = source;
     if (path !== source.path && isLeftOut(path, found)) this.leftOut.add(path);
     else if (found.isSymbolicLink()) {
-      this.entries.set(path, { part, digest: `link ${readlinkSync(path)}`, stat: '' });
+      const target = text(readlinkSync(path, 'buffer'), `what the link ${path} leads to`);
+      this.entries.set(path, { part, digest: `link ${target}`, stat: '' });
     } else if (found.isDirectory()) {
       this.entries.set(path, { part, digest: 'folder', stat: '' });
-      for (const name of readdirSync(path).sort()) this.add(source, `${path}/${name}`);
+      const names = readdirSync(path, 'buffer').map((name) => text(name, `a name in ${path}`));
+      for (const name of names.sort()) this.add(source, `${path}/${name}`);
       this.#breathe();
     } else if (found.isFile()) this.#file(part, path, found);
   }
@@ -111,9 +116,18 @@ class Measuring {
   }
 }
 
+/** `what`: for the error. */
+function text(bytes: Buffer, what: string): string {
+  if (isUtf8(bytes)) return bytes.toString();
+  const shown = bytes
+    .toString('latin1')
+    .replaceAll(/[^ -~]/g, (byte) => `\\x${Buffer.from(byte, 'latin1').toString('hex')}`);
+  throw new Error(`${what} is not UTF-8: ${shown}`);
+}
+
 /**
  * `known`: an earlier manifest, of the same or of other sources. `breathe` is called again and again, and may take its time. Throws
- * what the system says when something cannot be read.
+ * what the system says when something cannot be read, or what is not UTF-8.
  */
 export function measure(
   sources: readonly Source[],
