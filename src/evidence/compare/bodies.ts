@@ -2,7 +2,14 @@
  * Where two bodies differ: the JSON path of each field when both are JSON, else the first line of a text, else the
  * first byte.
  */
-import { type Difference, LISTED_MAX, NOTHING, shortened } from './difference.ts';
+import {
+  bytesDifference,
+  type Difference,
+  firstDifferent,
+  LISTED_MAX,
+  NOTHING,
+  shortened,
+} from './difference.ts';
 
 /** What is nested deeper is compared as a whole. */
 const DEPTH_MAX = 64;
@@ -57,12 +64,8 @@ function written(value: unknown): string {
 }
 
 function textDifference(is: Buffer, instead: Buffer): Difference {
-  let at = 0;
-  while (at < is.length && at < instead.length && is[at] === instead[at]) at++;
-  if (!isText(is) || !isText(instead)) {
-    const bytes = (body: Buffer): string => body.subarray(at, at + 16).toString('hex') || NOTHING;
-    return { where: `body byte ${at}`, is: bytes(is), instead: bytes(instead) };
-  }
+  if (!isText(is) || !isText(instead)) return bytesDifference('body', is, instead);
+  const at = firstDifferent(is, instead);
   const start = is.subarray(0, at).lastIndexOf(0x0a) + 1;
   let line = 1;
   for (let i = 0; i < start; i++) if (is[i] === 0x0a) line++;

@@ -34,3 +34,16 @@ export function shortened(text: string): string {
   const shown = printable(text.slice(0, SHOWN));
   return text.length > SHOWN ? `${shown}…` : shown;
 }
+
+/** Of two that are not equal. */
+export function firstDifferent(is: Buffer, instead: Buffer): number {
+  let at = 0;
+  while (at < is.length && at < instead.length && is[at] === instead[at]) at++;
+  return at;
+}
+
+export function bytesDifference(where: string, is: Buffer, instead: Buffer): Difference {
+  const at = firstDifferent(is, instead);
+  const bytes = (all: Buffer): string => all.subarray(at, at + 16).toString('hex') || NOTHING;
+  return { where: `${where} byte ${at}`, is: bytes(is), instead: bytes(instead) };
+}

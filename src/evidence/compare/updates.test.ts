@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
+import { ByteWriter } from '../../replica/state/bytes.ts';
 import { exportDatabaseFiles } from '../../replica/state/existing.ts';
+import { writePatchHeader } from '../../replica/state/patch.ts';
 import { createSqliteState } from '../../replica/state/sqlite.ts';
 import { onFullDisk } from '../../testing.ts';
 import { updateDifferences } from './updates.ts';
@@ -13,6 +15,8 @@ import { STATE_FILE, UPDATES_FILE } from './verified.ts';
 
 const SCHEMA = `create table users (id integer primary key, name text, age);
   create index by_name on users (name); insert into users values (1, 'ann', 30), (2, 'bob', 40)`;
+
+const VERSION = 1;
 
 /** The update that this makes of the state that `before` leaves. */
 function updateOf(folder: string, name: string, base: Uint8Array, sql: string): Buffer {
@@ -92,6 +96,39 @@ void test('P7: what is no update says so, also as what the other is compared wit
   const [undecided] = updateDifferences(none, nonsense, null);
   assert.match(undecided?.instead ?? '', /^no update: malformed/);
   assert.deepEqual([undecided?.where, undecided?.is], ['form', 'an update']);
+});
+
+/** As a replica may write it: of one file of 4096-byte pages, each change one byte. */
+function written(
+  changes: readonly (readonly [page: number, at: number, byte: number])[],
+  pageCount = 4,
+): Buffer {
+  const writer = new ByteWriter();
+  for (const number of [VERSION, 1, 1]) writer.varint(number);
+  writePatchHeader(writer, 4096, pageCount);
+  for (const [i, [page, at, byte]] of changes.entries()) {
+    for (const number of [page - (changes[i - 1]?.[0] ?? 0), 1, at, 1, byte]) writer.varint(number);
+  }
+  writer.varint(0);
+  return Buffer.from(writer.result());
+}
+
+void test('P6: changes that differ differ somewhere: in the page count, between rows, in how they are written', () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-compare-'));
+  const { scratch } = pair(place.path, '', '');
+  const other = written([[2, 3000, 1]]);
+  other.writeUInt8(VERSION + 1, 0);
+  const many = Array.from({ length: 1001 }, (_, i) => [i + 1, 3000, 1] as const);
+  const found = (state: string | null): string[] =>
+    [
+      updateDifferences(written([[2, 3000, 1]]), written([[2, 3000, 1]], 5), state),
+      updateDifferences(written([[2, 3000, 1]]), written([[2, 3000, 2]]), state),
+      updateDifferences(written([[2, 3000, 1]]), other, state),
+      updateDifferences(written(many, 2000), written(many.slice(0, -1), 2000), state),
+    ].map((differences) => differences.map(({ where }) => where).join());
+  const [bytes, last] = ['update byte 0', `update byte ${written(many, 2000).length - 7}`];
+  assert.deepEqual(found(scratch), ['page count', 'page 2 of users, byte 3000', bytes, last]);
+  assert.deepEqual(found(null), ['page count', 'page 2', bytes, last]);
 });
 
 void test('P6: a page of which the disk took only a part is not compared with', () => {

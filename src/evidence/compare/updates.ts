@@ -5,7 +5,7 @@
  */
 import { applyPage, type FilePatch } from '../../replica/state/patch.ts';
 import { StateError } from '../../replica/state/state.ts';
-import { type Difference, LISTED_MAX, NOTHING, shortened } from './difference.ts';
+import { bytesDifference, type Difference, LISTED_MAX, NOTHING, shortened } from './difference.ts';
 import { type Row, rowsOf } from './leaf.ts';
 import { patchesOf, verifiedFiles, type VerifiedFile } from './verified.ts';
 
@@ -24,11 +24,14 @@ export function updateDifferences(is: Buffer, instead: Buffer, scratch: string |
   for (let at = 0; at < count; at++) {
     const [a, b, file] = [patches[at] ?? null, others[at] ?? null, files[at]];
     const name = count === 1 ? '' : `file ${at + 1}, `;
+    found.push(...pageCountDifference(name, a, b));
     if (file === undefined) found.push(...pageDifferences(name, a, b));
     else found.push(...fileDifferences(name, a, b, file));
   }
   for (const file of files) file.close();
-  return found;
+  if (found.length > 0 || is.equals(instead)) return found;
+  // The same changes, written otherwise, or in pages that are not looked at.
+  return [bytesDifference('update', is, instead)];
 }
 
 /** Also what it is compared with may be a liar's, where nothing was decided. */
@@ -43,6 +46,11 @@ function decoded(update: Buffer): (FilePatch | null)[] | string {
 
 function form(update: (FilePatch | null)[] | string): string {
   return typeof update === 'string' ? `no update: ${shortened(update)}` : 'an update';
+}
+
+function pageCountDifference(name: string, a: FilePatch | null, b: FilePatch | null): Difference[] {
+  if (a === null || b === null || a.pageCount === b.pageCount) return [];
+  return [{ where: `${name}page count`, is: String(a.pageCount), instead: String(b.pageCount) }];
 }
 
 function pageDifferences(name: string, a: FilePatch | null, b: FilePatch | null): Difference[] {
@@ -89,11 +97,16 @@ function fileDifferences(
     const owner = owners.get(page);
     const [rows, others] = [rowsOf(is, page), rowsOf(instead, page)];
     const table = owner === undefined ? 'a table' : `table ${shortened(owner)}`;
-    if (rows !== null && others !== null) {
-      found.push(...rowDifferences(`${name}${table}`, columns(owner ?? ''), rows, others));
-    } else {
-      found.push(bytesDifference(`${name}page ${page} of ${shortened(owner ?? 'none so far')}`, is, instead));
-    }
+    const named =
+      rows !== null && others !== null
+        ? rowDifferences(`${name}${table}`, columns(owner ?? ''), rows, others)
+        : [];
+    // The same rows, and yet not the same bytes: what lies between them, a row that is there twice.
+    if (named.length === 0)
+      named.push(
+        bytesDifference(`${name}page ${page} of ${shortened(owner ?? 'none so far')},`, is, instead),
+      );
+    found.push(...named);
   }
   return found;
 }
@@ -122,11 +135,4 @@ function rowDifferences(
     if (found.length > LISTED_MAX) break;
   }
   return found;
-}
-
-function bytesDifference(where: string, is: Buffer, instead: Buffer): Difference {
-  let at = 0;
-  while (is[at] === instead[at]) at++;
-  const bytes = (image: Buffer): string => image.subarray(at, at + 16).toString('hex');
-  return { where: `${where}, byte ${at}`, is: bytes(is), instead: bytes(instead) };
 }
