@@ -40,11 +40,15 @@ export function rowsOf(image: Buffer, page: number): Map<bigint, Row> | null {
     if (image.readUInt8(start) !== TABLE_LEAF) return null;
     const count = image.readUInt16BE(start + 3);
     const rows = new Map<bigint, Row>();
+    let left = image.length;
     for (let i = 0; i < count; i++) {
       const cursor = new Cursor(image, image.readUInt16BE(start + CELLS_AT + 2 * i));
       const payload = Number(cursor.varint());
       const rowid = BigInt.asIntN(64, cursor.varint());
-      rows.set(rowid, recordOf(image, cursor.at, localBytes(payload, image.length)));
+      const length = localBytes(payload, image.length);
+      // Rows that lie in each other would be read over and over.
+      if ((left -= length) < 0) return null;
+      rows.set(rowid, recordOf(image, cursor.at, length));
     }
     return rows;
   } catch (error) {
