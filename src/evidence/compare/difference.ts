@@ -22,6 +22,8 @@ export interface Comparison {
 
 /** In the incident's folder: a list of `Comparison`s. */
 export const COMPARISON_FILE = 'comparison.json';
+/** The same while more may be found. */
+export const FOUND_FILE = 'comparison.part';
 
 /** What stands for what is not there: a header, a field, a row. */
 export const NOTHING = 'nothing';

@@ -3,43 +3,66 @@
  * not in the manager; the process may read and write the incident's folder and a scratch folder only, and its time and
  * memory are bounded (`tool.ts`).
  *
- * Called with the folder of the incident, into which it writes `comparison.json`, and the scratch folder if the state before
+ * Called with the folder of the incident, into which it writes what it finds, and the scratch folder if the state before
  * the entry is to be had there.
+ *
+ * M1. Of each vote that differs something is told, whatever another one costs: the first byte that differs is written for
+ *     all of them before any is looked into, and what is found then as it comes. The process may be killed at any time.
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PRIVATE } from '../../data-folder.ts';
 import { CASE_FILE, type CaseFile, type CasePart } from '../exhibits.ts';
-import { type Comparison, COMPARISON_FILE, type Difference, LISTED_MAX } from './difference.ts';
+import { bytesDifference, type Comparison, FOUND_FILE, LISTED_MAX } from './difference.ts';
 import { replyDifferences } from './replies.ts';
 import { updateDifferences } from './updates.ts';
 
-function comparisons(folder: string, file: CaseFile, kind: CasePart['kind']): Comparison[] {
+interface Pair {
+  readonly kind: CasePart['kind'];
+  readonly is: Buffer;
+  readonly instead: Buffer;
+  readonly head: Pick<Comparison, 'of' | 'replicas' | 'against'>;
+}
+
+function pairs(folder: string, file: CaseFile, kind: CasePart['kind']): Pair[] {
   const [reference, ...others] = file.parts.filter((part) => part.kind === kind && part.whole);
   if (reference === undefined) return [];
   const voters = (part: CasePart): string[] =>
     file.votes.filter((vote) => vote[kind] === part.digest).map(({ replica }) => replica);
   const isDecided = file.decided?.[kind] === reference.digest;
+  const against = isDecided ? 'the decided one' : voters(reference).join(', ');
   const read = (part: CasePart): Buffer => readFileSync(join(folder, part.file));
-  return others.map((part) => {
-    const found = differences(kind, read(part), read(reference));
-    return {
-      of: kind,
-      replicas: voters(part),
-      against: isDecided ? 'the decided one' : voters(reference).join(', '),
-      differences: found.slice(0, LISTED_MAX),
-      more: found.length > LISTED_MAX,
-    };
-  });
+  const instead = read(reference);
+  return others.map((part) => ({
+    kind,
+    is: read(part),
+    instead,
+    head: { of: kind, replicas: voters(part), against },
+  }));
 }
 
-function differences(kind: CasePart['kind'], is: Buffer, instead: Buffer): Difference[] {
-  return kind === 'reply' ? replyDifferences(is, instead) : updateDifferences(is, instead, scratch);
+/** Known at once; that there is more to say stays true when nothing more comes of it. */
+function coarse({ kind, is, instead, head }: Pair): Comparison {
+  return { ...head, differences: [bytesDifference(kind, is, instead)], more: true };
+}
+
+function compared({ kind, is, instead, head }: Pair): Comparison {
+  const found = kind === 'reply' ? replyDifferences(is, instead) : updateDifferences(is, instead, scratch);
+  return { ...head, differences: found.slice(0, LISTED_MAX), more: found.length > LISTED_MAX };
+}
+
+function write(comparisons: readonly Comparison[]): void {
+  const target = join(folder, FOUND_FILE);
+  writeFileSync(`${target}.new`, `${JSON.stringify(comparisons, null, 2)}\n`, { mode: PRIVATE });
+  renameSync(`${target}.new`, target);
 }
 
 const [, , folder = '.', scratch = null] = process.argv;
 const file = JSON.parse(readFileSync(join(folder, CASE_FILE), 'utf8')) as CaseFile;
-const found = [...comparisons(folder, file, 'reply'), ...comparisons(folder, file, 'update')];
-const target = join(folder, COMPARISON_FILE);
-writeFileSync(`${target}.new`, `${JSON.stringify(found, null, 2)}\n`, { mode: PRIVATE });
-renameSync(`${target}.new`, target);
+const all = [...pairs(folder, file, 'reply'), ...pairs(folder, file, 'update')];
+const found = all.map(coarse);
+write(found);
+for (const [at, pair] of all.entries()) {
+  found[at] = compared(pair);
+  write(found);
+}

@@ -1,8 +1,11 @@
 /** Runs `main.ts` as a process that may do next to nothing, for a bounded time, behind everything else on the host. */
 import { execFile } from 'node:child_process';
+import { existsSync, renameSync } from 'node:fs';
 import { setPriority } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { COMPARISON_FILE, FOUND_FILE } from './difference.ts';
 
 const TIMEOUT_MS = 120_000;
 const HEAP_MIB = 512;
@@ -13,7 +16,7 @@ const PROGRAM = fileURLToPath(new URL('main.ts', import.meta.url));
 
 /**
  * Compares the votes of one incident. `scratch`: a folder with the state before its entry, if that is at hand. Rejects when
- * nothing comes of it.
+ * it does not get to its end; what it has found until then is kept.
  */
 export async function compareVotes(
   folder: string,
@@ -41,5 +44,10 @@ export async function compareVotes(
   } catch {
     // It has ended already.
   }
-  await running;
+  try {
+    await running;
+  } finally {
+    const found = join(folder, FOUND_FILE);
+    if (existsSync(found)) renameSync(found, join(folder, COMPARISON_FILE));
+  }
 }
