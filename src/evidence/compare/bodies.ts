@@ -13,9 +13,12 @@ import {
 
 /** What is nested deeper is compared as a whole. */
 const DEPTH_MAX = 64;
+/** Of both: of empty objects, JSON takes twenty times its size once it is parsed. Longer ones are compared as text. */
+const JSON_BYTES_MAX = 8 * 1024 ** 2;
 
 export function bodyDifferences(is: Buffer, instead: Buffer): Difference[] {
   if (is.equals(instead)) return [];
+  if (is.length + instead.length > JSON_BYTES_MAX) return [textDifference(is, instead)];
   const a = parsed(is);
   const b = parsed(instead);
   const fields: Difference[] = [];
@@ -41,12 +44,14 @@ function compare(path: string, a: unknown, b: unknown, depth: number, found: Dif
     if (is !== instead) found.push({ where: `body ${path}`, is: shortened(is), instead: shortened(instead) });
     return;
   }
+  if (Array.isArray(a) && Array.isArray(b)) {
+    // The names of all its places would take more room than the array.
+    for (let at = 0; at < Math.max(a.length, b.length) && found.length <= LISTED_MAX; at++)
+      compare(shortened(`${path}[${at}]`), a[at], b[at], depth + 1, found);
+    return;
+  }
   for (const key of new Set([...Object.keys(a), ...Object.keys(b)])) {
-    const step = Array.isArray(a)
-      ? `[${key}]`
-      : /^[A-Za-z_]\w*$/.test(key)
-        ? `.${key}`
-        : `[${JSON.stringify(key)}]`;
+    const step = /^[A-Za-z_]\w*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
     compare(shortened(path + step), own(a, key), own(b, key), depth + 1, found);
   }
 }

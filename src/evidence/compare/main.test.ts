@@ -9,27 +9,36 @@ import { CASE_FILE } from '../exhibits.ts';
 import { type Comparison, COMPARISON_FILE } from './difference.ts';
 import { compareVotes } from './tool.ts';
 
-const reply = (status: number): Buffer => encodeReply({ status, headers: [], body: Buffer.alloc(0) });
-const PARTS = {
-  'reply-1': reply(200),
-  'reply-2': reply(500),
-  'update-1': Buffer.alloc(0),
-  'update-2': Buffer.from('010100', 'hex'),
-};
+const reply = (status: number, body = ''): Buffer =>
+  encodeReply({ status, headers: [], body: Buffer.from(body) });
 
-void test('P6: a process that ends at the update has told of the reply, and at which byte the update differs', async () => {
+/** What is told of these parts, of which the second of a kind is r1's. */
+async function told(
+  parts: Readonly<Record<string, Buffer>>,
+  scratch: string | null,
+  ended = (comparing: Promise<void>): Promise<void> => comparing,
+): Promise<Comparison[]> {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-main-'));
-  using scratch = mkdtempDisposableSync(join(tmpdir(), 'spare-main-scratch-'));
-  const parts = Object.entries(PARTS).map(([file, bytes]) => {
+  const listed = Object.entries(parts).map(([file, bytes]) => {
     writeFileSync(join(place.path, file), bytes);
     return { file, kind: file.split('-')[0], digest: file, bytes: bytes.length, whole: true };
   });
   const votes = [{ replica: 'r1', afterMs: 1, reply: 'reply-2', update: 'update-2' }];
   const decided = { reply: 'reply-1', update: 'update-1' };
-  writeFileSync(join(place.path, CASE_FILE), JSON.stringify({ votes, decided, parts }));
-  // There is no state in it.
-  await assert.rejects(compareVotes(place.path, scratch.path, new AbortController().signal), /ENOENT/);
-  const found = JSON.parse(readFileSync(join(place.path, COMPARISON_FILE), 'utf8')) as Comparison[];
+  writeFileSync(join(place.path, CASE_FILE), JSON.stringify({ votes, decided, parts: listed }));
+  await ended(compareVotes(place.path, scratch, new AbortController().signal));
+  return JSON.parse(readFileSync(join(place.path, COMPARISON_FILE), 'utf8')) as Comparison[];
+}
+
+void test('P6: a process that ends at the update has told of the reply, and at which byte the update differs', async () => {
+  using scratch = mkdtempDisposableSync(join(tmpdir(), 'spare-main-scratch-'));
+  const update = Buffer.from('010100', 'hex');
+  const found = await told(
+    { 'reply-1': reply(200), 'reply-2': reply(500), 'update-1': Buffer.alloc(0), 'update-2': update },
+    scratch.path,
+    // There is no state in it.
+    async (comparing) => await assert.rejects(comparing, /ENOENT/),
+  );
   const head = { replicas: ['r1'], against: 'the decided one' };
   assert.deepEqual(found, [
     { of: 'reply', ...head, differences: [{ where: 'status', is: '500', instead: '200' }], more: false },
@@ -40,4 +49,18 @@ void test('P6: a process that ends at the update has told of the reply, and at w
       more: true,
     },
   ]);
+});
+
+void test('P7: a JSON body that is made to fill the memory is compared all the same', async () => {
+  const places = async (is: string, instead: string): Promise<string | undefined> => {
+    const [found] = await told({ 'reply-1': reply(200, instead), 'reply-2': reply(200, is) }, null);
+    return found?.differences[0]?.where;
+  };
+  const many = (part: string, mib: number): string => `[${part.repeat((mib * 1024 ** 2) / part.length - 10)}`;
+  assert.equal(await places(`${many('[],', 7.9)}1]`, '["x"]'), 'body $[0]');
+  assert.match(
+    (await places(`${many('{},', 3.9)}1]`, `${many('{},', 3.9)}2]`)) ?? '',
+    /^body \$\[13\d{5}\]$/,
+  );
+  assert.match((await places(`${many('[],', 15.9)}1]`, '["x"]')) ?? '', /^body line 1, byte 1$/);
 });
