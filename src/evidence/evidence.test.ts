@@ -47,6 +47,25 @@ void test('P7 V1: it is closed though the state before an incident is still bein
   assert.ok(!existsSync(join(root.path, 'comparing')), 'what it had of it is removed');
 });
 
+async function* unreadable(): AsyncGenerator<Buffer[]> {
+  yield [];
+  throw new Error('no such state');
+}
+
+void test('P6: votes are compared though the state before them cannot be read', async () => {
+  using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
+  const logged = Promise.withResolvers<string>();
+  const evidence = new Evidence(root.path, NOBODY, logged.resolve);
+  const { id } = evidence.add(INCIDENT, finds(unreadable));
+  assert.equal(await logged.promise, 'evidence   no such state');
+  const found = await evidence.read(id);
+  assert.deepEqual(
+    found?.comparisons?.map(({ of, replicas }) => [of, replicas]),
+    [['update', ['r1']]],
+  );
+  await evidence.close();
+});
+
 void test('P7: a state that was being compared when all ended takes no room in the next life', async () => {
   using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
   const comparing = join(root.path, 'comparing');

@@ -82,8 +82,11 @@ export class Evidence {
 
   async #compare(id: number, scratch: Scratch | null): Promise<void> {
     try {
-      await scratch?.filled;
-      await compareVotes(this.#folders.path(id), scratch?.path ?? null, this.#closing.signal);
+      const [state] = await Promise.allSettled([scratch?.filled]);
+      const isThere = scratch !== null && state.status === 'fulfilled';
+      // Replies are compared without it, and of updates the pages.
+      await compareVotes(this.#folders.path(id), isThere ? scratch.path : null, this.#closing.signal);
+      if (state.status === 'rejected') throw state.reason;
     } finally {
       if (scratch !== null) await this.#scratches.give(scratch);
       this.#tell(id);
