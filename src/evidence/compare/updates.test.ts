@@ -131,6 +131,18 @@ void test('P6: changes that differ differ somewhere: in the page count, between 
   assert.deepEqual(found(null), ['page count', 'page 2', bytes, last]);
 });
 
+void test('P7: a change of more files than the state has is compared all the same', () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-compare-'));
+  const { is, scratch } = pair(place.path, 'delete from users', '');
+  const none = Buffer.alloc(0);
+  const [two, many] = [Buffer.from([VERSION, 2, ...is.subarray(2), 0]), Buffer.alloc(4 + 0xffff)];
+  many.set([VERSION, 0xff, 0xff, 3]);
+  const where = (a: Buffer, b: Buffer): string => updateDifferences(a, b, scratch)[0]?.where ?? '';
+  assert.equal(where(two, is), 'number of files');
+  assert.equal(where(two, none), 'file 1, page 2');
+  assert.equal(where(many, none), 'update byte 0');
+});
+
 void test('P6: a page of which the disk took only a part is not compared with', () => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-compare-'));
   const script = `

@@ -88,16 +88,18 @@ export class VerifiedFile {
   }
 }
 
-/** The files of the state, made in the scratch folder from what the manager left there. */
+/** The files of the state, made in the scratch folder from what the manager left there. Throws a `StateError`. */
 export function verifiedFiles(scratch: string, count: number): VerifiedFile[] {
-  const files = Array.from({ length: count }, (_, at) => new VerifiedFile(join(scratch, `${at}.db`)));
+  const files: VerifiedFile[] = [];
   const state = join(scratch, STATE_FILE);
   const archive = new ArchiveReader(count, function* (sizes) {
     for (const [at, { pageSize, pageCount }] of sizes.entries()) {
+      const file = new VerifiedFile(join(scratch, `${at}.db`));
+      files.push(file);
       const image = Buffer.alloc(pageSize);
       for (let page = 1; page <= pageCount; page++) {
         yield image;
-        files[at]?.write(page, image);
+        file.write(page, image);
       }
     }
   });
