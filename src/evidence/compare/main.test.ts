@@ -64,3 +64,13 @@ void test('P7: a JSON body that is made to fill the memory is compared all the s
   );
   assert.match((await places(`${many('[],', 15.9)}1]`, '["x"]')) ?? '', /^body line 1, byte 1$/);
 });
+
+void test('P7: a change of millions of pages is compared within the memory, its first pages with those of the other', async () => {
+  // Of each page one byte.
+  const change = Buffer.from([1, 1, 0, 1, 7]);
+  const start = Buffer.from('0101010cfeffffff0f', 'hex');
+  const update = (count: number): Buffer =>
+    Buffer.concat([start, Buffer.alloc(change.length * count, change), Buffer.alloc(1)]);
+  const found = await told({ 'update-1': update(1), 'update-2': update(3_000_000) }, null);
+  assert.deepEqual(found[0]?.differences[0], { where: 'page 2', is: '07', instead: 'nothing' });
+});

@@ -9,7 +9,7 @@ import { bytesDifference, type Difference, LISTED_MAX, NOTHING, shortened } from
 import { type Row, rowsOf } from './leaf.ts';
 import { patchesOf, verifiedFiles, type VerifiedFile } from './verified.ts';
 
-/** Pages looked at: an update that is made to be large costs no more. */
+/** Pages looked at, and kept of either: an update that is made to be large costs no more. */
 const PAGES_MAX = 1000;
 
 export function updateDifferences(is: Buffer, instead: Buffer, scratch: string | null): Difference[] {
@@ -24,12 +24,15 @@ export function updateDifferences(is: Buffer, instead: Buffer, scratch: string |
   const count = Math.max(number, other);
   const files = scratch === null ? [] : filesBefore(scratch, count);
   const found: Difference[] = [];
+  let left = PAGES_MAX;
   for (let at = 0; at < count; at++) {
     const [a, b, file] = [patches[at] ?? null, others[at] ?? null, files[at]];
     const name = count === 1 ? '' : `file ${at + 1}, `;
     found.push(...pageCountDifference(name, a, b));
-    if (file === undefined) found.push(...pageDifferences(name, a, b));
-    else found.push(...fileDifferences(name, a, b, file));
+    const pages = pagesOf(a, b).slice(0, left);
+    left -= pages.length;
+    if (file === undefined) found.push(...pageDifferences(name, a, b, pages));
+    else found.push(...fileDifferences(name, a, b, pages, file));
   }
   for (const file of files) file.close();
   if (found.length > 0 || is.equals(instead)) return found;
@@ -50,7 +53,7 @@ function filesBefore(scratch: string, count: number): VerifiedFile[] {
 /** Also what it is compared with may be a liar's, where nothing was decided. */
 function decoded(update: Buffer): (FilePatch | null)[] | string {
   try {
-    return patchesOf(update);
+    return patchesOf(update, PAGES_MAX);
   } catch (error) {
     if (!(error instanceof StateError)) throw error;
     return error.message;
@@ -66,14 +69,19 @@ function pageCountDifference(name: string, a: FilePatch | null, b: FilePatch | n
   return [{ where: `${name}page count`, is: String(a.pageCount), instead: String(b.pageCount) }];
 }
 
-function pageDifferences(name: string, a: FilePatch | null, b: FilePatch | null): Difference[] {
+function pageDifferences(
+  name: string,
+  a: FilePatch | null,
+  b: FilePatch | null,
+  pages: readonly number[],
+): Difference[] {
   const changes = (patch: FilePatch | null, page: number): string => {
     const found = patch?.pages.find((other) => other.page === page);
     return found === undefined
       ? NOTHING
       : found.bytes.map((bytes) => Buffer.from(bytes).toString('hex')).join(' ');
   };
-  return pagesOf(a, b).flatMap((page) => {
+  return pages.flatMap((page) => {
     const [is, instead] = [changes(a, page), changes(b, page)];
     if (is === instead) return [];
     return [{ where: `${name}page ${page}`, is: shortened(is), instead: shortened(instead) }];
@@ -82,7 +90,7 @@ function pageDifferences(name: string, a: FilePatch | null, b: FilePatch | null)
 
 function pagesOf(a: FilePatch | null, b: FilePatch | null): number[] {
   const pages = [...(a?.pages ?? []), ...(b?.pages ?? [])].map(({ page }) => page);
-  return [...new Set(pages)].sort((x, y) => x - y).slice(0, PAGES_MAX);
+  return [...new Set(pages)].sort((x, y) => x - y);
 }
 
 /** `b` was decided, or is another replica's: the file is opened as it was before both. */
@@ -90,12 +98,13 @@ function fileDifferences(
   name: string,
   a: FilePatch | null,
   b: FilePatch | null,
+  pages: readonly number[],
   file: VerifiedFile,
 ): Difference[] {
   const pageSize = (b ?? a)?.pageSize ?? 0;
   if (a !== null && a.pageSize !== pageSize)
     return [{ where: `${name}page size`, is: String(a.pageSize), instead: String(pageSize) }];
-  const before = new Map(pagesOf(a, b).map((page) => [page, file.read(page, pageSize)]));
+  const before = new Map(pages.map((page) => [page, file.read(page, pageSize)]));
   const after = (patch: FilePatch | null, page: number): Buffer => {
     const image = Buffer.from(before.get(page) ?? Buffer.alloc(pageSize));
     const change = patch?.pages.find((other) => other.page === page);

@@ -18,15 +18,18 @@ export const UPDATES_FILE = 'updates';
 
 const FILES_MAX = 0xffff;
 
-/** One for each of the service's state files; null: it did not change. Throws a `StateError`. */
-export function patchesOf(update: Uint8Array): (FilePatch | null)[] {
+/** One for each of the service's state files; null: it did not change. Throws a `StateError`. Only the first `pagesMax` pages are kept. */
+export function patchesOf(update: Uint8Array, pagesMax: number = Infinity): (FilePatch | null)[] {
   if (update.length === 0) return [];
   const reader = new ByteReader(update);
   reader.byte('the version');
   const count = reader.varint('the number of files', FILES_MAX);
-  const patches = Array.from({ length: count }, () =>
-    reader.varint('a flag', 1) === 1 ? readPatch(reader) : null,
-  );
+  let left = pagesMax;
+  const patches = Array.from({ length: count }, () => {
+    const patch = reader.varint('a flag', 1) === 1 ? readPatch(reader, left) : null;
+    left -= patch?.pages.length ?? 0;
+    return patch;
+  });
   reader.end();
   return patches;
 }

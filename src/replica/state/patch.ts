@@ -95,8 +95,8 @@ export function writePatchHeader(writer: ByteWriter, pageSize: number, pageCount
   writer.varint(pageCount);
 }
 
-/** Reads the change of one file; throws a `StateError` when it is malformed. */
-export function readPatch(reader: ByteReader): FilePatch {
+/** Reads the change of one file; throws a `StateError` when it is malformed. Only the first `pagesMax` pages are kept. */
+export function readPatch(reader: ByteReader, pagesMax: number = Infinity): FilePatch {
   const pageSize = 2 ** reader.varint('the page size', 16);
   if (!isPageSize(pageSize)) throw new StateError(`malformed update: pages of ${pageSize} bytes`);
   const pageCount = reader.varint('the page count', PAGE_COUNT_MAX);
@@ -106,7 +106,8 @@ export function readPatch(reader: ByteReader): FilePatch {
     const skipped = reader.varint('a page number', pageCount - page);
     if (skipped === 0) break;
     page += skipped;
-    pages.push(readPage(reader, page, pageSize));
+    const change = readPage(reader, page, pageSize);
+    if (pages.length < pagesMax) pages.push(change);
   }
   return { pageSize, pageCount, pages };
 }
