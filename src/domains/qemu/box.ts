@@ -5,14 +5,21 @@
  * Bubblewrap makes it, as the user that QEMU is to run as: nothing in it has a right on the host, not even for a moment.
  *
  * X1. Nothing in it can be written, and no file be made.
+ * X2. Whoever it runs as: what it is handed for reading stays so. The owner of the image, which all machines read, could make it
+ *     writable, and open it anew. Nor does it reach the kernel's keyrings, for which there is no namespace.
  */
-import { execFile } from 'node:child_process';
+import { type ChildProcess, execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { dirname, join, resolve } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 
 import { messageOf, SpareError } from '../../errors.ts';
+import { spawnPiped } from '../../spawn.ts';
 import { findTool, toolVersion } from '../process/paths.ts';
-import type { Accelerator } from './command.ts';
+import { refusing, X86_64 } from '../process/system-calls.ts';
+import { type Accelerator, FD } from './command.ts';
 
 export const KVM = '/dev/kvm';
 
@@ -28,14 +35,40 @@ export interface Box {
 const LIBRARIES = ['/lib', '/lib64', '/usr/lib', '/usr/lib64'];
 const PROBE_MS_MAX = 10_000;
 const run = promisify(execFile);
+/** By their numbers on x86-64. QEMU does without them, and without all calls of the other architectures that its processor has. */
+const CALLS = {
+  chmod: 90,
+  fchmod: 91,
+  setxattr: 188,
+  lsetxattr: 189,
+  fsetxattr: 190,
+  add_key: 248,
+  request_key: 249,
+  keyctl: 250,
+  fchmodat: 268,
+  // What is asked for by way of it, attributes among that, no filter sees. QEMU has other ways to wait for its descriptors.
+  io_uring_setup: 425,
+  fchmodat2: 452,
+  setxattrat: 463,
+} as const;
+const FILTER = refusing([{ architecture: X86_64, calls: Object.values(CALLS) }], 'refused');
 
-/** The command line that runs this one in the box. QEMU is the only child of the process that it starts. */
+/** The command line that runs this one in the box, after `sendFilter`. QEMU is the only child of the process that it starts. */
 export function boxed(box: Box, accelerator: Accelerator, command: readonly string[]): string[] {
   const namespaces = ['--unshare-all', '--hostname', 'machine', '--as-pid-1', '--die-with-parent'];
   const user = ['--unshare-user', '--disable-userns', '--uid', '1000', '--gid', '1000'];
   const device = accelerator === 'kvm' ? ['--dev-bind', KVM, KVM] : [];
   const rest = ['--proc', '/proc', '--remount-ro', '/proc', '--remount-ro', '/'];
-  return [box.bwrap, ...namespaces, ...user, ...box.view, ...device, ...rest, '--', ...command];
+  const filter = ['--seccomp', String(FD.filter)];
+  return [box.bwrap, ...filter, ...namespaces, ...user, ...box.view, ...device, ...rest, '--', ...command];
+}
+
+/** To what was started with a pipe for it. */
+export function sendFilter(child: ChildProcess): void {
+  const stream = (child.stdio as unknown as readonly Writable[])[FD.filter];
+  // It may have ended.
+  stream?.on('error', () => {});
+  stream?.end(FILTER, () => stream.destroy());
 }
 
 /**
@@ -47,8 +80,7 @@ export async function findBox(program: string, prefix: readonly string[]): Promi
   if (bwrap === undefined) return 'bwrap not found';
   try {
     const box = { bwrap, version: await toolVersion(bwrap), view: await viewArguments(program) };
-    const [file = '', ...args] = [...prefix, ...boxed(box, 'tcg', [program, '--version'])];
-    await run(file, args, { env: {}, cwd: '/', timeout: PROBE_MS_MAX, killSignal: 'SIGKILL' });
+    await runFiltered([...prefix, ...boxed(box, 'tcg', [program, '--version'])]);
     return box;
   } catch (error) {
     const { stderr = '', killed = false } = error as { readonly stderr?: string; readonly killed?: boolean };
@@ -60,6 +92,26 @@ export async function findBox(program: string, prefix: readonly string[]): Promi
     }
     return stderr.trim().split('\n')[0] || messageOf(error);
   }
+}
+
+/** Rejects as `run` does, which has no pipe for the filter. */
+async function runFiltered([file = '', ...args]: readonly string[]): Promise<void> {
+  const others = Array.from({ length: FD.filter - 3 }, () => 'ignore' as const);
+  const child = spawnPiped(file, args, {
+    env: {},
+    cwd: '/',
+    stdio: ['ignore', 'ignore', 'pipe', ...others, 'pipe'],
+    timeout: PROBE_MS_MAX,
+    killSignal: 'SIGKILL',
+  });
+  sendFilter(child);
+  const said = text(child.stderr as Readable);
+  said.catch(() => {});
+  const [code, signal] = await once(child, 'exit');
+  if (code === 0) return;
+  const { killed } = child;
+  const stderr = killed ? '' : await said;
+  throw Object.assign(new Error(`bwrap ended with ${signal ?? code}`), { stderr, killed });
 }
 
 async function viewArguments(program: string): Promise<string[]> {

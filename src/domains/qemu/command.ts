@@ -15,13 +15,15 @@ export const FD = {
   serial: 6,
   qmp: 7,
   state: 8,
-  root: 9,
-  memory: 10,
+  /** Of the box, which closes it before QEMU starts. */
+  filter: 9,
+  root: 10,
+  memory: 11,
   /** Of machines that are saved. */
-  save: 11,
+  save: 12,
   /** Of one that boots. */
-  kernel: 12,
-  initrd: 13,
+  kernel: 13,
+  initrd: 14,
 } as const;
 
 /** `kvm` where it works, else emulation. */

@@ -22,7 +22,7 @@ import { killGroup, signalName } from '../process/launch.ts';
 import { pace } from '../process/pace.ts';
 import { findTool } from '../process/paths.ts';
 import { childrenOf, type ProcessStat, readStat } from '../process/tree.ts';
-import { type Box, boxed } from './box.ts';
+import { type Box, boxed, sendFilter } from './box.ts';
 import {
   descriptor,
   FD,
@@ -115,6 +115,7 @@ export class Machine {
     for (const output of [1, 2, FD.console, FD.serial]) this.console.attach(stream(output));
     // The other end may be gone at any time; `exited` tells why.
     for (const fd of Object.values(FD)) if (fd < FD.root) stream(fd)?.on('error', () => {});
+    sendFilter(this.#child);
     this.#listen(stream(FD.control));
     this.#qmp = new Qmp(stream(FD.qmp));
     this.exited = this.#watch();
