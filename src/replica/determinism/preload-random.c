@@ -138,9 +138,20 @@ ssize_t read(int fd, void *buffer, size_t size) {
   return p == NULL ? NEXT(read)(fd, buffer, size) : draw(p, buffer, size);
 }
 
-/* A device has no places: bytes from one on are drawn as any others. */
-ssize_t pread(int fd, void *buffer, size_t size, off_t at) {
+/* A device has no places, so who reads one at a place begins with the first. A database is read at others all the time: of these,
+ * only what was a device before is asked about. */
+static struct page *page_for_place(int fd, off_t at) {
+  static _Atomic bool was_device[1024];
+  bool is_kept = fd >= 0 && fd < (int)(sizeof was_device / sizeof *was_device);
+  if (at != 0 && is_kept && !was_device[fd]) return NULL;
   struct page *p = page_for(fd);
+  if (is_kept) was_device[fd] = p != NULL;
+  return p;
+}
+
+/* Bytes from a place on are drawn as any others. */
+ssize_t pread(int fd, void *buffer, size_t size, off_t at) {
+  struct page *p = page_for_place(fd, at);
   return p == NULL ? NEXT(pread)(fd, buffer, size, at) : draw(p, buffer, size);
 }
 
@@ -150,7 +161,7 @@ ssize_t readv(int fd, const struct iovec *buffers, int count) {
 }
 
 ssize_t preadv(int fd, const struct iovec *buffers, int count, off_t at) {
-  struct page *p = page_for(fd);
+  struct page *p = page_for_place(fd, at);
   return p == NULL ? NEXT(preadv)(fd, buffers, count, at) : draw_all(p, buffers, count);
 }
 

@@ -153,6 +153,7 @@ int main(int count, char **parts) {
     struct iovec halves[] = {{block, 32}, {block + 32, 32}};
     ssize_t size = 0;
     if (!strcmp(parts[2], "pread")) size = pread(file, block, 64, 0);
+    else if (!strcmp(parts[2], "pread-on")) size = pread(file, block, 32, 0) + pread(file, block + 32, 32, 32);
     else if (!strcmp(parts[2], "pread64")) size = pread64(file, block, 64, 0);
     else if (!strcmp(parts[2], "readv")) size = readv(file, halves, 2);
     else if (!strcmp(parts[2], "preadv")) size = preadv(file, halves, 2, 0);
@@ -226,7 +227,7 @@ void describe('the libc layer', { skip: SKIP_LIBC }, () => {
     assert.notEqual(await read(2), first);
   });
 
-  for (const how of ['pread', 'pread64', 'readv', 'preadv', 'preadv64']) {
+  for (const how of ['pread', 'pread-on', 'pread64', 'readv', 'preadv', 'preadv64']) {
     void test(`so does what ${how} reads from it`, async () => {
       const read = async (seed: number): Promise<string> => {
         shared.set({ seed: Buffer.alloc(32, seed) });
