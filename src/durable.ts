@@ -1,11 +1,21 @@
 /** How files that are to survive a loss of power get to the disk. */
-import { closeSync, fdatasyncSync, fsyncSync, openSync } from 'node:fs';
+import { closeSync, fdatasyncSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { PRIVATE } from './data-folder.ts';
 
 /** Makes a file, or a folder's entries, durable. */
 export function syncFile(path: string): void {
   const fd = openSync(path, 'r');
   fsyncSync(fd);
   closeSync(fd);
+}
+
+/** Whoever reads it, also after a loss of power, finds the old text or the new one, whole. For its user only. */
+export function replaceText(path: string, text: string): void {
+  writeFileSync(`${path}.new`, text, { mode: PRIVATE });
+  syncFile(`${path}.new`);
+  renameSync(`${path}.new`, path);
+  syncFile(dirname(path));
 }
 
 /** Written to a large file before the disk is waited for. */

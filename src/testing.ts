@@ -67,6 +67,16 @@ export function untilDone(context: TestContext): void {
   });
 }
 
+/** Has `told` hear of each file that is made durable. */
+export function onSync(context: TestContext, told: (path: string) => void): void {
+  const { fsyncSync } = fs;
+  context.mock.method(fs, 'fsyncSync', (fd: number) => {
+    fsyncSync(fd);
+    told(fs.readlinkSync(`/proc/self/fd/${fd}`));
+  });
+  untilDone(context);
+}
+
 /** From now on all disks are full, as far as they say. */
 export function fillDisk(context: TestContext): void {
   const real = fs.statfsSync('/');

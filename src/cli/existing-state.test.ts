@@ -5,10 +5,10 @@ import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { writeLayout } from '../domains/qemu/image/testing.ts';
 import { importExisting, importFromLayers } from './existing-state.ts';
-import { untilDone } from '../testing.ts';
+import { onSync } from '../testing.ts';
 
 class Place implements Disposable {
   readonly path: string = fs.mkdtempSync(join(tmpdir(), 'spare-existing-'));
@@ -40,16 +40,6 @@ class Place implements Disposable {
   [Symbol.dispose](): void {
     fs.rmSync(this.path, { recursive: true });
   }
-}
-
-/** Has `told` hear of each file that is made durable. */
-function onSync(context: TestContext, told: (path: string) => void): void {
-  const { fsyncSync } = fs;
-  context.mock.method(fs, 'fsyncSync', (fd: number) => {
-    fsyncSync(fd);
-    told(fs.readlinkSync(`/proc/self/fd/${fd}`));
-  });
-  untilDone(context);
 }
 
 void test('existing state is taken over whole or not at all', () => {

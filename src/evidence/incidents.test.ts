@@ -1,19 +1,18 @@
 /** Is the list of incidents bounded, and whole whenever it is read? */
 import assert from 'node:assert/strict';
-import fs, {
+import {
   closeSync,
   mkdtempDisposableSync,
   openSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { untilDone } from '../testing.ts';
+import { onSync } from '../testing.ts';
 import { type Incident, Incidents, readIncidents } from './incidents.ts';
 
 const FILE_BYTES_MAX = 8 * 1024 ** 2;
@@ -72,12 +71,7 @@ void test('P6 I2: when the list of incidents is cut, it is on the disk before it
   writeFileSync(file, line, { mode: 0o600 });
   const incidents = new Incidents(file);
   const synced: string[] = [];
-  const { fsyncSync } = fs;
-  context.mock.method(fs, 'fsyncSync', (fd: number) => {
-    fsyncSync(fd);
-    synced.push(readlinkSync(`/proc/self/fd/${fd}`));
-  });
-  untilDone(context);
+  onSync(context, (path) => synced.push(path));
   incidents.add(FOUND);
   assert.deepEqual(synced, [`${file}.new`, place.path]);
 });

@@ -6,11 +6,10 @@
  * I1. Memory and disk are bounded: when the file grows too large, what is kept is the newest that takes half of that.
  * I2. A number is given once. So the file is whole at any time, but for the end of its last line.
  */
-import { appendFileSync, existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { appendFileSync, existsSync, readFileSync, statSync } from 'node:fs';
 import type { FaultKind, SkipReason } from '../core/index.ts';
 import { PRIVATE } from '../data-folder.ts';
-import { syncFile } from '../durable.ts';
+import { replaceText } from '../durable.ts';
 
 export interface Incident {
   /** Counts up from 1. */
@@ -59,11 +58,8 @@ export class Incidents {
     let bytes = 0;
     const older = lines.findLastIndex((line) => (bytes += Buffer.byteLength(line)) > FILE_BYTES_MAX / 2);
     this.#latest = this.#latest.slice(older + 1);
-    writeFileSync(`${this.#file}.new`, lines.slice(older + 1).join(''), { mode: PRIVATE });
-    // Else the loss of power could leave an empty one: numbers would begin at 1 again, and be those of folders that are there.
-    syncFile(`${this.#file}.new`);
-    renameSync(`${this.#file}.new`, this.#file);
-    syncFile(dirname(this.#file));
+    // Durably: were it empty after a loss of power, numbers would begin at 1 again, and be those of folders that are there.
+    replaceText(this.#file, lines.slice(older + 1).join(''));
   }
 
   /** Oldest first. */

@@ -1,8 +1,7 @@
 /** The thread that measures images: it keeps the accepted manifests, on disk and in memory, and compares the disk with them. */
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
-import { syncFile } from '../durable.ts';
+import { replaceText } from '../durable.ts';
 import { messageOf } from '../errors.ts';
 import {
   changes,
@@ -114,12 +113,7 @@ function atLeisure(): () => void {
 
 function keep(image: number, file: string, about: unknown): void {
   const kept: Kept = { about, entries: [...(images.get(image) ?? [])] };
-  const fd = openSync(`${file}.new`, 'w', 0o600);
-  writeFileSync(fd, JSON.stringify(kept));
-  fsyncSync(fd);
-  closeSync(fd);
-  renameSync(`${file}.new`, file);
-  syncFile(dirname(file));
+  replaceText(file, JSON.stringify(kept));
 }
 
 function answer(request: MeasuringRequest): MeasuringAnswer {
