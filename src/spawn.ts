@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn, type SpawnOptions } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
+import type { Writable } from 'node:stream';
 
 /** Both ends, until the child has its own. */
 const PIPE_ENDS = 2;
@@ -21,6 +22,14 @@ export function spawnPiped(file: string, args: readonly string[], options: Piped
   if ((child.stdio as unknown) !== undefined) return child;
   child.on('error', () => {});
   throw new Error('too many open files');
+}
+
+/** Writes all that the child is to read from this pipe of its own, and closes it. */
+export function feed(child: ChildProcess, fd: number, bytes: string | Buffer): void {
+  const stream = (child.stdio as unknown as readonly Writable[])[fd];
+  // It may have ended.
+  stream?.on('error', () => {});
+  stream?.end(bytes, () => stream.destroy());
 }
 
 /** Throws when so many cannot be opened. */

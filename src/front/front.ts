@@ -91,9 +91,10 @@ export function createFront(options: FrontOptions, backend: Backend): Server {
     receive(request, response, coming, options.bodyBytesMax, (body) => {
       const go = (): void => forward(admission, backend, unread, request, response, body);
       if (response.socket !== null) return go();
-      behind.hold(response, bytesBehind(request) + body.length);
+      const bytes = bytesBehind(request);
+      behind.hold(response, bytes + body.length);
       response.once('socket', () => {
-        behind.hold(response, bytesBehind(request));
+        behind.hold(response, bytes);
         queueMicrotask(go);
       });
     });

@@ -6,11 +6,11 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
-import type { Duplex, Writable } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { messageOf, SpareError } from '../../errors.ts';
-import { spawnPiped } from '../../spawn.ts';
+import { feed, spawnPiped } from '../../spawn.ts';
 import type { Command } from './command.ts';
 import { Console } from './console.ts';
 import { Guardian } from './guardian.ts';
@@ -122,10 +122,8 @@ export function killGroup(child: ChildProcess): void {
 /** Writes what the program reads from fd 4 and 5, and closes them. */
 export function sendArguments(child: ChildProcess, command: Command): void {
   const args = (command.channelArguments ?? []).map((argument) => `${argument}\0`).join('');
-  const [, , , , forArguments, forFilter] = child.stdio as unknown as readonly Writable[];
-  for (const stream of [forArguments, forFilter]) stream?.on('error', () => {});
-  forArguments?.end(args);
-  forFilter?.end(command.filter);
+  feed(child, 4, args);
+  feed(child, 5, command.filter ?? '');
 }
 
 /** The processes from the one started down to the agent, or nothing if it ended or took too long. */

@@ -11,12 +11,12 @@
 import { type ChildProcess, execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { dirname, join, resolve } from 'node:path';
-import type { Readable, Writable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 
 import { messageOf, SpareError } from '../../errors.ts';
-import { spawnPiped } from '../../spawn.ts';
+import { feed, spawnPiped } from '../../spawn.ts';
 import { findTool, toolVersion } from '../process/paths.ts';
 import { refusing, X86_64 } from '../process/system-calls.ts';
 import { type Accelerator, FD } from './command.ts';
@@ -65,10 +65,7 @@ export function boxed(box: Box, accelerator: Accelerator, command: readonly stri
 
 /** To what was started with a pipe for it. */
 export function sendFilter(child: ChildProcess): void {
-  const stream = (child.stdio as unknown as readonly Writable[])[FD.filter];
-  // It may have ended.
-  stream?.on('error', () => {});
-  stream?.end(FILTER, () => stream.destroy());
+  feed(child, FD.filter, FILTER);
 }
 
 /**
