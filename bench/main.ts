@@ -18,7 +18,7 @@ import { plot } from './plot.ts';
 import { report } from './report.ts';
 import { measureRotation, type RotationResult } from './rotation.ts';
 import { CONDUIT, JSON_SERVICE, type Service } from './services.ts';
-import { type BenchSettings, parseSettings } from './settings.ts';
+import { type BenchSettings, readSettings } from './settings.ts';
 import {
   judgeLatency,
   judgeMasking,
@@ -33,7 +33,7 @@ const MODES: readonly ModeName[] = ['bare', 'spare', 'always-active'];
 const MASKING_CONNECTIONS = 4;
 const MASKING_PAUSE_MS = 5;
 
-const settings: BenchSettings = parseSettings(process.argv.slice(2));
+const settings: BenchSettings = readSettings();
 const folder = mkdtempSync(join(tmpdir(), 'spare-bench-'));
 const begin = performance.now();
 

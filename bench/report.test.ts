@@ -6,7 +6,6 @@ import type { ModeName } from './modes.ts';
 import { plot } from './plot.ts';
 import { figure, table } from './report.ts';
 import type { RotationResult, RotationRound } from './rotation.ts';
-import { parseSettings } from './settings.ts';
 import { judgeMasking, judgeRotation, judgeThroughput } from './verdicts.ts';
 
 const LATENCY = { p50: 1, p90: 1, p99: 1, p999: 1, most: 1 };
@@ -60,12 +59,6 @@ void test('columns line up', () => {
 
 void test('figures have three digits, and what was not measured none', () => {
   assert.deepEqual([1234.5, 12.345, 0.012345, NaN].map(figure), ['1235', '12.3', '0.0123', '-']);
-});
-
-void test('what is not understood on the command line is refused', () => {
-  assert.deepEqual(parseSettings(['--only', 'json', '--only', 'masking']).parts, ['json', 'masking']);
-  assert.throws(() => parseSettings(['--only', 'all']), /There is no part "all"/);
-  assert.throws(() => parseSettings(['--seconds', 'x']), /--seconds/);
 });
 
 function rotationRound(rotating: boolean, p99: number, perSecond: number, errors = 0): RotationRound {

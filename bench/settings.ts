@@ -1,5 +1,5 @@
 /** The command line of the benchmark. */
-import { parseArgs } from 'node:util';
+import { readOptions, refuse } from '../test/options.ts';
 import type { RotationPace } from './rotation.ts';
 
 const PARTS = ['conduit', 'json', 'latency', 'masking', 'rotation', 'domains'] as const;
@@ -25,7 +25,7 @@ export interface BenchSettings {
   readonly out: string | undefined;
 }
 
-const USAGE = `Usage: node bench/main.ts [options]
+const USAGE = `Usage: npm run bench -- [options]
 
   --quick         fewer and shorter rounds
   --seconds N     length of one measurement of one mode
@@ -35,25 +35,20 @@ const USAGE = `Usage: node bench/main.ts [options]
 
 function part(name: string): Part {
   const found = PARTS.find((each) => each === name);
-  if (found === undefined) throw new Error(`There is no part ${JSON.stringify(name)}.\n\n${USAGE}`);
-  return found;
+  return found ?? refuse(`There is no part ${JSON.stringify(name)}; there are: ${PARTS.join(', ')}.`);
 }
 
-/** Throws an Error on what is not understood. */
-export function parseSettings(args: readonly string[]): BenchSettings {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      quick: { type: 'boolean' },
-      seconds: { type: 'string' },
-      only: { type: 'string', multiple: true },
-      out: { type: 'string' },
-    },
+export function readSettings(): BenchSettings {
+  const values = readOptions(USAGE, {
+    quick: { type: 'boolean' },
+    seconds: { type: 'string' },
+    only: { type: 'string', multiple: true },
+    out: { type: 'string' },
   });
   const quick = values.quick === true;
   const seconds = Number(values.seconds ?? (quick ? 2 : 5));
   if (!(seconds > 0 && seconds <= 600))
-    throw new Error(`--seconds must be above 0, at most 600.\n\n${USAGE}`);
+    refuse(`--seconds must be above 0, at most 600, not ${JSON.stringify(values.seconds)}.`);
   return {
     quick,
     parts: values.only === undefined ? USUAL : values.only.map(part),

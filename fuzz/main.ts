@@ -1,10 +1,9 @@
 /**
- * Coverage-guided fuzzing of what parses bytes of domains and clients: `npm run fuzz -- --target replies --inputs 10000000`. Without
- * a target, all in turn. What a run reached is kept in `fuzz/corpus`; an input that crashes, hangs or breaks a rule is, too, and
- * ends the run.
+ * `npm run fuzz`: coverage-guided fuzzing of what parses bytes of domains and clients. What a run reached is kept in `fuzz/corpus`;
+ * an input that crashes, hangs or breaks a rule is, too, and ends the run.
  */
-import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
+import { readOptions, refuse, wholeNumber } from '../test/options.ts';
 import { TARGETS, writeCorpus, writeFinding } from './corpus.ts';
 import { INPUT_BYTES_MAX } from './mutate.ts';
 import type { Job, Message, Progress } from './worker.ts';
@@ -63,26 +62,28 @@ function fuzz(target: string, inputs: number, seed: number): Promise<Result> {
   });
 }
 
-const { values } = parseArgs({
-  options: {
-    target: { type: 'string', multiple: true, default: [...TARGETS] },
-    inputs: { type: 'string', default: '1000000' },
-    seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
-  },
+const USAGE = `Usage: npm run fuzz -- [options]
+
+  --target NAME  may be repeated (default: all in turn)
+                 ${TARGETS.join(', ')}
+  --inputs N     so many for each (default 1000000)
+  --seed S       (default: a new one)
+`;
+
+const values = readOptions(USAGE, {
+  target: { type: 'string', multiple: true, default: [...TARGETS] },
+  inputs: { type: 'string', default: '1000000' },
+  seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
 });
+const inputsEach = wholeNumber('inputs', values.inputs, 1);
+const seed = wholeNumber('seed', values.seed, 0);
 const unknown = values.target.find((name) => !TARGETS.includes(name));
-if (unknown !== undefined) {
-  process.stderr.write(`There is no target ${JSON.stringify(unknown)}; there are: ${TARGETS.join(', ')}.\n`);
-  process.exit(2);
-}
-process.stdout.write(`seed ${values.seed}\n`);
+if (unknown !== undefined)
+  refuse(`There is no target ${JSON.stringify(unknown)}; there are: ${TARGETS.join(', ')}.`);
+process.stdout.write(`seed ${seed}\n`);
 const lines: string[] = [];
 for (const target of values.target) {
-  const { inputs, seconds, reached, corpus, growthBytes } = await fuzz(
-    target,
-    Number(values.inputs),
-    Number(values.seed),
-  );
+  const { inputs, seconds, reached, corpus, growthBytes } = await fuzz(target, inputsEach, seed);
   const growth = `${Math.round(growthBytes / MIB)} MiB`;
   lines.push(`| ${[target, inputs, Math.round(seconds), reached, corpus, growth].join(' | ')} |`);
 }

@@ -1,11 +1,8 @@
-/**
- * `npm run sim -- --seeds N [--seed S] [--scenario X] [--jobs J]`: runs seeds and says what they found.
- * `--seed S --transcript` prints one run; `--shrink` leaves out what a failure does not need; `--without 1,3` leaves out faults.
- */
+/** `npm run sim`: runs seeds and says what they found. */
 import { once } from 'node:events';
-import { argv, exit, stderr, stdout } from 'node:process';
-import { parseArgs } from 'node:util';
+import { exit, stderr, stdout } from 'node:process';
 import { Worker } from 'node:worker_threads';
+import { readOptions, refuse, wholeNumber } from '../test/options.ts';
 import { Coverage } from './coverage.ts';
 import { type Case, planFor, run } from './run.ts';
 import { isScenario, SCENARIO_NAMES, type ScenarioName } from './scenarios.ts';
@@ -16,25 +13,38 @@ import type { Report, Task } from './worker.ts';
 const CHUNK = 25;
 const SHOWN_MAX = 10;
 
-const { values } = parseArgs({
-  args: argv.slice(2),
-  options: {
-    seeds: { type: 'string', default: '1' },
-    seed: { type: 'string', default: '0' },
-    scenario: { type: 'string', default: 'mixed' },
-    jobs: { type: 'string', default: '2' },
-    without: { type: 'string', default: '' },
-    transcript: { type: 'boolean', default: false },
-    shrink: { type: 'boolean', default: false },
-    coverage: { type: 'boolean', default: false },
-  },
+const USAGE = `Usage: npm run sim -- [options]
+
+  --scenario NAME  mixed (default), all, or one of
+                   ${SCENARIO_NAMES.join(', ')}
+  --seed S         the first seed (default 0)
+  --seeds N        how many (default 1)
+  --jobs J         threads (default 2)
+  --coverage       which steps of the protocol were reached, how often
+  of one seed:
+  --transcript     prints the run
+  --shrink         leaves out the faults that its failure does not need
+  --without 1,3    leaves out these faults
+`;
+
+const values = readOptions(USAGE, {
+  seeds: { type: 'string', default: '1' },
+  seed: { type: 'string', default: '0' },
+  scenario: { type: 'string', default: 'mixed' },
+  jobs: { type: 'string', default: '2' },
+  without: { type: 'string', default: '' },
+  transcript: { type: 'boolean', default: false },
+  shrink: { type: 'boolean', default: false },
+  coverage: { type: 'boolean', default: false },
 });
+const firstSeed = wholeNumber('seed', values.seed, 0);
+const seeds = wholeNumber('seeds', values.seeds, 1);
+const jobs = wholeNumber('jobs', values.jobs, 1);
 
 function scenarios(): readonly ScenarioName[] {
   if (values.scenario === 'all') return SCENARIO_NAMES;
   if (isScenario(values.scenario)) return [values.scenario];
-  stderr.write(`There is no scenario ${values.scenario}. There are: ${SCENARIO_NAMES.join(', ')}, all.\n`);
-  exit(2);
+  return refuse(`There is no scenario ${values.scenario}. There are: ${SCENARIO_NAMES.join(', ')}, all.`);
 }
 
 function command({ scenario, seed, without }: Case): string {
@@ -133,17 +143,16 @@ class Batch {
 }
 
 function tasks(): Task[] {
-  const [first, count] = [Number(values.seed), Number(values.seeds)];
   const list: Task[] = [];
-  for (let from = first; from < first + count; from += CHUNK) {
-    const size = Math.min(CHUNK, first + count - from);
-    for (const scenario of scenarios()) list.push({ scenario, from, count: size });
+  for (let from = firstSeed; from < firstSeed + seeds; from += CHUNK) {
+    const count = Math.min(CHUNK, firstSeed + seeds - from);
+    for (const scenario of scenarios()) list.push({ scenario, from, count });
   }
   return list;
 }
 
 const [scenario, ...others] = scenarios();
-if (Number(values.seeds) === 1 && scenario !== undefined && others.length === 0) {
-  const without = values.without === '' ? [] : values.without.split(',').map(Number);
-  single({ scenario, seed: Number(values.seed), without });
-} else await new Batch(tasks()).run(Number(values.jobs));
+if (seeds === 1 && scenario !== undefined && others.length === 0) {
+  const left = values.without === '' ? [] : values.without.split(',');
+  single({ scenario, seed: firstSeed, without: left.map((text) => wholeNumber('without', text, 0)) });
+} else await new Batch(tasks()).run(jobs);

@@ -1,11 +1,10 @@
 /**
- * `npm run sim:bugs [-- --only NAME] [--seeds N] [--jobs J] [--write]`: plants each bug of the catalogue and says which
- * checker caught it, after how many seeds. Fails when one survives, or no longer fits the core. `--write` keeps the
- * table in `docs/PLANTED-BUGS.md`.
+ * `npm run sim:bugs`: plants each bug of the catalogue and says which checker caught it, after how many seeds. Fails when one
+ * survives, or no longer fits the core.
  */
 import { writeFileSync } from 'node:fs';
-import { argv, exit, stderr, stdout } from 'node:process';
-import { parseArgs } from 'node:util';
+import { stdout } from 'node:process';
+import { readOptions, refuse, wholeNumber } from '../../test/options.ts';
 import type { Bug } from './bug.ts';
 import { BUGS } from './catalogue.ts';
 import { hunt, type Outcome } from './hunt.ts';
@@ -14,24 +13,26 @@ import { document, line } from './table.ts';
 
 const DOCUMENT = new URL('../../docs/PLANTED-BUGS.md', import.meta.url);
 
-const { values } = parseArgs({
-  args: argv.slice(2),
-  options: {
-    only: { type: 'string', multiple: true, default: [] },
-    seeds: { type: 'string', default: '2000' },
-    jobs: { type: 'string', default: '2' },
-    write: { type: 'boolean', default: false },
-  },
-});
+const USAGE = `Usage: npm run sim:bugs -- [options]
 
-function fail(text: string): never {
-  stderr.write(`${text}\n`);
-  exit(2);
-}
+  --only NAME  this bug; may be repeated
+  --seeds N    so many are tried for each (default 2000)
+  --jobs J     bugs at a time (default 2)
+  --write      keeps the table in docs/PLANTED-BUGS.md
+`;
+
+const values = readOptions(USAGE, {
+  only: { type: 'string', multiple: true, default: [] },
+  seeds: { type: 'string', default: '2000' },
+  jobs: { type: 'string', default: '2' },
+  write: { type: 'boolean', default: false },
+});
+const seeds = wholeNumber('seeds', values.seeds, 1);
+const jobs = wholeNumber('jobs', values.jobs, 1);
 
 function chosen(): readonly Bug[] {
   for (const name of values.only)
-    if (!BUGS.some((bug) => bug.name === name)) fail(`There is no planted bug ${name}.`);
+    if (!BUGS.some((bug) => bug.name === name)) refuse(`There is no planted bug ${name}.`);
   return values.only.length === 0 ? BUGS : BUGS.filter(({ name }) => values.only.includes(name));
 }
 
@@ -40,22 +41,22 @@ async function huntAll(bugs: readonly Bug[]): Promise<Outcome[]> {
   const waiting = [...bugs];
   const job = async (): Promise<void> => {
     for (let bug = waiting.shift(); bug !== undefined; bug = waiting.shift()) {
-      const outcome = await hunt(bug, Number(values.seeds));
+      const outcome = await hunt(bug, seeds);
       stdout.write(`${line(outcome)}\n`);
       outcomes.set(bug, outcome);
     }
   };
-  await Promise.all(Array.from({ length: Number(values.jobs) }, job));
+  await Promise.all(Array.from({ length: jobs }, job));
   return bugs.flatMap((bug) => outcomes.get(bug) ?? []);
 }
 
 const bugs = chosen();
-if (values.write && bugs.length < BUGS.length) fail('Only the whole table is written: leave out --only.');
+if (values.write && bugs.length < BUGS.length) refuse('Only the whole table is written: leave out --only.');
 for (const bug of bugs) {
   try {
     editedFiles(bug);
   } catch (error) {
-    fail(error instanceof Error ? error.message : String(error));
+    refuse(error instanceof Error ? error.message : String(error));
   }
 }
 const begun = performance.now();
@@ -64,4 +65,4 @@ const survivors = outcomes.filter(({ first }) => first === null);
 const seconds = ((performance.now() - begun) / 1000).toFixed(0);
 stdout.write(`${outcomes.length - survivors.length} of ${outcomes.length} bugs caught in ${seconds} s\n`);
 if (values.write) writeFileSync(DOCUMENT, document(outcomes));
-if (survivors.length > 0) fail(`survived: ${survivors.map(({ bug }) => bug.name).join(', ')}`);
+if (survivors.length > 0) refuse(`survived: ${survivors.map(({ bug }) => bug.name).join(', ')}`);

@@ -1,17 +1,24 @@
-/**
- * `npm run broken [-- --only TEXT] [--write]`: breaks each promise on purpose, as `catalogue.ts` says, and looks whether its test
- * fails, which it does not otherwise. `--only`: what the edited file or the test contains. `--write` keeps the table in `docs/BROKEN.md`.
- */
+/** `npm run broken`: breaks each promise on purpose, as `catalogue.ts` says, and looks whether its test fails, which it does not otherwise. */
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { readOptions, refuse } from '../options.ts';
 import { BREAKS } from './catalogue.ts';
 import { failures } from './plant.ts';
 import { document, type Seen } from './table.ts';
 
-const { values } = parseArgs({
-  options: { only: { type: 'string', default: '' }, write: { type: 'boolean', default: false } },
+const USAGE = `Usage: npm run broken -- [options]
+
+  --only TEXT  what the edited file or its test contains
+  --write      keeps the table in docs/BROKEN.md
+`;
+
+const values = readOptions(USAGE, {
+  only: { type: 'string', default: '' },
+  write: { type: 'boolean', default: false },
 });
 const chosen = BREAKS.filter(({ file, test }) => `${file} ${test}`.includes(values.only));
+if (chosen.length === 0) refuse(`There is nothing to break with ${JSON.stringify(values.only)}.`);
+if (values.write && chosen.length < BREAKS.length)
+  refuse('Only the whole table is written: leave out --only.');
 const seen: Seen[] = [];
 for (const broken of chosen) {
   const failed = await failures(broken, true);
