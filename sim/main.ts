@@ -15,7 +15,7 @@ const SHOWN_MAX = 10;
 
 const USAGE = `Usage: npm run sim -- [options]
 
-  --scenario NAME  mixed (default), all, or one of
+  --scenario NAME  all, or one of these (default mixed):
                    ${SCENARIO_NAMES.join(', ')}
   --seed S         the first seed (default 0)
   --seeds N        how many (default 1)
