@@ -34,12 +34,16 @@ export const RECORD = {
 export const CHECKPOINT_FILE: RegExp = /^checkpoint-\d+$/;
 
 /** Tables of the store's database. `bytes` of a reply are text where the entry was skipped: why. */
-export const SCHEMA = `
+/** Of the data folder, in its database; raised by what an earlier Spare would misread. */
+export const FORMAT = 1;
+
+export const SCHEMA: string = `
   create table if not exists entries (idx integer primary key, bytes blob not null);
   create table if not exists updates (idx integer primary key, bytes blob not null);
   create table if not exists replies (idx integer primary key, key text not null, fingerprint text not null, bytes blob);
   create table if not exists forgotten (at integer, idx integer, primary key (at, idx)) without rowid;
-  create table if not exists facts (name text primary key, value text not null);`;
+  create table if not exists facts (name text primary key, value text not null);
+  pragma user_version = ${FORMAT};`;
 
 export type RecordKind = (typeof RECORD)[keyof typeof RECORD];
 
@@ -111,7 +115,7 @@ export type StoreAnswer =
     }
   | {
       readonly type: 'refused';
-      readonly code: 'busy' | 'damaged' | 'foreign' | 'full' | 'failed';
+      readonly code: 'busy' | 'damaged' | 'foreign' | 'newer' | 'full' | 'failed';
       readonly message: string;
     }
   | { readonly type: 'durable' }

@@ -13,6 +13,7 @@ import { decodeEntry } from '../wire/entry.ts';
 import { Replies } from './replies.ts';
 import { checkSound } from './sound.ts';
 import {
+  FORMAT,
   RECORD,
   SCHEMA,
   type Recovery,
@@ -30,11 +31,15 @@ function answer(message: StoreAnswer): void {
   parentPort?.postMessage(message);
 }
 
-/** Null: it is of another service, which was answered. */
+/** Null: it is of another service or of a newer Spare, which was answered. */
 function open(): DatabaseSync | null {
   makePrivateFile(path);
   const db = new DatabaseSync(path, { timeout: 0 });
   db.exec('pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full');
+  if (Number(db.prepare('pragma user_version').get()?.['user_version']) > FORMAT) {
+    answer({ type: 'refused', code: 'newer', message: '' });
+    return null;
+  }
   db.exec(`begin immediate; ${SCHEMA} commit`);
   if (service === null) return db;
   const known = db.prepare(`select value from facts where name = 'service'`).get()?.['value'];

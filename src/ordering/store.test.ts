@@ -270,6 +270,23 @@ test('a second manager, another service, and what is no store are refused', asyn
   );
 });
 
+test('what a newer Spare wrote is refused, and left as it is', async () => {
+  using folder = new Folder();
+  const { store } = await Store.open(folder.file, SERVICE);
+  await store.close();
+  const writeFormat = (change: number): number => {
+    using db = new DatabaseSync(folder.file);
+    const format = Number(db.prepare('pragma user_version').get()?.['user_version']) + change;
+    db.exec(`pragma user_version = ${format}`);
+    return format;
+  };
+  const newer = writeFormat(1);
+  await assert.rejects(Store.open(folder.file, SERVICE), refused('data-folder-foreign'));
+  assert.equal(writeFormat(-1), newer - 1);
+  const { store: again } = await Store.open(folder.file, SERVICE);
+  await again.close();
+});
+
 test('P2: a store that fails says so once, and can be closed after it', async () => {
   using folder = new Folder();
   const { store } = await Store.open(folder.file, SERVICE);

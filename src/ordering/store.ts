@@ -32,7 +32,7 @@ export interface Opened {
 
 function refusal(
   path: string,
-  code: 'busy' | 'damaged' | 'foreign' | 'full' | 'failed',
+  code: 'busy' | 'damaged' | 'foreign' | 'newer' | 'full' | 'failed',
   message: string,
 ): SpareError {
   switch (code) {
@@ -43,6 +43,10 @@ function refusal(
     case 'foreign':
       return new SpareError('data-folder-foreign', `${path} belongs to another service: ${message}.`, {
         hint: 'Use another folder with --data; one folder holds one service.',
+      });
+    case 'newer':
+      return new SpareError('data-folder-foreign', `${path} was written by a newer Spare.`, {
+        hint: 'Start that one, or restore a backup that an earlier one made into another folder.',
       });
     case 'damaged':
       return dataFolderDamaged(`${path} is not a Spare database, or it is damaged: ${message}`);
