@@ -1,12 +1,11 @@
 /**
- * One running QEMU and the manager's ends of all that it holds. Started stopped; knows what is said on its control port,
- * how its guest ended, and how to save and load its state.
+ * One running QEMU and the manager's ends of all that it holds. Started stopped; knows how it ended, and how to save and load its
+ * state.
  *
  * M1. QEMU runs as a user of its own that owns nothing, without any right, when the manager is root; else as the manager. Where
  *     there is bubblewrap, it is in a box.
  * M2. It does not outlive the manager: it is killed with its parent, and by a guardian.
  * M3. It writes no file beyond the size of its memory.
- * M4. What the guest says on its control port is at most a few short lines, read at a bounded pace, and only told on to people.
  */
 import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
@@ -19,7 +18,6 @@ import { Console } from '../process/console.ts';
 import type { Owner } from '../process/folder.ts';
 import { Guardian } from '../process/guardian.ts';
 import { killGroup, signalName } from '../process/launch.ts';
-import { pace } from '../process/pace.ts';
 import { findTool } from '../process/paths.ts';
 import { childrenOf, type ProcessStat, readStat } from '../process/tree.ts';
 import { type Box, boxed, sendFilter } from './box.ts';
@@ -31,6 +29,7 @@ import {
   machineBytes,
   type MachineOptions,
 } from './command.ts';
+import { ControlPort } from './control-port.ts';
 import { COMMAND_MS_MAX, Qmp } from './qmp.ts';
 import { StatePort } from './state-port.ts';
 
@@ -63,31 +62,22 @@ interface MachineParts extends MachineOptions {
 
 export type MachineStart = MachineParts & MachineOrigin;
 
-const MIB = 1024 ** 2;
-const LINE_BYTES_MAX = 4096;
-/** Read at once of what the guest says on its control port. */
-const CONTROL_BYTES = 64 * 1024;
-const LAST_WORD_MS_MAX = 1000;
 /** Bubblewrap ends with this and the number of the signal that ended QEMU. */
 const SIGNALLED = 128;
-/** How a guest says that it switches itself off. */
-const ENDING = /^(status|signal|limit) (\w+)$/;
 
 export class Machine {
-  readonly #qmp: Qmp;
   readonly channel: Duplex;
   readonly console: Console;
+  readonly control: ControlPort;
   /** Why it ended, for a person. Never rejects. */
   readonly exited: Promise<string>;
+  readonly #qmp: Qmp;
   readonly #child: ChildProcess;
   readonly #guardian: Guardian;
   readonly #options: MachineStart;
   /** QEMU, if it is in a box; the process that was started is then bubblewrap, and ends with it. */
   #inner: ProcessStat | undefined;
   readonly #statePort: StatePort | undefined;
-  readonly #said: string[] = [];
-  readonly #listeners = new Set<(line: string) => void>();
-  #rest = '';
   #gone = false;
 
   /** Throws when its process cannot be started for want of memory or descriptors. */
@@ -116,7 +106,7 @@ export class Machine {
     // The other end may be gone at any time; `exited` tells why.
     for (const fd of Object.values(FD)) if (fd < FD.root) stream(fd)?.on('error', () => {});
     sendFilter(this.#child);
-    this.#listen(stream(FD.control));
+    this.control = new ControlPort(stream(FD.control));
     this.#qmp = new Qmp(stream(FD.qmp));
     this.exited = this.#watch();
   }
@@ -141,22 +131,10 @@ export class Machine {
     this.#guardian.watch(pid);
   }
 
-  /** Tells the guest the time, and randomness that nobody else has; resolves once it has heard. */
-  async wake(random: Buffer, answer: 'ready' | 'awake', withinMs: number): Promise<void> {
-    this.#control.write(`wake ${Date.now()} ${random.toString('hex')}\n`);
-    await this.within(withinMs, this.heard(answer), `it was not ${answer}`);
-  }
-
-  /** Resolves when the guest says this, from now on. */
-  heard(line: string): Promise<void> {
-    return new Promise((resolve) => {
-      const listener = (said: string): void => {
-        if (said !== line) return;
-        this.#listeners.delete(listener);
-        resolve();
-      };
-      this.#listeners.add(listener);
-    });
+  /** Resolves once the guest has answered; rejects when it takes longer. */
+  async wake(answer: 'ready' | 'awake', withinMs: number): Promise<void> {
+    this.control.wake();
+    await this.within(withinMs, this.control.heard(answer), `it was not ${answer}`);
   }
 
   /** To be called once, when it is stopped and no clone. Answers the state of its devices; its memory is left in the memory file. */
@@ -200,10 +178,6 @@ export class Machine {
     if (readStat(pid)?.startTicks === startTicks) process.kill(pid, 'SIGKILL');
   }
 
-  get #control(): Duplex {
-    return this.#stream(FD.control);
-  }
-
   #stream(fd: number): Duplex {
     return (this.#child.stdio as unknown as readonly Duplex[])[fd] as Duplex;
   }
@@ -231,33 +205,11 @@ export class Machine {
     };
   }
 
-  #listen(control: Duplex): void {
-    control.setEncoding('latin1');
-    pace(control, CONTROL_BYTES);
-    control.on('data', (text: string) => {
-      const lines = (this.#rest + text).slice(0, LINE_BYTES_MAX).split('\n');
-      this.#rest = lines.pop() ?? '';
-      for (const line of lines) {
-        if (ENDING.test(line)) this.#said.push(line);
-        for (const listener of this.#listeners) listener(line);
-      }
-      this.#said.splice(0, this.#said.length - 1);
-    });
-  }
-
   async #watch(): Promise<string> {
-    const failed = new Promise<string>((resolve) => {
+    const why = await new Promise<string>((resolve) => {
       this.#child.once('error', (error) => resolve(error.message));
+      this.#child.once('exit', (code, signal) => resolve(this.#ending(code ?? 0, signal)));
     });
-    const exited = new Promise<string>((resolve) => {
-      this.#child.once('exit', (code, signal) => {
-        if (signal !== null) resolve(`killed by ${signal}`);
-        else if (this.#options.box !== undefined && code !== null && code > SIGNALLED)
-          resolve(`killed by ${signalName(code - SIGNALLED) ?? code}`);
-        else this.#afterLastWord(() => resolve(this.#ending(code ?? 0)));
-      });
-    });
-    const why = await Promise.race([failed, exited]);
     this.#gone = true;
     // Should somebody have ended bubblewrap alone.
     this.#killInner();
@@ -266,25 +218,14 @@ export class Machine {
     return why;
   }
 
-  /** What the guest said last may still be on its way; or there is no end of it, because somebody else was given the port. */
-  #afterLastWord(then: () => void): void {
-    const control = this.#control;
-    if (control.readableEnded || control.destroyed) return then();
-    control.once('close', then);
-    setTimeout(() => control.destroy(), LAST_WORD_MS_MAX).unref();
-    return undefined;
-  }
-
   /** As the guest said before it switched itself off; else QEMU or its kernel ended. */
-  #ending(code: number): string {
-    const [kind, detail] = ENDING.exec(this.#said.at(-1) ?? '')?.slice(1) ?? [];
-    const { limits } = this.#options;
-    const number = Number(detail);
-    if (kind === 'status') return `exit status ${number}`;
-    if (kind === 'signal') return `killed by ${signalName(number) ?? number}`;
-    if (kind === 'limit' && detail === 'processes') return `process limit (${limits.processes}) exceeded`;
-    if (kind === 'limit') return `memory limit (${Math.round(limits.memoryBytes / MIB)} MiB) exceeded`;
-    return code === 0 ? 'its machine switched off' : `its hypervisor ended with status ${code}`;
+  async #ending(code: number, signal: NodeJS.Signals | null): Promise<string> {
+    const { box, limits } = this.#options;
+    if (signal !== null) return `killed by ${signal}`;
+    if (box !== undefined && code > SIGNALLED) return `killed by ${signalName(code - SIGNALLED) ?? code}`;
+    await this.control.closed();
+    const said = this.control.ending(limits);
+    return said ?? (code === 0 ? 'its machine switched off' : `its hypervisor ended with status ${code}`);
   }
 }
 

@@ -23,7 +23,8 @@ import { findHypervisor, type Hypervisor } from './accelerator.ts';
 import { machineBytes } from './command.ts';
 import { buildImage } from './image/build.ts';
 import { findKernel } from './image/kernel.ts';
-import { hasQuickRoom, onDisk, type Running, Template, type TemplateOptions } from './template.ts';
+import { copyMemory, hasQuickRoom } from './memory-file.ts';
+import { type Running, Template, type TemplateOptions } from './template.ts';
 
 const required = (process.env['SPARE_REQUIRE'] ?? '').split(',').includes('qemu');
 
@@ -67,15 +68,13 @@ async function templateOptions(folder: string, hypervisor: Hypervisor): Promise<
 
 void test('P2 P6: memory for which the disk has no room is no fault of the machine', async (context) => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-template-'));
-  const options = { folder: place.path, limits: { memoryBytes: 256 * MIB, processes: 64 } };
   // No file: it cannot be copied.
   const folder = openSync(place.path, 'r');
   context.after(() => closeSync(folder));
-  await assert.rejects(onDisk(folder, options), {
-    message: 'the memory of its template could not be copied',
-  });
+  const copy = (): Promise<number> => copyMemory(folder, place.path, 256 * MIB);
+  await assert.rejects(copy(), { message: 'the memory of its template could not be copied' });
   fillDisk(context);
-  await assert.rejects(onDisk(folder, options), { code: 'storage-failed', message: /its disk is full/ });
+  await assert.rejects(copy(), { code: 'storage-failed', message: /its disk is full/ });
   assert.deepEqual(openFiles(place.path), [place.path], 'nothing of it is kept open');
 });
 

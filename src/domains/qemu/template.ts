@@ -12,42 +12,21 @@
  * T5. It boots in a file in memory, where the host has room for two, and is saved in one on disk: what nobody needs just now the host
  *     can put out of its memory.
  */
-import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { closeSync, fchmodSync, ftruncateSync, openSync, rmSync, statfsSync } from 'node:fs';
-import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { closeSync, openSync } from 'node:fs';
 
-import { fullDisk } from '../../data-folder.ts';
-import { messageOf, SpareError } from '../../errors.ts';
-import type { DomainLimits, Opening } from '../domain.ts';
 import { Console } from '../process/console.ts';
-import { goBehind } from '../process/priority.ts';
-import { type Hypervisor, takeMachineOwner } from './accelerator.ts';
+import { takeMachineOwner } from './accelerator.ts';
 import { type Body, openChannel, ParkedBody, PausedBody, type Suspension } from './body.ts';
+import { boot, type BootOptions, type Saved, start, startFailure } from './boot.ts';
 import { machineBytes } from './command.ts';
 import type { Image, ImageFile } from './image/manifest.ts';
-import {
-  type BootFiles,
-  Machine,
-  type MachineFiles,
-  type MachineOrigin,
-  type MachineStart,
-} from './machine.ts';
+import type { Machine, MachineFiles } from './machine.ts';
+import { copyMemory, hasQuickRoom, openMemory, QUICK_FOLDER } from './memory-file.ts';
 
-export interface TemplateOptions {
-  readonly hypervisor: Hypervisor;
+export interface TemplateOptions extends BootOptions {
   readonly image: Image;
-  readonly limits: DomainLimits;
   /** Where memory files are made; needs room for as much as the guests use. */
   readonly folder: string;
-  /** What it is sent, and has answered, before it is saved: so clones come with their service already started. */
-  readonly opening: Opening | undefined;
-  /** Lets those that serve go first. */
-  readonly behind: boolean;
-  /** Ends the machine that is being booted. */
-  readonly signal: AbortSignal;
   readonly suspension: Suspension;
 }
 
@@ -61,29 +40,7 @@ export interface Running {
   release(): void;
 }
 
-interface Saved {
-  /** Of the machine's devices. */
-  readonly state: Buffer;
-  readonly answer: Buffer | undefined;
-}
-
-const SEED_BYTES = 32;
-const BOOT_MS_MAX = 120_000;
 const WAKE_MS_MAX = 30_000;
-/** Until then the agent's engine compiles what an order runs through, which takes longer than the order. */
-const REHEARSALS = 1000;
-/** Where the state is large, or all is slow, fewer must do. */
-const REHEARSAL_MS_MAX = 10_000;
-/** How long a guest that is ready may go on before it is taken as it is. */
-const SETTLE_MS_MAX = 5000;
-const CONSOLE_LINES = 3;
-/**
- * A file system in memory, where the host has it: a guest that boots writes to much of its memory for the first time, which takes far
- * longer where that is a file on disk.
- */
-const QUICK_FOLDER = '/dev/shm';
-/** As `statfs` names such file systems. */
-const TMPFS = 0x01021994;
 
 export class Template implements Disposable {
   readonly madeAtMs: number = performance.now();
@@ -108,14 +65,17 @@ export class Template implements Disposable {
     using held = new DisposableStack();
     const open = (file: ImageFile, until: DisposableStack): number =>
       until.adopt(openSync(options.image.path(file), 'r'), closeSync);
-    const isQuick = hasQuickRoom(machineBytes(options.limits.memoryBytes));
-    const memory = isQuick
-      ? booting.adopt(openMemory(QUICK_FOLDER, options), closeSync)
-      : held.adopt(openMemory(options.folder, options), closeSync);
+    const { folder } = options;
+    const bytes = machineBytes(options.limits.memoryBytes);
+    const isQuick = hasQuickRoom(bytes);
+    const memory = (isQuick ? booting : held).adopt(
+      openMemory(isQuick ? QUICK_FOLDER : folder, bytes),
+      closeSync,
+    );
     const root = open('root', held);
     const files = { root, memory, kernel: open('kernel', booting), initrd: open('initrd', booting) };
     const saved = await boot(options, files);
-    const kept = isQuick ? held.adopt(await onDisk(memory, options), closeSync) : memory;
+    const kept = isQuick ? held.adopt(await copyMemory(memory, folder, bytes), closeSync) : memory;
     held.move();
     return new Template(options, { root, memory: kept }, saved);
   }
@@ -155,7 +115,9 @@ export class Template implements Disposable {
   async #apart(): Promise<Running> {
     using held = new DisposableStack();
     held.defer(this.#use());
-    const memory = held.adopt(await onDisk(this.#files.memory, this.#options), closeSync);
+    const { folder, limits } = this.#options;
+    const copy = copyMemory(this.#files.memory, folder, machineBytes(limits.memoryBytes));
+    const memory = held.adopt(await copy, closeSync);
     const files = { ...this.#files, memory };
     const owner = held.adopt(takeMachineOwner(), (taken) => taken?.release());
     const ends = await openChannel();
@@ -183,7 +145,7 @@ export class Template implements Disposable {
       await machine.open();
       await machine.load(this.#saved.state);
       await machine.run();
-      await machine.wake(randomBytes(SEED_BYTES), 'awake', WAKE_MS_MAX);
+      await machine.wake('awake', WAKE_MS_MAX);
     } catch (error) {
       throw await startFailure(machine, error);
     }
@@ -194,137 +156,4 @@ export class Template implements Disposable {
     // Who was given it just now comes first.
     setImmediate(this.#leave);
   }
-}
-
-function start(
-  { hypervisor, limits }: TemplateOptions,
-  what: MachineOrigin & Pick<MachineStart, 'owner' | 'ends' | 'console'>,
-): Machine {
-  const { program, box, accelerator } = hypervisor;
-  return new Machine({ program, box, accelerator, limits, ...what });
-}
-
-/** For another that boots at the same time, too. */
-export function hasQuickRoom(bytes: number): boolean {
-  try {
-    const { type, bavail, bsize } = statfsSync(QUICK_FOLDER);
-    return type === TMPFS && Math.min(bavail * bsize, process.availableMemory()) >= 2 * bytes;
-  } catch {
-    return false;
-  }
-}
-
-/** Boots a machine and saves it; it has ended then. */
-async function boot(options: TemplateOptions, files: BootFiles): Promise<Saved> {
-  using held = new DisposableStack();
-  const owner = held.adopt(takeMachineOwner(), (taken) => taken?.release());
-  const machine = start(options, { start: 'boot', files, owner });
-  const kill = (): void => machine.kill();
-  if (options.signal.aborted) kill();
-  options.signal.addEventListener('abort', kill);
-  try {
-    await machine.open();
-    if (options.behind) goBehind(machine.pid);
-    await machine.run();
-    await machine.wake(randomBytes(SEED_BYTES), 'ready', BOOT_MS_MAX);
-    const answer = options.opening === undefined ? undefined : await openWith(machine, options.opening);
-    await Promise.race([machine.heard('idle'), machine.exited, delay(SETTLE_MS_MAX)]);
-    await machine.stop();
-    return { state: await machine.save(), answer };
-  } catch (error) {
-    throw await startFailure(machine, error);
-  } finally {
-    options.signal.removeEventListener('abort', kill);
-    machine.kill();
-    await machine.exited;
-  }
-}
-
-/** Opens it and lets it practise. Answers what the agent said to the opening. Throws when it says that it cannot, takes too long, or ends. */
-async function openWith(machine: Machine, opening: Opening): Promise<Buffer> {
-  const { channel } = machine;
-  const answered = answerOf(machine, opening);
-  const sent = opening.send(async (parts) => {
-    channel.cork();
-    for (const part of parts) channel.write(part);
-    channel.uncork();
-    if (channel.writableNeedDrain) await Promise.race([once(channel, 'drain'), machine.exited]);
-  });
-  const { timeoutMs } = opening;
-  const [answer] = await machine.within(timeoutMs, Promise.all([answered, sent]), 'it was not opened');
-  await machine.within(REHEARSAL_MS_MAX + timeoutMs, rehearse(machine, opening), 'it has not practised');
-  return answer;
-}
-
-async function rehearse(machine: Machine, opening: Opening): Promise<void> {
-  const endMs = performance.now() + REHEARSAL_MS_MAX;
-  for (let i = 0; i < REHEARSALS && performance.now() < endMs; i++) {
-    const answered = answerOf(machine, opening);
-    for (const part of opening.rehearsal) machine.channel.write(part);
-    await answered;
-  }
-}
-
-/** What the agent says from now on, until that is the answer. Throws when it says that it cannot. */
-function answerOf({ channel }: Machine, opening: Opening): Promise<Buffer> {
-  const said: Buffer[] = [];
-  const understand = opening.listen();
-  return new Promise((resolve, reject) => {
-    const take = (bytes: Buffer): void => {
-      said.push(bytes);
-      const found = understand(bytes);
-      if (found === 'more') return;
-      channel.off('data', take);
-      if (found === 'answered') resolve(Buffer.concat(said));
-      else reject(notStarted(found.failed, undefined));
-    };
-    channel.on('data', take);
-  });
-}
-
-/** A file that has no name any more, of holes. */
-function openMemory(folder: string, { limits }: Pick<TemplateOptions, 'limits'>): number {
-  const path = join(folder, `memory-${randomBytes(8).toString('hex')}`);
-  using held = new DisposableStack();
-  const memory = held.adopt(openSync(path, 'wx+'), closeSync);
-  rmSync(path);
-  // Whoever owns a machine must be able to open it, through the descriptor that it is given: nobody else has one.
-  fchmodSync(memory, 0o666);
-  ftruncateSync(memory, machineBytes(limits.memoryBytes));
-  held.move();
-  return memory;
-}
-
-/** A copy without its holes: a guest does not touch all that it may. Throws `storage-failed` where there is no room for it. */
-export async function onDisk(
-  memory: number,
-  options: Pick<TemplateOptions, 'folder' | 'limits'>,
-): Promise<number> {
-  using held = new DisposableStack();
-  const copy = held.adopt(openMemory(options.folder, options), closeSync);
-  const args = ['--reflink=auto', '--sparse=auto', '/proc/self/fd/3', '/proc/self/fd/4'];
-  const copying = spawn('cp', args, { stdio: ['ignore', 'ignore', 'ignore', memory, copy] });
-  const [code] = (await once(copying, 'exit')) as [number | null];
-  // As long as the part that was copied is there: the disk is full of it.
-  if (code !== 0)
-    throw fullDisk(options.folder) ?? new Error('the memory of its template could not be copied');
-  held.move();
-  return copy;
-}
-
-/** Ends the machine. */
-async function startFailure(machine: Machine, error: unknown): Promise<SpareError> {
-  machine.kill();
-  const ended = await machine.exited;
-  if (error instanceof SpareError) return error;
-  const last = machine.console.text().trim().split('\n').slice(-CONSOLE_LINES).join(' | ');
-  const why = ended.startsWith('killed') ? messageOf(error) : ended;
-  return notStarted(`The machine did not start: ${why}. ${last}`.trim(), error);
-}
-
-function notStarted(message: string, cause: unknown): SpareError {
-  return new SpareError('domain-start-failed', message, {
-    hint: 'If the message does not say why, try the command by itself.',
-    cause,
-  });
 }
