@@ -8,15 +8,13 @@ import { realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { ServiceImage } from '../domains/domain.ts';
 import { findExecutable } from '../domains/process/executable.ts';
-import { AGENT_PARTS, DEFAULT_AGENT, packagePaths, ROOT, withAncestors } from '../domains/process/package.ts';
+import { AGENT_PARTS, dependenciesOf, ROOT, withAncestors } from '../domains/process/package.ts';
 import { contains, exists } from '../domains/process/paths.ts';
 import { PRELOAD } from '../replica/preload.ts';
 import type { Source } from './manifest.ts';
 
 const SYSTEM = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32', '/etc'];
 const STATE_SUFFIXES = ['', '-wal', '-shm', '-journal'];
-/** What the agent and its preload do not run of it need not be as it was. */
-const OWN = new Set(['src', 'build', 'dist', 'package.json'].map((name) => join(ROOT, name)));
 
 function isSystem(path: string): boolean {
   return SYSTEM.some((folder) => contains(folder, path));
@@ -44,9 +42,8 @@ function serviceOf({ folder, state }: ServiceImage, data: string): Source[] {
 /** Throws `command-not-found`. A file that several of them hold counts for the first. */
 export function sourcesOf(images: readonly ServiceImage[], dataFolder: string): Source[] {
   const data = exists(dataFolder) ? realpathSync(dataFolder) : dataFolder;
-  const shown = packagePaths(DEFAULT_AGENT);
-  const dependencies = shown.filter((path) => !OWN.has(path) && !isSystem(path));
-  const agent = [...AGENT_PARTS.map((name) => join(ROOT, name)), ...dependencies, process.execPath];
+  const installed = [...dependenciesOf(ROOT), dirname(process.execPath)].filter((path) => !isSystem(path));
+  const agent = [...AGENT_PARTS.map((name) => join(ROOT, name)), ...installed, process.execPath];
   return [
     ...part('agent', agent, [data]),
     ...part('preload', [PRELOAD], [data]),

@@ -2,7 +2,7 @@
  * The parts of Spare itself that the agent needs inside a domain: its code, what it built, and its dependencies.
  * Nothing else of the package's folder is shown; the data folder often lies in it.
  */
-import { readFileSync, realpathSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import { compiledAgent } from '../../replica/compiled.ts';
@@ -41,8 +41,11 @@ interface PackageManifest {
   readonly peerDependenciesMeta?: Readonly<Record<string, { readonly optional?: boolean }>>;
 }
 
-/** Adds the folders of all packages that the one in `folder` needs at run time, as far as they are installed. */
-export function dependenciesOf(folder: string, found: Set<string>): void {
+/** The Node that comes with Spare (`bin/spare.mjs`): of that nothing is needed but the program, and only where that is the one that runs. */
+const NODE = `node-${process.platform}-${process.arch}`;
+
+/** The folders of all packages that the one in `folder` needs at run time, as far as they are installed, besides those `found`. */
+export function dependenciesOf(folder: string, found: Set<string> = new Set()): Set<string> {
   const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as PackageManifest;
   const { dependencies, optionalDependencies, peerDependencies = {}, peerDependenciesMeta } = manifest;
   const peers = Object.keys(peerDependencies).filter(
@@ -52,19 +55,16 @@ export function dependenciesOf(folder: string, found: Set<string>): void {
     const dependency = withAncestors(folder)
       .map((above) => join(above, 'node_modules', name))
       .find(exists);
-    if (dependency === undefined || found.has(dependency)) continue;
-    // Of Node's own package nothing is needed but the program.
-    if (contains(realpathSync(dependency), process.execPath)) continue;
+    if (dependency === undefined || name === NODE || found.has(dependency)) continue;
     found.add(dependency);
     dependenciesOf(dependency, found);
   }
+  return found;
 }
 
 /** Absolute paths, to be shown read-only. */
 export function packagePaths(agent: string): string[] {
   const own = ['src', 'build', 'dist', 'package.json'].map((name) => join(ROOT, name)).filter(exists);
-  const dependencies = new Set<string>();
-  dependenciesOf(ROOT, dependencies);
   const outside = own.some((path) => contains(path, agent)) ? [] : [dirname(agent)];
-  return [...own, ...dependencies, ...outside, dirname(process.execPath)];
+  return [...own, ...dependenciesOf(ROOT), ...outside, dirname(process.execPath)];
 }

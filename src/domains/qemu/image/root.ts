@@ -125,9 +125,8 @@ function addState(tree: FileTree, service: ServiceImage): void {
 /** What the service's package depends on and that is installed above it, as in a workspace. */
 function dependenciesAbove(folder: string): string[] {
   const home = withAncestors(folder).find((above) => existsSync(join(above, 'package.json')));
-  const found = new Set<string>();
-  if (home !== undefined) dependenciesOf(home, found);
-  const outside = [...found].filter((path) => !contains(folder, path));
+  const found = home === undefined ? [] : [...dependenciesOf(home)];
+  const outside = found.filter((path) => !contains(folder, path));
   return outside.filter((path) => !outside.some((other) => other !== path && contains(other, path)));
 }
 
@@ -165,11 +164,8 @@ function addAgent(tree: FileTree, agent: string): void {
     if (existsSync(path)) tree.copy(path, join(AGENT, part), (inner) => TEST.test(inner));
   }
   tree.copy(agent, agentPath(agent));
-  const dependencies = new Set<string>();
-  dependenciesOf(ROOT, dependencies);
-  for (const path of dependencies) {
-    const name = path.slice(path.lastIndexOf('/node_modules/') + 1);
-    if (!name.startsWith('node_modules/node-')) tree.copy(realpathSync(path), join(AGENT, name));
+  for (const path of dependenciesOf(ROOT)) {
+    tree.copy(realpathSync(path), join(AGENT, path.slice(path.lastIndexOf('/node_modules/') + 1)));
   }
 }
 
