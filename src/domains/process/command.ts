@@ -1,6 +1,8 @@
 /** The command line of a domain, and the resource limits that every level of isolation puts on it. */
+import type { ChildProcess } from 'node:child_process';
 import { release } from 'node:os';
 
+import { feed } from '../../spawn.ts';
 import type { DomainLimits } from '../domain.ts';
 
 export interface Command {
@@ -61,4 +63,11 @@ export function withLimits(
 function countsPerNamespace(): boolean {
   const [major = 0, minor = 0] = release().split('.').map(Number);
   return process.getuid?.() === 0 || major > 5 || (major === 5 && minor >= 14);
+}
+
+/** Writes what the program reads from fd 4 and 5, and closes them. */
+export function sendArguments(child: ChildProcess, command: Command): void {
+  const args = (command.channelArguments ?? []).map((argument) => `${argument}\0`).join('');
+  feed(child, 4, args);
+  feed(child, 5, command.filter ?? '');
 }

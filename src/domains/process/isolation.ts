@@ -12,12 +12,11 @@ import { text } from 'node:stream/consumers';
 import { messageOf, SpareError } from '../../errors.ts';
 import { spawnPiped } from '../../spawn.ts';
 import { type BubblewrapForm, bubblewrapCommand } from './bubblewrap.ts';
-import type { Command } from './command.ts';
+import { type Command, sendArguments } from './command.ts';
 import { plainCommand, unshareCommand } from './fallback.ts';
 import { findTool, toolVersion } from './paths.ts';
 import { prepare, type Prepared } from './prepare.ts';
 import { takeOwner } from './owners.ts';
-import { sendArguments } from './launch.ts';
 
 /** `bubblewrap-root` is what root gets where it cannot nest; see `bubblewrap.ts`. */
 export type Level = 'bubblewrap' | 'bubblewrap-root' | 'unshare' | 'plain';

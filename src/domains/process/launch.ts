@@ -10,8 +10,8 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { messageOf, SpareError } from '../../errors.ts';
-import { feed, spawnPiped } from '../../spawn.ts';
-import type { Command } from './command.ts';
+import { spawnPiped } from '../../spawn.ts';
+import { type Command, sendArguments } from './command.ts';
 import { Console } from './console.ts';
 import { Guardian } from './guardian.ts';
 import type { Isolation } from './isolation.ts';
@@ -117,13 +117,6 @@ export function killGroup(child: ChildProcess): void {
   } catch {
     // It ends in this very moment.
   }
-}
-
-/** Writes what the program reads from fd 4 and 5, and closes them. */
-export function sendArguments(child: ChildProcess, command: Command): void {
-  const args = (command.channelArguments ?? []).map((argument) => `${argument}\0`).join('');
-  feed(child, 4, args);
-  feed(child, 5, command.filter ?? '');
 }
 
 /** The processes from the one started down to the agent, or nothing if it ended or took too long. */
