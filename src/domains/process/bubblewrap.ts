@@ -26,6 +26,7 @@ import { exists, contains } from './paths.ts';
 import { withAncestors } from './package.ts';
 import type { Prepared } from './prepare.ts';
 import { type Command, withLimits } from './command.ts';
+import { asOwner } from './setpriv.ts';
 
 export type BubblewrapForm = 'user' | 'nested' | 'root';
 
@@ -64,7 +65,8 @@ export function bubblewrapCommand(form: BubblewrapForm, tools: BubblewrapTools, 
     withLimits(prepared.limits, ownUser, command);
   const inside = limited(true, prepared.command);
   const start = [tools.bwrap, '--args', '4', '--seccomp', '5', '--die-with-parent'];
-  const drop = dropArguments(tools.setpriv ?? 'setpriv', prepared);
+  const { owner } = prepared;
+  const drop = owner === undefined ? [] : asOwner(tools.setpriv ?? 'setpriv', owner);
   const home = ['--chdir', prepared.folder];
   const namespaces = ['--unshare-all', '--hostname', 'replica', '--new-session'];
   const user = ['--unshare-user', '--disable-userns', '--uid', '1000', '--gid', '1000'];
@@ -90,13 +92,6 @@ export function bubblewrapCommand(form: BubblewrapForm, tools: BubblewrapTools, 
       return { ...view, argv: [...start, ...own, ...home, '--', ...drop, ...inside] };
     }
   }
-}
-
-function dropArguments(setpriv: string, { owner }: Prepared): string[] {
-  if (owner === undefined) return [];
-  const user = ['--reuid', String(owner.uid), '--regid', String(owner.gid), '--clear-groups'];
-  const rights = ['--no-new-privs', '--bounding-set=-all', '--inh-caps=-all'];
-  return [setpriv, ...user, ...rights, '--pdeathsig', 'KILL', '--'];
 }
 
 function devArguments(): string[] {

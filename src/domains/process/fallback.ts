@@ -6,6 +6,7 @@
  */
 import type { Prepared } from './prepare.ts';
 import { type Command, withLimits } from './command.ts';
+import { dyingWithParent, WITHOUT_RIGHTS } from './setpriv.ts';
 
 export interface UnshareTools {
   readonly unshare: string;
@@ -26,26 +27,22 @@ export function unshareCommand(tools: UnshareTools, prepared: Prepared): Command
   const network = tools.ip === undefined ? [] : ['--net'];
   const namespaces = ['--pid', '--mount', '--ipc', '--uts', ...network, '--mount-proc', '--fork'];
   const first = ['--kill-child=KILL', '--', '/bin/sh', '-c', FIRST, 'sh', tools.ip ?? '-'];
-  const rights = ['--no-new-privs', '--bounding-set=-all', '--inh-caps=-all', '--'];
   return {
     argv: [
-      ...die(tools.setpriv),
+      ...dyingWithParent(tools.setpriv),
       tools.unshare,
       ...user,
       ...namespaces,
       ...first,
       tools.setpriv,
-      ...rights,
+      ...WITHOUT_RIGHTS,
+      '--',
       ...withLimits(prepared.limits, user.length > 0, prepared.command),
     ],
   };
 }
 
 export function plainCommand(setpriv: string | undefined, prepared: Prepared): Command {
-  const start = setpriv === undefined ? [] : die(setpriv);
+  const start = setpriv === undefined ? [] : dyingWithParent(setpriv);
   return { argv: [...start, ...withLimits(prepared.limits, false, prepared.command)] };
-}
-
-function die(setpriv: string): string[] {
-  return [setpriv, '--pdeathsig', 'KILL', '--'];
 }

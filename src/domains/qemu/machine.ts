@@ -19,6 +19,7 @@ import type { Owner } from '../process/folder.ts';
 import { Guardian } from '../process/guardian.ts';
 import { killGroup, signalName } from '../process/launch.ts';
 import { findTool } from '../process/paths.ts';
+import { asOwner, dyingWithParent } from '../process/setpriv.ts';
 import { childrenOf, type ProcessStat, readStat } from '../process/tree.ts';
 import { type Box, boxed, sendFilter } from './box.ts';
 import {
@@ -252,8 +253,5 @@ function spawnMachine(start: MachineStart, statePort: StatePort | undefined): Ch
 export function dropping(owner: Owner | undefined): string[] {
   const setpriv = findTool('setpriv');
   if (setpriv === undefined) return [];
-  const user =
-    owner === undefined ? [] : ['--reuid', String(owner.uid), '--regid', String(owner.gid), '--clear-groups'];
-  const rights = owner === undefined ? [] : ['--bounding-set=-all', '--inh-caps=-all'];
-  return [setpriv, ...user, ...rights, '--no-new-privs', '--pdeathsig', 'KILL', '--'];
+  return owner === undefined ? dyingWithParent(setpriv, ['--no-new-privs']) : asOwner(setpriv, owner);
 }
