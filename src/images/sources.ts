@@ -10,11 +10,11 @@ import type { ServiceImage } from '../domains/domain.ts';
 import { findExecutable } from '../domains/process/executable.ts';
 import { AGENT_PARTS, dependenciesOf, ROOT, withAncestors } from '../domains/process/package.ts';
 import { contains, exists } from '../domains/process/paths.ts';
+import { stateFiles } from '../domains/state-files.ts';
 import { PRELOAD } from '../replica/preload.ts';
 import type { Source } from './manifest.ts';
 
 const SYSTEM = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32', '/etc'];
-const STATE_SUFFIXES = ['', '-wal', '-shm', '-journal'];
 
 function isSystem(path: string): boolean {
   return SYSTEM.some((folder) => contains(folder, path));
@@ -33,10 +33,9 @@ function part(name: Source['part'], paths: readonly string[], without: readonly 
 
 function serviceOf({ folder, state }: ServiceImage, data: string): Source[] {
   const real = realpathSync(folder);
-  const files = state.flatMap((file) => STATE_SUFFIXES.map((suffix) => resolve(real, file + suffix)));
   const libraries = withAncestors(dirname(resolve(folder))).map((above) => join(above, 'node_modules'));
   const paths = [folder, ...libraries.filter((path) => !isSystem(path))];
-  return part('service', paths, [...files, data]);
+  return part('service', paths, [...stateFiles(state, real), data]);
 }
 
 /** Throws `command-not-found`. A file that several of them hold counts for the first. */

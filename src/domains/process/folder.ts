@@ -13,6 +13,7 @@ import { dirname, isAbsolute, join, normalize } from 'node:path';
 
 import { SpareError } from '../../errors.ts';
 import { isLeftOut } from '../left-out.ts';
+import { stateFiles } from '../state-files.ts';
 import { contains } from './paths.ts';
 
 /** An unprivileged user of the host that the processes of one domain run as. */
@@ -44,7 +45,6 @@ export interface PrivateFolder {
 
 /** Each bind makes starting slower, by the square of their number; beyond this, plain files are copied. */
 const BINDS_MAX = 128;
-const STATE_SUFFIXES = ['', '-wal', '-shm', '-journal'];
 const WORLD_READABLE = 0o004;
 
 /** Fills `work`; answers what is to be bound, relative to the service folder. Throws `config-invalid`. */
@@ -66,10 +66,11 @@ export async function fillPrivateFolder(options: PrivateFolder): Promise<Bind[]>
 
 async function fill(options: PrivateFolder, below: string): Promise<Bind[]> {
   const binds: Bind[] = [];
+  const neverTaken = stateFiles(options.state, '.');
   const names = await readdir(join(options.folder, below), { withFileTypes: true });
   for (const entry of names) {
     const relative = join(below, entry.name);
-    if (options.state.some((path) => STATE_SUFFIXES.some((suffix) => path + suffix === relative))) continue;
+    if (neverTaken.includes(relative)) continue;
     const source = join(options.folder, relative);
     if (contains(source, options.hidden) || isLeftOut(source, entry)) continue;
     if (options.state.some((path) => path.startsWith(`${relative}/`))) {

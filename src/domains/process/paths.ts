@@ -11,6 +11,12 @@ export function contains(outer: string, inner: string): boolean {
   return outer === inner || inner.startsWith(outer.endsWith('/') ? outer : `${outer}/`);
 }
 
+/** Those that lie in none of the others, each once. */
+export function outermost(paths: readonly string[]): string[] {
+  const unique = [...new Set(paths)];
+  return unique.filter((path) => !unique.some((other) => other !== path && contains(other, path)));
+}
+
 export function exists(path: string): boolean {
   try {
     accessSync(path);

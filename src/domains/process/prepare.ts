@@ -11,7 +11,7 @@ import type { DomainLimits, DomainSpec } from '../domain.ts';
 import { findExecutable } from './executable.ts';
 import { type Bind, fillPrivateFolder, type Owner } from './folder.ts';
 import { packagePaths, withAncestors } from './package.ts';
-import { contains, exists } from './paths.ts';
+import { contains, exists, outermost } from './paths.ts';
 
 export const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
@@ -129,11 +129,6 @@ async function cover(paths: readonly string[], folder: string, shown: readonly B
     const within = shown.filter((bind) => contains(bind.source, path));
     return within.map((bind) => ({ source, target: join(bind.target, relative(bind.source, path)) }));
   });
-}
-
-function outermost(paths: readonly string[]): string[] {
-  const unique = [...new Set(paths)];
-  return unique.filter((path) => !unique.some((other) => other !== path && contains(other, path)));
 }
 
 /** The domain's user is nobody on the host: what it shall run must be readable for all. */

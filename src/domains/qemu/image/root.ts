@@ -14,8 +14,9 @@ import type { ServiceImage } from '../../domain.ts';
 import { isLeftOut } from '../../left-out.ts';
 import { findExecutable } from '../../process/executable.ts';
 import { AGENT_PARTS, dependenciesOf, ROOT, withAncestors } from '../../process/package.ts';
-import { contains } from '../../process/paths.ts';
+import { contains, outermost } from '../../process/paths.ts';
 import { AGENT_FLAGS, environment, etcFiles, SYSTEM_PATH } from '../../process/prepare.ts';
+import { stateFiles } from '../../state-files.ts';
 import { readLayers } from './oci.ts';
 import { FileTree, headOf, librariesOf } from './tree.ts';
 
@@ -45,7 +46,6 @@ const PRELOAD = 'build/spare-preload.so';
 const TEST = /\.test\.[jt]s$/;
 const FOLDERS = ['/dev', '/proc', '/sys', '/run', '/tmp', '/etc'];
 const RUN = '/run/spare';
-const STATE_SUFFIXES = ['', '-wal', '-shm', '-journal'];
 const LOCALE = '/usr/lib/locale/C.utf8';
 /** Programs that a script may name to be found in PATH. */
 const FINDER = '/usr/bin/env';
@@ -94,7 +94,7 @@ function include(tree: FileTree, path: string): void {
 function addService(tree: FileTree, { service, hidden }: RootSource): void {
   const target = resolve(service.folder);
   const folder = realpathSync(target);
-  const state = new Set(stateFiles(service, folder));
+  const state = new Set(stateFiles(service.state, folder));
   const isHidden = (path: string): boolean => contains(path, hidden) || isLeftOut(path, lstatSync(path));
   tree.folder(SERVICE).copy(folder, SERVICE, (path) => state.has(path) || isHidden(path));
   for (const path of dependenciesAbove(folder)) {
@@ -104,12 +104,7 @@ function addService(tree: FileTree, { service, hidden }: RootSource): void {
 
 function addLayered(tree: FileTree, service: ServiceImage): void {
   tree.move(resolve(service.folder), SERVICE);
-  for (const path of stateFiles(service, SERVICE)) tree.remove(path);
-}
-
-/** State files, and what SQLite keeps beside them, in `folder`. */
-function stateFiles({ state }: ServiceImage, folder: string): string[] {
-  return state.flatMap((file) => STATE_SUFFIXES.map((suffix) => join(folder, file) + suffix));
+  for (const path of stateFiles(service.state, SERVICE)) tree.remove(path);
 }
 
 /** The folders that state files lie in can be written; those in the image are not to be. */
@@ -126,8 +121,7 @@ function addState(tree: FileTree, service: ServiceImage): void {
 function dependenciesAbove(folder: string): string[] {
   const home = withAncestors(folder).find((above) => existsSync(join(above, 'package.json')));
   const found = home === undefined ? [] : [...dependenciesOf(home)];
-  const outside = found.filter((path) => !contains(folder, path));
-  return outside.filter((path) => !outside.some((other) => other !== path && contains(other, path)));
+  return outermost(found.filter((path) => !contains(folder, path)));
 }
 
 /** The service's program and, for a script, what it names to be run by. Answers the folder that it was found in. */
