@@ -5,9 +5,8 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { childrenOf, readStat } from '../src/domains/process/tree.ts';
+import { childrenOf, readStat, TICKS_PER_SECOND } from '../src/domains/process/tree.ts';
 
-const TICKS_PER_SECOND = 100;
 const END_TIMEOUT_MS = 10_000;
 const OUTPUT_MAX = 16 * 1024;
 

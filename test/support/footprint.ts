@@ -1,7 +1,6 @@
 /** What a process uses, read from `/proc`. */
 import { readFileSync, writeFileSync } from 'node:fs';
-
-const TICKS_PER_SECOND = 100;
+import { readStat, TICKS_PER_SECOND } from '../../src/domains/process/tree.ts';
 
 export interface Footprint {
   /** The most that was resident since `begin`. */
@@ -10,9 +9,7 @@ export interface Footprint {
 }
 
 function cpuSeconds(pid: number): number {
-  const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+  return (readStat(pid)?.ownTicks ?? NaN) / TICKS_PER_SECOND;
 }
 
 /** Begins to measure; the function that is given back says what was used since. */

@@ -9,9 +9,7 @@
  *     counted twice for that: by one child, the largest, that was not there at the last sample.
  */
 import type { DomainUsage } from '../domain.ts';
-import { type ProcessStat, readStat, residentBytes } from './tree.ts';
-
-const TICKS_PER_SECOND = 100;
+import { type ProcessStat, readStat, residentBytes, TICKS_PER_SECOND } from './tree.ts';
 
 export class Accounting {
   readonly #init: number | undefined;

@@ -10,8 +10,11 @@
  */
 import { readFileSync, readdirSync } from 'node:fs';
 
+/** Of the system's clock for what processes use. */
+export const TICKS_PER_SECOND = 100;
+
 /**
- * One line of `/proc/<pid>/stat`; ticks are of 1/100 s. `state` is that of the first thread, which may have ended before others.
+ * One line of `/proc/<pid>/stat`. `state` is that of the first thread, which may have ended before others.
  * `reapedTicks` is the CPU time of children waited for.
  */
 export interface ProcessStat {

@@ -13,12 +13,11 @@ import type { Domain, DomainUsage } from '../domain.ts';
 import type { Console } from '../process/console.ts';
 import { BEHIND_MS_MAX, goAlong, goBehind } from '../process/priority.ts';
 import { removeFolder } from '../../remove-folder.ts';
-import { readStat, residentBytes } from '../process/tree.ts';
+import { readStat, residentBytes, TICKS_PER_SECOND } from '../process/tree.ts';
 import { Watchdog } from '../process/watchdog.ts';
 import type { Body } from './body.ts';
 import type { Running } from './template.ts';
 
-const TICKS_PER_SECOND = 100;
 const MIB = 1024 ** 2;
 
 export class QemuDomain implements Domain {
