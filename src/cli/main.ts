@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { isDataFolder } from '../data-folder.ts';
 import { messageOf, roomOrOther, SpareError } from '../errors.ts';
-import type { Rotated } from '../manager/rejuvenation.ts';
+import { type Rotated, rotatedLine } from '../manager/rejuvenation.ts';
 import { printable } from '../wire/channel.ts';
 import { askAdmin } from './admin-client.ts';
 import { type Call, HELP, parseCall, type Where } from './arguments.ts';
@@ -102,9 +102,7 @@ async function dataFolderOf({ configFile, data }: Where): Promise<string> {
 
 async function recover(call: Extract<Call, { type: 'recover' }>): Promise<void> {
   const path = `/replicas/${encodeURIComponent(call.replica)}/recover`;
-  const { replica, by, clean, seconds } = (await askAdmin(await dataFolderOf(call), path)) as Rotated;
-  const next = by === null ? 'replaced' : `replaced by ${by}`;
-  print(`rotated    ${replica} ${next}, clean ${clean} asleep, after ${seconds.toFixed(1)} s`);
+  print(rotatedLine((await askAdmin(await dataFolderOf(call), path)) as Rotated));
 }
 
 /** Has the running group do it; where none runs, the next start will find it accepted. */

@@ -23,7 +23,7 @@ import { Fleet } from './fleet.ts';
 import { Health } from './health.ts';
 import { type Client, InWork } from './in-work.ts';
 import { type ManagerOptions, REPORT_MS, type Version } from './options.ts';
-import { Rejuvenation, type Rotated } from './rejuvenation.ts';
+import { Rejuvenation, type Rotated, rotatedLine } from './rejuvenation.ts';
 import { Seeds } from './seeds.ts';
 import { Snapshots } from './snapshots.ts';
 import { UpdateLog } from './updates.ts';
@@ -131,10 +131,7 @@ export class Manager {
       isCalm: () => this.health.calm(),
       check: () => this.#checkAhead(),
       rotate: (replica) => this.#tell({ type: 'rotate', replica }),
-      onRotated: ({ replica, by, clean, seconds }) => {
-        const next = by === null ? 'replaced' : `replaced by ${by}`;
-        log(`rotated    ${replica} ${next}, clean ${clean} asleep, after ${seconds.toFixed(1)} s`);
-      },
+      onRotated: (rotated) => log(rotatedLine(rotated)),
     });
   }
 

@@ -29,6 +29,12 @@ export interface Rotated {
   readonly seconds: number;
 }
 
+/** In a line for the operator. */
+export function rotatedLine({ replica, by, clean, seconds }: Rotated): string {
+  const next = by === null ? 'replaced' : `replaced by ${by}`;
+  return `rotated    ${replica} ${next}, clean ${clean} asleep, after ${seconds.toFixed(1)} s`;
+}
+
 /** The group, as far as it matters here. */
 export interface Rotatable {
   /** All replicas of the version that runs that have a domain, oldest first, and when that was started. */
@@ -96,8 +102,7 @@ export class Rejuvenation {
       return;
     }
     // Meanwhile it may have been lost, and another one be in its place already.
-    const isThere = [...this.#group.births()].some(([id]) => id === replica);
-    if (!isThere || this.#current !== null || !this.#group.isCalm()) return;
+    if (!this.#ids().includes(replica) || this.#current !== null || !this.#group.isCalm()) return;
     this.#notBefore = now + this.#gapMs;
     this.#begin(now, { replica, done: () => {}, failed: () => {} });
   }
@@ -105,7 +110,7 @@ export class Rejuvenation {
   /** Resolves once it is over. Throws what `check` throws, `replica-unknown`, `rotation-under-way`, `group-not-whole`. */
   async recover(now: number, name: string): Promise<Rotated> {
     await this.#group.check();
-    const known = [...this.#group.births()].map(([id]) => id);
+    const known = this.#ids();
     const replica = known.find((id) => id === name);
     if (replica === undefined) {
       throw new SpareError('replica-unknown', `There is no replica ${JSON.stringify(name)}.`, {
@@ -143,13 +148,17 @@ export class Rejuvenation {
     failed(new SpareError('admin-failed', message, { hint: 'All replicas of the next start are new.' }));
   }
 
+  /** Oldest first. */
+  #ids(): ReplicaId[] {
+    return [...this.#group.births()].map(([id]) => id);
+  }
+
   #active(): Set<ReplicaId> {
-    const ids = [...this.#group.births()].map(([id]) => id);
-    return new Set(ids.filter((id) => this.#group.isActive(id)));
+    return new Set(this.#ids().filter((id) => this.#group.isActive(id)));
   }
 
   #pursue(now: number, { replica, beganAt, active, done }: Current): void {
-    const ids = [...this.#group.births()].map(([id]) => id);
+    const ids = this.#ids();
     // The core forgets what cannot be in this moment, such as while the replica is being refreshed.
     if (ids.includes(replica)) return this.#group.rotate(replica);
     const clean = ids.at(-1);
