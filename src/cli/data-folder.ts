@@ -12,17 +12,15 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { removeUnfinished } from '../backup/make.ts';
-import { DOMAINS_FOLDER, makeDomainsFolder, STORE_FILE } from '../data-folder.ts';
+import { BASE_FILE, DOMAINS_FOLDER, makeDomainsFolder, RESTORED_FILE, STORE_FILE } from '../data-folder.ts';
 import { IMAGES } from '../domains/qemu/driver.ts';
 import { messageOf, SpareError } from '../errors.ts';
 import { removeUnsettled } from '../images/images.ts';
+import { CHECKPOINT_FILE } from '../ordering/store-protocol.ts';
 import { removeFolder } from '../remove-folder.ts';
 
 const HINT = 'Choose a folder that Spare can write to with --data.';
 const NAMED_MAX = 3;
-/** What a restore makes before the store. */
-const RESTORED = /^(domains|base|checkpoint-\d+|spare\.db\.new\S*)$/;
-
 const REASONS: Readonly<Record<string, string>> = {
   EACCES: 'permission denied',
   EEXIST: 'it is a file',
@@ -115,7 +113,7 @@ export function prepareDataFolder(folder: string): DataFolder {
   const { mode } = statSync(folder);
   const before = readdirSync(folder);
   const others = before.filter((name) => name !== IMAGES);
-  if (others.includes(DOMAINS_FOLDER) && others.every((name) => RESTORED.test(name))) {
+  if (others.includes(DOMAINS_FOLDER) && others.every(isRestored)) {
     throw notRestored(folder);
   }
   if (others.length > 0) {
@@ -133,6 +131,12 @@ export function prepareDataFolder(folder: string): DataFolder {
       if (made !== undefined) removeEmpty(folder, made);
     },
   };
+}
+
+/** What a restore makes before the store. */
+function isRestored(name: string): boolean {
+  const isState = name === BASE_FILE || CHECKPOINT_FILE.test(name);
+  return isState || name === DOMAINS_FOLDER || name.startsWith(RESTORED_FILE);
 }
 
 function notRestored(folder: string): SpareError {
