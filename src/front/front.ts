@@ -14,8 +14,7 @@ import { limitConnections } from '../connections.ts';
 import type { Key } from '../core/index.ts';
 import type { Verdict } from '../manager/in-work.ts';
 import { createServer } from '../node-http.ts';
-import { MalformedError } from '../wire/bytes.ts';
-import { decodeReply, encodeRequest, type HttpReply, namesLength } from '../wire/http.ts';
+import { encodeRequest } from '../wire/http.ts';
 import { Admission, type AdmissionLimits, type Ticket } from './admission.ts';
 import { Gathered } from './gathered.ts';
 import { refuse } from './refuse.ts';
@@ -28,6 +27,7 @@ import {
   unusableHost,
   unusableTarget,
 } from './request.ts';
+import { respond } from './respond.ts';
 import { Room } from './room.ts';
 import { refuseUnreadable } from './unreadable.ts';
 import { cut, Unread } from './unread.ts';
@@ -57,20 +57,6 @@ const BEHIND_BYTES = 4096;
 const BEHIND_TEXT_BYTES = 64;
 const BEHIND_BYTES_MAX = 32 * 1024 ** 2;
 
-const SKIPPED_TEXT = {
-  'no-agreement': [
-    'The replicas of the service do not agree on a reply to this request',
-    'it had no effect.',
-  ],
-  poison: [
-    'This request ended every replica that executed it',
-    'it had no effect and is not executed again.',
-  ],
-  timeout: ['The service did not answer this request in time', 'it had no effect.'],
-} as const;
-
-const FORGOTTEN_TEXT =
-  'No reply to the first request with this Idempotency-Key is kept; the request is not executed again.';
 const KEY_TEXT = 'The Idempotency-Key is not usable: 1 to 255 printable ASCII characters.';
 
 const EXPECTATION_TEXT = 'Nothing can be expected here but 100-continue.';
@@ -87,11 +73,11 @@ export function createFront(options: FrontOptions, backend: Backend): Server {
   const coming = new Room<Drop>(inFlightBytes + waitingBytes, (drop) => drop(503, TOO_SLOW_TEXT));
   const unread = new Unread(options.unreadBytesMax);
   const behind = new Room<ServerResponse>(BEHIND_BYTES_MAX, cut);
-  const take = (request: IncomingMessage, response: ServerResponse): void =>
-    receive(request, response, coming, options.bodyBytesMax, (body) => {
-      const go = (): void => forward(admission, backend, unread, request, response, body);
+  const take = (response: ServerResponse): void =>
+    receive(response, coming, options.bodyBytesMax, (body) => {
+      const go = (): void => forward(admission, backend, unread, response, body);
       if (response.socket !== null) return go();
-      const bytes = bytesBehind(request);
+      const bytes = bytesBehind(response.req);
       behind.hold(response, bytes + body.length);
       response.once('socket', () => {
         behind.hold(response, bytes);
@@ -99,7 +85,8 @@ export function createFront(options: FrontOptions, backend: Backend): Server {
       });
     });
   /** Whether it is to be read. */
-  const admit = (request: IncomingMessage, response: ServerResponse): boolean => {
+  const admit = (response: ServerResponse): boolean => {
+    const { req: request } = response;
     if (response.socket === null) {
       behind.hold(response, bytesBehind(request));
       response.once('close', () => behind.release(response));
@@ -107,24 +94,24 @@ export function createFront(options: FrontOptions, backend: Backend): Server {
     // What came in one piece is parsed to its end all the same.
     if (request.socket.destroyed) return false;
     const refused = refusal(request, options, backend);
-    if (refused !== null) refuse(request, response, ...refused);
+    if (refused !== null) refuse(response, ...refused);
     return refused === null;
   };
   // What Node refuses by itself is held by nobody where it is behind another one.
   const settings = { keepAliveTimeout: KEEP_ALIVE_MS, requireHostHeader: false };
-  const server = createServer(settings, (request, response) => {
-    if (admit(request, response)) take(request, response);
+  const server = createServer(settings, (_, response) => {
+    if (admit(response)) take(response);
   });
   limitConnections(server, Math.min(CONNECTIONS_MAX, Math.floor(CONNECTIONS_SHARE * descriptorsMax())));
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
-    if (!admit(request, response)) return;
+    if (!admit(response)) return;
     // Behind another one it is not its turn. By then it may be refused, and Node would send the head of that first.
     if (response.socket !== null) response.writeContinue();
     else response.once('socket', () => response.headersSent || request.complete || response.writeContinue());
-    take(request, response);
+    take(response);
   });
-  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
-    if (admit(request, response)) refuse(request, response, 417, EXPECTATION_TEXT);
+  server.on('checkExpectation', (_: IncomingMessage, response: ServerResponse) => {
+    if (admit(response)) refuse(response, 417, EXPECTATION_TEXT);
   });
   refuseUnreadable(server);
   return server;
@@ -169,17 +156,17 @@ function bodyLimitText(bytes: number): string {
 }
 
 function receive(
-  request: IncomingMessage,
   response: ServerResponse,
   coming: Room<Drop>,
   limit: number,
   whole: (body: Buffer) => void,
 ): void {
+  const { req: request } = response;
   let body: Gathered | null = new Gathered(Number(request.headers['content-length'] ?? limit));
   const drop: Drop = (status, text) => {
     body = null;
     coming.release(drop);
-    refuse(request, response, status, text);
+    refuse(response, status, text);
   };
   request.on('data', (chunk: Buffer) => {
     if (body === null) return;
@@ -201,13 +188,13 @@ function forward(
   admission: Admission,
   backend: Backend,
   unread: Unread,
-  request: IncomingMessage,
   response: ServerResponse,
   body: Buffer,
 ): void {
+  const { req: request } = response;
   const { target, host } = targetOf(request);
   const key = keyOf(request, target, body);
-  if (key === undefined) return refuse(request, response, 400, KEY_TEXT);
+  if (key === undefined) return refuse(response, 400, KEY_TEXT);
   const method = request.method ?? 'GET';
   const encoded = encodeRequest({ method, target, headers: forwardedHeaders(request, host), body });
   const ticket: Ticket = {
@@ -215,62 +202,9 @@ function forward(
     run: () =>
       backend.submit(key, encoded, (verdict) => {
         admission.leave(ticket);
-        if (!response.destroyed) respond(unread, request, response, verdict);
+        if (!response.destroyed) respond(unread, response, verdict);
       }),
   };
   response.once('close', () => admission.abandon(ticket));
-  if (!admission.enter(ticket)) refuse(request, response, 503, 'Too many requests are waiting.');
-}
-
-function respond(unread: Unread, request: IncomingMessage, response: ServerResponse, verdict: Verdict): void {
-  switch (verdict.type) {
-    case 'reply':
-      return reply(unread, request, response, verdict);
-    case 'skipped':
-      return refuse(request, response, 502, skippedText(verdict));
-    case 'key-reused':
-      return refuse(request, response, 422, 'This Idempotency-Key was used for another request.');
-    case 'forgotten':
-      return refuse(request, response, 502, FORGOTTEN_TEXT);
-  }
-}
-
-function skippedText({ reason, hint }: Extract<Verdict, { type: 'skipped' }>): string {
-  const [what, effect] = SKIPPED_TEXT[reason];
-  return `${what}${hint === '' ? '' : ` (${hint})`}; ${effect}`;
-}
-
-let dateSecond = -1;
-let dateText = '';
-
-/** The agreed time of the entry, so that a reply is the same whoever sends it. */
-function dateHeader(timeMs: number): string {
-  const second = Math.floor(timeMs / 1000);
-  if (second !== dateSecond) {
-    dateSecond = second;
-    dateText = new Date(second * 1000).toUTCString();
-  }
-  return dateText;
-}
-
-function reply(
-  unread: Unread,
-  request: IncomingMessage,
-  response: ServerResponse,
-  { bytes, timeMs }: Extract<Verdict, { type: 'reply' }>,
-): void {
-  let decoded: HttpReply;
-  try {
-    decoded = decodeReply(bytes);
-    if (request.method !== 'HEAD' && namesLength(decoded)) throw new MalformedError('a length of its own');
-  } catch (error) {
-    if (!(error instanceof MalformedError)) throw error;
-    return refuse(request, response, 502, `The service's reply is not valid HTTP: ${error.message}.`);
-  }
-  const { status, headers, body } = decoded;
-  const out = [...headers, 'date', dateHeader(timeMs)];
-  const bodiless = request.method === 'HEAD' || status === 204 || status === 304;
-  if (!bodiless) out.push('content-length', String(body.length));
-  response.writeHead(status, out);
-  unread.end(response, bodiless ? Buffer.alloc(0) : body, bytes.length);
+  if (!admission.enter(ticket)) refuse(response, 503, 'Too many requests are waiting.');
 }

@@ -11,12 +11,8 @@ import type { Duplex } from 'node:stream';
 const LINGER_MS = 2000;
 
 /** Answers `status` with `text`; closes the connection if the request has not come whole. */
-export function refuse(
-  request: IncomingMessage,
-  response: ServerResponse,
-  status: number,
-  text: string,
-): void {
+export function refuse(response: ServerResponse, status: number, text: string): void {
+  const { req: request } = response;
   const body = `${text}\n`;
   const headers: Record<string, string | number> = {
     'content-type': 'text/plain; charset=utf-8',

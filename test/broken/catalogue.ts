@@ -39,7 +39,7 @@ const ROWS: readonly Row[] = [
   [
     'P1',
     'src/front/front.test.ts',
-    'src/front/front.ts',
+    'src/front/respond.ts',
     'the agreed status is not sent',
     'response.writeHead(status, out);',
     'response.writeHead(200, out);',
