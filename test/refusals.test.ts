@@ -1,9 +1,8 @@
 /**
  * Does `spare` refuse what cannot work in words that a person understands, and leave nothing behind: no process, no
- * half-made data folder? Does it end soon, and wholly, when it is told to?
+ * half-made data folder? Do starts beside each other leave each other's data alone?
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, truncateSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -11,18 +10,9 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { suite, test } from 'node:test';
 import { ERROR_CODES, type ErrorCode } from '../src/errors.ts';
-import type { Config } from '../src/index.ts';
 import { Call, Place } from './support/call.ts';
-import { ROOT, treeOf } from './support/spare.ts';
-
-const SERVICE = `
-import { createServer } from 'node:http';
-import { DatabaseSync } from 'node:sqlite';
-const db = new DatabaseSync('app.db');
-db.exec('create table if not exists hits (n)');
-createServer((request, response) => response.end('hello')).listen(process.env.PORT);`;
-
-const GOOD = { command: [process.execPath, 'service.mjs'], state: ['app.db'] } satisfies Config;
+import { GOOD, run, SERVICE } from './support/hello.ts';
+import { ROOT } from './support/spare.ts';
 
 interface Refusal {
   readonly code: ErrorCode;
@@ -40,7 +30,6 @@ function database(place: Place, name: string, journal: string): void {
   db.close();
 }
 
-const run = (...args: string[]): string[] => ['run', '--config', 'spare.config.mjs', ...args];
 const config = (text: string) => (place: Place) => void place.write('spare.config.mjs', text);
 
 const REFUSALS: Readonly<Record<string, Refusal>> = {
@@ -280,65 +269,8 @@ void suite('help', { concurrency: 3 }, () => {
   });
 });
 
-/** Of which no group is ever up. */
-const NEVER_UP = { ...GOOD, command: [process.execPath, '-e', 'setInterval(() => {}, 1000)'] };
-
 /** Of a file, with nothing in it, whose digest takes minutes. */
 const MINUTES_BYTES = 128 * 1024 ** 3;
-
-/** Interrupts at `when`; nothing may be left but what was there before. */
-async function interrupted(
-  signal: NodeJS.Signals,
-  config: string | null,
-  when: (call: Call, place: Place) => boolean,
-  largestBytes = 0,
-): Promise<void> {
-  using place = new Place();
-  place.write('large.bin', '').configure(NEVER_UP);
-  truncateSync(join(place.folder, 'large.bin'), largestBytes);
-  if (config !== null) place.write('spare.config.mjs', config);
-  const before = place.files();
-  await using call = new Call(place.folder, run());
-  await call.until(() => when(call, place));
-  call.kill(signal);
-  assert.equal(await call.end(), 0);
-  assert.equal(call.stderr, '');
-  assert.deepEqual(await call.left(), []);
-  assert.deepEqual(place.files(), before);
-}
-
-void suite('interrupted while it starts, with nothing left behind', { concurrency: 2 }, () => {
-  void test('as the first domains start (Ctrl-C)', () =>
-    interrupted('SIGINT', null, ({ stdout }) => stdout.includes('starting')));
-  void test('when domains are up (SIGTERM)', () =>
-    interrupted('SIGTERM', null, (call) => call.tree().length > 3));
-  void test('as it reads what the service starts from, for minutes', () =>
-    interrupted(
-      'SIGINT',
-      null,
-      (_, { folder }) => existsSync(join(folder, 'data/admin.json')),
-      MINUTES_BYTES,
-    ));
-  void test('in a configuration that never ends', () =>
-    interrupted(
-      'SIGINT',
-      'console.log("here"); setInterval(() => {}, 1000); await new Promise(() => {});',
-      ({ stdout }) => stdout.includes('here'),
-    ));
-});
-
-test('an image that is not built because it was interrupted does not look built: it ends by the signal', async () => {
-  using place = new Place();
-  place.write(
-    'spare.config.mjs',
-    'console.log("here"); await new Promise(() => setInterval(() => {}, 1000));',
-  );
-  await using call = new Call(place.folder, ['image', 'build', '--config', 'spare.config.mjs']);
-  await call.until(() => call.stdout.includes('here'));
-  call.kill('SIGTERM');
-  assert.equal(await call.end(), 'SIGTERM');
-  assert.equal(call.stderr, '');
-});
 
 void test('what runs keeps others off its data, ends wholly at Ctrl-C, and its data is for no other service', async () => {
   using place = new Place();
@@ -397,54 +329,4 @@ test('P2: an image that is not built to the end takes no data with it of a group
   call.kill('SIGTERM');
   await call.end();
   assert.ok(place.files().includes('data/spare.db'));
-});
-
-test('`npm start` ends wholly when npm is told to end', async () => {
-  using place = new Place();
-  place.write('service.mjs', SERVICE).configure(GOOD);
-  const args = ['start', '--', '--config', join(place.folder, 'spare.config.mjs')];
-  const npm = spawn('npm', args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'ignore'] });
-  let said = '';
-  for await (const chunk of npm.stdout.iterator({ destroyOnReturn: false })) {
-    said += String(chunk);
-    if (said.includes('incidents  http')) break;
-  }
-  const tree = treeOf(npm.pid ?? 0);
-  try {
-    npm.kill('SIGTERM');
-    assert.deepEqual(await once(npm, 'exit'), [0, null]);
-    await assert.rejects(fetch(/^status +(http\S+)$/m.exec(said)?.[1] ?? ''));
-  } finally {
-    for (const pid of tree) if (existsSync(`/proc/${pid}`)) process.kill(pid, 'SIGKILL');
-  }
-});
-
-test('on an older Node it ends as what it started has ended: by its signal', async () => {
-  const old = `data:text/javascript,Object.defineProperty(process.versions, 'node', { value: '20.0.0' })`;
-  using place = new Place().write('spare.config.mjs', 'console.log("here"); await new Promise(setInterval);');
-  const args = ['--import', old, join(ROOT, 'bin/spare.mjs'), ...run()];
-  const launcher = spawn(process.execPath, args, { cwd: place.folder, stdio: ['ignore', 'pipe', 'inherit'] });
-  await once(launcher.stdout, 'data');
-  const [own, child] = treeOf(launcher.pid ?? 0);
-  assert.equal(own, launcher.pid);
-  assert.ok(child !== undefined);
-  process.kill(child, 'SIGKILL');
-  assert.deepEqual(await once(launcher, 'exit'), [null, 'SIGKILL']);
-});
-
-test('requests in work are answered when it is told to end', async () => {
-  using place = new Place();
-  const clock = 'const clock = new Int32Array(new SharedArrayBuffer(4));';
-  const slow = SERVICE.replace('response.end(', 'Atomics.wait(clock, 0, 0, 100) && response.end(');
-  place.write('service.mjs', `${clock}${slow}`).configure(GOOD);
-  await using call = new Call(place.folder, run());
-  await call.until(() => call.stdout.includes('incidents  http'));
-  const url = /^service +(http\S+)$/m.exec(call.stdout)?.[1] ?? '';
-  const asked = Array.from({ length: 4 }, async () => (await fetch(url)).text());
-  // The first of them: those of all others have come as well by then.
-  await Promise.race(asked);
-  call.kill('SIGTERM');
-  assert.deepEqual(new Set(await Promise.all(asked)), new Set(['hello']));
-  assert.equal(await call.end(), 0);
-  assert.equal(call.stderr, '');
 });

@@ -1,0 +1,16 @@
+/** The smallest service with state, its configuration, and the call that starts it in a `Place`. */
+export const SERVICE: string = `
+import { createServer } from 'node:http';
+import { DatabaseSync } from 'node:sqlite';
+const db = new DatabaseSync('app.db');
+db.exec('create table if not exists hits (n)');
+createServer((request, response) => response.end('hello')).listen(process.env.PORT);`;
+
+export const GOOD: { readonly command: readonly string[]; readonly state: readonly string[] } = {
+  command: [process.execPath, 'service.mjs'],
+  state: ['app.db'],
+};
+
+export function run(...args: string[]): string[] {
+  return ['run', '--config', 'spare.config.mjs', ...args];
+}
