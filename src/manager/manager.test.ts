@@ -1,32 +1,17 @@
 /** Is the manager put together as its parts say? With real ones: domains, a store, and a service in them. */
 import assert from 'node:assert/strict';
-import fs, {
-  existsSync,
-  mkdirSync,
-  mkdtempDisposableSync,
-  readdirSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import fs, { existsSync, mkdirSync, readdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
+import { test } from 'node:test';
 import { replicaId } from '../core/index.ts';
-import { NEVER, NO_REFRESH } from '../core/testing/never.ts';
-import { createProcessDriver } from '../domains/process/driver.ts';
-import type { Driver, ServiceImage } from '../domains/domain.ts';
+import type { Driver } from '../domains/domain.ts';
 import { SpareError } from '../errors.ts';
-import { EmbeddedOrderer } from '../ordering/embedded.ts';
-import { Store } from '../ordering/store.ts';
+import { fillDisk, standStill, untilDone } from '../testing.ts';
 import { encodeRequest } from '../wire/http.ts';
 import type { Verdict } from './in-work.ts';
-import { Manager } from './manager.ts';
-import { fillDisk, standStill, untilDone } from '../testing.ts';
+import type { Manager } from './manager.ts';
+import { imageIn, MIB, REPLY_BYTES, startGroup, STATE_BYTES, until, wholeGroup } from './testing.ts';
 
-const MIB = 1024 ** 2;
-const REPLY_BYTES = 16 * MIB;
 /** More than what is kept of one replica. */
 const REQUESTS = 2 + (256 * MIB) / REPLY_BYTES;
 
@@ -35,113 +20,34 @@ const LARGE_BYTES = 2 * 1024 * MIB;
 
 const REQUEST = encodeRequest({ method: 'GET', target: '/', headers: [], body: Buffer.alloc(0) });
 
-const SERVICE = `import { createServer } from 'node:http';
-  const body = Buffer.alloc(${REPLY_BYTES}, 'x');
-  createServer((_, response) => response.end(body)).listen(process.env.PORT);`;
-
-/** What the disk takes in several pieces. */
-const STATE_BYTES = 12 * MIB;
-
-/** Each request adds to its state. */
-const KEEPER = `import { createServer } from 'node:http';
-  import { DatabaseSync } from 'node:sqlite';
-  const db = new DatabaseSync('state.db');
-  db.exec('create table if not exists t (bytes blob)');
-  createServer((_, response) => {
-    db.prepare('insert into t values (?)').run(Buffer.alloc(${STATE_BYTES}));
-    response.end();
-  }).listen(process.env.PORT);`;
-
-function imageIn(folder: string, state: readonly string[] = []): ServiceImage {
-  return { folder, command: ['node', 'server.mjs'], env: {}, state };
-}
-
-interface Differing {
-  readonly change?: (driver: Driver) => Driver;
-  /** The digest of the initial state, as the store has it. */
-  readonly base?: string;
-  readonly lateMs?: number;
-  readonly check?: () => Promise<readonly string[]>;
-  readonly memoryBytes?: number;
-  /** A service with state, of which each change makes a checkpoint; how long it may take for a request. */
-  readonly keeperMs?: number;
-}
-
-/** A group of which nobody is ever too late, unless `lateMs` says otherwise. */
-async function started(
-  folder: string,
-  {
-    change = (driver) => driver,
-    base,
-    lateMs = NEVER,
-    memoryBytes = 1024 * MIB,
-    check,
-    keeperMs,
-  }: Differing = {},
-): Promise<Manager> {
-  const dataFolder = join(folder, 'data');
-  mkdirSync(join(dataFolder, 'domains'), { recursive: true });
-  writeFileSync(join(folder, 'server.mjs'), keeperMs === undefined ? SERVICE : KEEPER);
-  const driver = change(await createProcessDriver());
-  const { store, opened: found } = await Store.open(join(dataFolder, 'spare.db'), 'the service of this test');
-  const opened = { ...found, recovery: { ...found.recovery, base: base ?? null } };
-  const manager = new Manager(
-    {
-      faults: 1,
-      version: {
-        variants: [imageIn(folder, keeperMs === undefined ? [] : ['state.db'])],
-        digest: '',
-        check: check ?? (async () => [dataFolder]),
-      },
-      dataFolder,
-      limits: { memoryBytes, processes: 256 },
-      deadline: { floorMs: lateMs, ceilingMs: lateMs, factor: 1 },
-      patience: { graceMs: NEVER, overtimeMs: NEVER },
-      refresh: keeperMs === undefined ? NO_REFRESH : { ...NO_REFRESH, entries: 1, checkpointBytes: 0 },
-      recovery: null,
-      requestTimeoutMs: keeperMs ?? NEVER,
-      startTimeoutMs: NEVER,
-      replyBytesMax: 2 * REPLY_BYTES,
-      frameBytesMax: 2 * REPLY_BYTES,
-      stateBytesMax: 2 * STATE_BYTES,
-      hook: { command: [], folder, webhook: null },
-      log: () => {},
-    },
-    { driver, store, orderer: new EmbeddedOrderer(store, 0), opened },
-  );
-  manager.start(opened);
-  return manager;
-}
-
-/** A whole group, and how often what its replicas start from was compared. */
-async function counted(
-  context: TestContext,
-  folder: string,
-): Promise<{ readonly manager: Manager; readonly checks: () => number }> {
-  let checks = 0;
+/** How often what replicas start from was compared. */
+function counted(): { readonly check: () => Promise<readonly string[]>; readonly count: () => number } {
+  let count = 0;
   const check = async (): Promise<readonly string[]> => {
-    checks++;
+    count++;
     return [];
   };
-  const manager = await started(folder, { check });
-  context.after(() => manager.close());
-  await until('it is whole', () => manager.health.whole());
-  return { manager, checks: () => checks };
+  return { check, count: () => count };
 }
 
-async function until(what: string, check: () => boolean): Promise<void> {
-  const end = performance.now() + 60_000;
-  while (!check()) {
-    assert.ok(performance.now() < end, `never: ${what}`);
-    await delay(20);
-  }
+function killActive(manager: Manager): void {
+  const active = manager.view().replicas.find(({ state }) => state === 'running');
+  const pid = active === undefined ? null : manager.domainOf(active.id)?.pid;
+  assert.ok(typeof pid === 'number');
+  process.kill(pid, 'SIGKILL');
 }
 
-void test('P5 P7: of a replica whose undecided replies are many no more is taken until the slower one has caught up', async (context) => {
-  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
-  const manager = await started(place.path);
-  context.after(() => manager.close());
-  await until('it is whole', () => manager.health.whole());
+/** The error that the group ends with when an active replica is killed. */
+async function endedBy(manager: Manager): Promise<SpareError> {
+  const halted = Promise.withResolvers<SpareError>();
+  manager.onHalt = halted.resolve;
+  killActive(manager);
+  return await halted.promise;
+}
+
+void test('P5 P7: of a replica whose undecided replies are many no more is taken until the slower one has caught up', async () => {
+  await using group = await wholeGroup();
+  const { manager } = group;
   const active = manager.view().replicas.filter(({ state }) => state === 'running');
   const [fast, slow] = active.map(({ id }) => manager.domainOf(id));
   assert.ok(typeof slow?.pid === 'number');
@@ -156,12 +62,10 @@ void test('P5 P7: of a replica whose undecided replies are many no more is taken
   assert.deepEqual(manager.evidence.incidents.latest(), []);
 });
 
-void test('P5 P6: a replica that is not heard answers no more than its memory can hold', async (context) => {
-  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
+void test('P5 P6: a replica that is not heard answers no more than its memory can hold', async () => {
   const requests = 2 * REQUESTS;
-  const manager = await started(place.path, { memoryBytes: (requests - 6) * REPLY_BYTES });
-  context.after(() => manager.close());
-  await until('it is whole', () => manager.health.whole());
+  await using group = await wholeGroup({ memoryBytes: (requests - 6) * REPLY_BYTES });
+  const { manager } = group;
   const active = manager.view().replicas.filter(({ state }) => state === 'running');
   const [unheard, other] = active.map(({ id }) => manager.domainOf(id)?.channel);
   unheard?.pause();
@@ -180,12 +84,10 @@ void test('P5 P6: a replica that is not heard answers no more than its memory ca
 
 const LATE_MS = 2000;
 
-void test('P5 P6: one that ends to answer is blamed alone, however many replies the one ahead of it had sent; all is answered', async (context) => {
-  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
+void test('P5 P6: one that ends to answer is blamed alone, however many replies the one ahead of it had sent; all is answered', async () => {
   // Long enough for the other one to send all that is taken of it before.
-  const manager = await started(place.path, { lateMs: 3 * LATE_MS });
-  context.after(() => manager.close());
-  await until('it is whole', () => manager.health.whole());
+  await using group = await wholeGroup({ lateMs: 3 * LATE_MS });
+  const { manager } = group;
   const [, silent] = manager.view().replicas.filter(({ state }) => state === 'running');
   const pid = silent === undefined ? null : manager.domainOf(silent.id)?.pid;
   assert.ok(typeof pid === 'number');
@@ -202,14 +104,12 @@ void test('P5 P6: one that ends to answer is blamed alone, however many replies 
   );
 });
 
-void test('P6: no replica is late because the manager stood still', async (context) => {
-  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
-  const manager = await started(place.path, { lateMs: LATE_MS });
-  context.after(() => manager.close());
-  await until('it is whole', () => manager.health.whole());
-  const group = (): unknown[] => manager.view().replicas.map(({ id, state }) => [id, state]);
+void test('P6: no replica is late because the manager stood still', async () => {
+  await using group = await wholeGroup({ lateMs: LATE_MS });
+  const { manager } = group;
+  const states = (): unknown[] => manager.view().replicas.map(({ id, state }) => [id, state]);
   const [first, second] = manager.view().replicas;
-  const [before, slow] = [group(), manager.domainOf(second?.id ?? replicaId(''))?.pid];
+  const [before, slow] = [states(), manager.domainOf(second?.id ?? replicaId(''))?.pid];
   assert.ok(typeof slow === 'number');
   const ask = (): Promise<Verdict> => new Promise((done) => manager.submit(null, REQUEST, done));
   const appliedBy = (id: string | undefined): number =>
@@ -222,16 +122,14 @@ void test('P6: no replica is late because the manager stood still', async (conte
   await new Promise(setImmediate);
   standStill(2 * LATE_MS);
   for (const { type } of [await asked, await ask()]) assert.equal(type, 'reply');
-  assert.deepEqual(group(), before, 'nobody was woken');
+  assert.deepEqual(states(), before, 'nobody was woken');
 });
 
 void test('P6: no replica is late because the disk takes long for what it exports', async (context) => {
-  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
   // Also for a machine that has other things to do.
   const keeperMs = 5000;
-  const manager = await started(place.path, { keeperMs });
-  context.after(() => manager.close());
-  await until('it is whole', () => manager.health.whole());
+  await using group = await wholeGroup({ keeperMs });
+  const { manager } = group;
   const { fdatasync } = fs;
   let waits = 0;
   context.mock.method(fs, 'fdatasync', (fd: number, done: fs.NoParamCallback) => {
@@ -239,7 +137,7 @@ void test('P6: no replica is late because the disk takes long for what it export
     setTimeout(() => fdatasync(fd, done), waitMs);
   });
   untilDone(context);
-  const names = (): string[] => readdirSync(join(place.path, 'data'));
+  const names = (): string[] => readdirSync(group.dataFolder);
   const before = new Set(names());
   const asked = new Promise<Verdict>((done) => manager.submit(null, REQUEST, done));
   assert.equal((await asked).type, 'reply');
@@ -248,32 +146,27 @@ void test('P6: no replica is late because the disk takes long for what it export
   assert.deepEqual(manager.evidence.incidents.latest(), []);
 });
 
-void test('P6: no replica is blamed for a state that the disk does not give', async (context) => {
-  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
+void test('P6: no replica is blamed for a state that the disk does not give', async () => {
   // Can be opened, but not be read.
-  mkdirSync(join(place.path, 'data', 'base'), { recursive: true });
-  const manager = await started(place.path);
-  context.after(() => manager.close());
+  await using group = await startGroup({ base: { write: mkdirSync, digest: null } });
+  const { manager } = group;
   const { code, message } = await new Promise<SpareError>((resolve) => (manager.onHalt = resolve));
   assert.equal(code, 'storage-failed');
   assert.match(message, /EISDIR/);
   assert.deepEqual(manager.evidence.incidents.latest(), []);
 });
 
-void test('P5 P6: no replica is blamed for a state that is not what was written, and none begins with it', async (context) => {
-  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
-  mkdirSync(join(place.path, 'data'));
-  writeFileSync(join(place.path, 'data', 'base'), 'something else');
-  const manager = await started(place.path, { base: 'the digest of what was written' });
-  context.after(() => manager.close());
+void test('P5 P6: no replica is blamed for a state that is not what was written, and none begins with it', async () => {
+  const write = (path: string): void => writeFileSync(path, 'something else');
+  await using group = await startGroup({ base: { write, digest: 'the digest of what was written' } });
+  const { manager } = group;
   const { code, message } = await new Promise<SpareError>((resolve) => (manager.onHalt = resolve));
   assert.equal(code, 'data-folder-damaged');
   assert.match(message, /data\/base is not what was written there/);
   assert.deepEqual(manager.evidence.incidents.latest(), []);
 });
 
-void test('P6: a damaged image is one incident, whatever is found of it while it is repaired', async (context) => {
-  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
+void test('P6: a damaged image is one incident, whatever is found of it while it is repaired', async () => {
   let refused = 0;
   let damaged = false;
   const change = (driver: Driver): Driver => ({
@@ -284,17 +177,14 @@ void test('P6: a damaged image is one incident, whatever is found of it while it
       throw new SpareError('image-damaged', `File ${refused} is gone.`, { hint: 'Build it again.' });
     },
   });
-  const manager = await started(place.path, { change });
-  context.after(() => manager.close());
+  await using group = await wholeGroup({ change });
+  const { manager } = group;
   const images = (): string[] =>
     manager.evidence.incidents.latest().flatMap(({ kind, what }) => (kind === 'image' ? [what] : []));
   const breakOnce = async (times: number): Promise<void> => {
     await until('it is whole', () => manager.health.whole());
     damaged = true;
-    const active = manager.view().replicas.find(({ state }) => state === 'running');
-    const pid = active === undefined ? null : manager.domainOf(active.id)?.pid;
-    assert.ok(typeof pid === 'number');
-    process.kill(pid, 'SIGKILL');
+    killActive(manager);
     await until('starts are refused', () => refused >= times);
     damaged = false;
   };
@@ -309,38 +199,33 @@ void test('P6: a damaged image is one incident, whatever is found of it while it
 });
 
 void test('a group ends, though what its replicas would start from is not compared to the end', async () => {
-  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
   let checks = 0;
   const check = (): Promise<never> => {
     checks++;
     return new Promise(() => {});
   };
-  const manager = await started(place.path, { check });
+  await using group = await startGroup({ check });
   await until('all are to start', () => checks === 4);
-  await manager.close();
+  await group.manager.close();
 });
 
-void test('I1: what a rotation checked before it began holds for one start, that of its clean replica', async (context) => {
-  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
-  const { manager, checks } = await counted(context, place.path);
-  const before = checks();
+void test('I1: what a rotation checked before it began holds for one start, that of its clean replica', async () => {
+  const checks = counted();
+  await using group = await wholeGroup({ check: checks.check });
+  const { manager } = group;
+  const before = checks.count();
   const [oldest] = manager.view().replicas;
   await manager.recover(oldest?.id ?? '');
-  assert.equal(checks(), before + 1);
-  const active = manager.view().replicas.find(({ state }) => state === 'running');
-  const pid = active === undefined ? null : manager.domainOf(active.id)?.pid;
-  assert.ok(typeof pid === 'number');
-  process.kill(pid, 'SIGKILL');
-  await until('a replica that was lost is replaced', () => checks() > before + 1);
+  assert.equal(checks.count(), before + 1);
+  killActive(manager);
+  await until('a replica that was lost is replaced', () => checks.count() > before + 1);
 });
 
-void test('P6: one that is replaced while a new version comes up is said to be once a clean one of its own version sleeps', async (context) => {
-  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
+void test('P6: one that is replaced while a new version comes up is said to be once a clean one of its own version sleeps', async () => {
   const [asked, allowed] = [Promise.withResolvers<void>(), Promise.withResolvers<readonly string[]>()];
   let check = async (): Promise<readonly string[]> => [];
-  const manager = await started(place.path, { check: () => check() });
-  context.after(() => manager.close());
-  await until('it is whole', () => manager.health.whole());
+  await using group = await wholeGroup({ check: () => check() });
+  const { manager } = group;
   const before = manager.view().replicas.map(({ id }) => id);
   const [oldest = replicaId('')] = before;
   const recovering = manager.recover(oldest);
@@ -355,7 +240,7 @@ void test('P6: one that is replaced while a new version comes up is said to be o
     await (starts++ === 0 ? asked.promise : new Promise(() => {}));
     return [];
   };
-  manager.deploy({ variants: [imageIn(place.path)], digest: 'new', check: checkNew }).catch(() => {});
+  manager.deploy({ variants: [imageIn(group.folder)], digest: 'new', check: checkNew }).catch(() => {});
   await until('of the new version one sleeps, and the next one starts', () => starts === 2);
   assert.equal(manager.rotations.underWay, oldest);
   allowed.resolve([]);
@@ -364,22 +249,22 @@ void test('P6: one that is replaced while a new version comes up is said to be o
   assert.deepEqual([clean, by !== null && before.includes(by)], ['r8', true]);
 });
 
-void test('P6: none is to be replaced while a new version comes up, and so what that changed on disk is no incident', async (context) => {
-  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
-  const { manager, checks } = await counted(context, place.path);
-  const before = checks();
+void test('P6: none is to be replaced while a new version comes up, and so what that changed on disk is no incident', async () => {
+  const checks = counted();
+  await using group = await wholeGroup({ check: checks.check });
+  const { manager } = group;
+  const before = checks.count();
   const never = new Promise<never>(() => {});
-  manager.deploy({ variants: [imageIn(place.path)], digest: 'new', check: () => never }).catch(() => {});
+  manager.deploy({ variants: [imageIn(group.folder)], digest: 'new', check: () => never }).catch(() => {});
   const [oldest] = manager.view().replicas;
   await assert.rejects(manager.recover(oldest?.id ?? ''), { code: 'deploy-under-way' });
-  assert.equal(checks(), before);
+  assert.equal(checks.count(), before);
 });
 
 void test('a backup that is being made when the group ends is given up, and who asked for it is told so', async () => {
-  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
-  const manager = await started(place.path);
-  await until('it is whole', () => manager.health.whole());
-  const [base, unfinished] = [join(place.path, 'data/base'), join(place.path, 'data/backup.new')];
+  await using group = await wholeGroup();
+  const { manager } = group;
+  const [base, unfinished] = [join(group.dataFolder, 'base'), join(group.dataFolder, 'backup.new')];
   writeFileSync(base, '');
   truncateSync(base, LARGE_BYTES);
   const told = assert.rejects(manager.backup(new AbortController().signal), {
@@ -394,8 +279,8 @@ void test('a backup that is being made when the group ends is given up, and who 
 });
 
 void test('so is one whose first half, the copy of the store, is still on its way', async () => {
-  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
-  const manager = await started(place.path);
+  await using group = await startGroup();
+  const { manager } = group;
   const told = assert.rejects(manager.backup(new AbortController().signal), {
     code: 'backup-failed',
     message: 'The backup could not be made: the group has ended.',
@@ -404,35 +289,19 @@ void test('so is one whose first half, the copy of the store, is still on its wa
   await told;
 });
 
-function killActive(manager: Manager): void {
-  const active = manager.view().replicas.find(({ state }) => state === 'running');
-  const pid = active === undefined ? null : manager.domainOf(active.id)?.pid;
-  assert.ok(typeof pid === 'number');
-  process.kill(pid, 'SIGKILL');
-}
-
-/** The error that the group ends with when an active replica is killed. */
-async function endedBy(manager: Manager): Promise<SpareError> {
-  const halted = Promise.withResolvers<SpareError>();
-  manager.onHalt = halted.resolve;
-  killActive(manager);
-  return await halted.promise;
-}
-
 void test('P2 P6: no replica is blamed that ends where the disk is full: the group ends, and says why', async (context) => {
-  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
-  const { manager } = await counted(context, place.path);
+  await using group = await wholeGroup();
+  const { manager } = group;
   fillDisk(context);
   const { code, message } = await endedBy(manager);
   assert.deepEqual(
     [code, message],
-    ['storage-failed', `Using ${join(place.path, 'data')} failed: its disk is full.`],
+    ['storage-failed', `Using ${group.dataFolder} failed: its disk is full.`],
   );
   assert.deepEqual(manager.evidence.incidents.latest(), []);
 });
 
-void test('P2 P6: no replica is blamed that cannot be started for want of room, though there is some again once it was given up', async (context) => {
-  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
+void test('P2 P6: no replica is blamed that cannot be started for want of room, though there is some again once it was given up', async () => {
   let isFull = false;
   const change = (driver: Driver): Driver => ({
     ...driver,
@@ -442,19 +311,16 @@ void test('P2 P6: no replica is blamed that cannot be started for want of room, 
       throw new SpareError('domain-start-failed', 'The domain did not start.', { hint: '', cause });
     },
   });
-  const manager = await started(place.path, { change });
-  context.after(() => manager.close());
-  await until('it is whole', () => manager.health.whole());
+  await using group = await wholeGroup({ change });
+  const { manager } = group;
   isFull = true;
   assert.equal((await endedBy(manager)).code, 'storage-failed');
   assert.equal(manager.evidence.incidents.latest().length, 1, 'of the one that was killed');
 });
 
-void test('P5: why a new version did not take over is what its own replica failed of, whatever happened to others before', async (context) => {
-  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
-  const manager = await started(place.path);
-  context.after(() => manager.close());
-  await until('it is whole', () => manager.health.whole());
+void test('P5: why a new version did not take over is what its own replica failed of, whatever happened to others before', async () => {
+  await using group = await wholeGroup();
+  const { manager } = group;
   killActive(manager);
   await until('it was found', () => manager.evidence.incidents.latest().length === 1);
   await until('it is whole again', () => manager.health.whole());
@@ -462,7 +328,7 @@ void test('P5: why a new version did not take over is what its own replica faile
   const check = async (): Promise<never> => {
     throw new SpareError('image-changed', 'It has changed again.', { hint: '' });
   };
-  await assert.rejects(manager.deploy({ variants: [imageIn(place.path)], digest: 'new', check }), {
+  await assert.rejects(manager.deploy({ variants: [imageIn(group.folder)], digest: 'new', check }), {
     code: 'deploy-failed',
     message: 'The new version did not take over: It has changed again.',
   });
