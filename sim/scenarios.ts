@@ -2,9 +2,21 @@
  * Scenarios: how many managers, what clients ask, and which faults happen when. All from the seed; none of them knows what is
  * checked.
  */
-import type { Kind } from '../src/core/testing/service.ts';
 import type { Workload } from './clients.ts';
-import { BREACHES, type Fault, type Planned, FAILURES, LIES, TIMES, type Way } from './faults.ts';
+import {
+  anyFault,
+  anyKind,
+  BEGIN_MS,
+  between,
+  END_MS,
+  oneOf,
+  plain,
+  type Random,
+  replicaFault,
+  seldom,
+  times,
+} from './draws.ts';
+import { BREACHES, type Fault, type Planned, FAILURES, LIES, type Way } from './faults.ts';
 
 export interface Plan {
   readonly managers: number;
@@ -29,46 +41,10 @@ export interface Plan {
   readonly calm: boolean;
 }
 
-type Random = () => number;
 type Scenario = (random: Random, base: Plan) => Partial<Plan>;
 
-/** When the group is up. */
-const BEGIN_MS = 400;
-const END_MS = 2500;
 /** Given some seconds to be brought somewhere. */
 const LARGE_BYTES = 32 * 1024 ** 2;
-
-function between(random: Random, least: number, most: number): number {
-  return Math.floor(least + random() * (most - least + 1));
-}
-
-function oneOf<T>(random: Random, list: readonly [T, ...T[]]): T {
-  return list[Math.floor(random() * list.length)] ?? list[0];
-}
-
-function plain(random: Random): Kind {
-  return random() < 0.7 ? 'write' : 'read';
-}
-
-/** Mostly plain requests, now and then such a one. */
-function seldom(share: number, kinds: readonly [Kind, ...Kind[]]): Workload['kind'] {
-  return (random) => (random() < share ? oneOf(random, kinds) : plain(random));
-}
-
-function times(
-  random: Random,
-  least: number,
-  most: number,
-  fault: () => Fault,
-  [from, to]: readonly [number, number] = [BEGIN_MS, END_MS],
-): Planned[] {
-  const count = between(random, least, most);
-  const planned = Array.from({ length: count }, () => ({
-    at: between(random, from, to),
-    fault: fault(),
-  }));
-  return planned.sort((a, b) => a.at - b.at);
-}
 
 /** Requests that come alone, or so many at once that the pipeline is never empty. */
 function workload(random: Random): Workload {
@@ -97,68 +73,6 @@ function base(random: Random): Plan {
     double: oneOf(random, [0, 0, 0.3]),
     calm: false,
   };
-}
-
-function replicaFault(random: Random, ways: readonly [Way, ...Way[]] = [...LIES, ...FAILURES]): Fault {
-  const [pick, way, when] = [random(), oneOf(random, ways), oneOf(random, [...TIMES])];
-  return { type: 'replica', pick, way, when, young: false };
-}
-
-function anyFault(random: Random): Fault {
-  const pick = random();
-  const ms = between(random, 100, 1500);
-  switch (
-    oneOf(random, [
-      'replica',
-      'replica',
-      'replica',
-      'host',
-      'host',
-      'all',
-      'partition',
-      'cut',
-      'order',
-      'noise',
-      'lag',
-      'alarm',
-      'skew',
-      'disk',
-      'rotate',
-      'rotate',
-    ])
-  ) {
-    case 'host':
-      return { type: 'host-crash', pick, ms };
-    case 'all':
-      return { type: 'restart-all', ms };
-    case 'partition':
-      return { type: 'partition', pick, ms };
-    case 'cut':
-      return { type: 'order-cut', pick, ms };
-    case 'order':
-      return { type: 'order-down', ms };
-    case 'noise':
-      return { type: 'noise', ms, lose: random() * 0.3, double: random() * 0.3, delayMs: random() * 60 };
-    case 'lag':
-      return { type: 'order-lag', pick, ms, lagMs: between(random, 20, 300) };
-    case 'alarm':
-      return { type: 'false-alarm', pick, about: random() };
-    case 'skew':
-      return { type: 'skew', pick, ms: between(random, -3000, 3000) };
-    case 'rotate':
-      return { type: 'rotate', pick };
-    case 'disk':
-      return { type: 'disk-full', pick, ms };
-    default:
-      return replicaFault(random);
-  }
-}
-
-function anyKind(random: Random): Workload['kind'] {
-  const dice = random();
-  if (dice < 0.4) return plain;
-  if (dice < 0.6) return seldom(0.02, ['poison', 'flood', 'hang', 'random', 'split']);
-  return seldom(0.2 * random(), ['split', 'split', 'split', 'random']);
 }
 
 const several = (random: Random): number => between(random, 2, 4);
@@ -421,7 +335,5 @@ export function isScenario(name: string): name is ScenarioName {
 
 export function planOf(name: ScenarioName, random: Random): Plan {
   const plan = base(random);
-  const scenario: Scenario = SCENARIOS[name];
-  const changed = { ...plan, ...scenario(random, plan) };
-  return changed;
+  return { ...plan, ...SCENARIOS[name](random, plan) };
 }
