@@ -15,22 +15,15 @@ import { RECORD } from '../ordering/store-protocol.ts';
 import { applyFrames, digestFrames, executeFrames, exportFrames } from '../wire/channel.ts';
 import { encodeBare, encodeCommand } from '../wire/entry.ts';
 import type { Deployment } from './deployment.ts';
-import type { Fleet, StartEntry } from './fleet.ts';
-import type { InWork } from './in-work.ts';
+import type { StartEntry } from './fleet.ts';
 import type { ManagerOptions } from './options.ts';
 import type { Seeds } from './seeds.ts';
-import type { Snapshots } from './snapshots.ts';
-import type { UpdateLog } from './updates.ts';
-import { Witness } from './witness.ts';
+import { Witness, type WitnessParts } from './witness.ts';
 
-export interface EffectParts {
+export interface EffectParts extends WitnessParts {
   readonly store: Store;
   readonly orderer: Orderer;
-  readonly fleet: Fleet;
   readonly deployment: Deployment;
-  readonly snapshots: Snapshots;
-  readonly updates: UpdateLog;
-  readonly work: InWork;
   readonly seeds: Seeds;
 }
 
@@ -152,9 +145,7 @@ export class Effects {
     const link = fleet.link(replica);
     const frames = updates.inMemory(from, through);
     if (frames !== null) link?.send(frames);
-    else {
-      link?.stream((write) => this.#replay(write, from, through));
-    }
+    else link?.stream((write) => this.#replay(write, from, through));
   }
 
   #import(replica: ReplicaId, through: number): void {

@@ -6,7 +6,6 @@ import type { Finds } from '../evidence/exhibits.ts';
 import type { Incident } from '../evidence/incidents.ts';
 import { UPDATE_TOO_LARGE } from '../wire/channel.ts';
 import type { Ballots, CastVote } from './ballots.ts';
-import type { EffectParts } from './effects.ts';
 import type { Fleet } from './fleet.ts';
 import type { InWork } from './in-work.ts';
 import type { Snapshots } from './snapshots.ts';
@@ -27,6 +26,14 @@ const GIVEN_UP = 'destroyed, with all of the new version unless that has just ta
 type Fault = Extract<Effect, { type: 'incident' }>;
 type Skip = Extract<Effect, { type: 'skipped' }>;
 
+/** Where what is written up is found. */
+export interface WitnessParts {
+  readonly fleet: Fleet;
+  readonly snapshots: Snapshots;
+  readonly updates: UpdateLog;
+  readonly work: InWork;
+}
+
 export class Witness {
   readonly #evidence: Evidence;
   readonly #work: InWork;
@@ -34,7 +41,7 @@ export class Witness {
   readonly #updates: UpdateLog;
   readonly #snapshots: Snapshots;
 
-  constructor(evidence: Evidence, parts: EffectParts) {
+  constructor(evidence: Evidence, parts: WitnessParts) {
     this.#evidence = evidence;
     this.#work = parts.work;
     this.#fleet = parts.fleet;
