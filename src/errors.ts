@@ -4,50 +4,8 @@
  * compares the two.
  */
 
-export type ErrorCode =
-  | 'config-invalid'
-  | 'config-not-found'
-  | 'faults-out-of-range'
-  | 'command-missing'
-  | 'command-not-found'
-  | 'service-folder-missing'
-  | 'address-in-use'
-  | 'address-invalid'
-  | 'data-folder-unwritable'
-  | 'data-folder-in-use'
-  | 'data-folder-foreign'
-  | 'data-folder-damaged'
-  | 'state-missing'
-  | 'state-not-database'
-  | 'state-not-wal'
-  | 'service-start-failed'
-  | 'service-not-deterministic'
-  | 'hypervisor-unknown'
-  | 'domain-start-failed'
-  | 'image-build-failed'
-  | 'image-damaged'
-  | 'storage-failed'
-  | 'not-running'
-  | 'admin-failed'
-  | 'replica-unknown'
-  | 'rotation-under-way'
-  | 'group-not-whole'
-  | 'data-folder-missing'
-  | 'incident-unknown'
-  | 'image-changed'
-  | 'image-unreadable'
-  | 'deploy-refused'
-  | 'deploy-under-way'
-  | 'deploy-failed'
-  | 'data-folder-not-empty'
-  | 'backup-missing'
-  | 'backup-foreign'
-  | 'backup-damaged'
-  | 'backup-failed'
-  | 'backup-under-way';
-
 /** Every code, with the exit status that `spare` ends with: 2 the call was wrong, 1 something failed. */
-export const ERROR_CODES: Readonly<Record<ErrorCode, 1 | 2>> = {
+export const ERROR_CODES = {
   'config-invalid': 2,
   'config-not-found': 2,
   'faults-out-of-range': 2,
@@ -88,7 +46,8 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, 1 | 2>> = {
   'backup-damaged': 1,
   'backup-failed': 1,
   'backup-under-way': 1,
-};
+} as const;
+export type ErrorCode = keyof typeof ERROR_CODES;
 
 /** The one error class of Spare. `hint` says what to do; both are one or two plain sentences. */
 export class SpareError extends Error {
