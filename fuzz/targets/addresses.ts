@@ -1,6 +1,6 @@
 /** `host:port` of the configuration. */
 import assert from 'node:assert/strict';
-import { parseAddress } from '../../src/cli/config.ts';
+import { parseAddress } from '../../src/cli/settings.ts';
 import { SpareError } from '../../src/errors.ts';
 import type { Target } from '../target.ts';
 

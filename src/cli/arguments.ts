@@ -2,7 +2,8 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { messageOf, SpareError } from '../errors.ts';
-import { type Config, faultsOutOfRange } from './config.ts';
+import type { Config } from './config.ts';
+import { faultsOutOfRange } from './settings.ts';
 
 export const HELP = `Spare makes a stateful web service survive intrusions at f+1 cost.
 

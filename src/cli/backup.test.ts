@@ -19,7 +19,7 @@ import { RECORD } from '../ordering/store-protocol.ts';
 import { Store } from '../ordering/store.ts';
 import { encodeBare } from '../wire/entry.ts';
 import { backup, restoreInto } from './backup.ts';
-import { type Settings, settle } from './config.ts';
+import { type Settings, settle } from './settings.ts';
 import { serviceName } from './service-name.ts';
 
 const TARGETS: Readonly<Record<string, [name: string, says: RegExp]>> = {

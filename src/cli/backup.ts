@@ -12,7 +12,7 @@ import { messageOf, SpareError } from '../errors.ts';
 import { isMeasured } from '../images/images.ts';
 import { Store } from '../ordering/store.ts';
 import { askAdmin } from './admin-client.ts';
-import type { Settings } from './config.ts';
+import type { Settings } from './settings.ts';
 import { checkDataFolder, claimForRestore, prepareDataFolder } from './data-folder.ts';
 import { Interrupted, unlessAborted } from './interruption.ts';
 import { serviceName, stateFilesOf } from './service-name.ts';

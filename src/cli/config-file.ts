@@ -7,7 +7,8 @@ import { dirname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ROOT } from '../domains/process/package.ts';
 import { messageOf, SpareError } from '../errors.ts';
-import { type Config, invalid } from './config.ts';
+import type { Config } from './config.ts';
+import { invalid } from './settings.ts';
 import { quoted } from './quoted.ts';
 
 const DEFAULT_FILE = 'spare.config.ts';

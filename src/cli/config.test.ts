@@ -8,7 +8,8 @@ import { writeLayout } from '../domains/qemu/image/testing.ts';
 import { type ErrorCode, SpareError } from '../errors.ts';
 import { parseCall } from './arguments.ts';
 import { readConfig } from './config-file.ts';
-import { type Config, parseAddress, type Recovery, settle } from './config.ts';
+import type { Config, Recovery } from './config.ts';
+import { parseAddress, settle } from './settings.ts';
 import { parseDuration } from './duration.ts';
 
 const GOOD: Config = { command: ['node', 'server.mjs'], state: ['app.db'] };

@@ -18,7 +18,8 @@ import { deployUnderWay } from '../manager/deployment.ts';
 import type { Manager } from '../manager/manager.ts';
 import type { Version } from '../manager/options.ts';
 import { Store } from '../ordering/store.ts';
-import type { Config, Settings } from './config.ts';
+import type { Config } from './config.ts';
+import type { Settings } from './settings.ts';
 import { serviceName } from './service-name.ts';
 
 export interface Deployed {

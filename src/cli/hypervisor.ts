@@ -2,7 +2,7 @@
 import type { Driver } from '../domains/domain.ts';
 import { createProcessDriver } from '../domains/process/driver.ts';
 import { buildImages, createQemuDriver, type QemuDriverOptions } from '../domains/qemu/driver.ts';
-import type { Settings } from './config.ts';
+import type { Settings } from './settings.ts';
 import { variantsOf } from './deploy.ts';
 
 /** Changes nothing. Throws `domain-start-failed`, `image-build-failed`. */

@@ -2,7 +2,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SpareError } from '../errors.ts';
-import type { Address } from './config.ts';
+import type { Address } from './settings.ts';
 
 /** Resolves with the address that was taken. `key` names it in the configuration. Throws `SpareError` address-*. */
 export function bind(server: Server, key: string, { host, port }: Address): Promise<Address> {

@@ -8,7 +8,7 @@ import { askAdmin } from './admin-client.ts';
 import { type Call, HELP, parseCall, type Where } from './arguments.ts';
 import { backup, type Progress, restoreInto } from './backup.ts';
 import { type ConfigFile, readConfig } from './config-file.ts';
-import { dataFolder, settle, type Settings } from './config.ts';
+import { dataFolder, settle, type Settings } from './settings.ts';
 import { prepareDataFolder } from './data-folder.ts';
 import { prepareImages } from './hypervisor.ts';
 import { acceptForNextStart, type Deployed, refuseOthers } from './deploy.ts';

@@ -19,7 +19,7 @@ import { EmbeddedOrderer } from '../ordering/embedded.ts';
 import { RECORD } from '../ordering/store-protocol.ts';
 import { type Opened, Store } from '../ordering/store.ts';
 import { UPDATE_BYTES_MAX } from '../wire/channel.ts';
-import type { Address, Settings } from './config.ts';
+import type { Address, Settings } from './settings.ts';
 import { clearLeftovers, prepareDataFolder } from './data-folder.ts';
 import { checkCommands, Deploys, variantsOf, versionOf } from './deploy.ts';
 import { importExisting, importFromLayers } from './existing-state.ts';

@@ -1,5 +1,5 @@
 /** What identifies the service whose data a folder, or a backup, holds. */
-import type { Settings } from './config.ts';
+import type { Settings } from './settings.ts';
 
 const STATE = ', state: ';
 

@@ -5,7 +5,7 @@
 import type { Domain, DomainSpec, Driver } from '../../src/domains/domain.ts';
 import { createProcessDriver } from '../../src/domains/process/driver.ts';
 import { readConfig } from '../../src/cli/config-file.ts';
-import { settle } from '../../src/cli/config.ts';
+import { settle } from '../../src/cli/settings.ts';
 import { run } from '../../src/cli/run.ts';
 import { fileURLToPath } from 'node:url';
 import { frameHead } from '../../src/wire/frames.ts';
