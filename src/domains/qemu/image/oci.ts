@@ -16,7 +16,6 @@ import { digestOf } from './manifest.ts';
 import { FileTree } from './tree.ts';
 
 interface Descriptor {
-  readonly mediaType?: string;
   readonly digest: string;
   readonly platform?: { readonly architecture: string; readonly os: string };
 }
