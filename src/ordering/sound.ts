@@ -2,7 +2,7 @@
  * Whether what is read of a store can be what a manager wrote. SQLite notices damage of its own structure; what lies in that is
  * looked at here, once, so that nobody who takes it up comes upon something impossible.
  */
-import { MalformedError } from '../wire/bytes.ts';
+import { asBuffer, MalformedError } from '../wire/bytes.ts';
 import { coreEntry, decodeEntry } from '../wire/entry.ts';
 import { CHECKPOINT_FILE, type Recovery } from './store-protocol.ts';
 
@@ -16,7 +16,7 @@ export function checkSound(recovery: Recovery, entries: readonly Row[]): void {
   checkFacts(recovery);
   for (const { index, bytes } of entries) {
     if (!(bytes instanceof Uint8Array)) throw new MalformedError(`entry ${index} is no bytes`);
-    coreEntry(decodeEntry(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)));
+    coreEntry(decodeEntry(asBuffer(bytes)));
   }
   checkOrder(recovery, entries);
 }

@@ -11,6 +11,7 @@ import type { Worker } from 'node:worker_threads';
 import { dataFolderDamaged, messageOf, SpareError, storageFailed } from '../errors.ts';
 import { assert } from '../core/index.ts';
 import { startThread } from '../thread.ts';
+import { asBuffer } from '../wire/bytes.ts';
 import { Batcher } from './batcher.ts';
 import type { KeptKey, KeptSkip } from './replies.ts';
 import {
@@ -101,10 +102,7 @@ export class Store {
       throw refusal(path, first.code, first.message);
     }
     assert(first.type === 'opened', 'the store answers opened first');
-    const entries = first.entries.map(({ index, bytes: { buffer, byteOffset, length } }) => ({
-      index,
-      bytes: Buffer.from(buffer, byteOffset, length),
-    }));
+    const entries = first.entries.map(({ index, bytes }) => ({ index, bytes: asBuffer(bytes) }));
     const store = new Store(path, worker, entries.at(-1)?.index ?? first.recovery.first - 1);
     store.#listen();
     return { store, opened: { recovery: first.recovery, entries, keys: first.keys, skips: first.skips } };
@@ -188,7 +186,7 @@ export class Store {
     for (let next = from; next <= through;) {
       const first = next;
       const read = await this.#ask((id) => ({ type: 'updates', id, from: first, through }));
-      yield read.rows.map((row) => Buffer.from(row.buffer, row.byteOffset, row.length));
+      yield read.rows.map(asBuffer);
       next = read.through + 1;
     }
   }

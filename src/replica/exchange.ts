@@ -14,6 +14,7 @@ import { type AddressInfo, Socket } from 'node:net';
 import type { Dispatcher } from 'undici';
 import Client from 'undici/lib/dispatcher/client.js';
 import { createServer } from '../node-http.ts';
+import { asBuffer } from '../wire/bytes.ts';
 import { decodeRequest, encodeReply, encodeRequest } from '../wire/http.ts';
 import { endToEndHeaders, type HttpReply, type HttpRequest } from '../wire/http.ts';
 import { refusal } from './refusal.ts';
@@ -158,7 +159,7 @@ export class Exchange {
           method,
           path: target,
           headers: request.headers as string[],
-          body: body.length === 0 ? null : Buffer.from(body.buffer, body.byteOffset, body.length),
+          body: body.length === 0 ? null : asBuffer(body),
         },
         handler,
       );

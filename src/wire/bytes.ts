@@ -8,6 +8,11 @@
 
 export class MalformedError extends Error {}
 
+/** The same bytes, not copied. */
+export function asBuffer({ buffer, byteOffset, length }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, length);
+}
+
 export class Reader {
   #at = 0;
   readonly #bytes: Buffer;
