@@ -9,6 +9,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { makePrivateFile } from '../data-folder.ts';
 import { SteadyFile } from '../durable.ts';
 import { isSystemError, messageOf } from '../errors.ts';
+import { asBuffer } from '../wire/bytes.ts';
 import { decodeEntry } from '../wire/entry.ts';
 import { Replies } from './replies.ts';
 import { checkSound } from './sound.ts';
@@ -22,6 +23,7 @@ import {
   type StoreRequest,
   unpackBatch,
 } from './store-protocol.ts';
+import { Truncation } from './truncation.ts';
 
 /** The service whose data this is; written once. Null: whoever's it is. */
 const { path, service } = workerData as { path: string; service: string | null };
@@ -75,36 +77,8 @@ const READ_BYTES = 4 * 1024 ** 2;
 /** Of all kept replies together. */
 const REPLY_BYTES_MAX = 256 * 1024 ** 2;
 
-/** Removed with one batch: truncating all at once would hold up what comes behind it. */
-const CUT_ROWS = 256;
-/** One more row may exceed it. SQLite reads all pages of a long one to remove it. */
+/** Of rows that are removed with one batch; one more may exceed it. SQLite reads all pages of a long one to remove it. */
 const CUT_BYTES = 4 * 1024 ** 2;
-
-/** The removal of a table's oldest rows, a few at a time; entry 0 stays. */
-class Truncation {
-  readonly #remove;
-  readonly #oldest;
-  /** Rows up to here are to go. */
-  through = 0;
-  #done = 0;
-
-  constructor(db: DatabaseSync, table: 'entries' | 'updates') {
-    this.#remove = db.prepare(`delete from ${table} where idx > 0 and idx <= ?`);
-    this.#oldest = db.prepare(
-      `select idx, length(bytes) as size from ${table} where idx > 0 and idx <= ? order by idx limit ${CUT_ROWS}`,
-    );
-  }
-
-  /** `bytesMax`: of rows that are removed; one more may exceed it. */
-  cut(bytesMax: number): void {
-    if (this.#done >= this.through) return;
-    const rows = this.#oldest.all(this.through);
-    let bytes = 0;
-    const last = rows.find((row) => (bytes += Number(row['size'])) >= bytesMax) ?? rows[CUT_ROWS - 1];
-    this.#done = Number(last?.['idx'] ?? this.through);
-    this.#remove.run(this.#done);
-  }
-}
 
 class StoreThread {
   readonly #db: DatabaseSync;
@@ -128,7 +102,7 @@ class StoreThread {
     this.#carryOut = {
       [RECORD.entry]: ({ index, bytes }) => {
         entry.run(index, bytes);
-        const decoded = decodeEntry(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+        const decoded = decodeEntry(asBuffer(bytes));
         if (decoded.key !== null) key.run(index, decoded.key.key, decoded.key.fingerprint);
       },
       [RECORD.update]: ({ index, bytes }) => update.run(index, bytes),
