@@ -124,6 +124,7 @@ const FAULTS: Record<Exclude<Fault['type'], 'replica'>, true> = {
   rotate: true,
   deploy: true,
   'disk-full': true,
+  changed: true,
 };
 
 const ALL: Record<string, object> = {

@@ -49,6 +49,8 @@ export type Fault =
   | { readonly type: 'rotate'; readonly pick: number }
   /** Not a fault: a new version is to take over. */
   | { readonly type: 'deploy'; readonly variants: number }
+  /** The service on disk is not what was accepted any more: no replica starts but of a new version. */
+  | { readonly type: 'changed' }
   | { readonly type: 'disk-full'; readonly pick: number; readonly ms: number };
 
 export interface Planned {
@@ -245,6 +247,8 @@ export class Faults {
       }
       case 'deploy':
         return hosts[0]?.tell({ type: 'deploy', variants: fault.variants });
+      case 'changed':
+        return hosts[0]?.pool.change();
       case 'disk-full':
         return this.#for(
           fault.ms,

@@ -14,6 +14,8 @@ export class Pool {
   #trimmed = -1;
   /** What the disk takes for the next state that is exported. */
   #diskMs = 0;
+  /** The service on disk is not that of this version, or of an earlier one. */
+  #changed = -1;
   readonly #scheduled = new Map<ReplicaId, number>();
 
   constructor(host: Host) {
@@ -25,6 +27,15 @@ export class Pool {
     this.#recent.clear();
     this.#trimmed = this.#host.store.decided;
     this.#diskMs = this.#host.sim.options.diskMs;
+    this.unchange();
+  }
+
+  change(): void {
+    this.#changed = this.#host.core?.succession.version ?? -1;
+  }
+
+  unchange(): void {
+    this.#changed = -1;
   }
 
   clear(): void {
@@ -48,7 +59,7 @@ export class Pool {
   }
 
   drive(effect: Extract<Effect, { replica: ReplicaId }>): void {
-    if (effect.type === 'start') this.#startReplica(effect.replica, effect.variant);
+    if (effect.type === 'start') this.#startReplica(effect);
     const replica = this.replicas.get(effect.replica);
     if (replica === undefined) return;
     const { now } = this.#host.sim.timeline;
@@ -89,8 +100,9 @@ export class Pool {
     this.#schedule(replica);
   }
 
-  #startReplica(id: ReplicaId, variant: number): void {
+  #startReplica({ replica: id, variant, version }: Extract<Effect, { type: 'start' }>): void {
     const replica = new Replica(id, variant, this.#host.sim.faults.behaviour(id));
+    replica.behaviour.failsToStart = version <= this.#changed;
     this.replicas.set(id, replica);
     const time = this.#host.sim.order.lines[0]?.entry.time ?? 0;
     replica.send(this.#host.sim.timeline.now, {

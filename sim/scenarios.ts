@@ -269,12 +269,14 @@ const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
     schedule: times(random, 2, 8, () => ({ type: 'rotate', pick: random() })),
   }),
   'large-state': largeState,
-  // Of one manager: a new version takes over, once or more often, while replicas fail, are rotated, and all is restarted.
+  // Of one manager: a new version takes over, once or more often, while replicas fail, are rotated, and all is restarted; where
+  // the service on disk was changed in place, it is what makes the group whole again.
   deploy: (random, plan) => ({
     managers: 1,
     workload: { ...plan.workload, kind: random() < 0.5 ? plain : anyKind(random) },
     schedule: times(random, 2, 8, () => {
       if (random() < 0.5) return { type: 'deploy', variants: between(random, 1, 4) };
+      if (random() < 0.1) return { type: 'changed' };
       return random() < 0.3 ? { type: 'rotate', pick: random() } : anyFault(random);
     }),
   }),

@@ -146,6 +146,7 @@ export class Simulation {
       host.cut = false;
       host.lagMs = 0;
       host.store.full = false;
+      host.pool.unchange();
       if (!host.up) host.start();
     }
     this.order.up();

@@ -180,6 +180,24 @@ test('P2: two deploys at once: one is refused, and a restart begins with what th
   assert.equal(((await reply.json()) as Line).version, 2);
 });
 
+test('P5: a group that stopped, because the service on disk has changed, answers again after a deploy', async () => {
+  using site = new Site();
+  await using spare = await new Spare({ ...site.config, faults: 2 }).start();
+  site.change(2);
+  for (const left of [3, 2]) {
+    const victim = await spare.victim();
+    process.kill(victim.pid, 'SIGKILL');
+    await spare.until(`${left} are left`, PATIENCE_MS, async () => {
+      const { replicas } = await spare.status();
+      return replicas.filter(({ state }) => state !== 'starting').length === left;
+    });
+  }
+  const reply = fetch(spare.url, { method: 'POST', body: 'a' });
+  assert.match((await call('deploy', '--data', spare.data)).text, /^deployed/m);
+  assert.deepEqual(await (await reply).json(), { number: 1, name: 'a', version: 2 });
+  await spare.whole();
+});
+
 test('P2: the status names the version that answers, also after all was killed while another one came up', async () => {
   using site = new Site();
   await using spare = await new Spare(site.config).start();

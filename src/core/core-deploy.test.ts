@@ -172,3 +172,37 @@ void test('P2: a deploy, done or under way when everything is killed, leaves no 
     assert.equal(world.core.succession.version, 0);
   }
 });
+
+for (const faults of EACH) {
+  void test(`P5 S1: f = ${faults}, f+1 old ones are left, no other starts, one fails: the new version takes over, and answers all`, () => {
+    for (const way of ['crash', 'lie'] as const) {
+      for (const failsAt of [0, 30]) {
+        let startable = true;
+        const world: World = whole(faults, {
+          behaviour: (id) => ({ failsToStart: !startable && versions(world).get(id) === 0 }),
+        });
+        startable = false;
+        world.trace = [];
+        world.crash(active(world).id);
+        world.until('f+1 go on', () => !world.core.view().suspicion && world.core.group.size === faults + 1);
+        const fail = (): void => {
+          const { id, behaviour } = active(world);
+          if (way === 'lie') behaviour.lie = 'reply';
+          else world.crash(id);
+          requests(world, 5);
+        };
+        if (failsAt === 0) {
+          fail();
+          world.run(5000);
+          assert.ok(!world.answered, 'they wait for help');
+        }
+        deploy(world, (ms) => {
+          if (ms === failsAt && ms > 0) fail();
+        });
+        settled(world);
+        assert.equal(effects(world, 'succeeded').length, 1);
+        recovers(world);
+      }
+    }
+  });
+}

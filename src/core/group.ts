@@ -83,6 +83,16 @@ export class Group {
     return this.#takeover;
   }
 
+  /** No more than f+1 are left to end a suspicion: whoever could help them may never come. */
+  get helpless(): boolean {
+    return this.#suspicion !== null && this.#members.size <= this.#quorum;
+  }
+
+  /** Whether a new version may take over now. */
+  get succeedable(): boolean {
+    return this.#founded && !this.rotating && (this.#suspicion === null || this.helpless);
+  }
+
   /** A member, or one that was replaced and may still have to vote. */
   get(replica: ReplicaId): Member | undefined {
     return this.#members.get(replica) ?? this.#replaced(replica);
@@ -257,11 +267,13 @@ export class Group {
 
   #succeed(at: Index, members: readonly Member[]): Change {
     const known = members.some(({ replica }) => this.get(replica) !== undefined);
-    if (known || this.#suspicion !== null || this.rotating || !this.#founded) return NOTHING;
-    const left = [...this.#members.values()].filter(({ role }) => role === 'passive');
+    if (known || !this.succeedable) return NOTHING;
+    const old = [...this.#members.values()];
     const out = this.active();
     this.#members.clear();
     for (const member of members) this.#members.set(member.replica, member);
+    if (this.#suspicion !== null) return { ...NOTHING, woken: this.#suspect(at), left: old };
+    const left = old.filter(({ role }) => role === 'passive');
     this.#takeover = { out, by: this.active().map(({ replica }) => replica), at };
     assert(this.active().length === this.#quorum, 'G3: f+1 active replicas after a deploy');
     return { ...NOTHING, left };

@@ -4,7 +4,8 @@
  * A second group is started beside the first one: 2f+2 clean replicas of the new version, one after another. Each is given the
  * verified state, confirms it and sleeps; none is a member. Once all sleep, `succeed` is ordered. What comes before it the old
  * active replicas execute, what comes after it the new active ones, as soon as everything before is decided. Then the old ones
- * are destroyed. When one of the new ones fails before that is asked for, all of them are, and the old group goes on; one that
+ * are destroyed. Where too few of these are left to end a suspicion, they leave at once, and the new ones execute all that is
+ * undecided. When one of the new ones fails before that is asked for, all of them are, and the old group goes on; one that
  * fails later is a faulty member like any other.
  *
  * Only where there is one manager; several would have to know of each other that they have the new version.
@@ -70,7 +71,7 @@ export class Succession {
       if (phase === undefined) return replicas.start(now, replica, variant, this.#version + 1);
       if (phase !== 'suspended') return;
     }
-    if (group.suspicion !== null || group.rotating || !group.founded) return;
+    if (!group.succeedable) return;
     this.#planned.asked = true;
     this.#core.propose({ type: 'succeed', members: this.#planned.members });
   }

@@ -203,9 +203,10 @@ export class Manager {
    * `group-not-whole`, `deploy-under-way`, `deploy-failed`.
    */
   async deploy(version: Version): Promise<number> {
-    // It need not be whole: where the service on disk has changed, only this makes it whole again.
-    if (!this.health.answering() || this.#core.group.suspicion !== null) {
-      const hint = 'A new version takes over only from a group that answers. See /status, and try again.';
+    // It need not be whole: where the service on disk has changed, only this makes it whole again, or has it answer again.
+    const { suspicion, helpless } = this.#core.group;
+    if (!helpless && (suspicion !== null || !this.health.answering())) {
+      const hint = 'A new version takes over when that is done. See /status, and try again.';
       throw new SpareError('group-not-whole', 'The group is being repaired.', { hint });
     }
     const variants = version.variants.length;
