@@ -152,6 +152,39 @@ test('P2: a backup is not begun where the group would be without room to go on; 
   return undefined;
 });
 
+test('P2: a deploy is not begun where its copies of the state would fill the disk; the group answers under load, and with room it is done', async (t) => {
+  using place = new Place().write('service/server.mjs', readFileSync(join(SERVICES, 'ledger.mjs'), 'utf8'));
+  place.configure({ ...LEDGER, folder: 'service', command: ['node', 'server.mjs'], data: 'disk/data' });
+  const disk = join(place.folder, 'disk');
+  using small = SmallDisk.mount(disk);
+  if (small === undefined) return t.skip('nothing may be mounted');
+  await using call = new Call(place.folder, ['run', '--config', 'spare.config.mjs']);
+  await call.until(() => call.stdout.includes('incidents  http'));
+  const url = /^service +(\S+)$/m.exec(call.stdout)?.[1];
+  const add = async (body: string): Promise<void> => {
+    assert.equal((await fetch(`${url}/entries`, { method: 'POST', body })).status, 200);
+  };
+  for (let i = 0; i < 8; i++) await add('x'.repeat(LINE_BYTES));
+  place.write('service/server.mjs', `${readFileSync(join(SERVICES, 'ledger.mjs'), 'utf8')}// 2`);
+  const deploy = (): Call => new Call(place.folder, ['deploy', '--data', join(disk, 'data')]);
+  // Of four copies it would take three and a half.
+  small.leave(28 * LINE_BYTES);
+  {
+    await using refused = deploy();
+    const over = new AbortController();
+    const ended = refused.end().finally(() => over.abort());
+    while (!over.signal.aborted) await add('y'.repeat(1000));
+    assert.equal(await ended, 1);
+    assert.match(refused.stderr, /takes \d+ MiB.*\b\d+ MiB are free.*\[deploy-failed\]/);
+  }
+  await add('after it');
+  assert.equal(call.stderr, '');
+  small.leave(1024 ** 3);
+  await using done = deploy();
+  assert.equal(await done.end(), 0, done.stderr);
+  return undefined;
+});
+
 suite('P2: the group ends with `storage-failed`, says where and what to do, and leaves no process', () => {
   for (const [name, { why, prepare }] of Object.entries(FAILURES)) {
     test(name, async () => {

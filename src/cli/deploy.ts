@@ -135,6 +135,12 @@ export class Deploys {
       await this.#images.forget(next);
       return { image: before.digests.all, changed: false, seconds: 0 };
     }
+    try {
+      await manager.checkRoom();
+    } catch (error) {
+      await this.#images.forget(next);
+      throw error;
+    }
     this.#log(`deploying  image ${next.digests.all.slice(0, 12)}`);
     await this.#images.replace(next);
     let seconds: number;

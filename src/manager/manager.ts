@@ -5,9 +5,11 @@
  * M1. Events are handled one at a time, each to its end; effects in the order given.
  * M2. Bytes of replicas enter through links only; the core sees their digests.
  */
+import { join } from 'node:path';
 import { makeBackup, type MadeBackup } from '../backup/make.ts';
 import { Core, index as toIndex, managerId, replicaId } from '../core/index.ts';
 import type { CoreView, Event, Key, ReplicaId } from '../core/index.ts';
+import { DOMAINS_FOLDER } from '../data-folder.ts';
 import type { Domain, Driver } from '../domains/domain.ts';
 import { isSystemError, SpareError, storageFailed } from '../errors.ts';
 import type { Evidence } from '../evidence/evidence.ts';
@@ -24,6 +26,7 @@ import { Health } from './health.ts';
 import { type Client, InWork } from './in-work.ts';
 import { type ManagerOptions, REPORT_MS, type Version } from './options.ts';
 import { Rejuvenation, type Rotated, rotatedLine } from './rejuvenation.ts';
+import { checkRoomBeside } from './room.ts';
 import { Seeds } from './seeds.ts';
 import { Snapshots } from './snapshots.ts';
 import { UpdateLog } from './updates.ts';
@@ -196,6 +199,14 @@ export class Manager {
   /** Replaces a replica by a clean one; resolves once that is done. Throws a `SpareError` when it cannot be now. */
   recover(replica: string): Promise<Rotated> {
     return this.#rejuvenation.recover(performance.now(), replica);
+  }
+
+  /** Whether a new version can be there beside the one that runs. Throws `deploy-failed`. */
+  async checkRoom(): Promise<void> {
+    const { dataFolder, faults } = this.#options;
+    const active = this.#core.view().replicas.filter(({ role }) => role === 'active');
+    const folders = active.map(({ id }) => join(dataFolder, DOMAINS_FOLDER, id));
+    await checkRoomBeside(folders, 2 * faults + 2, dataFolder);
   }
 
   /**

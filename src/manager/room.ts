@@ -1,0 +1,39 @@
+/** Whether the disk has room for the replicas of a new version, all of which are there before the old ones go. */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { SpareError } from '../errors.ts';
+import { bytesToGoOn, freeBytes } from '../room.ts';
+
+const MEASURING_MS_MAX = 10_000;
+
+/**
+ * `active`: folders of active replicas; all f+1 where the group answers. A new one holds as much: the state, and what of the service
+ * folder is copied for it. Throws `deploy-failed`.
+ */
+export async function checkRoomBeside(
+  active: readonly string[],
+  count: number,
+  dataFolder: string,
+): Promise<void> {
+  const free = freeBytes(dataFolder);
+  if (free === null) return;
+  // One that is faulty may have filled its own: the smallest has no more than a sound one.
+  const [each = 0] = (await Promise.all(active.map(bytesOnDisk))).toSorted((a, b) => a - b);
+  const needed = count * each + bytesToGoOn(dataFolder);
+  if (needed <= free) return;
+  const mib = (bytes: number): number => Math.ceil(bytes / 1024 ** 2);
+  const message =
+    `There is no room for a new version beside the one that runs: ` +
+    `it takes ${mib(needed)} MiB in ${dataFolder}, and ${mib(free)} MiB are free.`;
+  throw new SpareError('deploy-failed', message, {
+    hint: `Free space: there will be ${count} more copies of the state, and the group is left room to go on.`,
+  });
+}
+
+/** 0 where that cannot be told. A process of its own looks: there may be a million files, or they come and go. */
+async function bytesOnDisk(folder: string): Promise<number> {
+  const run = promisify(execFile)('du', ['-sk', '--', folder], { timeout: MEASURING_MS_MAX });
+  // Also of what it has seen but for some.
+  const { stdout } = await run.catch((error: { stdout?: string }) => ({ stdout: error.stdout ?? '' }));
+  return (Number.parseInt(stdout, 10) || 0) * 1024;
+}

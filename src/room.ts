@@ -1,0 +1,32 @@
+/** What room a data folder has on its disk, for what is made there beside a group that goes on. */
+import { readdirSync, statfsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { BASE_FILE } from './data-folder.ts';
+import { CHECKPOINT_FILE } from './ordering/store-protocol.ts';
+
+/** What comes to the order, and to SQLite's log of it, before it is truncated: 32 MiB each; evidence, and small files. */
+const GROWTH_BYTES = 128 * 1024 ** 2;
+/** Exported for the next checkpoint with f = 1, while the one before it must stay. */
+const EXPORTS = 2;
+
+/** Null: the file system does not tell. */
+export function freeBytes(dataFolder: string): number | null {
+  const { blocks, bavail, bsize } = statfsSync(dataFolder);
+  return blocks === 0 ? null : bavail * bsize;
+}
+
+/** Of each whole state. A second checkpoint is there while one follows on another. */
+export function stateBytes(dataFolder: string): number[] {
+  const names = readdirSync(dataFolder).filter((name) => name === BASE_FILE || CHECKPOINT_FILE.test(name));
+  return names.map((name) => sizeOf(join(dataFolder, name)));
+}
+
+/** What a group that runs may need meanwhile: it ends when the disk is full. */
+export function bytesToGoOn(dataFolder: string): number {
+  return GROWTH_BYTES + EXPORTS * Math.max(0, ...stateBytes(dataFolder));
+}
+
+/** 0 where there is none. */
+export function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}
