@@ -16,6 +16,7 @@ import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { closeSync, lstatSync, openSync, readdirSync, readlinkSync, readSync, type Stats } from 'node:fs';
 import { isLeftOut } from '../domains/left-out.ts';
+import { tellsChange } from '../file-clock.ts';
 
 export type Part = 'service' | 'runtime' | 'agent' | 'preload';
 
@@ -51,8 +52,6 @@ export interface Progress {
 }
 
 const READ_BYTES = 1024 * 1024;
-/** The coarsest clock that a file system keeps times by. */
-const CLOCK_MS = 2000;
 
 class Measuring {
   readonly #known: Manifest;
@@ -97,7 +96,7 @@ class Measuring {
     }
     const now = Date.now();
     const digest = `${kind} ${this.#read(path)}`;
-    this.entries.set(path, { part, digest, stat: now - found.ctimeMs > CLOCK_MS ? stat : '' });
+    this.entries.set(path, { part, digest, stat: tellsChange(now, found.ctimeMs) ? stat : '' });
     this.#progress(this.#done);
   }
 

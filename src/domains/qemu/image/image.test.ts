@@ -2,13 +2,14 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
-import { chmod, cp, mkdir, open, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
-import { mkdtempDisposableSync, readFileSync } from 'node:fs';
+import promises, { chmod, cp, mkdir, open, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { type BigIntStats, mkdtempDisposableSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { SpareError } from '../../../errors.ts';
+import { untilDone } from '../../../testing.ts';
 import { DEFAULT_AGENT } from '../../process/package.ts';
 import { buildImage } from './build.ts';
 import { writeErofs } from './erofs.ts';
@@ -100,6 +101,21 @@ void test('a byte flipped in an image is refused, before its first start and aft
       });
     }
   }
+});
+
+void test('a change within the same tick of the clock that times of files are kept by is refused, too', async (context) => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-image-'));
+  const image = await madeUp(place.path);
+  const ticks = new Map<unknown, Promise<BigIntStats>>();
+  // Until the test is done that clock stands still.
+  const { stat } = promises;
+  context.mock.method(promises, 'stat', (path: string, options: { bigint: true }) =>
+    ticks.getOrInsertComputed(path, () => stat(path, options)),
+  );
+  untilDone(context);
+  await image.verify();
+  await writeFile(image.path('root'), 'ROOT'.repeat(10_000));
+  await assert.rejects(image.verify(), { code: 'image-damaged' });
 });
 
 void test('a manifest that was made to fit a changed file no longer fits itself', async () => {

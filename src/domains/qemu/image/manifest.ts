@@ -4,7 +4,8 @@
  *
  * M1. What does not have the digest of its manifest is never started.
  * M2. A file that has not been touched since it was last read whole is not read again: the kernel's change time says so,
- *     which nobody can set. That holds for the whole process, whoever asks.
+ *     which nobody can set. One that was changed so shortly before that this would not tell a further change is read again.
+ *     That holds for the whole process, whoever asks.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream, readFileSync, type BigIntStats } from 'node:fs';
@@ -13,6 +14,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 
 import { messageOf, SpareError } from '../../../errors.ts';
+import { tellsChange } from '../../../file-clock.ts';
 
 export const IMAGE_FILES = ['kernel', 'initrd', 'root'] as const;
 export type ImageFile = (typeof IMAGE_FILES)[number];
@@ -55,11 +57,13 @@ const read = new Map<string, { readonly identity: string; readonly digest: strin
 
 /** Reads the file if it must. */
 async function knownDigestOf(path: string): Promise<string> {
-  const before = identity(await stat(path, { bigint: true }));
+  const now = Date.now();
+  const found = await stat(path, { bigint: true });
+  const before = identity(found);
   const known = read.get(path);
   if (known?.identity === before) return known.digest;
   const digest = await digestOf(path);
-  read.set(path, { identity: before, digest });
+  if (tellsChange(now, Number(found.ctimeMs))) read.set(path, { identity: before, digest });
   return digest;
 }
 
