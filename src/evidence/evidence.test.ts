@@ -1,6 +1,13 @@
 /** Does what is written up beside the manager's loop end with it? */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, mkdtempDisposableSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempDisposableSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -45,6 +52,23 @@ void test('P7 V1: it is closed though the state before an incident is still bein
   await evidence.close();
   assert.equal((await evidence.read(id))?.evidence?.parts.length, 2);
   assert.ok(!existsSync(join(root.path, 'comparing')), 'what it had of it is removed');
+});
+
+void test('P6 I2: the number of an incident whose line was lost with the power, and whose folder was not, is not given again', async () => {
+  using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
+  const list = join(root.path, 'incidents.jsonl');
+  const add = async (): Promise<number> => {
+    const evidence = new Evidence(root.path, NOBODY, () => {});
+    const { id } = evidence.add(INCIDENT, { ...finds(endless), votes: [] });
+    await evidence.close();
+    return id;
+  };
+  assert.equal(await add(), 1);
+  const lines = readFileSync(list);
+  assert.equal(await add(), 2);
+  writeFileSync(list, lines);
+  assert.equal(await add(), 3);
+  assert.deepEqual(readdirSync(join(root.path, 'incidents')).sort(), ['1', '2', '3']);
 });
 
 async function* unreadable(): AsyncGenerator<Buffer[]> {

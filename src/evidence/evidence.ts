@@ -34,8 +34,8 @@ export class Evidence {
 
   /** `log`: one line for the operator. */
   constructor(dataFolder: string, hook: HookOptions, log: (line: string) => void) {
-    this.incidents = new Incidents(join(dataFolder, INCIDENTS_FILE));
     this.#folders = new Folders(join(dataFolder, EVIDENCE_FOLDER), LIMITS);
+    this.incidents = new Incidents(join(dataFolder, INCIDENTS_FILE), this.#folders.latest());
     this.#scratches = new Scratches(join(dataFolder, SCRATCH_FOLDER), this.#closing.signal);
     this.#hook = hook;
     this.#log = log;

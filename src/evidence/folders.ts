@@ -6,7 +6,7 @@
  * F3. Those that show what differed, and those of which there is no more than that a replica ended, are two kinds; the kind goes that
  *     there is more of. So a replica that ends at every start pushes out no evidence of an intrusion, nor the other way round.
  */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PRIVATE } from '../data-folder.ts';
@@ -39,6 +39,11 @@ export class Folders {
 
   path(id: number): string {
     return join(this.#root, String(id));
+  }
+
+  /** The highest number that has a folder; 0: none has. */
+  latest(): number {
+    return Math.max(0, ...numbers(readdirSync(this.#root)));
   }
 
   /** Not while another one is being kept. */
@@ -88,10 +93,13 @@ export class Folders {
     const names = await readdir(this.#root);
     for (const name of names.filter((name) => name.endsWith('.new')))
       await rm(join(this.#root, name), { recursive: true, force: true });
-    const ids = names.filter((name) => /^\d+$/.test(name)).map(Number);
-    for (const id of ids.sort((a, b) => a - b)) kept.set(id, await lookInto(this.path(id)));
+    for (const id of numbers(names).sort((a, b) => a - b)) kept.set(id, await lookInto(this.path(id)));
     return kept;
   }
+}
+
+function numbers(names: readonly string[]): number[] {
+  return names.filter((name) => /^\d+$/.test(name)).map(Number);
 }
 
 async function lookInto(folder: string): Promise<Kept> {

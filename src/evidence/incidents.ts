@@ -4,7 +4,8 @@
  * folder of its own (`folders.ts`).
  *
  * I1. Memory and disk are bounded: when the file grows too large, what is kept is the newest that takes half of that.
- * I2. A number is given once. So the file is whole at any time, but for the end of its last line.
+ * I2. A number is given once. So the file is whole at any time, but for the end of its last line; and where its last lines are lost,
+ *     as after a loss of power, no number is given that has a folder.
  */
 import { appendFileSync, existsSync, readFileSync, statSync } from 'node:fs';
 import type { FaultKind, SkipReason } from '../core/index.ts';
@@ -35,16 +36,19 @@ const FILE_BYTES_MAX = 8 * 1024 * 1024;
 export class Incidents {
   readonly #file: string;
   #latest: Incident[];
+  #lastId: number;
 
-  constructor(file: string) {
+  /** `given`: the highest number of which anything else is kept. */
+  constructor(file: string, given: number = 0) {
     this.#file = file;
     this.#latest = readIncidents(file);
+    this.#lastId = Math.max(given, this.#latest.at(-1)?.id ?? 0);
     // Of a file that was being written when all ended: what is added begins a line of its own.
     if (existsSync(file) && !readFileSync(file, 'utf8').endsWith('\n')) appendFileSync(file, '\n');
   }
 
   add(found: Omit<Incident, 'id'>): Incident {
-    const incident = { id: (this.#latest.at(-1)?.id ?? 0) + 1, ...found };
+    const incident = { id: ++this.#lastId, ...found };
     this.#latest.push(incident);
     if (this.#latest.length > KEPT) this.#latest = this.#latest.slice(-KEPT / 2);
     appendFileSync(this.#file, lineOf(incident), { mode: PRIVATE });
