@@ -17,6 +17,7 @@ import { SpareError } from '../errors.ts';
 import { digestOf } from '../manager/ballots.ts';
 import { RECORD } from '../ordering/store-protocol.ts';
 import { Store } from '../ordering/store.ts';
+import { onFullDisk } from '../testing.ts';
 import { encodeBare } from '../wire/entry.ts';
 import { backup, restoreInto } from './backup.ts';
 import { type Settings, settle } from './settings.ts';
@@ -104,4 +105,20 @@ void test('P2: a group that has not begun is not backed up: another database, wh
   );
   assert.deepEqual(readdirSync(target.path), []);
   assert.ok(!readdirSync(place.path).includes('backup.new'));
+});
+
+void test('P2: who backs up on a full disk is told to make room', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-backup-'));
+  const data = join(place.path, 'data');
+  mkdirSync(data);
+  const { store } = await Store.open(join(data, 'spare.db'), 'the service of this test');
+  await store.close();
+  const [module, target] = [import.meta.resolve('./backup.ts'), join(place.path, 'a.backup')];
+  const script = `
+    import { backup } from ${JSON.stringify(module)};
+    const [data, target] = ${JSON.stringify([data, target])};
+    const refused = await backup(data, target, () => {}, new AbortController().signal).catch((error) => error);
+    process.stdout.write(refused.message + refused.hint);
+  `;
+  assert.match(onFullDisk(0, script), /Cannot lock .*backup\.lock: .*room/);
 });

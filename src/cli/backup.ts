@@ -100,7 +100,7 @@ function lock(data: string): Disposable {
       throw new SpareError('backup-under-way', 'Another call of `spare backup` has not ended.', { hint });
     }
     throw new SpareError('backup-failed', `Cannot lock ${file}: ${messageOf(error)}.`, {
-      hint: 'Whoever calls `spare backup` must be allowed to write to the data folder.',
+      hint: 'There must be room on its disk, and whoever calls `spare backup` be allowed to write there.',
       cause: error,
     });
   }
