@@ -27,6 +27,8 @@ import type { Snapshots } from './snapshots.ts';
 export interface FleetHandlers {
   readonly onAnswer: (id: string, answer: Answer) => void;
   readonly onDown: (id: string, kind: 'crash' | 'protocol') => void;
+  /** A replica that is not of a new version may not start: what it would start from is not what was accepted, or built from it. */
+  readonly onRefused: (error: SpareError) => void;
   /** The image of machines is not what was built from what was accepted; told once, until a replica starts from it again. */
   readonly onImageDamaged: (error: SpareError) => void;
   /** The disk of the data folder was full when a replica was to be started that is not of a new version. */
@@ -163,7 +165,10 @@ export class Fleet {
         const noRoom = error instanceof SpareError && error.code === 'storage-failed';
         if (noRoom && !this.isNew(id)) return this.#handlers.onNoRoom(error);
         place.why = messageOf(error);
-        place.refused = error instanceof SpareError && REFUSALS.has(error.code);
+        if (error instanceof SpareError && REFUSALS.has(error.code)) {
+          place.refused = true;
+          if (!this.isNew(id)) this.#handlers.onRefused(error);
+        }
         this.#handlers.onDown(id, 'crash');
       }),
     );

@@ -249,6 +249,29 @@ void test('P6: one that is replaced while a new version comes up is said to be o
   assert.deepEqual([clean, by !== null && before.includes(by)], ['r8', true]);
 });
 
+void test('P6: who asked for a replacement is told where the clean one may not start, and the group is repaired once it may', async () => {
+  let isDamaged = false;
+  const change = (driver: Driver): Driver => ({
+    ...driver,
+    start: async (spec) => {
+      if (!isDamaged) return await driver.start(spec);
+      throw new SpareError('image-damaged', 'A file is gone.', { hint: 'Build it again.' });
+    },
+  });
+  await using group = await wholeGroup({ change });
+  const { manager } = group;
+  const [oldest = replicaId('')] = manager.view().replicas.map(({ id }) => id);
+  isDamaged = true;
+  await assert.rejects(manager.recover(oldest), {
+    code: 'image-damaged',
+    message: `${oldest} was taken out, and no clean replica may start: A file is gone.`,
+    hint: 'Build it again.',
+  });
+  assert.equal(manager.rotations.underWay, null);
+  isDamaged = false;
+  await until('it is whole again', () => manager.health.whole());
+});
+
 void test('P6: none is to be replaced while a new version comes up, and so what that changed on disk is no incident', async () => {
   const checks = counted();
   await using group = await wholeGroup({ check: checks.check });

@@ -80,6 +80,7 @@ export class Manager {
     this.#fleet = new Fleet(options, driver, this.#deployment, this.#snapshots, {
       onAnswer: (id, answer) => this.#answered(replicaId(id), answer),
       onDown: (id, kind) => this.#tell({ type: 'down', replica: replicaId(id), kind }),
+      onRefused: (error) => this.#rejuvenation.refused(error),
       onImageDamaged: (error) => this.imageChanged(error),
       onNoRoom: (error) => this.#halt(error),
     });

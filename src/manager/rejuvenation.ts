@@ -8,7 +8,8 @@
  * J1. One at a time, begun only while the group is whole, no suspicion lasts, and a clean one may be started.
  * J2. The oldest goes first, and between two that were due lies their share of `spreadMs` at least. So a replica is younger
  *     than two periods, but for what repairs take.
- * J3. What was begun is asked for until the replica is gone, also after a suspicion; it is over once the group is whole.
+ * J3. What was begun is asked for until the replica is gone, also after a suspicion; it is over once the group is whole, or none may
+ *     start that would make it so.
  */
 import type { ReplicaId } from '../core/index.ts';
 import { SpareError } from '../errors.ts';
@@ -137,6 +138,15 @@ export class Rejuvenation {
   #begin(now: number, asked: Pick<Current, 'replica' | 'done' | 'failed'>): void {
     this.#current = { ...asked, beganAt: now, active: this.#active() };
     this.#group.rotate(asked.replica);
+  }
+
+  /** A replica of the version that runs may not start: the clean one, where the old one is gone. The core goes on trying. */
+  refused(error: SpareError): void {
+    if (this.#current === null || this.#ids().includes(this.#current.replica)) return;
+    const { replica, failed } = this.#current;
+    this.#current = null;
+    const message = `${replica} was taken out, and no clean replica may start: ${error.message}`;
+    failed(new SpareError(error.code, message, { hint: error.hint }));
   }
 
   /** The group has ended. */
