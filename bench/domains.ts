@@ -104,7 +104,7 @@ class Bench {
 function openingOf({ command, env, state }: ServiceImage, onAnswer: () => void): Opening {
   const seed = Buffer.alloc(32, 1).toString('base64');
   const limits = { timeoutMs: 600_000, replyBytesMax: ANSWER_BYTES_MAX };
-  const start = { timeMs: 0, seed, command, env, port: 8000, state, hasBase: false, ...limits };
+  const start = { timeMs: 0, seed, command, env, port: 8000, state, hasBase: false, founds: true, ...limits };
   return {
     key: 'bench',
     timeoutMs: limits.timeoutMs,

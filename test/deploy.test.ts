@@ -129,6 +129,38 @@ for (const faults of [1, 2]) {
   });
 }
 
+/** Makes its tables at its start and when it is asked to; `/fill` fills the first, any other request shows the last. */
+function migrating(tables: readonly string[]): string {
+  return `
+    import { createServer } from 'node:http';
+    import { DatabaseSync } from 'node:sqlite';
+    const database = new DatabaseSync('app.db');
+    const migrate = () => database.exec('${tables.map((name) => `create table if not exists ${name} (a);`).join('')}');
+    migrate();
+    createServer((request, response) => {
+      if (request.url === '/fill') database.exec('insert into ${tables[0]} values (zeroblob(100000))');
+      if (request.url === '/migrate') migrate();
+      if (request.url === '/add') database.exec("insert into ${tables.at(-1)} values ('one')");
+      response.end(JSON.stringify(database.prepare('select a from ${tables.at(-1)}').all()));
+    }).listen(process.env.PORT);`;
+}
+
+test('P2 P4: a table that a version makes at its start, and a request has made, is found where the request made it', async () => {
+  using site = new Site();
+  writeFileSync(site.server, migrating(['first']));
+  await using spare = await new Spare({ ...site.config, state: ['app.db'] }).start();
+  const ask = async (path: string): Promise<string> => (await fetch(`${spare.url}${path}`)).text();
+  await ask('/fill');
+  writeFileSync(site.server, migrating(['first', 'second']));
+  assert.equal((await call('deploy', '--data', spare.data)).status, 0);
+  await ask('/migrate');
+  assert.equal(await ask('/add'), '[{"a":"one"}]');
+  await spare.signal('SIGINT');
+  await spare.start();
+  assert.equal(await ask('/'), '[{"a":"one"}]');
+  assert.deepEqual(await spare.incidents(), []);
+});
+
 test('P2 P6: what was deployed is what a restart begins with, and what replicas are replaced with', async () => {
   using site = new Site();
   await using spare = await new Spare(site.config).start();

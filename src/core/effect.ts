@@ -43,12 +43,16 @@ export type Effect =
    * gave way to the entry `at`, or that is the skip of it. Who begins with the order before that one must still know it.
    */
   | { readonly type: 'forget-key'; readonly index: Index; readonly at: Index }
-  /** `version`: how many deploys have taken over, this one included, since the manager was started. */
+  /**
+   * `version`: how many deploys have taken over, this one included, since the manager was started. `founds`: whether what its
+   * service writes while it starts may be what entry 0 is decided to write; else a verified state takes its place.
+   */
   | {
       readonly type: 'start';
       readonly replica: ReplicaId;
       readonly variant: number;
       readonly version: number;
+      readonly founds: boolean;
     }
   /** All replicas are of this version from here on. */
   | { readonly type: 'succeeded'; readonly version: number }

@@ -145,7 +145,7 @@ export class Replicas {
       fed: false,
       faulty: false,
     });
-    this.#core.emit({ type: 'start', replica: id, variant, version });
+    this.#core.emit({ type: 'start', replica: id, variant, version, founds: !decided });
   }
 
   /** All replicas are of a new version, with variants of its own. */

@@ -7,6 +7,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DOMAINS_FOLDER } from '../data-folder.ts';
+import type { Effect } from '../core/index.ts';
 import type { Domain, Driver, Opening, ServiceImage } from '../domains/domain.ts';
 import { messageOf, roomOrOther, SpareError } from '../errors.ts';
 import {
@@ -41,11 +42,8 @@ export interface StartEntry {
   readonly seed: Buffer;
 }
 
-/** What a replica runs, by the core's numbers. */
-interface What {
-  readonly variant: number;
-  readonly version: number;
-}
+/** What a replica runs, by the core's numbers, and whether what its start writes may count. */
+type What = Pick<Extract<Effect, { type: 'start' }>, 'variant' | 'version' | 'founds'>;
 
 /** For so long a check that was made for a rotation holds for the next replica that starts: the clean one, or who replaces one lost just then. */
 const AHEAD_MS = 5000;
@@ -146,7 +144,8 @@ export class Fleet {
     return ahead?.version === version && performance.now() < ahead.untilMs ? ahead.leftOut : null;
   }
 
-  start(id: string, { variant, version }: What, entry: StartEntry): void {
+  start(id: string, what: What, entry: StartEntry): void {
+    const { version } = what;
     const place: Place = {
       version,
       link: null,
@@ -159,7 +158,7 @@ export class Fleet {
     };
     this.#places.set(id, place);
     this.#track(
-      this.#bringUp(id, place, this.#deployment.version(version), variant, entry).catch((thrown: unknown) => {
+      this.#bringUp(id, place, this.#deployment.version(version), what, entry).catch((thrown: unknown) => {
         if (place.stopped) return;
         const error = roomOrOther(this.#options.dataFolder, thrown);
         const noRoom = error instanceof SpareError && error.code === 'storage-failed';
@@ -178,7 +177,7 @@ export class Fleet {
     id: string,
     place: Place,
     version: Version | undefined,
-    variant: number,
+    { variant, founds }: What,
     entry: StartEntry,
   ): Promise<void> {
     const { dataFolder, limits } = this.#options;
@@ -190,7 +189,7 @@ export class Fleet {
     if (leftOut === null || place.stopped) return;
     const directory = join(dataFolder, DOMAINS_FOLDER, id);
     mkdirSync(directory, { recursive: true });
-    const opening = await this.#opening(id, version, image, entry);
+    const opening = await this.#opening(id, version, image, entry, founds);
     const starting = this.#driver.start({ id, image, limits, directory, opening, leftOut });
     starting.catch((error: unknown) => this.#reportDamage(image, error));
     const domain = await starting;
@@ -213,11 +212,20 @@ export class Fleet {
     this.#options.log(`loading    ${id} has ${percent} % of the state`);
   }
 
-  /** The start, and the initial state if there is one: the same for all replicas of a variant. */
-  async #opening(id: string, version: Version, image: ServiceImage, entry: StartEntry): Promise<Opening> {
+  /**
+   * The start, and the initial state if there is one: the same for all replicas of a variant, but for `founds`. A machine that
+   * founded the group may be cloned for a later replica: its start is the one that was decided.
+   */
+  async #opening(
+    id: string,
+    version: Version,
+    image: ServiceImage,
+    entry: StartEntry,
+    founds: boolean,
+  ): Promise<Opening> {
     const { hasBase } = this.#snapshots;
     const { frameBytesMax, replyBytesMax, startTimeoutMs } = this.#options;
-    const start = startFrames({
+    const order = {
       timeMs: entry.timeMs,
       seed: entry.seed.toString('base64'),
       command: image.command,
@@ -227,12 +235,12 @@ export class Fleet {
       hasBase,
       timeoutMs: startTimeoutMs,
       replyBytesMax,
-    });
+    };
     return {
-      key: `${version.digest} ${Buffer.concat(start).toString('base64')}`,
+      key: `${version.digest} ${JSON.stringify(order)}`,
       timeoutMs: startTimeoutMs + REPORT_MS,
       send: async (write) => {
-        await write(start);
+        await write(startFrames({ ...order, founds }));
         if (!hasBase) return;
         for await (const frames of this.#snapshots.baseFrames((percent) => this.tellLoaded(id, percent)))
           await write(frames);

@@ -160,7 +160,7 @@ class Agent {
       case 'start':
         this.#starting = order.order;
         this.#state = createSqliteState(order.order.state.map((file) => resolve(this.#workFolder, file)));
-        this.#intake = this.#state.prepare();
+        this.#intake = this.#state.prepare(order.order.founds);
         return order.order.hasBase ? undefined : await this.#import(EMPTY, true);
       case 'import':
         return await this.#import(order.chunk, order.last);

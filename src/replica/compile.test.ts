@@ -41,6 +41,7 @@ async function answerOf(agent: string, folder: string): Promise<Answer> {
     port: await freePort(),
     state: [],
     hasBase: false,
+    founds: true,
     ...limits,
   };
   for (const part of startFrames(order)) channel.write(part);

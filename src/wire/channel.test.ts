@@ -62,6 +62,7 @@ void test('an order reaches the agent as it was given', () => {
     port: 3000,
     state: ['a.db'],
     hasBase: true,
+    founds: true,
     timeoutMs: 5,
     replyBytesMax: 7,
   };

@@ -26,6 +26,8 @@ export interface StartOrder {
   readonly state: readonly string[];
   /** Whether the initial state follows as an `import`. */
   readonly hasBase: boolean;
+  /** Whether what the service writes while it starts may become the state; else an `import` will replace it. */
+  readonly founds: boolean;
   /** How long the service may take to listen, milliseconds. */
   readonly timeoutMs: number;
   readonly replyBytesMax: number;

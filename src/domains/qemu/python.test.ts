@@ -89,7 +89,17 @@ async function live(driver: Driver, image: ServiceImage, base: string, id: strin
   const seed = SEED.toString('base64');
   const answers: unknown[] = [
     await ask(
-      startFrames({ timeMs: TIME_MS, seed, command, env, port: 8000, state, hasBase: false, ...limit }),
+      startFrames({
+        timeMs: TIME_MS,
+        seed,
+        command,
+        env,
+        port: 8000,
+        state,
+        hasBase: false,
+        founds: true,
+        ...limit,
+      }),
     ),
   ];
   for (const index of [1, 2]) {

@@ -5,6 +5,8 @@
  * T2. What the service wrote outside of an entry and before a `flush` or `load` (at its start) does not survive these:
  *     pages that it overwrote are written anew.
  * T3. The file is replaced in place, under the service's open connections, and only while it neither reads nor writes.
+ * T4. The service's connections know a schema by its number alone, and keep where its tables are. A start that does not count begins
+ *     with a number far from that of the state: else the schema that it makes could have the number of the one that it is given.
  */
 import assert from 'node:assert/strict';
 import type { ArchivedFile, Filling } from './archive.ts';
@@ -53,13 +55,18 @@ export class Database {
     this.pages = new Pages(files);
   }
 
-  /** Creates the file in place of what is there: an empty database, or one of an archive. */
-  static *create(path: string, base: ArchivedFile): Filling<Database> {
-    if (base.pageCount === 0) return new Database(path, createDatabase(path));
+  /** Creates the file in place of what is there: an empty database, or one of an archive. `founds`: as of `State.prepare`. */
+  static *create(path: string, base: ArchivedFile, founds: boolean): Filling<Database> {
+    if (base.pageCount === 0) {
+      const files = createDatabase(path);
+      if (!founds) files.renumberSchema();
+      return new Database(path, files);
+    }
     createFile(path);
     const database = new Database(path, new DatabaseFiles(path));
     database.#clear(base.pageSize);
     yield* database.#fillAll(base.pageCount);
+    if (!founds) database.#files.renumberSchema();
     // From now on, so that what the service writes while it starts stays apart from the base.
     database.#live = database.#connect();
     database.#settle(base.pageCount);

@@ -23,6 +23,11 @@ import { FILE_HEADER_BYTES, type FileHeader, parseFileHeader } from './page.ts';
 import { StateError } from './state.ts';
 import { WalIndex } from './wal-index.ts';
 
+/** Where the first page has the high byte of the number that SQLite counts up at each change of the schema. */
+const SCHEMA_NUMBER_AT = 40;
+/** A bit of that byte: a thousand million changes away. */
+const FAR = 0x40;
+
 /** Pages from `first` on, one after the other in `images`, to a database's file. */
 export function writePages(fd: number, first: number, images: Uint8Array, pageSize: number): void {
   const from = (first - 1) * pageSize;
@@ -76,6 +81,19 @@ export class DatabaseFiles {
     if (header.wal) return header;
     throw new StateError(
       `${this.#path}: not in WAL mode; the service must leave PRAGMA journal_mode=WAL as it is, and not switch it back`,
+    );
+  }
+
+  /** Gives the schema a number that no schema made from this one has without it; the file must not be open elsewhere. */
+  renumberSchema(): void {
+    const byte = Buffer.alloc(1);
+    readSync(this.#fd, byte, 0, 1, SCHEMA_NUMBER_AT);
+    writeSync(
+      this.#fd,
+      byte.map((value) => value ^ FAR),
+      0,
+      1,
+      SCHEMA_NUMBER_AT,
     );
   }
 

@@ -96,12 +96,12 @@ export class Replica {
   readonly service: Service;
   #binding: Binding = 'node';
 
-  constructor(service: Service, folder: string, name: string, base: Uint8Array | null = null) {
+  constructor(service: Service, folder: string, name: string, base: Uint8Array | null, founds: boolean) {
     this.service = service;
     this.name = name;
     this.path = join(folder, name, 'service.db');
     this.state = createSqliteState([this.path]);
-    fill(this.state.prepare(), base === null ? [] : [base]);
+    fill(this.state.prepare(founds), base === null ? [] : [base]);
   }
 
   async start(binding: Binding = 'node', sql = ''): Promise<this> {
@@ -154,7 +154,7 @@ export class Replica {
 /** Runs a test with a service process and a folder of its own; everything is gone afterwards. */
 export async function withReplicas(
   test: (
-    replica: (name: string, base?: Uint8Array | null) => Replica,
+    replica: (name: string, base?: Uint8Array | null, founds?: boolean) => Replica,
     service: Service,
     folder: string,
   ) => Promise<void>,
@@ -162,8 +162,8 @@ export async function withReplicas(
   const folder = mkdtempSync(join(tmpdir(), 'spare-state-'));
   const service = new Service();
   const replicas: Replica[] = [];
-  const create = (name: string, base: Uint8Array | null = null): Replica => {
-    const replica = new Replica(service, folder, name, base);
+  const create = (name: string, base: Uint8Array | null = null, founds = true): Replica => {
+    const replica = new Replica(service, folder, name, base, founds);
     replicas.push(replica);
     return replica;
   };

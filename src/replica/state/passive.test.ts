@@ -34,6 +34,26 @@ void test('an import replaces the state under the open connections of the servic
   });
 });
 
+void test('an import is seen with its own schema by a service that made another one while it started', async () => {
+  await withReplicas(async (replica) => {
+    const migration = 'CREATE TABLE m (a); CREATE INDEX i ON t (b)';
+    const active = await replica('active').start('node', START);
+    await active.run(FILL);
+    await active.run(migration, 'INSERT INTO m VALUES (1)');
+    const origin = await replica('origin').start('node', START);
+    await origin.run();
+    for (const [name, base, own] of [
+      ['anew', null, `${START}; ${migration}`],
+      ['based', origin.archive(), migration],
+    ] as const) {
+      const later = await replica(name, base, false).start('node', own);
+      fill(later.state.import(), [active.archive()]);
+      assert.deepEqual(await later.rows('SELECT a FROM m'), [{ a: 1 }]);
+      await assertSame(active, later);
+    }
+  });
+});
+
 void test('a state is imported over one with another page size', async () => {
   await withReplicas(async (replica) => {
     const sized = (bytes: number): string =>
@@ -201,7 +221,7 @@ void test('several files are one state', async () => {
     const paths = (name: string): string[] => ['b', 'a', 'c'].map((file) => join(folder, name, `${file}.db`));
     const start = async (name: string): Promise<State> => {
       const state = createSqliteState(paths(name));
-      state.prepare().end();
+      state.prepare(true).end();
       for (const path of paths(name)) await service.open(path, path);
       state.open();
       return state;

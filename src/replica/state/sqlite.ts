@@ -47,16 +47,16 @@ class SqliteState implements State {
     this.#paths = paths;
   }
 
-  prepare(): Intake {
+  prepare(founds: boolean): Intake {
     assert(this.#databases === null, 'prepared twice');
-    return new ArchiveReader(this.#paths.length, (files) => this.#create(files));
+    return new ArchiveReader(this.#paths.length, (files) => this.#create(files, founds));
   }
 
-  *#create(files: readonly ArchivedFile[]): Filling {
+  *#create(files: readonly ArchivedFile[], founds: boolean): Filling {
     const databases: Database[] = [];
     this.#databases = databases;
     for (const [at, path] of this.#paths.entries())
-      databases.push(yield* Database.create(path, files[at] ?? NO_PAGES));
+      databases.push(yield* Database.create(path, files[at] ?? NO_PAGES, founds));
   }
 
   open(): void {

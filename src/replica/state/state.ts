@@ -10,8 +10,11 @@
  * S3. After `flush` or `import`, the service's open connections see the new state at their next statement.
  */
 export interface State {
-  /** Called before the service starts: makes the state folder ready, with the initial state; that may be of no bytes. */
-  prepare(): Intake;
+  /**
+   * Called before the service starts: makes the state folder ready, with the initial state; that may be of no bytes. `founds`:
+   * whether the state may go on from what the service makes of that while it starts; else there will be an `import`.
+   */
+  prepare(founds: boolean): Intake;
   /** Called once the service is up: from here on changes are captured. Throws a `StateError` if it cannot be. */
   open(): void;
   /** The update since the last capture (or since `prepare`), empty when nothing changed. Not while an entry runs. */
