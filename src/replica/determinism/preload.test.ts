@@ -18,12 +18,15 @@ const PROBE = String.raw`
 #include <errno.h>
 #include <fcntl.h>
 #include <mqueue.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -160,6 +163,14 @@ int main(int count, char **parts) {
     else if (!strcmp(parts[2], "preadv64")) size = preadv64(file, halves, 2, 0);
     if (size != 64) return 1;
     for (int i = 0; i < 64; i++) printf("%02x", block[i]);
+  } else if (!strcmp(parts[1], "accept")) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address, flag_size = sizeof(int);
+    int server = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0), at_once = -1;
+    if (bind(server, (struct sockaddr *)&address, size) || listen(server, 1)) return 1;
+    if (getsockname(server, (struct sockaddr *)&address, &size) || connect(client, (struct sockaddr *)&address, size)) return 1;
+    getsockopt(accept(server, NULL, NULL), IPPROTO_TCP, TCP_NODELAY, &at_once, &flag_size);
+    printf("%d\n", at_once);
   } else printf("%d %d\n", fsync(-1), fdatasync(-1));
   return 0;
 }`;
@@ -308,6 +319,12 @@ void describe('the libc layer', { skip: SKIP_LIBC }, () => {
     assert.equal(await shared.run('libc', probe, ['flush']), '0 0\n');
     const { SPARE_CLOCK: _, ...env } = shared.env('libc');
     assert.equal(execFileSync(probe, ['flush'], { env, encoding: 'utf8' }), '-1 -1\n');
+  });
+
+  void test('what a service writes to a client in pieces does not wait for acknowledgements in between', async () => {
+    assert.equal(await shared.run('libc', probe, ['accept']), '1\n');
+    const { SPARE_CLOCK: _, ...env } = shared.env('libc');
+    assert.equal(execFileSync(probe, ['accept'], { env, encoding: 'utf8' }), '0\n');
   });
 
   void test('without a clock page everything passes through to libc', () => {
