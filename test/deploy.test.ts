@@ -180,7 +180,7 @@ test('P2 P6: what was deployed is what a restart begins with, and what replicas 
   const nobody = await call('deploy', ...where);
   assert.match(
     nobody.text,
-    /Nothing runs with .*\[not-running\]/,
+    /Nothing runs with .*\[not-running\]\n.* all that `spare run` is called with/,
     'and nothing says what the next start is from',
   );
   site.change(3);

@@ -127,7 +127,10 @@ async function deploy({ configFile, flags }: Extract<Call, { type: 'deploy' | 'i
     if (!(error instanceof SpareError) || error.code !== 'not-running') throw error;
     const wanted = { ...config, ...flags };
     // Whoever names the data folder alone took the group for running.
-    if (Object.keys(wanted).every((key) => key === 'data')) throw error;
+    if (Object.keys(wanted).every((key) => key === 'data'))
+      throw new SpareError(error.code, error.message, {
+        hint: 'To accept what is there for the next start, call `spare deploy` with all that `spare run` is called with.',
+      });
     const image = await acceptForNextStart(settle(wanted, folder), log);
     print(`accepted   image ${image.slice(0, 12)}; nothing runs, the next start is from it`);
   }
