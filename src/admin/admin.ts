@@ -34,6 +34,7 @@ export interface ReplicaStatus {
   readonly isolation: string;
   readonly cpuSeconds: number;
   readonly residentBytes: number;
+  readonly processes: number;
   /** Since its domain was started. */
   readonly ageSeconds: number;
 }
@@ -46,6 +47,7 @@ export interface Status {
   readonly decided: number;
   readonly replicas: readonly ReplicaStatus[];
   readonly updateLog: CoreView['updateLog'];
+  /** All that there ever were. */
   readonly incidents: number;
   /** Replicas that were replaced though nothing was wrong with them, since the start; the one that is just being replaced. */
   readonly rotations: { readonly done: number; readonly underWay: string | null };

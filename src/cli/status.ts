@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { AdminSource, ReplicaStatus, Status } from '../admin/admin.ts';
 import type { MadeBackup } from '../backup/make.ts';
 import type { CoreView } from '../core/index.ts';
-import type { Domain } from '../domains/domain.ts';
+import type { Domain, DomainUsage } from '../domains/domain.ts';
 import { SpareError } from '../errors.ts';
 import type { Incident } from '../evidence/incidents.ts';
 import type { CaseView } from '../evidence/read.ts';
@@ -13,8 +13,8 @@ import type { Deployed } from './deploy.ts';
 
 const POLL_MS = 20;
 
-async function usageOf(domain: Domain | null): Promise<{ cpuSeconds: number; residentBytes: number }> {
-  const none = { cpuSeconds: 0, residentBytes: 0 };
+async function usageOf(domain: Domain | null): Promise<DomainUsage> {
+  const none = { cpuSeconds: 0, residentBytes: 0, processes: 0 };
   return domain === null ? none : await domain.usage().catch(() => none);
 }
 
@@ -100,7 +100,7 @@ export class Observer implements AdminSource {
     }
     const { ordered, decided, updateLog, replicas: places } = manager.view();
     const replicas = await Promise.all(places.map((place) => statusOf(place, manager)));
-    const incidents = this.incidents().length;
+    const incidents = manager.evidence.incidents.count;
     const { image, rotations } = manager;
     return { faults, image, ordered, decided, replicas, updateLog, incidents, rotations };
   }

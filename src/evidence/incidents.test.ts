@@ -43,6 +43,7 @@ void test('P6 P7: when the list of incidents is cut, who reads it finds a whole 
   assert.equal((JSON.parse(read[0] ?? '') as Incident).id, 1);
   assert.equal((JSON.parse(read[1500] ?? '') as Incident).id, 1501);
   assert.equal(readIncidents(file).at(-1)?.id, 1501);
+  assert.equal(incidents.count, 1501);
   assert.equal(statSync(file).mode & 0o777, 0o600);
   assert.deepEqual(readdirSync(place.path), ['incidents.jsonl']);
 });

@@ -66,6 +66,11 @@ export class Incidents {
     replaceText(this.#file, lines.slice(older + 1).join(''));
   }
 
+  /** So far, with those that are not kept any more. */
+  get count(): number {
+    return this.#lastId;
+  }
+
   /** Oldest first. */
   latest(): readonly Incident[] {
     return this.#latest;
