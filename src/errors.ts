@@ -76,7 +76,7 @@ export function storageFailed(path: string, why: string): SpareError {
 /** What lies in the data folder is not what Spare left there. `what`: which, and why. */
 export function dataFolderDamaged(what: string): SpareError {
   return new SpareError('data-folder-damaged', `${what}.`, {
-    hint: 'Restore a backup into a new folder, or start anew with another --data.',
+    hint: 'Restore a backup into a new folder. Whoever starts anew with another --data gives up what is kept here.',
   });
 }
 

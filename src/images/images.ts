@@ -146,7 +146,8 @@ export class Images implements AsyncDisposable {
     const number = this.#nextImage++;
     const load = this.#ask({ type: 'load', image: number, file: this.#file }).catch((cause: unknown) => {
       const message = `${this.#file} is not what Spare wrote, or cannot be read: ${printable(messageOf(cause))}.`;
-      const hint = 'Restore the data folder from a copy, or start anew with another --data.';
+      const hint =
+        'What is kept is not lost: back the data folder up with `spare backup`, and restore that into a new one.';
       throw new SpareError('data-folder-damaged', message, { hint, cause });
     });
     const { digests, about } = await load;
