@@ -74,7 +74,7 @@ export class Observer implements AdminSource {
 
   async backup(unwanted: AbortSignal): Promise<MadeBackup> {
     if (this.#manager === null) throw notYet('Nothing can be backed up');
-    return await this.#manager.backup(unwanted);
+    return await this.#manager.backups.make(unwanted);
   }
 
   incidents(): readonly Incident[] {

@@ -290,7 +290,7 @@ void test('a backup that is being made when the group ends is given up, and who 
   const [base, unfinished] = [join(group.dataFolder, 'base'), join(group.dataFolder, 'backup.new')];
   writeFileSync(base, '');
   truncateSync(base, LARGE_BYTES);
-  const told = assert.rejects(manager.backup(new AbortController().signal), {
+  const told = assert.rejects(manager.backups.make(new AbortController().signal), {
     code: 'backup-failed',
     message: 'The backup could not be made: the group has ended.',
   });
@@ -304,7 +304,7 @@ void test('a backup that is being made when the group ends is given up, and who 
 void test('so is one whose first half, the copy of the store, is still on its way', async () => {
   await using group = await startGroup();
   const { manager } = group;
-  const told = assert.rejects(manager.backup(new AbortController().signal), {
+  const told = assert.rejects(manager.backups.make(new AbortController().signal), {
     code: 'backup-failed',
     message: 'The backup could not be made: the group has ended.',
   });

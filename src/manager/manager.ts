@@ -6,17 +6,18 @@
  * M2. Bytes of replicas enter through links only; the core sees their digests.
  */
 import { join } from 'node:path';
-import { makeBackup, type MadeBackup } from '../backup/make.ts';
 import { Core, index as toIndex, managerId, replicaId } from '../core/index.ts';
-import type { CoreView, Event, Key, ReplicaId } from '../core/index.ts';
+import type { CoreOptions, CoreView, Event, Key, ReplicaId } from '../core/index.ts';
 import { DOMAINS_FOLDER } from '../data-folder.ts';
 import type { Domain, Driver } from '../domains/domain.ts';
 import { isSystemError, SpareError, storageFailed } from '../errors.ts';
 import type { Evidence } from '../evidence/evidence.ts';
 import type { Orderer } from '../ordering/orderer.ts';
+import type { Recovery } from '../ordering/store-protocol.ts';
 import type { Opened, Store } from '../ordering/store.ts';
 import type { Answer } from '../wire/channel.ts';
 import { coreEntry, decodeEntry, encodeBare, encodeRequestEntry } from '../wire/entry.ts';
+import { Backups } from './backups.ts';
 import { digestOf } from './ballots.ts';
 import { Clock } from './clock.ts';
 import { Deployment, deployUnderWay } from './deployment.ts';
@@ -36,6 +37,26 @@ const TICK_MS = 1000;
 /** What README.md promises to remember. */
 const KEYS_MAX = 10_000;
 
+/** `stateBytes`: size of the latest durable state. */
+function coreOptions(options: ManagerOptions, recovery: Recovery, stateBytes: number): CoreOptions {
+  const { faults, version, deadline, patience, refresh, requestTimeoutMs, startTimeoutMs } = options;
+  return {
+    faults,
+    manager: managerId('m0'),
+    managers: [managerId('m0')],
+    variants: version.variants.length,
+    firstReplica: recovery.nextReplica,
+    deadline,
+    patience,
+    refresh,
+    requestTimeoutMs,
+    keysMax: KEYS_MAX,
+    startTimeoutMs: startTimeoutMs + REPORT_MS,
+    stateBytes,
+    updateBytes: recovery.updateBytes,
+  };
+}
+
 export class Manager {
   readonly #options: ManagerOptions;
   readonly #store: Store;
@@ -50,6 +71,7 @@ export class Manager {
   readonly #effects: Effects;
   readonly #rejuvenation: Rejuvenation;
   readonly health: Health;
+  readonly backups: Backups;
   readonly #pendingTags = new Map<number, Client>();
   #events: Event[] = [];
   #handling = false;
@@ -58,8 +80,6 @@ export class Manager {
   #tickUndecided = false;
   #lastTick = -1;
   #closed = false;
-  #backup: Promise<MadeBackup> | null = null;
-  readonly #ending = new AbortController();
   /** Entries up to here are in the recorded state. */
   readonly #recovered: number;
   /** Called once when the service cannot be run at all. */
@@ -76,6 +96,7 @@ export class Manager {
     this.#store = store;
     this.#orderer = orderer;
     this.#snapshots = new Snapshots(options.dataFolder, options.stateBytesMax, recovery);
+    this.backups = new Backups(options.dataFolder, store, this.#snapshots);
     this.#deployment = new Deployment(options.version);
     this.#fleet = new Fleet(options, driver, this.#deployment, this.#snapshots, {
       onAnswer: (id, answer) => this.#answered(replicaId(id), answer),
@@ -100,21 +121,7 @@ export class Manager {
         onFailure: (error) => this.#failed(error),
       },
     );
-    this.#core = new Core({
-      faults: options.faults,
-      manager: managerId('m0'),
-      managers: [managerId('m0')],
-      variants: options.version.variants.length,
-      firstReplica: recovery.nextReplica,
-      deadline: options.deadline,
-      patience: options.patience,
-      refresh: options.refresh,
-      requestTimeoutMs: options.requestTimeoutMs,
-      keysMax: KEYS_MAX,
-      startTimeoutMs: options.startTimeoutMs + REPORT_MS,
-      stateBytes: this.#snapshots.bytes,
-      updateBytes: recovery.updateBytes,
-    });
+    this.#core = new Core(coreOptions(options, recovery, this.#snapshots.bytes));
     this.health = new Health(this.#core, options.faults);
     this.#rejuvenation = this.#rejuvenate();
     orderer.onOrdered = (index, entry, tag) => this.#ordered(index, entry, tag);
@@ -355,24 +362,6 @@ export class Manager {
     return this.#fleet.isolation;
   }
 
-  /**
-   * Makes a backup of all that was acknowledged, in the data folder; `unwanted`: nobody waits for it any more. Throws a `SpareError`
-   * when it cannot be now.
-   */
-  async backup(unwanted: AbortSignal): Promise<MadeBackup> {
-    if (this.#backup !== null) {
-      throw new SpareError('backup-under-way', 'A backup is being made already.', { hint: 'Wait for it.' });
-    }
-    try {
-      using _ = this.#snapshots.hold();
-      const signal = AbortSignal.any([unwanted, this.#ending.signal]);
-      this.#backup = makeBackup(this.#store, this.#options.dataFolder, true, signal);
-      return await this.#backup;
-    } finally {
-      this.#backup = null;
-    }
-  }
-
   /** It handles nothing any more. */
   get ended(): boolean {
     return this.#closed;
@@ -382,11 +371,10 @@ export class Manager {
   async close(): Promise<void> {
     this.#closed = true;
     for (const timer of this.#timers) clearInterval(timer);
-    const backup = Promise.allSettled([this.#backup]);
-    this.#ending.abort(new Error('the group has ended'));
+    const backups = this.backups.end();
     this.#deployment.end();
     this.#rejuvenation.end();
     await this.#fleet.close();
-    await Promise.all([this.#store.close(), this.evidence.close(), backup]);
+    await Promise.all([this.#store.close(), this.evidence.close(), backups]);
   }
 }
