@@ -163,23 +163,18 @@ export class Faults {
 
   #strike(fault: Fault): void {
     const { hosts, network, order } = this.#sim;
+    const up = hosts.filter((host) => host.up);
     this.#sim.observe(null, fault);
     switch (fault.type) {
       case 'replica':
         return this.#breakReplica(fault);
       case 'host-crash': {
-        const host = pickFrom(
-          hosts.filter(({ up }) => up),
-          fault.pick,
-        );
+        const host = pickFrom(up, fault.pick);
         if (host === undefined || host.replicas.size > this.#left()) return;
         return this.#crash([host], fault.ms);
       }
       case 'restart-all':
-        return this.#crash(
-          hosts.filter(({ up }) => up),
-          fault.ms,
-        );
+        return this.#crash(up, fault.ms);
       case 'partition':
         return this.#for(
           fault.ms,
@@ -224,10 +219,7 @@ export class Faults {
         );
       }
       case 'false-alarm': {
-        const host = pickFrom(
-          hosts.filter(({ up }) => up),
-          fault.pick,
-        );
+        const host = pickFrom(up, fault.pick);
         const about = pickFrom(hosts, fault.about);
         if (about === undefined || about === host || about.replicas.size > this.#left()) return;
         for (const id of about.replicas.keys()) this.#down.add(id);
