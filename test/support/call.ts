@@ -1,10 +1,11 @@
 /** One call of `spare` as a child process, for what it says, how it ends, and what it leaves behind. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { readStat } from '../../src/domains/process/tree.ts';
 import { PATIENCE_MS, removeAll, ROOT, treeOf } from './spare.ts';
 
 const POLL_MS = 10;
@@ -12,13 +13,8 @@ const GONE_MS = 30_000;
 
 /** What tells a process from a later one of the same number; null when it is gone or a zombie. */
 function identity(pid: number): string | null {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' ? null : `${pid}/${fields[19]}`;
-  } catch {
-    return null;
-  }
+  const stat = readStat(pid);
+  return stat === undefined || stat.state === 'Z' ? null : `${pid}/${stat.startTicks}`;
 }
 
 /** What a call that ends by itself says, and its exit status. */

@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Status } from '../../src/admin/admin.ts';
+import { childrenOf, readStat } from '../../src/domains/process/tree.ts';
 import type { Config } from '../../src/index.ts';
 import type { Incident } from '../../src/evidence/incidents.ts';
 
@@ -156,19 +157,7 @@ export function removeAll(folder: string): void {
 
 /** The process and all that descend from it, parents first. */
 export function treeOf(pid: number): number[] {
-  let children: string;
-  try {
-    children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
-  } catch {
-    return [];
-  }
-  return [
-    pid,
-    ...children
-      .split(' ')
-      .filter(Boolean)
-      .flatMap((child) => treeOf(Number(child))),
-  ];
+  return readStat(pid) === undefined ? [] : [pid, ...childrenOf(pid).flatMap(treeOf)];
 }
 
 export function signalTree(pid: number, signal: NodeJS.Signals): void {
