@@ -6,7 +6,7 @@
  */
 import { join } from 'node:path';
 import { compareVotes } from './compare/tool.ts';
-import { CASE_FILE, type Exhibit, exhibitsOf, type Finds } from './exhibits.ts';
+import { CASE_FILE, type Exhibit, exhibitsOf, type Finds, PART_FILE } from './exhibits.ts';
 import { EVIDENCE_FOLDER, Folders } from './folders.ts';
 import { callWebhook, type HookOptions, runCommand } from './hook.ts';
 import { type Incident, Incidents, INCIDENTS_FILE } from './incidents.ts';
@@ -74,7 +74,7 @@ export class Evidence {
   /** Who is told gets to know where votes differ. */
   #follow({ id }: Incident, exhibits: readonly Exhibit[], scratch: Scratch | null): void {
     const added =
-      has(exhibits, /^(reply|update)-/) && this.#comparing.add(async () => await this.#compare(id, scratch));
+      has(exhibits, PART_FILE) && this.#comparing.add(async () => await this.#compare(id, scratch));
     if (added) return;
     if (scratch !== null) void this.#scratches.give(scratch);
     this.#tell(id);

@@ -73,6 +73,8 @@ export interface Exhibit {
 }
 
 export const CASE_FILE = 'evidence.json';
+/** A reply or an update of those that differ. */
+export const PART_FILE: RegExp = /^(reply|update)-\d+$/;
 
 export function exhibitsOf(incident: Incident, finds: Finds): Exhibit[] {
   const entry = finds.entry === null ? null : decodeEntry(finds.entry);

@@ -10,7 +10,7 @@ import { mkdirSync, readdirSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PRIVATE } from '../data-folder.ts';
-import type { Exhibit } from './exhibits.ts';
+import { type Exhibit, PART_FILE } from './exhibits.ts';
 
 export interface FolderLimits {
   readonly folders: number;
@@ -106,5 +106,5 @@ async function lookInto(folder: string): Promise<Kept> {
   const names = await readdir(folder);
   let bytes = 0;
   for (const name of names) bytes += (await stat(join(folder, name))).size;
-  return { bytes, differs: names.some((name) => /^(reply|update)-/.test(name)) };
+  return { bytes, differs: names.some((name) => PART_FILE.test(name)) };
 }
