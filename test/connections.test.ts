@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Status } from '../src/admin/admin.ts';
-import { Call, Place } from './support/call.ts';
+import { Place } from './support/call.ts';
 import { SERVICES, signalTree } from './support/spare.ts';
 
 const DESCRIPTORS_MAX = 400;
@@ -19,11 +19,8 @@ function idle(url: string): Socket {
 
 test('P7: idle connections to both ports leave descriptors enough to write up a death and to replace the dead', async () => {
   using place = new Place().configure(LEDGER);
-  await using call = new Call(place.folder, ['run', '--config', 'spare.config.mjs'], DESCRIPTORS_MAX);
-  await call.until(() => call.stdout.includes('incidents  http'));
-  const [service = '', status = ''] = [...call.stdout.matchAll(/^(?:service|status) +(http\S+)$/gm)].map(
-    ([, url]) => url,
-  );
+  await using call = place.run(DESCRIPTORS_MAX);
+  const { service, status } = await call.ready();
   const { replicas } = (await (await fetch(status)).json()) as Status;
   const victim = replicas.find(({ role }) => role === 'active')?.pid;
   assert.ok(victim !== null && victim !== undefined);

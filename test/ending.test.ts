@@ -6,7 +6,7 @@ import { existsSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { Call, Place } from './support/call.ts';
-import { GOOD, run, SERVICE } from './support/hello.ts';
+import { GOOD, SERVICE } from './support/hello.ts';
 import { ROOT, treeOf } from './support/spare.ts';
 
 /** Of which no group is ever up. */
@@ -27,7 +27,7 @@ async function interrupted(
   truncateSync(join(place.folder, 'large.bin'), largestBytes);
   if (config !== null) place.write('spare.config.mjs', config);
   const before = place.files();
-  await using call = new Call(place.folder, run());
+  await using call = place.run();
   await call.until(() => when(call, place));
   call.kill(signal);
   assert.equal(await call.end(), 0);
@@ -92,7 +92,7 @@ test('`npm start` ends wholly when npm is told to end', async () => {
 test('on an older Node it ends as what it started has ended: by its signal', async () => {
   const old = `data:text/javascript,Object.defineProperty(process.versions, 'node', { value: '20.0.0' })`;
   using place = new Place().write('spare.config.mjs', 'console.log("here"); await new Promise(setInterval);');
-  const args = ['--import', old, join(ROOT, 'bin/spare.mjs'), ...run()];
+  const args = ['--import', old, join(ROOT, 'bin/spare.mjs'), 'run', '--config', 'spare.config.mjs'];
   const launcher = spawn(process.execPath, args, { cwd: place.folder, stdio: ['ignore', 'pipe', 'inherit'] });
   await once(launcher.stdout, 'data');
   const [own, child] = treeOf(launcher.pid ?? 0);
@@ -107,9 +107,8 @@ test('requests in work are answered when it is told to end', async () => {
   const clock = 'const clock = new Int32Array(new SharedArrayBuffer(4));';
   const slow = SERVICE.replace('response.end(', 'Atomics.wait(clock, 0, 0, 100) && response.end(');
   place.write('service.mjs', `${clock}${slow}`).configure(GOOD);
-  await using call = new Call(place.folder, run());
-  await call.until(() => call.stdout.includes('incidents  http'));
-  const url = /^service +(http\S+)$/m.exec(call.stdout)?.[1] ?? '';
+  await using call = place.run();
+  const { service: url } = await call.ready();
   const asked = Array.from({ length: 4 }, async () => (await fetch(url)).text());
   // The first of them: those of all others have come as well by then.
   await Promise.race(asked);

@@ -20,9 +20,8 @@ const LEDGER = {
 const ENTRIES_MAX = 1000;
 
 /** Of the replicas' agents. */
-async function pidsOf(call: Call): Promise<number[]> {
-  const reply = await fetch(/^status +(\S+)$/m.exec(call.stdout)?.[1] ?? '');
-  const { replicas } = (await reply.json()) as Status;
+async function pidsOf(status: string): Promise<number[]> {
+  const { replicas } = (await (await fetch(status)).json()) as Status;
   return replicas.flatMap(({ pid }) => pid ?? []);
 }
 
@@ -96,13 +95,13 @@ for (const freeBytes of [0, 64 * 1024])
     using small = SmallDisk.mount(disk);
     if (small === undefined) return t.skip('nothing may be mounted');
     {
-      await using call = new Call(place.folder, ['run', '--config', 'spare.config.mjs']);
-      await call.until(() => call.stdout.includes('incidents  http'));
+      await using call = place.run();
+      await call.ready();
       call.kill('SIGTERM');
       assert.equal(await call.end(), 0);
     }
     small.leave(freeBytes);
-    await using call = new Call(place.folder, ['run', '--config', 'spare.config.mjs']);
+    await using call = place.run();
     await endsOf(call, join(disk, 'data'), 'ENOSPC');
   });
 
@@ -112,7 +111,7 @@ test('P2: a first start on a full disk is told to make room, not to choose anoth
   using small = SmallDisk.mount(disk);
   if (small === undefined) return t.skip('nothing may be mounted');
   small.leave(4096);
-  await using call = new Call(place.folder, ['run', '--config', 'spare.config.mjs']);
+  await using call = place.run();
   assert.equal(await call.end(), 1);
   assert.match(
     call.stderr,
@@ -127,9 +126,8 @@ test('P2: a backup is not begun where the group would be without room to go on; 
   const disk = join(place.folder, 'disk');
   using small = SmallDisk.mount(disk);
   if (small === undefined) return t.skip('nothing may be mounted');
-  await using call = new Call(place.folder, ['run', '--config', 'spare.config.mjs']);
-  await call.until(() => call.stdout.includes('incidents  http'));
-  const url = /^service +(\S+)$/m.exec(call.stdout)?.[1];
+  await using call = place.run();
+  const { service: url } = await call.ready();
   const add = async (body: string): Promise<void> => {
     assert.equal((await fetch(`${url}/entries`, { method: 'POST', body })).status, 200);
   };
@@ -190,10 +188,9 @@ suite('P2: the group ends with `storage-failed`, says where and what to do, and 
     test(name, async () => {
       using place = new Place().configure(LEDGER);
       const data = join(place.folder, 'data');
-      await using call = new Call(place.folder, ['run', '--config', 'spare.config.mjs']);
-      await call.until(() => call.stdout.includes('incidents  http'));
-      prepare(data, await pidsOf(call));
-      const url = /^service +(\S+)$/m.exec(call.stdout)?.[1];
+      await using call = place.run();
+      const { service: url, status } = await call.ready();
+      prepare(data, await pidsOf(status));
       const body = 'x'.repeat(LINE_BYTES);
       try {
         for (let i = 0; i < ENTRIES_MAX; i++) await fetch(`${url}/entries`, { method: 'POST', body });
@@ -207,10 +204,10 @@ suite('P2: the group ends with `storage-failed`, says where and what to do, and 
   test('an old state cannot be removed once a clean replica has read the one in force; that one is not blamed', async () => {
     using place = new Place().configure(LEDGER);
     const data = join(place.folder, 'data');
-    await using call = new Call(place.folder, ['run', '--config', 'spare.config.mjs']);
-    await call.until(() => call.stdout.includes('incidents  http'));
+    await using call = place.run();
+    const { status } = await call.ready();
     mkdirSync(join(data, 'checkpoint-0'));
-    const [pid = 0] = await pidsOf(call);
+    const [pid = 0] = await pidsOf(status);
     signalTree(pid, 'SIGKILL');
     await endsOf(call, data, 'Path is a directory');
     assert.equal(call.stdout.match(/^incident {3}/gm)?.length, 1, call.stdout);
@@ -223,17 +220,16 @@ const OBSTACLES = ['checkpoint-9', 'export-r9', 'incidents.jsonl', 'admin.json']
 test('P2: what lies in the data folder and cannot be removed, or not be read, ends a start in plain words; without it the next one starts', async () => {
   using place = new Place().configure(LEDGER);
   const data = join(place.folder, 'data');
-  const start = (): Call => new Call(place.folder, ['run', '--config', 'spare.config.mjs']);
   const starts = async (): Promise<void> => {
-    await using call = start();
-    await call.until(() => call.stdout.includes('incidents  http'));
+    await using call = place.run();
+    await call.ready();
     call.kill('SIGTERM');
     assert.equal(await call.end(), 0, call.stderr);
   };
   await starts();
   for (const name of OBSTACLES) {
     mkdirSync(join(data, name));
-    await using call = start();
+    await using call = place.run();
     await endsOf(call, data, '(Path is a directory|EISDIR)');
     rmSync(join(data, name), { recursive: true });
   }
@@ -248,11 +244,10 @@ test('Z1: a version that did not take over is no longer accepted, though there i
   using place = new Place().write('service/server.mjs', HELLO);
   place.configure({ folder: 'service', command: ['node', 'server.mjs'], state: [] });
   const image = join(place.folder, 'data/image.json');
-  const run = (): Call => new Call(place.folder, ['run', '--config', 'spare.config.mjs']);
   const accepted = (): string => readFileSync(image, 'utf8');
   {
-    await using call = run();
-    await call.until(() => call.stdout.includes('incidents  http'));
+    await using call = place.run();
+    await call.ready();
     const before = accepted();
     place.write('service/server.mjs', `process.exit(3);`);
     await using deploy = new Call(place.folder, ['deploy', '--config', 'spare.config.mjs']);
@@ -267,8 +262,8 @@ test('Z1: a version that did not take over is no longer accepted, though there i
     assert.equal(await call.end(), 0, call.stderr);
   }
   place.write('service/server.mjs', HELLO);
-  await using call = run();
-  await call.until(() => call.stdout.includes('incidents  http'));
+  await using call = place.run();
+  await call.ready();
   const ofImage = place.files().filter((name) => name.startsWith('data/image.json'));
   assert.deepEqual(ofImage, ['data/image.json'], 'nothing is left');
 });

@@ -11,7 +11,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { suite, test } from 'node:test';
 import { ERROR_CODES, type ErrorCode } from '../src/errors.ts';
 import { Call, Place } from './support/call.ts';
-import { GOOD, run, SERVICE } from './support/hello.ts';
+import { GOOD, SERVICE } from './support/hello.ts';
 import { ROOT } from './support/spare.ts';
 
 interface Refusal {
@@ -30,6 +30,7 @@ function database(place: Place, name: string, journal: string): void {
   db.close();
 }
 
+const run = (...args: string[]): string[] => ['run', '--config', 'spare.config.mjs', ...args];
 const config = (text: string) => (place: Place) => void place.write('spare.config.mjs', text);
 
 const REFUSALS: Readonly<Record<string, Refusal>> = {
@@ -275,14 +276,11 @@ const MINUTES_BYTES = 128 * 1024 ** 3;
 void test('what runs keeps others off its data, ends wholly at Ctrl-C, and its data is for no other service', async () => {
   using place = new Place();
   place.write('service.mjs', SERVICE).configure(GOOD);
-  await using call = new Call(place.folder, run());
-  await call.until(() => call.stdout.includes('incidents  http'));
-  const { service = '', status = '' } = Object.fromEntries(
-    [...call.stdout.matchAll(/^(service|status) +(http\S+)$/gm)].map(([, name, url]) => [name, url]),
-  ) as Record<string, string>;
+  await using call = place.run();
+  const { service, status } = await call.ready();
   assert.equal(await (await fetch(service)).text(), 'hello');
 
-  await using second = new Call(place.folder, run());
+  await using second = place.run();
   assert.equal(await second.end(), 1);
   assert.match(second.stderr, /Another Spare[^]*\[data-folder-in-use\]/);
   assert.equal(await (await fetch(service)).text(), 'hello');
@@ -298,7 +296,7 @@ void test('what runs keeps others off its data, ends wholly at Ctrl-C, and its d
   assert.ok(place.files().includes('data/spare.db'));
 
   const before = place.configure({ ...GOOD, state: ['other.db'] }).files();
-  await using other = new Call(place.folder, run());
+  await using other = place.run();
   assert.equal(await other.end(), 1);
   assert.match(other.stderr, /another service: .*state: app\.db[^]*\[data-folder-foreign\]/);
   assert.deepEqual(place.files(), before);
@@ -309,8 +307,8 @@ test('P2: of two starts at once with a new data folder, the refused one takes no
   for (let i = 0; i < 6; i++) {
     using place = new Place();
     place.write('service.mjs', SERVICE).configure(GOOD);
-    await using one = new Call(place.folder, run());
-    await using other = new Call(place.folder, run());
+    await using one = place.run();
+    await using other = place.run();
     const refusedFirst = await Promise.race(
       [one, other].map(async (call) => [await call.end(), call] as const),
     );

@@ -44,6 +44,11 @@ export class Place implements Disposable {
     return this.write('spare.config.mjs', `export default ${JSON.stringify(whole)};`);
   }
 
+  /** Runs the group of its configuration. `descriptorsMax`: as of `Call`. */
+  run(descriptorsMax?: number): Call {
+    return new Call(this.folder, ['run', '--config', 'spare.config.mjs'], descriptorsMax);
+  }
+
   /** All files, sorted, to compare before and after. */
   files(): string[] {
     return readdirSync(this.folder, { recursive: true, encoding: 'utf8' }).sort();
@@ -81,6 +86,14 @@ export class Call implements AsyncDisposable {
       await this.#look();
     }
     return this;
+  }
+
+  /** Resolves once the group that it runs is whole, with the addresses of its service and its status. */
+  async ready(): Promise<{ service: string; status: string }> {
+    await this.until(() => this.stdout.includes('incidents  http'));
+    const url = (name: string): string =>
+      new RegExp(`^${name} +(http\\S+)$`, 'm').exec(this.stdout)?.[1] ?? '';
+    return { service: url('service'), status: url('status') };
   }
 
   async #look(): Promise<void> {

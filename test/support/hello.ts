@@ -1,4 +1,4 @@
-/** The smallest service with state, its configuration, and the call that starts it in a `Place`. */
+/** The smallest service with state, and its configuration. */
 export const SERVICE: string = `
 import { createServer } from 'node:http';
 import { DatabaseSync } from 'node:sqlite';
@@ -10,7 +10,3 @@ export const GOOD: { readonly command: readonly string[]; readonly state: readon
   command: [process.execPath, 'service.mjs'],
   state: ['app.db'],
 };
-
-export function run(...args: string[]): string[] {
-  return ['run', '--config', 'spare.config.mjs', ...args];
-}
