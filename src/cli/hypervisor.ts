@@ -1,7 +1,12 @@
 /** What isolates the replicas, as the configuration says, and what must be there before the first one is started. */
 import type { Driver } from '../domains/domain.ts';
 import { createProcessDriver } from '../domains/process/driver.ts';
-import { buildImages, createQemuDriver, type QemuDriverOptions } from '../domains/qemu/driver.ts';
+import {
+  buildImages,
+  createQemuDriver,
+  type QemuDriverOptions,
+  removeOtherImages,
+} from '../domains/qemu/driver.ts';
 import type { Settings } from './settings.ts';
 import { variantsOf } from './deploy.ts';
 
@@ -25,7 +30,9 @@ export async function prepareImages(
   alone: boolean,
 ): Promise<void> {
   if (settings.hypervisor === 'process') return;
-  const digests = await buildImages(variantsOf(settings), qemuOptions(settings, log), alone);
+  const images = await buildImages(variantsOf(settings), qemuOptions(settings, log));
+  if (alone) await removeOtherImages(settings.data, images);
+  const digests = new Set(images.map(({ manifest }) => manifest.digest));
   for (const digest of digests) log(`image      sha256:${digest}`);
 }
 

@@ -63,27 +63,26 @@ function imageOf(service: ServiceImage, options: QemuDriverOptions): Promise<Ima
   return build;
 }
 
-/**
- * Builds what is not there yet, and checks all. `alone`: nobody else has images here; what none of these services needs is removed.
- * Answers their digests.
- */
+/** Builds what is not there yet, and checks all. Answers each image once. */
 export async function buildImages(
   services: readonly ServiceImage[],
   options: QemuDriverOptions,
-  alone: boolean,
-): Promise<Set<string>> {
+): Promise<Image[]> {
   const found = new Map<string, Image>();
   for (const service of services) {
     const image = await imageOf(service, options);
     if (!found.has(image.folder)) await image.verify();
     found.set(image.folder, image);
   }
-  const images = join(options.folder, IMAGES);
-  for (const name of alone ? await readdir(images) : []) {
-    const path = join(images, name);
-    if (!found.has(path)) await rm(path, { recursive: true, force: true });
-  }
-  return new Set([...found.values()].map(({ manifest }) => manifest.digest));
+  return [...found.values()];
+}
+
+/** Removes all images but these from the driver's folder, where nobody else has any. */
+export async function removeOtherImages(folder: string, kept: readonly Image[]): Promise<void> {
+  const images = join(folder, IMAGES);
+  const paths = (await readdir(images)).map((name) => join(images, name));
+  const others = paths.filter((path) => kept.every((image) => image.folder !== path));
+  for (const path of others) await rm(path, { recursive: true, force: true });
 }
 
 /** Of the template of such domains. */
