@@ -1,7 +1,7 @@
 /**
  * Which version of the service the group runs, and the one that is to take over: what the core knows by number only.
  *
- * Y2. One deploy at a time; it ends when the new version has taken over, or when one of its replicas failed before, or the group ends.
+ * Y1. One deploy at a time; it ends when the new version has taken over, or when one of its replicas failed before, or the group ends.
  */
 import { SpareError } from '../errors.ts';
 import type { Version } from './options.ts';
