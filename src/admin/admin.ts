@@ -10,8 +10,7 @@
  * A1. Of each connection one request is in work; one that sends more ahead is closed.
  * A2. Who reads shuts nobody out: of the reads of those who show no token fewer wait than there may be connections.
  */
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import { setTimeout as delay } from 'node:timers/promises';
+import type { IncomingMessage, Server } from 'node:http';
 import type { MadeBackup } from '../backup/make.ts';
 import { limitConnections } from '../connections.ts';
 import type { CoreView } from '../core/index.ts';
@@ -21,6 +20,7 @@ import type { CaseView } from '../evidence/read.ts';
 import type { Rotated } from '../manager/rejuvenation.ts';
 import { createServer } from '../node-http.ts';
 import { isAllowed, namesHost, RUN_HEADER, runOf } from './access.ts';
+import { Turns } from './turns.ts';
 
 export interface ReplicaStatus {
   readonly id: string;
@@ -166,38 +166,10 @@ async function answer(
   return { status: 401, body: { error: 'Not allowed.', hint: TOKEN_HINT } };
 }
 
-/**
- * What is read takes time of the manager, 30 ms with a thousand incidents, and everybody on the host may ask: one after another,
- * with a pause as long after each, so that clients and replicas are heard. Not for who has left by then.
- */
-class Turns {
-  readonly #waiting = new Set<ServerResponse>();
-  #last: Promise<void> = Promise.resolve();
-
-  /** As many wait as may, or are being answered. */
-  get full(): boolean {
-    return this.#waiting.size >= WAITING_MAX;
-  }
-
-  take(response: ServerResponse, work: () => Promise<void>): void {
-    const done = (): boolean => this.#waiting.delete(response);
-    this.#waiting.add(response);
-    response.once('close', done);
-    this.#last = this.#last.then(async () => {
-      if (response.destroyed) return;
-      const began = performance.now();
-      await work();
-      // Who takes the answer slowly has had his turn.
-      done();
-      await delay(performance.now() - began);
-    });
-  }
-}
-
 /** `host`: what it will listen on. */
 export function createAdmin(source: AdminSource, token: string, host: string): Server {
   const run = runOf(token);
-  const turns = new Turns();
+  const turns = new Turns(WAITING_MAX);
   const server = createServer((request, response) => {
     const send = ({ status, body, headers = {} }: AdminReply): void => {
       const text = `${JSON.stringify(body, null, 2)}\n`;
