@@ -38,7 +38,6 @@ function tries(input: Buffer): void {
 }
 
 function say(message: Message): void {
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- threads have no origin
   parentPort?.postMessage(message);
 }
 

@@ -96,7 +96,6 @@ class Batch {
   async #worker(): Promise<void> {
     const worker = new Worker(new URL('worker.ts', import.meta.url));
     for (let task = this.#tasks.shift(); task !== undefined; task = this.#tasks.shift()) {
-      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- threads have no origin
       worker.postMessage(task);
       const [report] = (await once(worker, 'message')) as [Report];
       this.#take(report);

@@ -38,5 +38,4 @@ export function work({ scenario, from, count }: Task): Report {
   return { runs: count, entries, least, excused, failures, coverage: [...coverage.counts] };
 }
 
-// oxlint-disable-next-line unicorn/require-post-message-target-origin -- threads have no origin
 parentPort?.on('message', (task: Task) => parentPort?.postMessage(work(task)));

@@ -52,7 +52,6 @@ export async function hunt(bug: Bug, most: number, enough: number = CATCHES): Pr
 
 /** Null when a run does not end. */
 async function runs(worker: Worker, task: Task): Promise<Report | null> {
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- threads have no origin
   worker.postMessage(task);
   try {
     const signal = AbortSignal.timeout(RUN_MS_MAX);

@@ -125,7 +125,6 @@ export class Images implements AsyncDisposable {
       if (this.#failure !== null) return failed(this.#failure);
       this.#asked.set(id, { done, failed });
       this.#thread.ref();
-      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- threads have no origin
       this.#thread.postMessage({ ...request, id });
     }).finally(() => {
       if (this.#asked.size === 0) this.#thread.unref();

@@ -76,7 +76,6 @@ export interface Kept {
 const images = new Map<number, Manifest>();
 
 function tell(answer: MeasuringAnswer): void {
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- threads have no origin
   parentPort?.postMessage(answer);
 }
 

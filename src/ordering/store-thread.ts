@@ -29,7 +29,6 @@ import { Truncation } from './truncation.ts';
 const { path, service } = workerData as { path: string; service: string | null };
 
 function answer(message: StoreAnswer): void {
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- threads have no origin
   parentPort?.postMessage(message);
 }
 

@@ -10,7 +10,6 @@ export type BuildingAnswer =
   | { readonly type: 'refused'; readonly code: ErrorCode; readonly message: string; readonly hint: string };
 
 function tell(answer: BuildingAnswer): void {
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- threads have no origin
   parentPort?.postMessage(answer);
 }
 
