@@ -1,4 +1,4 @@
-/** Does a group refuse to go on from a data folder of which something is gone? */
+/** Does a group refuse to go on from a data folder of which something is gone, or is not what was written? */
 import assert from 'node:assert/strict';
 import { cpSync, mkdtempDisposableSync, renameSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -27,4 +27,24 @@ test('P2 P5: a group without the state that it began with does not start: all of
   renameSync(elsewhere, base);
   await spare.start();
   assert.equal(((await (await fetch(`${spare.url}/entries`)).json()) as unknown[]).length, 1);
+});
+
+test('P1 P2: a group does not go on from an update that is not what was written: all copies would hold it, and agree', async () => {
+  await using spare = new Spare({
+    folder: SERVICES,
+    command: ['node', 'ledger.mjs'],
+    state: ['ledger.db'],
+  });
+  await spare.start();
+  assert.equal((await fetch(`${spare.url}/entries`, { method: 'POST', body: 'pay 100' })).status, 200);
+  await spare.signal('SIGINT');
+  using database = new DatabaseSync(join(spare.data, 'spare.db'));
+  const rows = database.prepare('select idx, bytes from updates').all();
+  const change = database.prepare('update updates set bytes = ? where idx = ?');
+  for (const { idx, bytes } of rows) {
+    const text = Buffer.from(bytes as Uint8Array).toString('latin1');
+    change.run(Buffer.from(text.replace('pay 100', 'pay 900'), 'latin1'), Number(idx));
+  }
+  database.close();
+  await assert.rejects(spare.start(), /ended with 1:[^]*is not what was written.*\[data-folder-damaged\]/);
 });

@@ -11,8 +11,8 @@ import { type Checkpoint, CHECKPOINT_FILE } from '../ordering/store-protocol.ts'
 
 /** "SPAR". */
 export const APPLICATION_ID = 0x53504152;
-/** 1: without `forgotten`. */
-export const VERSION = 2;
+/** 1: without `forgotten`; 2: without sums of rows. */
+export const VERSION = 3;
 
 export const BACKUP_SCHEMA = `
   create table state (part text not null, seq integer not null, bytes blob not null, primary key (part, seq));

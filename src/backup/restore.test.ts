@@ -145,6 +145,37 @@ void test('P2: a backup of version 1, which says nothing of keys that gave way, 
   await store.close();
 });
 
+void test('P2: a backup of version 2, which has no sums of rows, is restored', async () => {
+  using place = new Place();
+  const { digest } = await place.filled();
+  using database = new DatabaseSync(place.file);
+  for (const table of ['entries', 'updates', 'replies'])
+    database.exec(`alter table ${table} drop column sum`);
+  database.exec('pragma user_version = 2');
+  place.restore('new');
+  const folder = join(place.data, '../new');
+  const { store } = await place.open(folder);
+  assert.equal((await makeBackup(store, folder, false, WANTED)).digest, digest);
+  await store.close();
+});
+
+void test('P2: a row that was changed on disk becomes no part of a backup, which would be taken for whole', async () => {
+  for (const table of ['updates', 'replies']) {
+    using place = new Place();
+    await place.filled();
+    using database = new DatabaseSync(join(place.data, 'spare.db'));
+    database.exec(`update ${table} set bytes = x'00' where idx = 2`);
+    database.close();
+    const { store } = await place.open();
+    await using stores = new AsyncDisposableStack();
+    stores.defer(() => store.close());
+    await assert.rejects(makeBackup(store, place.data, false, WANTED), {
+      code: 'backup-failed',
+      message: /entry 2 is not what was written/,
+    });
+  }
+});
+
 void test('P6: what is restored is known as the data of a group, and so as no part of a service, before one runs in it', async () => {
   using place = new Place();
   await place.filled();

@@ -200,7 +200,8 @@ function writeStore(path: string, database: DatabaseSync, service: string): void
 
 function copyRows(from: DatabaseSync, to: DatabaseSync, table: string): void {
   const rows = from.prepare(`select * from ${table}`);
-  const marks = rows.columns().map(() => '?');
-  const insert = to.prepare(`insert into ${table} values (${marks.join(', ')})`);
+  const names = rows.columns().map(({ name }) => name);
+  const marks = names.map(() => '?');
+  const insert = to.prepare(`insert into ${table} (${names.join(', ')}) values (${marks.join(', ')})`);
   for (const row of rows.iterate()) insert.run(...Object.values(row));
 }

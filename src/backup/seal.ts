@@ -1,7 +1,7 @@
 /**
  * The second half of a backup: to a copy of the store's database, the states are added that its updates belong on.
  *
- * S1. A state that is not what was written to the data folder is not made part of a backup, which would say that it is whole.
+ * S1. What is not what was written to the data folder is not made part of a backup, which would say that it is whole.
  */
 import { createHash } from 'node:crypto';
 import { closeSync, existsSync, openSync, readSync } from 'node:fs';
@@ -10,6 +10,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { BASE_FILE } from '../data-folder.ts';
 import { SteadyFile, syncFile } from '../durable.ts';
 import { stateChanged } from '../errors.ts';
+import { checkSums } from '../ordering/sums.ts';
 import {
   APPLICATION_ID,
   BACKUP_SCHEMA,
@@ -51,6 +52,7 @@ export function seal({ file, dataFolder }: SealOptions): Sealed {
     if (checkpoint !== null) add('checkpoint', join(dataFolder, checkpoint.file), checkpoint.digest ?? null);
     const fact = database.prepare('insert into backup values (?, ?)');
     fact.run('made', new Date().toISOString());
+    checkSums(database);
     const digest = contentDigest(database);
     fact.run('digest', digest);
     const decided = Number(factOf(database, 'facts', 'decided') ?? -1);

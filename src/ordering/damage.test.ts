@@ -63,10 +63,14 @@ void test('P2: a store is refused as damaged whichever of its pages holds someth
   assert.ok(refusals > whole.length / PAGE_BYTES, `only ${refusals} were refused`);
 });
 
+/** All but the last byte. */
+const OTHER = `cast(substr(bytes, 1, length(bytes) - 1) || x'00' as blob)`;
+
 /** Statements that no damaged database differs from. */
 const CHANGES: Readonly<Record<string, string>> = {
   'an entry without a kind': `update entries set bytes = x'ff' where idx = 5`,
   'an entry that is cut': 'update entries set bytes = substr(bytes, 1, 20) where idx = 5',
+  'an entry that is another one': `update entries set bytes = ${OTHER} where idx = 5`,
   'an entry that is no bytes': 'update entries set bytes = 5 where idx = 5',
   'a command that is none': `update entries set bytes = bytes || x'7b' where idx = ${ENTRIES}`,
   'no first entry': 'delete from entries where idx = 3',
@@ -96,3 +100,48 @@ for (const [what, change] of Object.entries(CHANGES)) {
     assert.equal(await opens(file, what), false);
   });
 }
+
+const READS: Readonly<Record<string, (store: Store) => Promise<unknown>>> = {
+  updates: (store) => store.updates(0, ENTRIES).next(),
+  replies: (store) => store.reply(9),
+};
+
+for (const [table, read] of Object.entries(READS)) {
+  void test(`P1 P2: what was changed on disk reaches nobody: one of ${table}`, async () => {
+    using folder = mkdtempDisposableSync(join(tmpdir(), 'spare-damage-'));
+    const file = join(folder.path, 'spare.db');
+    await fill(file);
+    using database = new DatabaseSync(file);
+    database.exec(`update ${table} set bytes = ${OTHER} where idx = 9`);
+    database.close();
+    const { store } = await Store.open(file, SERVICE);
+    await using stores = new AsyncDisposableStack();
+    stores.defer(() => store.close());
+    const ended = new Promise<SpareError>((resolve) => {
+      store.onFailure = resolve;
+    });
+    const damaged = { code: 'data-folder-damaged', message: /entry 9 is not what was written/ };
+    await assert.rejects(read(store), damaged);
+    assert.equal((await ended).code, damaged.code);
+  });
+}
+
+void test('P2: a store of an earlier version, which has no sums of what it holds, is taken as it is, and gets them', async () => {
+  using folder = mkdtempDisposableSync(join(tmpdir(), 'spare-damage-'));
+  const file = join(folder.path, 'spare.db');
+  await fill(file);
+  using database = new DatabaseSync(file);
+  for (const table of ['entries', 'updates', 'replies'])
+    database.exec(`alter table ${table} drop column sum`);
+  database.close();
+  const { store } = await Store.open(file, SERVICE);
+  for (const read of Object.values(READS)) await read(store);
+  store.writeEntry(ENTRIES + 1, encodeBare('tick', ENTRIES, SEED));
+  await store.close();
+  using after = new DatabaseSync(file);
+  const summed = after.prepare('select idx from entries where sum is not null').all();
+  assert.deepEqual(
+    summed.map(({ idx }) => idx),
+    [ENTRIES + 1],
+  );
+});

@@ -8,7 +8,11 @@ function database(): DatabaseSync {
   const db = new DatabaseSync(':memory:');
   db.exec(SCHEMA);
   for (let index = 1; index <= 6; index++)
-    db.prepare('insert into replies values (?, ?, ?, null)').run(index, `key ${index}`, 'f');
+    db.prepare('insert into replies (idx, key, fingerprint) values (?, ?, ?)').run(
+      index,
+      `key ${index}`,
+      'f',
+    );
   return db;
 }
 

@@ -8,6 +8,7 @@
  */
 import type { DatabaseSync } from 'node:sqlite';
 import type { SkipReason } from '../core/index.ts';
+import { checkSum, sumOf } from './sums.ts';
 
 /** Keys removed with one batch. */
 const CUT_KEYS = 256;
@@ -25,6 +26,7 @@ export interface KeptSkip {
 
 export class Replies {
   readonly #write;
+  readonly #read;
   readonly #letGo;
   readonly #remove;
   readonly #forgetLater;
@@ -40,7 +42,8 @@ export class Replies {
   /** `bytesMax`: of all kept replies together. */
   constructor(db: DatabaseSync, bytesMax: number) {
     this.#bytesMax = bytesMax;
-    this.#write = db.prepare('update replies set bytes = ? where idx = ?');
+    this.#write = db.prepare('update replies set bytes = ?, sum = ? where idx = ?');
+    this.#read = db.prepare(`select idx, bytes, sum from replies where idx = ? and typeof(bytes) = 'blob'`);
     this.#letGo = db.prepare('update replies set bytes = null where idx = ?');
     this.#remove = db.prepare('delete from replies where idx = ?');
     this.#forgetLater = db.prepare('insert or ignore into forgotten values (?, ?)');
@@ -48,13 +51,13 @@ export class Replies {
     this.#done = db.prepare('delete from forgotten where at = ? and idx = ?');
     this.#keys = db.prepare(`select idx, key, fingerprint from replies
       where idx < ? and idx not in (select idx from forgotten where at < ?) order by idx`);
-    this.#skips = db.prepare(`select idx, bytes from replies where typeof(bytes) = 'text' order by idx`);
+    this.#skips = db.prepare(`select idx, bytes, sum from replies where typeof(bytes) = 'text' order by idx`);
     const kept = `select idx, length(bytes) as size from replies where typeof(bytes) = 'blob' order by idx`;
     for (const row of db.prepare(kept).iterate()) this.#count(Number(row['idx']), Number(row['size']));
   }
 
   keep(index: number, bytes: Uint8Array): void {
-    this.#write.run(bytes, index);
+    this.#write.run(bytes, sumOf(bytes), index);
     this.#discount(index);
     this.#count(index, bytes.length);
     for (const oldest of this.#sizes.keys()) {
@@ -64,15 +67,24 @@ export class Replies {
     }
   }
 
+  /** Null: it is let go of, or there never was one. Throws `MalformedError`. */
+  read(index: number): Uint8Array | null {
+    const row = this.#read.get(index);
+    if (row === undefined) return null;
+    checkSum('replies', row);
+    return row['bytes'] as Uint8Array;
+  }
+
   /** There is no reply, for this reason. */
   skip(index: number, reason: string): void {
-    this.#write.run(reason, index);
+    this.#write.run(reason, sumOf(reason), index);
   }
 
   skips(): KeptSkip[] {
-    return this.#skips
-      .all()
-      .map((row) => ({ index: Number(row['idx']), reason: row['bytes'] as SkipReason }));
+    return this.#skips.all().map((row) => {
+      checkSum('replies', row);
+      return { index: Number(row['idx']), reason: row['bytes'] as SkipReason };
+    });
   }
 
   /** With its key, once the order up to the entry `at` is not needed any more; at once if its key was never the first. */

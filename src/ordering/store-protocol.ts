@@ -33,14 +33,14 @@ export const RECORD = {
 /** What a checkpoint's file is called. */
 export const CHECKPOINT_FILE: RegExp = /^checkpoint-\d+$/;
 
-/** Tables of the store's database. `bytes` of a reply are text where the entry was skipped: why. */
 /** Of the data folder, in its database; raised by what an earlier Spare would misread. */
 export const FORMAT = 1;
 
+/** Tables of the store's database. `bytes` of a reply are text where the entry was skipped: why. `sum`: see `sums.ts`. */
 export const SCHEMA: string = `
-  create table if not exists entries (idx integer primary key, bytes blob not null);
-  create table if not exists updates (idx integer primary key, bytes blob not null);
-  create table if not exists replies (idx integer primary key, key text not null, fingerprint text not null, bytes blob);
+  create table if not exists entries (idx integer primary key, bytes blob not null, sum integer);
+  create table if not exists updates (idx integer primary key, bytes blob not null, sum integer);
+  create table if not exists replies (idx integer primary key, key text not null, fingerprint text not null, bytes blob, sum integer);
   create table if not exists forgotten (at integer, idx integer, primary key (at, idx)) without rowid;
   create table if not exists facts (name text primary key, value text not null);
   pragma user_version = ${FORMAT};`;
@@ -127,5 +127,5 @@ export type StoreAnswer =
       readonly through: number;
     }
   | { readonly type: 'not-copied'; readonly id: number; readonly message: string }
-  | { readonly type: 'failed'; readonly message: string }
+  | { readonly type: 'failed'; readonly code: 'damaged' | 'failed'; readonly message: string }
   | { readonly type: 'closed' };

@@ -9,10 +9,11 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { makePrivateFile } from '../data-folder.ts';
 import { SteadyFile } from '../durable.ts';
 import { isSystemError, messageOf } from '../errors.ts';
-import { asBuffer } from '../wire/bytes.ts';
+import { asBuffer, MalformedError } from '../wire/bytes.ts';
 import { decodeEntry } from '../wire/entry.ts';
 import { Replies } from './replies.ts';
 import { checkSound } from './sound.ts';
+import { addSums, checkSum, sumOf } from './sums.ts';
 import {
   FORMAT,
   RECORD,
@@ -41,7 +42,9 @@ function open(): DatabaseSync | null {
     answer({ type: 'refused', code: 'newer', message: '' });
     return null;
   }
-  db.exec(`begin immediate; ${SCHEMA} commit`);
+  db.exec(`begin immediate; ${SCHEMA}`);
+  addSums(db);
+  db.exec('commit');
   if (service === null) return db;
   const known = db.prepare(`select value from facts where name = 'service'`).get()?.['value'];
   if (known !== undefined && known !== service) {
@@ -94,17 +97,17 @@ class StoreThread {
     this.#entries = new Truncation(db, 'entries');
     this.#updates = new Truncation(db, 'updates');
     this.#fact = db.prepare('insert or replace into facts values (?, ?)');
-    const entry = db.prepare('insert into entries values (?, ?)');
-    const update = db.prepare('insert or replace into updates values (?, ?)');
+    const entry = db.prepare('insert into entries values (?, ?, ?)');
+    const update = db.prepare('insert or replace into updates values (?, ?, ?)');
     this.#replies = new Replies(db, REPLY_BYTES_MAX);
-    const key = db.prepare('insert or ignore into replies values (?, ?, ?, null)');
+    const key = db.prepare('insert or ignore into replies (idx, key, fingerprint) values (?, ?, ?)');
     this.#carryOut = {
       [RECORD.entry]: ({ index, bytes }) => {
-        entry.run(index, bytes);
+        entry.run(index, bytes, sumOf(bytes));
         const decoded = decodeEntry(asBuffer(bytes));
         if (decoded.key !== null) key.run(index, decoded.key.key, decoded.key.fingerprint);
       },
-      [RECORD.update]: ({ index, bytes }) => update.run(index, bytes),
+      [RECORD.update]: ({ index, bytes }) => update.run(index, bytes, sumOf(bytes)),
       [RECORD.reply]: ({ index, bytes }) => this.#replies.keep(index, bytes),
       [RECORD.decided]: ({ index }) => this.#fact.run('decided', String(index)),
       [RECORD.truncateOrder]: ({ index, bytes }) => {
@@ -150,10 +153,11 @@ class StoreThread {
       checkpoint: JSON.parse(this.#read('checkpoint') ?? 'null') as Recovery['checkpoint'],
       base: this.#read('base'),
     };
-    const entries = this.#db
-      .prepare('select idx, bytes from entries where idx = 0 or idx >= ? order by idx')
-      .all(order.first)
-      .map((row) => ({ index: Number(row['idx']), bytes: row['bytes'] as Uint8Array }));
+    const rows = this.#db
+      .prepare('select idx, bytes, sum from entries where idx = 0 or idx >= ? order by idx')
+      .all(order.first);
+    for (const row of rows) checkSum('entries', row);
+    const entries = rows.map((row) => ({ index: Number(row['idx']), bytes: row['bytes'] as Uint8Array }));
     const keys = this.#replies.keysBefore(order.first);
     checkSound(recovery, entries);
     answer({ type: 'opened', recovery, entries, keys, skips: this.#replies.skips() });
@@ -192,10 +196,13 @@ class StoreThread {
   }
 
   #updatesOf({ id, from, through }: Extract<StoreRequest, { type: 'updates' }>): void {
-    const query = this.#db.prepare('select idx, bytes from updates where idx between ? and ? order by idx');
+    const query = this.#db.prepare(
+      'select idx, bytes, sum from updates where idx between ? and ? order by idx',
+    );
     const rows: Uint8Array[] = [];
     let size = 0;
     for (const row of query.iterate(from, through)) {
+      checkSum('updates', row);
       const bytes = row['bytes'] as Uint8Array;
       rows.push(bytes);
       size += bytes.length;
@@ -209,7 +216,8 @@ class StoreThread {
       if (this.#held === null) this.#handle(request);
       else this.#held.push(request);
     } catch (error) {
-      answer({ type: 'failed', message: messageOf(error) });
+      const code = error instanceof MalformedError ? 'damaged' : 'failed';
+      answer({ type: 'failed', code, message: messageOf(error) });
       process.exit();
     }
   }
@@ -225,14 +233,9 @@ class StoreThread {
       case 'updates':
         return this.#updatesOf(request);
       case 'reply': {
-        const row = this.#db.prepare('select bytes from replies where idx = ?').get(request.index);
-        const bytes = row?.['bytes'];
-        return answer({
-          type: 'rows',
-          id: request.id,
-          rows: bytes instanceof Uint8Array ? [bytes] : [],
-          through: request.index,
-        });
+        const { id, index } = request;
+        const bytes = this.#replies.read(index);
+        return answer({ type: 'rows', id, rows: bytes === null ? [] : [bytes], through: index });
       }
       case 'copy':
         return this.#copy(request);

@@ -127,7 +127,7 @@ export class Store {
         this.#waiting.delete(message.id);
         return undefined;
       case 'failed':
-        return this.#failed(message.message);
+        return this.#failed(message.message, message.code);
       case 'closed':
         return this.#closed?.();
       case 'opened':
@@ -136,9 +136,10 @@ export class Store {
     }
   }
 
-  #failed(message: string): void {
+  #failed(message: string, code: 'damaged' | 'failed' = 'failed'): void {
     if (this.#failure !== null) return;
-    this.#failure = storageFailed(this.#path, message);
+    this.#failure =
+      code === 'damaged' ? refusal(this.#path, code, message) : storageFailed(this.#path, message);
     this.onFailure(this.#failure);
     this.#refuse(this.#failure);
   }
