@@ -3,7 +3,15 @@
  * lost, although the two versions answer differently? And is the old one left alone when the new one does not work?
  */
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdtempDisposableSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdtempDisposableSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -13,6 +21,8 @@ import { call } from './support/call.ts';
 import { PATIENCE_MS, SERVICES, Spare } from './support/spare.ts';
 
 const CLIENTS = 6;
+/** Takes a good second to read. */
+const LARGE_BYTES = 1024 ** 3;
 
 interface Line {
   readonly number: number;
@@ -276,6 +286,26 @@ test('Z1: who asked for what the end of a group cuts short is told so, and what 
   await spare.start();
   const reply = await fetch(spare.url, { method: 'POST', body: 'a' });
   assert.equal(((await reply.json()) as Line).version, 2);
+});
+
+test('Z1: who deploys what is still being measured when the group ends is told that nothing of it was accepted', async () => {
+  using site = new Site();
+  await using spare = await new Spare(site.config).start();
+  const large = Array.from({ length: 16 }, (_, i) => join(site.config.folder, `large-${i}`));
+  for (const path of large) {
+    writeFileSync(path, '');
+    // Holes: they take no room, but time.
+    truncateSync(path, LARGE_BYTES);
+  }
+  const before = spare.output.length;
+  const deployed = call('deploy', '--data', spare.data);
+  await spare.until('it is measured', PATIENCE_MS, () => spare.output.includes('measuring', before));
+  await spare.signal('SIGTERM');
+  const { status, text } = await deployed;
+  assert.match(text, /group ended before .* was accepted\. \[admin-failed\]\n.*accepted before/);
+  assert.equal(status, 1);
+  for (const path of large) rmSync(path);
+  await spare.start();
 });
 
 test('Z3: what a deploy cannot change is refused, what takes effect at the next start is named, and nothing is ignored', async () => {

@@ -19,8 +19,9 @@ import type { Manager } from '../manager/manager.ts';
 import type { Version } from '../manager/options.ts';
 import { Store } from '../ordering/store.ts';
 import type { Config } from './config.ts';
-import type { Settings } from './settings.ts';
+import { unlessAborted } from './interruption.ts';
 import { serviceName } from './service-name.ts';
+import type { Settings } from './settings.ts';
 
 export interface Deployed {
   /** Digest of all that replicas start from now. */
@@ -100,6 +101,12 @@ export function refuseOthers(data: string, file: string | null, flags: Config): 
   });
 }
 
+function notAccepted(): SpareError {
+  return new SpareError('admin-failed', 'The group ended before the new version was accepted.', {
+    hint: 'What was accepted before still is. `spare deploy` also accepts a version for the next start, where no group runs.',
+  });
+}
+
 export class Deploys {
   readonly #images: Images;
   readonly #settings: Settings;
@@ -128,18 +135,28 @@ export class Deploys {
     }
   }
 
-  async #takeOver(manager: Manager, settings: Settings): Promise<Omit<Deployed, 'atStart'>> {
+  /** What is there now; there is room for it, if it is something else than what runs. */
+  async #measure(manager: Manager, settings: Settings): Promise<Image> {
     const next = await this.#images.measure(variantsOf(settings));
-    const before = this.#current;
-    if (isSame(before, next)) {
-      await this.#images.forget(next);
-      return { image: before.digests.all, changed: false, seconds: 0 };
-    }
+    if (isSame(this.#current, next)) return next;
     try {
       await manager.checkRoom();
     } catch (error) {
       await this.#images.forget(next);
       throw error;
+    }
+    return next;
+  }
+
+  async #takeOver(manager: Manager, settings: Settings): Promise<Omit<Deployed, 'atStart'>> {
+    const measuring = unlessAborted(manager.ending, this.#measure(manager, settings));
+    const next = await measuring.catch((error: unknown) => {
+      throw manager.ended ? notAccepted() : error;
+    });
+    const before = this.#current;
+    if (isSame(before, next)) {
+      await this.#images.forget(next);
+      return { image: before.digests.all, changed: false, seconds: 0 };
     }
     this.#log(`deploying  image ${next.digests.all.slice(0, 12)}`);
     await this.#images.replace(next);

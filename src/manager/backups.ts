@@ -12,13 +12,15 @@ export class Backups {
   readonly #dataFolder: string;
   readonly #store: Store;
   readonly #snapshots: Snapshots;
-  readonly #ending = new AbortController();
+  readonly #ending: AbortSignal;
   #underWay: Promise<MadeBackup> | null = null;
 
-  constructor(dataFolder: string, store: Store, snapshots: Snapshots) {
+  /** `ending`: aborted when the group ends. */
+  constructor(dataFolder: string, store: Store, snapshots: Snapshots, ending: AbortSignal) {
     this.#dataFolder = dataFolder;
     this.#store = store;
     this.#snapshots = snapshots;
+    this.#ending = ending;
   }
 
   /** `unwanted`: nobody waits for it any more. Throws a `SpareError` when it cannot be made now. */
@@ -28,7 +30,7 @@ export class Backups {
     }
     try {
       using _ = this.#snapshots.hold();
-      const signal = AbortSignal.any([unwanted, this.#ending.signal]);
+      const signal = AbortSignal.any([unwanted, this.#ending]);
       this.#underWay = makeBackup(this.#store, this.#dataFolder, true, signal);
       return await this.#underWay;
     } finally {
@@ -36,9 +38,8 @@ export class Backups {
     }
   }
 
-  /** The group ends. Resolves once nothing is being made any more. */
-  async end(): Promise<void> {
-    this.#ending.abort(new Error('the group has ended'));
+  /** Resolves once nothing is being made any more. */
+  async settled(): Promise<void> {
     await Promise.allSettled([this.#underWay]);
   }
 }

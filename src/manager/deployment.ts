@@ -19,6 +19,12 @@ export function deployUnderWay(
   return new SpareError('deploy-under-way', message, { hint: 'Wait until that is done, and try again.' });
 }
 
+/** Of one that was accepted. */
+export function notTakenOver(): SpareError {
+  const message = 'The group ended before the new version had taken over.';
+  return new SpareError('admin-failed', message, { hint: 'It is what the next start is from.' });
+}
+
 export class Deployment {
   readonly #versions = new Map<number, Version>();
   #number = 0;
@@ -48,7 +54,7 @@ export class Deployment {
     return number > this.#number;
   }
 
-  /** `tell` has the core begin. Resolves with the seconds it took. Throws `deploy-under-way`, `deploy-failed`. */
+  /** `tell` has the core begin. Resolves with the seconds it took. Throws `deploy-under-way`, `deploy-failed`, `admin-failed`. */
   begin(now: number, version: Version, tell: () => void): Promise<number> {
     if (this.#underWay !== null) throw deployUnderWay();
     this.#versions.set(this.#number + 1, version);
@@ -68,9 +74,7 @@ export class Deployment {
 
   /** The group has ended. */
   end(): void {
-    const hint = 'It is what the next start is from.';
-    const message = 'The group ended before the new version had taken over.';
-    this.#underWay?.failed(new SpareError('admin-failed', message, { hint }));
+    this.#underWay?.failed(notTakenOver());
     this.#underWay = null;
   }
 

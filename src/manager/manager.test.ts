@@ -284,6 +284,17 @@ void test('P6: none is to be replaced while a new version comes up, and so what 
   assert.equal(checks.count(), before);
 });
 
+void test('Z1: who deploys while the group ends is told that the new version has not taken over', async () => {
+  const group = await wholeGroup();
+  await group[Symbol.asyncDispose]();
+  const check = async (): Promise<readonly string[]> => [];
+  const next = { variants: [imageIn(group.folder)], digest: 'new', check };
+  await assert.rejects(group.manager.deploy(next), {
+    code: 'admin-failed',
+    message: 'The group ended before the new version had taken over.',
+  });
+});
+
 void test('a backup that is being made when the group ends is given up, and who asked for it is told so', async () => {
   await using group = await wholeGroup();
   const { manager } = group;

@@ -20,7 +20,7 @@ import { coreEntry, decodeEntry, encodeBare, encodeRequestEntry } from '../wire/
 import { Backups } from './backups.ts';
 import { digestOf } from './ballots.ts';
 import { Clock } from './clock.ts';
-import { Deployment, deployUnderWay } from './deployment.ts';
+import { Deployment, deployUnderWay, notTakenOver } from './deployment.ts';
 import { Effects } from './effects.ts';
 import { Fleet } from './fleet.ts';
 import { Health } from './health.ts';
@@ -80,6 +80,7 @@ export class Manager {
   #tickUndecided = false;
   #lastTick = -1;
   #closed = false;
+  readonly #ending = new AbortController();
   /** Entries up to here are in the recorded state. */
   readonly #recovered: number;
   /** Called once when the service cannot be run at all. */
@@ -96,7 +97,7 @@ export class Manager {
     this.#store = store;
     this.#orderer = orderer;
     this.#snapshots = new Snapshots(options.dataFolder, options.stateBytesMax, recovery);
-    this.backups = new Backups(options.dataFolder, store, this.#snapshots);
+    this.backups = new Backups(options.dataFolder, store, this.#snapshots, this.ending);
     this.#deployment = new Deployment(options.version);
     this.#fleet = new Fleet(options, driver, this.#deployment, this.#snapshots, {
       onAnswer: (id, answer) => this.#answered(replicaId(id), answer),
@@ -219,9 +220,10 @@ export class Manager {
 
   /**
    * Has a new version take the place of the one that runs; resolves with the seconds it took once it answers. Throws
-   * `group-not-whole`, `deploy-under-way`, `deploy-failed`.
+   * `group-not-whole`, `deploy-under-way`, `deploy-failed`, `admin-failed`.
    */
   async deploy(version: Version): Promise<number> {
+    if (this.#closed) throw notTakenOver();
     // It need not be whole: where the service on disk has changed, only this makes it whole again, or has it answer again.
     const { suspicion, helpless } = this.#core.group;
     if (!helpless && (suspicion !== null || !this.health.answering())) {
@@ -362,6 +364,11 @@ export class Manager {
     return this.#fleet.isolation;
   }
 
+  /** Aborted once it is being closed. */
+  get ending(): AbortSignal {
+    return this.#ending.signal;
+  }
+
   /** It handles nothing any more. */
   get ended(): boolean {
     return this.#closed;
@@ -371,10 +378,10 @@ export class Manager {
   async close(): Promise<void> {
     this.#closed = true;
     for (const timer of this.#timers) clearInterval(timer);
-    const backups = this.backups.end();
+    this.#ending.abort(new Error('the group has ended'));
     this.#deployment.end();
     this.#rejuvenation.end();
     await this.#fleet.close();
-    await Promise.all([this.#store.close(), this.evidence.close(), backups]);
+    await Promise.all([this.#store.close(), this.evidence.close(), this.backups.settled()]);
   }
 }
