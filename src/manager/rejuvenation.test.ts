@@ -205,3 +205,15 @@ test('P6: nothing is replaced while no clean replica may be started, and it is t
   await group.run(60_000);
   assert.ok(group.rotated.length >= SIZE);
 });
+
+test('who asks for a replacement and is still waiting for the check of that when the group ends is told so', async () => {
+  const group = new FakeGroup(null);
+  const checked = Promise.withResolvers<void>();
+  group.meanwhile = () => checked.promise;
+  const asked = group.rejuvenation.recover(0, 'r1');
+  group.rejuvenation.end();
+  await refused('admin-failed', asked);
+  checked.resolve();
+  await setImmediate();
+  assert.equal(group.rejuvenation.underWay, null);
+});

@@ -60,6 +60,11 @@ interface Current {
   readonly failed: (error: SpareError) => void;
 }
 
+function groupEnded(when: string): SpareError {
+  const hint = 'All replicas of the next start are new.';
+  return new SpareError('admin-failed', `The group ended ${when}.`, { hint });
+}
+
 export class Rejuvenation {
   readonly #options: RecoveryOptions | null;
   readonly #gapMs: number;
@@ -68,6 +73,8 @@ export class Rejuvenation {
   #notBefore = -Infinity;
   #checking = false;
   #count = 0;
+  #ended = false;
+  readonly #whenEnded = Promise.withResolvers<void>();
 
   /** `options`: null for none but what is asked for; `size`: of a whole group. */
   constructor(options: RecoveryOptions | null, size: number, group: Rotatable) {
@@ -108,9 +115,10 @@ export class Rejuvenation {
     this.#begin(now, { replica, done: () => {}, failed: () => {} });
   }
 
-  /** Resolves once it is over. Throws what `check` throws, `replica-unknown`, `rotation-under-way`, `group-not-whole`. */
+  /** Resolves once it is over. Throws what `check` throws, `replica-unknown`, `rotation-under-way`, `group-not-whole`, `admin-failed`. */
   async recover(now: number, name: string): Promise<Rotated> {
-    await this.#group.check();
+    await Promise.race([this.#group.check(), this.#whenEnded.promise]);
+    if (this.#ended) throw groupEnded(`before ${JSON.stringify(name)} was replaced`);
     const known = this.#ids();
     const replica = known.find((id) => id === name);
     if (replica === undefined) {
@@ -151,11 +159,12 @@ export class Rejuvenation {
 
   /** The group has ended. */
   end(): void {
+    this.#ended = true;
+    this.#whenEnded.resolve();
     if (this.#current === null) return;
     const { replica, failed } = this.#current;
     this.#current = null;
-    const message = `The group ended while ${replica} was being replaced.`;
-    failed(new SpareError('admin-failed', message, { hint: 'All replicas of the next start are new.' }));
+    failed(groupEnded(`while ${replica} was being replaced`));
   }
 
   /** Oldest first. */
