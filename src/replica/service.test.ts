@@ -1,13 +1,14 @@
 /** Is what the agent says of its service what happened: of replies that are no HTTP, and of an end, also where the agent waits for a processor? */
 import assert from 'node:assert/strict';
 import { mkdtempDisposableSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { freePort } from '../manager/port.ts';
 import { Exchange } from './exchange.ts';
 import { Service } from './service.ts';
-import { standStill } from '../testing.ts';
+import { standStill, untilDone } from '../testing.ts';
 
 async function started(code: string, folder: string, onEnded: (why: string) => void): Promise<Service> {
   return await Service.start(
@@ -48,8 +49,13 @@ void test('P5: a service that ends with a request has ended, though the agent st
 /** Once somebody has seen that it listens. */
 const ENDS_AT_ONCE = `require('node:net').createServer(() => process.exit(3)).listen(process.env.PORT, '127.0.0.1')`;
 
-void test('P5: a service that ends as soon as it listens has not started', async () => {
+void test('P5: a service that ends as soon as it listens has not started, though the agent stood still just then', async (context) => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-service-'));
+  const { connect } = net;
+  context.mock.method(net, 'connect', (port: number, host: string) =>
+    connect(port, host).once('connect', () => setImmediate(() => standStill(STALLED_MS))),
+  );
+  untilDone(context);
   const ended: string[] = [];
   const start = started(ENDS_AT_ONCE, place.path, (why) => ended.push(why));
   await assert.rejects(start, /The service ended: exit status 3/);

@@ -64,7 +64,7 @@ export class Service {
     const { Exchange, warmUp } = await import('./exchange.ts');
     const service = new Service(options, child, ending, new Exchange(options.port, options.replyBytesMax));
     await Promise.all([service.#listening(), warmUp()]);
-    await delay(SETTLE_MS);
+    await wait(SETTLE_MS);
     service.#throwIfEnded();
     child.once('exit', () => onEnd(ending.why ?? 'ended'));
     return service;
@@ -101,9 +101,7 @@ export class Service {
     try {
       return await this.#exchange.ask(request);
     } catch {
-      await delay(EXIT_GRACE_MS);
-      // On a busy host the time may be over before what has happened meanwhile is heard of.
-      await turn();
+      await wait(EXIT_GRACE_MS);
       this.#throwIfEnded();
       return refusal(502, UNREADABLE_TEXT);
     }
@@ -117,6 +115,12 @@ export class Service {
   stop(): void {
     this.#process.kill('SIGKILL');
   }
+}
+
+/** On a busy host the time may be over before what has happened meanwhile is heard of: it is, then. */
+async function wait(ms: number): Promise<void> {
+  await delay(ms);
+  await turn();
 }
 
 function watch(child: ChildProcess): Ending {
