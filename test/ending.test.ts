@@ -91,7 +91,10 @@ test('`npm start` ends wholly when npm is told to end', async () => {
 
 test('on an older Node it ends as what it started has ended: by its signal', async () => {
   const old = `data:text/javascript,Object.defineProperty(process.versions, 'node', { value: '20.0.0' })`;
-  using place = new Place().write('spare.config.mjs', 'console.log("here"); await new Promise(setInterval);');
+  using place = new Place().write(
+    'spare.config.mjs',
+    'console.log("here"); await new Promise(() => setInterval(() => {}, 1000));',
+  );
   const args = ['--import', old, join(ROOT, 'bin/spare.mjs'), 'run', '--config', 'spare.config.mjs'];
   const launcher = spawn(process.execPath, args, { cwd: place.folder, stdio: ['ignore', 'pipe', 'inherit'] });
   await once(launcher.stdout, 'data');
