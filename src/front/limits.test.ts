@@ -99,6 +99,8 @@ void test('bodies that came, and those of clients that left, take no room', asyn
     using leaves = new Wire(front.port);
     leaves.send(head + 'x'.repeat(LIMIT - 1));
     await delay(20);
+    leaves.socket.destroy();
+    await front.left(1);
   }
   first.send('x'.repeat(LIMIT - 1));
   assert.equal(statusOf(await first.until(/\r\n\r\n/)), 200);

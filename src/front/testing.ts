@@ -35,8 +35,8 @@ export interface Front extends AsyncDisposable {
   ready: boolean;
   /** Resolves once that many requests reached the backend. */
   reached(count: number): Promise<void>;
-  /** Resolves once no connection is left. */
-  idle(): Promise<void>;
+  /** Resolves once so many connections are left. */
+  left(count: number): Promise<void>;
 }
 
 export function replyVerdict(reply: Partial<HttpReply>): Verdict {
@@ -81,9 +81,9 @@ export async function startFront(service: Service, options: Partial<FrontOptions
     async reached(count) {
       await wait(() => ordered.length >= count);
     },
-    async idle() {
+    async left(count) {
       const connections = promisify(server.getConnections.bind(server));
-      await wait(async () => (await connections()) === 0);
+      await wait(async () => (await connections()) === count);
     },
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();

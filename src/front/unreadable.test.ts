@@ -51,6 +51,6 @@ void test('a tunnel that is reset, or left open, is closed and harms nobody', as
   idle.socket.allowHalfOpen = true;
   idle.send(`CONNECT a.test:80 HTTP/1.1\r\n${HOST}\r\n`);
   await idle.until(/501/);
-  await front.idle();
+  await front.left(0);
   assert.equal(statusOf(await exchange(front.port, `GET / HTTP/1.1\r\n${CLOSE}\r\n`)), 200);
 });
