@@ -302,6 +302,23 @@ void test('what runs keeps others off its data, ends wholly at Ctrl-C, and its d
   assert.deepEqual(place.files(), before);
 });
 
+test('P2: a version in another folder that is not accepted yet does not start, and it is said how it would', async () => {
+  using place = new Place();
+  place.write('old/service.mjs', SERVICE).configure({ ...GOOD, folder: 'old' });
+  await using first = new Call(place.folder, run());
+  await first.until(() => first.stdout.includes('incidents  http'));
+  first.kill('SIGINT');
+  assert.equal(await first.end(), 0);
+  place.write('new/service.mjs', SERVICE).configure({ ...GOOD, folder: 'new' });
+  await using early = new Call(place.folder, run());
+  assert.equal(await early.end(), 1);
+  assert.match(early.stderr, /\[data-folder-foreign\][^]*accept it with `spare deploy`/);
+  await using accepts = new Call(place.folder, ['deploy', '--config', 'spare.config.mjs']);
+  assert.equal(await accepts.end(), 0);
+  await using second = new Call(place.folder, run());
+  await second.until(() => second.stdout.includes('incidents  http'));
+});
+
 test('P2: of two starts at once with a new data folder, the refused one takes nothing of the other with it', async () => {
   // Which one looks into the folder when is up to the system.
   for (let i = 0; i < 6; i++) {

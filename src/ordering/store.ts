@@ -43,7 +43,9 @@ function refusal(
       });
     case 'foreign':
       return new SpareError('data-folder-foreign', `${path} belongs to another service: ${message}.`, {
-        hint: 'Use another folder with --data; one folder holds one service.',
+        hint:
+          'If this is a new version of it in another folder, accept it with `spare deploy`, called as `spare run`. ' +
+          'Another service needs another folder, with --data.',
       });
     case 'newer':
       return new SpareError('data-folder-foreign', `${path} was written by a newer Spare.`, {
