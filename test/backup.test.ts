@@ -22,26 +22,10 @@ import { test } from 'node:test';
 import { Store } from '../src/ordering/store.ts';
 import { encodeBare } from '../src/wire/entry.ts';
 import { Call } from './support/call.ts';
+import { add, LEDGER, type Line, lines } from './support/ledger.ts';
 import { PATIENCE_MS, removeAll, ROOT, SERVICES, signalTree, Spare } from './support/spare.ts';
 
-const LEDGER = { folder: SERVICES, command: ['node', 'ledger.mjs'], state: ['ledger.db'] };
 const CLIENTS = 6;
-
-interface Line {
-  readonly number: number;
-  readonly name: string;
-}
-
-async function add(url: string, name: string, key?: string): Promise<Line> {
-  const headers = key === undefined ? {} : { 'idempotency-key': key };
-  const reply = await fetch(`${url}/entries`, { method: 'POST', body: name, headers });
-  assert.equal(reply.status, 200);
-  return (await reply.json()) as Line;
-}
-
-async function lines(url: string): Promise<Line[]> {
-  return (await (await fetch(`${url}/entries`)).json()) as Line[];
-}
 
 /** What `spare` says; it must succeed. */
 async function says(...args: string[]): Promise<string> {

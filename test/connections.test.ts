@@ -5,11 +5,11 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Status } from '../src/admin/admin.ts';
 import { Place } from './support/call.ts';
-import { SERVICES, signalTree } from './support/spare.ts';
+import { LEDGER } from './support/ledger.ts';
+import { signalTree } from './support/spare.ts';
 
 const DESCRIPTORS_MAX = 400;
 const IDLE = 600;
-const LEDGER = { folder: SERVICES, command: ['node', 'ledger.mjs'], state: ['ledger.db'] };
 
 function idle(url: string): Socket {
   const { hostname, port } = new URL(url);

@@ -7,16 +7,12 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { PATIENCE_MS, SERVICES, Spare, treeOf } from './support/spare.ts';
+import { add, LEDGER, type Line, lines } from './support/ledger.ts';
+import { PATIENCE_MS, Spare, treeOf } from './support/spare.ts';
 
 const ROUNDS = 20;
 const CLIENTS = 12;
 const LOAD_MS = 400;
-
-interface Line {
-  readonly number: number;
-  readonly name: string;
-}
 
 /** What the clients know: names sent, and the number that each acknowledged one got. */
 class History {
@@ -40,13 +36,6 @@ class History {
   }
 }
 
-async function post(url: string, name: string): Promise<Line> {
-  const headers = { 'idempotency-key': name };
-  const reply = await fetch(`${url}/entries`, { method: 'POST', body: name, headers });
-  if (reply.status !== 200) throw new Error(`status ${reply.status}`);
-  return (await reply.json()) as Line;
-}
-
 async function client(
   url: string,
   history: History,
@@ -56,7 +45,7 @@ async function client(
   while (!ended()) {
     const name = history.name();
     try {
-      history.acknowledged.set(name, (await post(url, name)).number);
+      history.acknowledged.set(name, (await add(url, name, name)).number);
     } catch {
       unanswered.push(name);
       return;
@@ -77,11 +66,7 @@ function killAll(pid: number): number[] {
 }
 
 test(`P2: all processes killed at once, ${ROUNDS} times under load: every acknowledged write is there exactly once`, async () => {
-  await using spare = new Spare({
-    folder: SERVICES,
-    command: ['node', 'ledger.mjs'],
-    state: ['ledger.db'],
-  });
+  await using spare = new Spare(LEDGER);
   const history = new History();
   await spare.start();
   for (let round = 0; round < ROUNDS; round++) {
@@ -98,8 +83,8 @@ test(`P2: all processes killed at once, ${ROUNDS} times under load: every acknow
     await spare.until('all are gone', PATIENCE_MS, () => all.every((pid) => !existsSync(`/proc/${pid}`)));
     await spare.start();
     // A client that does not know what became of its request asks again, by the same key.
-    for (const name of unanswered) history.acknowledged.set(name, (await post(spare.url, name)).number);
-    history.check((await (await fetch(`${spare.url}/entries`)).json()) as Line[]);
+    for (const name of unanswered) history.acknowledged.set(name, (await add(spare.url, name, name)).number);
+    history.check(await lines(spare.url));
   }
   assert.ok(history.acknowledged.size > ROUNDS * CLIENTS, 'there was load');
   assert.deepEqual(await spare.incidents(), [], 'no replica is blamed for a crash of the whole');

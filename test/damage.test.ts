@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
+import { add, LEDGER, lines } from './support/ledger.ts';
 import { SERVICES, Spare } from './support/spare.ts';
 
 test('P2 P5: a group without the state that it began with does not start: all of it would begin with nothing', async () => {
@@ -13,20 +14,16 @@ test('P2 P5: a group without the state that it began with does not start: all of
   const existing = new DatabaseSync(join(place.path, 'ledger.db'));
   existing.exec('pragma journal_mode = wal; create table before (a)');
   existing.close();
-  await using spare = new Spare({
-    folder: place.path,
-    command: ['node', 'ledger.mjs'],
-    state: ['ledger.db'],
-  });
+  await using spare = new Spare({ ...LEDGER, folder: place.path });
   await spare.start();
-  assert.equal((await fetch(`${spare.url}/entries`, { method: 'POST', body: 'x' })).status, 200);
+  await add(spare.url, 'x');
   await spare.signal('SIGINT');
   const [base, elsewhere] = [join(spare.data, 'base'), join(spare.data, '../base')];
   renameSync(base, elsewhere);
   await assert.rejects(spare.start(), /ended with 1:[^]*base is missing.*\[data-folder-damaged\]/);
   renameSync(elsewhere, base);
   await spare.start();
-  assert.equal(((await (await fetch(`${spare.url}/entries`)).json()) as unknown[]).length, 1);
+  assert.equal((await lines(spare.url)).length, 1);
 });
 
 test('P1 P2: a group does not go on from an update that is not what was written: all copies would hold it, and agree', async () => {

@@ -18,6 +18,7 @@ import { test } from 'node:test';
 import { askAdmin } from '../src/cli/admin-client.ts';
 import { SpareError } from '../src/errors.ts';
 import { call } from './support/call.ts';
+import { lines } from './support/ledger.ts';
 import { PATIENCE_MS, SERVICES, Spare } from './support/spare.ts';
 
 const CLIENTS = 6;
@@ -100,8 +101,7 @@ function codeOf(error: unknown): string {
 }
 
 async function kept(url: string): Promise<string[]> {
-  const lines = (await (await fetch(`${url}/entries`)).json()) as Line[];
-  return lines.map(({ number, name }) => `${number} ${name}`);
+  return (await lines(url)).map(({ number, name }) => `${number} ${name}`);
 }
 
 for (const faults of [1, 2]) {

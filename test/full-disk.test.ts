@@ -6,16 +6,12 @@ import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import type { Status } from '../src/admin/admin.ts';
 import { Call, Place } from './support/call.ts';
-import { SERVICES, signalTree } from './support/spare.ts';
+import { add, LEDGER } from './support/ledger.ts';
+import { signalTree } from './support/spare.ts';
 
 /** Bytes that a client sends at a time: a few of them make a checkpoint. */
 const LINE_BYTES = 8 * 1024 ** 2;
-const LEDGER = {
-  folder: SERVICES,
-  command: ['node', 'ledger.mjs'],
-  state: ['ledger.db'],
-  limits: { bodyBytes: LINE_BYTES, replyBytes: 2 * LINE_BYTES },
-};
+const LONG_LINES = { ...LEDGER, limits: { bodyBytes: LINE_BYTES, replyBytes: 2 * LINE_BYTES } };
 /** More than there are entries before the first checkpoint. */
 const ENTRIES_MAX = 1000;
 
@@ -90,7 +86,7 @@ class SmallDisk implements Disposable {
 
 for (const freeBytes of [0, 64 * 1024])
   test(`P2: a group that is started with a full disk (${freeBytes} bytes left) ends in plain words`, async (t) => {
-    using place = new Place().configure({ ...LEDGER, data: 'disk/data' });
+    using place = new Place().configure({ ...LONG_LINES, data: 'disk/data' });
     const disk = join(place.folder, 'disk');
     using small = SmallDisk.mount(disk);
     if (small === undefined) return t.skip('nothing may be mounted');
@@ -106,7 +102,7 @@ for (const freeBytes of [0, 64 * 1024])
   });
 
 test('P2: a first start on a full disk is told to make room, not to choose another folder, and leaves none', async (t) => {
-  using place = new Place().configure({ ...LEDGER, data: 'disk/data' });
+  using place = new Place().configure({ ...LONG_LINES, data: 'disk/data' });
   const disk = join(place.folder, 'disk');
   using small = SmallDisk.mount(disk);
   if (small === undefined) return t.skip('nothing may be mounted');
@@ -122,27 +118,24 @@ test('P2: a first start on a full disk is told to make room, not to choose anoth
 });
 
 test('P2: a backup is not begun where the group would be without room to go on; the group answers, and with room it is made', async (t) => {
-  using place = new Place().configure({ ...LEDGER, data: 'disk/data' });
+  using place = new Place().configure({ ...LONG_LINES, data: 'disk/data' });
   const disk = join(place.folder, 'disk');
   using small = SmallDisk.mount(disk);
   if (small === undefined) return t.skip('nothing may be mounted');
   await using call = place.run();
   const { service: url } = await call.ready();
-  const add = async (body: string): Promise<void> => {
-    assert.equal((await fetch(`${url}/entries`, { method: 'POST', body })).status, 200);
-  };
-  await add('x'.repeat(LINE_BYTES));
+  await add(url, 'x'.repeat(LINE_BYTES));
   small.leave(8 * LINE_BYTES);
   const target = join(place.folder, 'a.backup');
   const backup = (): Call => new Call(place.folder, ['backup', '--data', join(disk, 'data'), target]);
   {
     await using refused = backup();
     const ended = refused.end();
-    for (let i = 0; i < 100; i++) await add('y'.repeat(100));
+    for (let i = 0; i < 100; i++) await add(url, 'y'.repeat(100));
     assert.equal(await ended, 1);
     assert.match(refused.stderr, /\d+ MiB are missing.*\[backup-failed\]/);
   }
-  await add('after it');
+  await add(url, 'after it');
   assert.equal(call.stderr, '');
   small.leave(1024 ** 3);
   await using made = backup();
@@ -186,7 +179,7 @@ test('P2: a deploy is not begun where its copies of the state would fill the dis
 suite('P2: the group ends with `storage-failed`, says where and what to do, and leaves no process', () => {
   for (const [name, { why, prepare }] of Object.entries(FAILURES)) {
     test(name, async () => {
-      using place = new Place().configure(LEDGER);
+      using place = new Place().configure(LONG_LINES);
       const data = join(place.folder, 'data');
       await using call = place.run();
       const { service: url, status } = await call.ready();
@@ -202,7 +195,7 @@ suite('P2: the group ends with `storage-failed`, says where and what to do, and 
   }
 
   test('an old state cannot be removed once a clean replica has read the one in force; that one is not blamed', async () => {
-    using place = new Place().configure(LEDGER);
+    using place = new Place().configure(LONG_LINES);
     const data = join(place.folder, 'data');
     await using call = place.run();
     const { status } = await call.ready();
@@ -218,7 +211,7 @@ suite('P2: the group ends with `storage-failed`, says where and what to do, and 
 const OBSTACLES = ['checkpoint-9', 'export-r9', 'incidents.jsonl', 'admin.json'];
 
 test('P2: what lies in the data folder and cannot be removed, or not be read, ends a start in plain words; without it the next one starts', async () => {
-  using place = new Place().configure(LEDGER);
+  using place = new Place().configure(LONG_LINES);
   const data = join(place.folder, 'data');
   const starts = async (): Promise<void> => {
     await using call = place.run();

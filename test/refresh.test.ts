@@ -10,7 +10,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ReplicaStatus } from '../src/admin/admin.ts';
-import { PATIENCE_MS, SERVICES, signalTree, Spare } from './support/spare.ts';
+import { add, LEDGER, lines } from './support/ledger.ts';
+import { PATIENCE_MS, signalTree, Spare } from './support/spare.ts';
 
 /** More than the update log holds before a refresh. */
 const WRITES = 700;
@@ -18,25 +19,15 @@ const CLIENTS = 10;
 const IDLE_MS = 3000;
 const REST_MS = 500;
 
-const LEDGER = { folder: SERVICES, command: ['node', 'ledger.mjs'], state: ['ledger.db'] };
-
 async function write(url: string, count: number): Promise<void> {
   const shares = Array.from({ length: CLIENTS }, async (_, client) => {
-    for (let i = 0; i < count / CLIENTS; i++) {
-      const reply = await fetch(`${url}/entries`, { method: 'POST', body: `${client}-${i}` });
-      assert.equal(reply.status, 200);
-    }
+    for (let i = 0; i < count / CLIENTS; i++) await add(url, `${client}-${i}`);
   });
   await Promise.all(shares);
 }
 
 async function passive(spare: Spare): Promise<ReplicaStatus[]> {
   return (await spare.status()).replicas.filter(({ role }) => role === 'passive');
-}
-
-async function lines(url: string): Promise<number> {
-  const reply = await fetch(`${url}/entries`);
-  return ((await reply.json()) as unknown[]).length;
 }
 
 test('P4: suspended replicas are brought up to the digest of a mark, and sleep between refreshes', async () => {
@@ -73,13 +64,13 @@ test('P2 P4: what refreshed replicas hold is what clients wrote: they answer alo
   const [first, second] = await spare.activePids();
   assert.ok(first !== undefined && second !== undefined);
   signalTree(first.pid, 'SIGKILL');
-  assert.equal(await lines(spare.url), WRITES);
+  assert.equal((await lines(spare.url)).length, WRITES);
   await spare.whole();
   // The second founder is the last that executed all of it.
   signalTree(second.pid, 'SIGKILL');
-  assert.equal(await lines(spare.url), WRITES);
+  assert.equal((await lines(spare.url)).length, WRITES);
   await write(spare.url, CLIENTS);
-  assert.equal(await lines(spare.url), WRITES + CLIENTS);
+  assert.equal((await lines(spare.url)).length, WRITES + CLIENTS);
   await spare.whole();
   const kinds = (await spare.incidents()).map(({ kind }) => kind);
   assert.deepEqual(kinds, ['crash', 'crash']);
@@ -89,15 +80,11 @@ test('P2 P4: once much was written, f+1 equal exports become the checkpoint that
   const line = 'x'.repeat(400_000);
   const count = 100;
   await using spare = await new Spare(LEDGER).start();
-  const add = async (text: string): Promise<void> => {
-    const reply = await fetch(`${spare.url}/entries`, { method: 'POST', body: text });
-    assert.equal(reply.status, 200);
-  };
-  for (let i = 0; i < count; i++) await add(line);
+  for (let i = 0; i < count; i++) await add(spare.url, line);
   const checkpoints = (): string[] =>
     readdirSync(spare.data).filter((name) => name.startsWith('checkpoint-'));
   await spare.until('there is a checkpoint', PATIENCE_MS, () => checkpoints().length === 1);
-  await add('after the checkpoint');
+  await add(spare.url, 'after the checkpoint');
   const size = async (): Promise<unknown> => (await fetch(`${spare.url}/size`)).json();
   const before = await size();
   assert.deepEqual(before, { lines: count + 1, bytes: count * line.length + 20 });
