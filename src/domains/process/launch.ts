@@ -16,7 +16,15 @@ import { Console } from './console.ts';
 import { Guardian } from './guardian.ts';
 import type { Isolation } from './isolation.ts';
 import type { Prepared } from './prepare.ts';
-import { childrenOf, commandLine, markedTree, namespaceTree, type ProcessTree, readStat } from './tree.ts';
+import {
+  childrenOf,
+  commandLine,
+  markedTree,
+  namespaceTree,
+  type ProcessTree,
+  readStat,
+  type Seen,
+} from './tree.ts';
 
 /** How the process that was started ended. */
 export interface Exit {
@@ -24,16 +32,11 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** The first process of a pid namespace; `startTicks` tells it from a later process of the same number. */
-interface Init {
-  readonly pid: number;
-  readonly startTicks: number;
-}
-
 export interface Running {
   readonly child: ChildProcess;
   readonly agent: number;
-  readonly init: Init | undefined;
+  /** The first process of its pid namespace, if it has one of its own. */
+  readonly init: Seen | undefined;
   readonly tree: ProcessTree;
   readonly channel: Duplex;
   readonly console: Console;

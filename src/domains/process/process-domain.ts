@@ -15,7 +15,7 @@ import type { Domain, DomainLimits, DomainUsage } from '../domain.ts';
 import { Accounting } from './accounting.ts';
 import { type Exit, killGroup, type Running, signalName } from './launch.ts';
 import { BEHIND_MS_MAX, goAlong, goBehind } from './priority.ts';
-import { isAlive, readStat } from './tree.ts';
+import { isAlive, isThere, readStat } from './tree.ts';
 import { Watchdog } from './watchdog.ts';
 
 const STOP_TIMEOUT_MS = 1000;
@@ -177,7 +177,7 @@ export class ProcessDomain implements Domain {
   /** A zombie has taken its namespace along already; whoever inherited it may be slow to reap it. */
   #initLives(): boolean {
     const { init } = this.#running;
-    return init !== undefined && isAlive(init.pid) && readStat(init.pid)?.startTicks === init.startTicks;
+    return init !== undefined && isAlive(init.pid) && isThere(init);
   }
 
   /** False if the system did not end them in time. */

@@ -66,6 +66,13 @@ export function readStat(pid: number): ProcessStat | undefined {
   };
 }
 
+/** A process that was seen; `startTicks` tells it from a later one of the same number. */
+export type Seen = Pick<ProcessStat, 'pid' | 'startTicks'>;
+
+export function isThere({ pid, startTicks }: Seen): boolean {
+  return readStat(pid)?.startTicks === startTicks;
+}
+
 /** Kinds of resident memory, by their names in `/proc/<pid>/status`: of no file, of files, and shared or of files in memory. */
 export type MemoryKind = 'RssAnon' | 'RssFile' | 'RssShmem';
 

@@ -20,7 +20,7 @@ import { Guardian } from '../process/guardian.ts';
 import { killGroup, signalName } from '../process/launch.ts';
 import { findTool } from '../process/paths.ts';
 import { asOwner, dyingWithParent } from '../process/setpriv.ts';
-import { childrenOf, type ProcessStat, readStat } from '../process/tree.ts';
+import { childrenOf, isThere, readStat, type Seen } from '../process/tree.ts';
 import { type Box, boxed, sendFilter } from './box.ts';
 import {
   descriptor,
@@ -77,7 +77,7 @@ export class Machine {
   readonly #guardian: Guardian;
   readonly #options: MachineStart;
   /** QEMU, if it is in a box; the process that was started is then bubblewrap, and ends with it. */
-  #inner: ProcessStat | undefined;
+  #inner: Seen | undefined;
   readonly #statePort: StatePort | undefined;
   #gone = false;
 
@@ -174,9 +174,7 @@ export class Machine {
 
   /** Unless it has ended, and its number is somebody else's. */
   #killInner(): void {
-    if (this.#inner === undefined) return;
-    const { pid, startTicks } = this.#inner;
-    if (readStat(pid)?.startTicks === startTicks) process.kill(pid, 'SIGKILL');
+    if (this.#inner !== undefined && isThere(this.#inner)) process.kill(this.#inner.pid, 'SIGKILL');
   }
 
   #stream(fd: number): Duplex {
