@@ -7,7 +7,7 @@ import { suite, test } from 'node:test';
 import type { Status } from '../src/admin/admin.ts';
 import { Call, Place } from './support/call.ts';
 import { add, LEDGER } from './support/ledger.ts';
-import { signalTree } from './support/spare.ts';
+import { SERVICES, signalTree } from './support/spare.ts';
 
 /** Bytes that a client sends at a time: a few of them make a checkpoint. */
 const LINE_BYTES = 8 * 1024 ** 2;
@@ -144,19 +144,16 @@ test('P2: a backup is not begun where the group would be without room to go on; 
 });
 
 test('P2: a deploy is not begun where its copies of the state would fill the disk; the group answers under load, and with room it is done', async (t) => {
-  using place = new Place().write('service/server.mjs', readFileSync(join(SERVICES, 'ledger.mjs'), 'utf8'));
-  place.configure({ ...LEDGER, folder: 'service', command: ['node', 'server.mjs'], data: 'disk/data' });
+  const service = readFileSync(join(SERVICES, 'ledger.mjs'), 'utf8');
+  using place = new Place().write('service/server.mjs', service);
+  place.configure({ ...LONG_LINES, folder: 'service', command: ['node', 'server.mjs'], data: 'disk/data' });
   const disk = join(place.folder, 'disk');
   using small = SmallDisk.mount(disk);
   if (small === undefined) return t.skip('nothing may be mounted');
-  await using call = new Call(place.folder, ['run', '--config', 'spare.config.mjs']);
-  await call.until(() => call.stdout.includes('incidents  http'));
-  const url = /^service +(\S+)$/m.exec(call.stdout)?.[1];
-  const add = async (body: string): Promise<void> => {
-    assert.equal((await fetch(`${url}/entries`, { method: 'POST', body })).status, 200);
-  };
-  for (let i = 0; i < 8; i++) await add('x'.repeat(LINE_BYTES));
-  place.write('service/server.mjs', `${readFileSync(join(SERVICES, 'ledger.mjs'), 'utf8')}// 2`);
+  await using call = place.run();
+  const { service: url } = await call.ready();
+  for (let i = 0; i < 8; i++) await add(url, 'x'.repeat(LINE_BYTES));
+  place.write('service/server.mjs', `${service}// 2`);
   const deploy = (): Call => new Call(place.folder, ['deploy', '--data', join(disk, 'data')]);
   // Of four copies it would take three and a half.
   small.leave(28 * LINE_BYTES);
@@ -164,11 +161,11 @@ test('P2: a deploy is not begun where its copies of the state would fill the dis
     await using refused = deploy();
     const over = new AbortController();
     const ended = refused.end().finally(() => over.abort());
-    while (!over.signal.aborted) await add('y'.repeat(1000));
+    while (!over.signal.aborted) await add(url, 'y'.repeat(1000));
     assert.equal(await ended, 1);
     assert.match(refused.stderr, /takes \d+ MiB.*\b\d+ MiB are free.*\[deploy-failed\]/);
   }
-  await add('after it');
+  await add(url, 'after it');
   assert.equal(call.stderr, '');
   small.leave(1024 ** 3);
   await using done = deploy();

@@ -306,7 +306,7 @@ test('P2: a version in another folder that is not accepted yet does not start, a
   using place = new Place();
   place.write('old/service.mjs', SERVICE).configure({ ...GOOD, folder: 'old' });
   await using first = new Call(place.folder, run());
-  await first.until(() => first.stdout.includes('incidents  http'));
+  await first.ready();
   first.kill('SIGINT');
   assert.equal(await first.end(), 0);
   place.write('new/service.mjs', SERVICE).configure({ ...GOOD, folder: 'new' });
@@ -316,7 +316,7 @@ test('P2: a version in another folder that is not accepted yet does not start, a
   await using accepts = new Call(place.folder, ['deploy', '--config', 'spare.config.mjs']);
   assert.equal(await accepts.end(), 0);
   await using second = new Call(place.folder, run());
-  await second.until(() => second.stdout.includes('incidents  http'));
+  await second.ready();
 });
 
 test('P2: of two starts at once with a new data folder, the refused one takes nothing of the other with it', async () => {
