@@ -70,10 +70,6 @@ export class Agreement {
     return this.#floor;
   }
 
-  reportOf(manager: ManagerId): Index | null {
-    return this.#reports.get(manager) ?? null;
-  }
-
   begin(at: Index): void {
     this.#mode = 'reporting';
     this.#round = at;
