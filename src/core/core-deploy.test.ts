@@ -206,3 +206,23 @@ for (const faults of EACH) {
     }
   });
 }
+
+for (const faults of [2, 3]) {
+  void test(`P5 S1: f = ${faults}, too few old ones are left to agree that they do not agree, no other starts: the new version takes over`, () => {
+    let startable = true;
+    const world: World = whole(faults, {
+      behaviour: (id) => ({ failsToStart: !startable && versions(world).get(id) === 0 }),
+    });
+    startable = false;
+    world.trace = [];
+    for (let lost = 0; lost < 2; lost++) world.crash(passive(world).id);
+    world.until('2f go on', () => world.core.group.size === 2 * faults);
+    const odd = world.request('random');
+    world.run(5000);
+    assert.ok(!world.answered, 'it waits for help');
+    deploy(world);
+    recovers(world);
+    assert.equal(effects(world, 'succeeded').length, 1);
+    assert.equal(odd.outcome, 'skipped no-agreement');
+  });
+}

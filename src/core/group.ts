@@ -83,9 +83,9 @@ export class Group {
     return this.#takeover;
   }
 
-  /** No more than f+1 are left to end a suspicion: whoever could help them may never come. */
+  /** Fewer than 2f+1 are left to end a suspicion, who may neither agree nor find that they cannot: whoever could help may never come. */
   get helpless(): boolean {
-    return this.#suspicion !== null && this.#members.size <= this.#quorum;
+    return this.#suspicion !== null && this.#members.size < 2 * this.#quorum - 1;
   }
 
   /** Whether a new version may take over now. */
