@@ -159,6 +159,24 @@ void test('P2: a backup of version 2, which has no sums of rows, is restored', a
   await store.close();
 });
 
+void test('P2: what was restored has sums of its rows, whichever the backup has: its digest says what they are', async () => {
+  for (const change of ['sum = sum + 1', 'sum = null']) {
+    using place = new Place();
+    const { digest } = await place.filled();
+    using database = new DatabaseSync(place.file);
+    for (const table of ['entries', 'updates', 'replies']) database.exec(`update ${table} set ${change}`);
+    place.restore('new');
+    const folder = join(place.data, '../new');
+    const { store } = await place.open(folder);
+    await using stores = new AsyncDisposableStack();
+    stores.defer(() => store.close());
+    assert.equal((await makeBackup(store, folder, false, WANTED)).digest, digest);
+    using restored = new DatabaseSync(join(folder, 'backup.new'));
+    const unsummed = restored.prepare('select idx from updates where sum is null').all();
+    assert.deepEqual(unsummed, []);
+  }
+});
+
 void test('P2: a row that was changed on disk becomes no part of a backup, which would be taken for whole', async () => {
   for (const table of ['updates', 'replies']) {
     using place = new Place();

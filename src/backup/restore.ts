@@ -20,6 +20,7 @@ import { BASE_FILE, makePrivateFile, PRIVATE, RESTORED_FILE, STORE_FILE } from '
 import { syncFile } from '../durable.ts';
 import { messageOf, SpareError } from '../errors.ts';
 import { SCHEMA } from '../ordering/store-protocol.ts';
+import { writeSums } from '../ordering/sums.ts';
 import {
   APPLICATION_ID,
   checkpointOf,
@@ -191,6 +192,8 @@ function writeStore(path: string, database: DatabaseSync, service: string): void
     store.exec('pragma journal_mode = off; pragma synchronous = off');
     store.exec(`begin; ${SCHEMA}`);
     for (const table of tablesOf(database)) copyRows(database, store, table);
+    // The digest, which is right, is not over those of the backup.
+    writeSums(store);
     store.prepare(`update facts set value = ? where name = 'service'`).run(service);
     store.exec('commit');
   } finally {

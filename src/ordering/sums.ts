@@ -30,6 +30,12 @@ export function checkSums(db: DatabaseSync): void {
   }
 }
 
+/** Of all rows, whatever there was: of what is known to be what was written. */
+export function writeSums(db: DatabaseSync): void {
+  db.function('sum_of', (bytes) => sumOf(bytes as Uint8Array | string));
+  for (const table of TABLES) db.exec(`update ${table} set sum = sum_of(bytes) where bytes is not null`);
+}
+
 /** To a database of an earlier version. */
 export function addSums(db: DatabaseSync): void {
   for (const table of TABLES) {
