@@ -6,8 +6,6 @@ import { CHECKPOINT_FILE } from './ordering/store-protocol.ts';
 
 /** What comes to the order, and to SQLite's log of it, before it is truncated: 32 MiB each; evidence, and small files. */
 const GROWTH_BYTES = 128 * 1024 ** 2;
-/** Exported for the next checkpoint with f = 1, while the one before it must stay. */
-const EXPORTS = 2;
 
 /** Null: the file system does not tell. */
 export function freeBytes(dataFolder: string): number | null {
@@ -21,9 +19,9 @@ export function stateBytes(dataFolder: string): number[] {
   return names.map((name) => sizeOf(join(dataFolder, name)));
 }
 
-/** What a group that runs may need meanwhile: it ends when the disk is full. */
-export function bytesToGoOn(dataFolder: string): number {
-  return GROWTH_BYTES + EXPORTS * Math.max(0, ...stateBytes(dataFolder));
+/** What a group that runs may need meanwhile: it ends when the disk is full. For its next checkpoint f+1 export, while the last stays. */
+export function bytesToGoOn(dataFolder: string, faults: number): number {
+  return GROWTH_BYTES + (faults + 1) * Math.max(0, ...stateBytes(dataFolder));
 }
 
 /** 0 where there is none. */

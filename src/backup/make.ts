@@ -30,19 +30,19 @@ export function removeUnfinished(dataFolder: string): void {
 }
 
 /**
- * The states in the data folder must stay until this is done. `running`: the group goes on meanwhile. `unwanted`: nobody waits for
+ * The states in the data folder must stay until this is done. `faults`: of the group that goes on meanwhile; null: none does. `unwanted`: nobody waits for
  * it any more. Throws a `SpareError` backup-failed.
  */
 export async function makeBackup(
   store: Store,
   dataFolder: string,
-  running: boolean,
+  faults: number | null,
   unwanted: AbortSignal,
 ): Promise<MadeBackup> {
   const file = join(dataFolder, UNFINISHED_FILE);
   try {
     removeUnfinished(dataFolder);
-    checkRoom(dataFolder, running);
+    checkRoom(dataFolder, faults);
     makePrivateFile(file);
     await store.copy(file);
     const sealed = await sealBeside({ file, dataFolder }, unwanted);

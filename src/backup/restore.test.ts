@@ -75,7 +75,7 @@ class Place implements Disposable {
     store.write(RECORD.update, 2, Buffer.from('update'));
     store.writeDecided(2);
     store.write(RECORD.nextReplica, 9);
-    const made = await makeBackup(store, this.data, false, WANTED);
+    const made = await makeBackup(store, this.data, null, WANTED);
     copyFileSync(made.file, this.file);
     await store.close();
     return made;
@@ -121,7 +121,7 @@ void test('P2: a restored folder has entries, updates, keyed replies, facts and 
   assert.equal(there.opened.recovery.base, digestOf(BASE));
   assert.deepEqual(await Array.fromAsync(there.store.updates(0, 9)), [[Buffer.from('update')]]);
   assert.deepEqual(await there.store.reply(2), Buffer.from('reply'));
-  assert.equal((await makeBackup(there.store, folder, false, WANTED)).digest, digest);
+  assert.equal((await makeBackup(there.store, folder, null, WANTED)).digest, digest);
   await there.store.close();
   await here.store.close();
   const forgotten = (data: string): unknown => {
@@ -141,7 +141,7 @@ void test('P2: a backup of version 1, which says nothing of keys that gave way, 
   place.restore('new');
   const folder = join(place.data, '../new');
   const { store } = await place.open(folder);
-  assert.equal((await makeBackup(store, folder, false, WANTED)).digest, digest);
+  assert.equal((await makeBackup(store, folder, null, WANTED)).digest, digest);
   await store.close();
 });
 
@@ -155,7 +155,7 @@ void test('P2: a backup of version 2, which has no sums of rows, is restored', a
   place.restore('new');
   const folder = join(place.data, '../new');
   const { store } = await place.open(folder);
-  assert.equal((await makeBackup(store, folder, false, WANTED)).digest, digest);
+  assert.equal((await makeBackup(store, folder, null, WANTED)).digest, digest);
   await store.close();
 });
 
@@ -170,7 +170,7 @@ void test('P2: what was restored has sums of its rows, whichever the backup has:
     const { store } = await place.open(folder);
     await using stores = new AsyncDisposableStack();
     stores.defer(() => store.close());
-    assert.equal((await makeBackup(store, folder, false, WANTED)).digest, digest);
+    assert.equal((await makeBackup(store, folder, null, WANTED)).digest, digest);
     using restored = new DatabaseSync(join(folder, 'backup.new'));
     const unsummed = restored.prepare('select idx from updates where sum is null').all();
     assert.deepEqual(unsummed, []);
@@ -187,7 +187,7 @@ void test('P2: a row that was changed on disk becomes no part of a backup, which
     const { store } = await place.open();
     await using stores = new AsyncDisposableStack();
     stores.defer(() => store.close());
-    await assert.rejects(makeBackup(store, place.data, false, WANTED), {
+    await assert.rejects(makeBackup(store, place.data, null, WANTED), {
       code: 'backup-failed',
       message: /entry 2 is not what was written/,
     });
@@ -216,7 +216,7 @@ void test('P2: what is written while a backup is made is in it whole or not at a
     store.write(RECORD.update, index, Buffer.alloc(20_000, index));
     store.writeDecided(index++);
   }, 1);
-  const { file } = await makeBackup(store, place.data, false, WANTED);
+  const { file } = await makeBackup(store, place.data, null, WANTED);
   clearInterval(writing);
   await store.close();
   copyFileSync(file, place.file);
@@ -240,7 +240,7 @@ for (const [what, damage] of Object.entries(DAMAGES)) {
       await place.filled();
       damage(join(place.data, name));
       const { store } = await place.open();
-      await assert.rejects(makeBackup(store, place.data, false, WANTED), (error) => {
+      await assert.rejects(makeBackup(store, place.data, null, WANTED), (error) => {
         assert.ok(error instanceof SpareError && error.code === 'backup-failed');
         return error.message.includes(name) && error.message.includes(what);
       });
@@ -271,7 +271,7 @@ void test('a backup that nobody waits for any more is given up, and nothing is l
   const { store } = await place.open();
   for (const bytes of [0, 8 * 1024 ** 2]) {
     const leaving = new AbortController();
-    const making = makeBackup(store, place.data, true, leaving.signal);
+    const making = makeBackup(store, place.data, 1, leaving.signal);
     const unfinished = join(place.data, 'backup.new');
     while ((statSync(unfinished, { throwIfNoEntry: false })?.size ?? -1) < bytes) await delay(1);
     leaving.abort();
@@ -366,12 +366,12 @@ void test('P2: what is restored is what was verified, also when another backup t
   const { digest } = await place.filled();
   const { store } = await place.open();
   store.writeEntry(4, encodeBare('tick', 3, SEED));
-  const { file } = await makeBackup(store, place.data, false, WANTED);
+  const { file } = await makeBackup(store, place.data, null, WANTED);
   await store.close();
   const replace = (): void => void (existsSync(file) && renameSync(file, place.file));
   assert.equal(place.restore('new', place.file, replace).digest, digest);
   const folder = join(place.data, '../new');
   const restored = await place.open(folder);
-  assert.equal((await makeBackup(restored.store, folder, false, WANTED)).digest, digest);
+  assert.equal((await makeBackup(restored.store, folder, null, WANTED)).digest, digest);
   await restored.store.close();
 });

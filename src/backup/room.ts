@@ -8,15 +8,15 @@ import { bytesToGoOn, freeBytes, sizeOf, stateBytes } from '../room.ts';
 const STORE_FILES = [STORE_FILE, `${STORE_FILE}-wal`];
 
 /**
- * `running`: a group goes on with the same disk meanwhile; it is left what it needs until the backup is moved away. Throws
- * `SpareError` backup-failed.
+ * `faults`: of the group that goes on with the same disk meanwhile; it is left what it needs until the backup is moved away. Null: none
+ * does. Throws `SpareError` backup-failed.
  */
-export function checkRoom(dataFolder: string, running: boolean): void {
+export function checkRoom(dataFolder: string, faults: number | null): void {
   const free = freeBytes(dataFolder);
   if (free === null) return;
   const backedUp = [...stateBytes(dataFolder), ...STORE_FILES.map((name) => sizeOf(join(dataFolder, name)))];
   const sum = backedUp.reduce((all, bytes) => all + bytes, 0);
-  const missing = sum + (running ? bytesToGoOn(dataFolder) : 0) - free;
+  const missing = sum + (faults === null ? 0 : bytesToGoOn(dataFolder, faults)) - free;
   if (missing <= 0) return;
   const mebibytes = Math.ceil(missing / 1024 ** 2);
   throw new SpareError(

@@ -133,7 +133,7 @@ async function stopped(data: string, signal: AbortSignal): Promise<MadeBackup> {
     await store.close();
     throw notBegun(data);
   }
-  const making = makeBackup(store, data, false, signal);
+  const making = makeBackup(store, data, null, signal);
   try {
     return await unlessAborted(signal, making);
   } finally {

@@ -6,18 +6,21 @@
 import { makeBackup, type MadeBackup } from '../backup/make.ts';
 import { SpareError } from '../errors.ts';
 import type { Store } from '../ordering/store.ts';
+import type { ManagerOptions } from './options.ts';
 import type { Snapshots } from './snapshots.ts';
 
+type BackupOptions = Pick<ManagerOptions, 'dataFolder' | 'faults'>;
+
 export class Backups {
-  readonly #dataFolder: string;
+  readonly #options: BackupOptions;
   readonly #store: Store;
   readonly #snapshots: Snapshots;
   readonly #ending: AbortSignal;
   #underWay: Promise<MadeBackup> | null = null;
 
   /** `ending`: aborted when the group ends. */
-  constructor(dataFolder: string, store: Store, snapshots: Snapshots, ending: AbortSignal) {
-    this.#dataFolder = dataFolder;
+  constructor(options: BackupOptions, store: Store, snapshots: Snapshots, ending: AbortSignal) {
+    this.#options = options;
     this.#store = store;
     this.#snapshots = snapshots;
     this.#ending = ending;
@@ -31,7 +34,8 @@ export class Backups {
     try {
       using _ = this.#snapshots.hold();
       const signal = AbortSignal.any([unwanted, this.#ending]);
-      this.#underWay = makeBackup(this.#store, this.#dataFolder, true, signal);
+      const { dataFolder, faults } = this.#options;
+      this.#underWay = makeBackup(this.#store, dataFolder, faults, signal);
       return await this.#underWay;
     } finally {
       this.#underWay = null;

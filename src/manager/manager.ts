@@ -97,7 +97,7 @@ export class Manager {
     this.#store = store;
     this.#orderer = orderer;
     this.#snapshots = new Snapshots(options.dataFolder, options.stateBytesMax, recovery);
-    this.backups = new Backups(options.dataFolder, store, this.#snapshots, this.ending);
+    this.backups = new Backups(options, store, this.#snapshots, this.ending);
     this.#deployment = new Deployment(options.version);
     this.#fleet = new Fleet(options, driver, this.#deployment, this.#snapshots, {
       onAnswer: (id, answer) => this.#answered(replicaId(id), answer),
@@ -215,7 +215,7 @@ export class Manager {
     const { dataFolder, faults } = this.#options;
     const active = this.#core.view().replicas.filter(({ role }) => role === 'active');
     const folders = active.map(({ id }) => join(dataFolder, DOMAINS_FOLDER, id));
-    await checkRoomBeside(folders, 2 * faults + 2, dataFolder);
+    await checkRoomBeside(folders, faults, dataFolder);
   }
 
   /**

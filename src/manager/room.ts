@@ -12,14 +12,15 @@ const MEASURING_MS_MAX = 10_000;
  */
 export async function checkRoomBeside(
   active: readonly string[],
-  count: number,
+  faults: number,
   dataFolder: string,
 ): Promise<void> {
   const free = freeBytes(dataFolder);
   if (free === null) return;
   // One that is faulty may have filled its own: the smallest has no more than a sound one.
   const [each = 0] = (await Promise.all(active.map(bytesOnDisk))).toSorted((a, b) => a - b);
-  const needed = count * each + bytesToGoOn(dataFolder);
+  const count = 2 * faults + 2;
+  const needed = count * each + bytesToGoOn(dataFolder, faults);
   if (needed <= free) return;
   const mib = (bytes: number): number => Math.ceil(bytes / 1024 ** 2);
   const message =
