@@ -27,13 +27,8 @@ test('P2 P5: a group without the state that it began with does not start: all of
 });
 
 test('P1 P2: a group does not go on from an update that is not what was written: all copies would hold it, and agree', async () => {
-  await using spare = new Spare({
-    folder: SERVICES,
-    command: ['node', 'ledger.mjs'],
-    state: ['ledger.db'],
-  });
-  await spare.start();
-  assert.equal((await fetch(`${spare.url}/entries`, { method: 'POST', body: 'pay 100' })).status, 200);
+  await using spare = await new Spare(LEDGER).start();
+  await add(spare.url, 'pay 100');
   await spare.signal('SIGINT');
   using database = new DatabaseSync(join(spare.data, 'spare.db'));
   const rows = database.prepare('select idx, bytes from updates').all();

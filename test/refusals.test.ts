@@ -305,17 +305,17 @@ void test('what runs keeps others off its data, ends wholly at Ctrl-C, and its d
 test('P2: a version in another folder that is not accepted yet does not start, and it is said how it would', async () => {
   using place = new Place();
   place.write('old/service.mjs', SERVICE).configure({ ...GOOD, folder: 'old' });
-  await using first = new Call(place.folder, run());
+  await using first = place.run();
   await first.ready();
   first.kill('SIGINT');
   assert.equal(await first.end(), 0);
   place.write('new/service.mjs', SERVICE).configure({ ...GOOD, folder: 'new' });
-  await using early = new Call(place.folder, run());
+  await using early = place.run();
   assert.equal(await early.end(), 1);
   assert.match(early.stderr, /\[data-folder-foreign\][^]*accept it with `spare deploy`/);
   await using accepts = new Call(place.folder, ['deploy', '--config', 'spare.config.mjs']);
   assert.equal(await accepts.end(), 0);
-  await using second = new Call(place.folder, run());
+  await using second = place.run();
   await second.ready();
 });
 
