@@ -1,10 +1,20 @@
 /** Is the manager put together as its parts say? With real ones: domains, a store, and a service in them. */
 import assert from 'node:assert/strict';
-import fs, { existsSync, mkdirSync, readdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import fs, {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { replicaId } from '../core/index.ts';
 import type { Driver } from '../domains/domain.ts';
+import { readStat } from '../domains/process/tree.ts';
 import { SpareError } from '../errors.ts';
 import { fillDisk, standStill, untilDone } from '../testing.ts';
 import { encodeRequest } from '../wire/http.ts';
@@ -293,6 +303,21 @@ void test('Z1: who deploys while the group ends is told that the new version has
     code: 'admin-failed',
     message: 'The group ended before the new version had taken over.',
   });
+});
+
+void test('what looks how much room a new version would take ends with the group', async (context) => {
+  await using group = await wholeGroup();
+  const pids = join(group.folder, 'pids');
+  writeFileSync(join(group.folder, 'du'), `#!/bin/sh\necho $$ >> ${pids}\nexec sleep 60\n`, { mode: 0o755 });
+  const { PATH } = process.env;
+  process.env['PATH'] = `${group.folder}:${PATH}`;
+  context.after(() => (process.env['PATH'] = PATH));
+  const checking = group.manager.checkRoom();
+  const found = (): string[] => (existsSync(pids) ? readFileSync(pids, 'utf8').trim().split('\n') : []);
+  await until('both are looked at', () => found().length === 2);
+  await group.manager.close();
+  assert.equal(await Promise.race([checking, delay(2000, 'goes on', { ref: false })]), undefined);
+  await until('nothing is left', () => found().every((pid) => readStat(Number(pid)) === undefined));
 });
 
 void test('a backup that is being made when the group ends is given up, and who asked for it is told so', async () => {

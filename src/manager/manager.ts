@@ -215,7 +215,7 @@ export class Manager {
     const { dataFolder, faults } = this.#options;
     const active = this.#core.view().replicas.filter(({ role }) => role === 'active');
     const folders = active.map(({ id }) => join(dataFolder, DOMAINS_FOLDER, id));
-    await checkRoomBeside(folders, faults, dataFolder);
+    await checkRoomBeside(folders, faults, dataFolder, this.ending);
   }
 
   /**

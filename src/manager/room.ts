@@ -8,17 +8,20 @@ const MEASURING_MS_MAX = 10_000;
 
 /**
  * `active`: folders of active replicas; all f+1 where the group answers. A new one holds as much: the state, and what of the service
- * folder is copied for it. Throws `deploy-failed`.
+ * folder is copied for it. `ending`: aborted when the group ends. Throws `deploy-failed`.
  */
 export async function checkRoomBeside(
   active: readonly string[],
   faults: number,
   dataFolder: string,
+  ending: AbortSignal,
 ): Promise<void> {
   const free = freeBytes(dataFolder);
   if (free === null) return;
   // One that is faulty may have filled its own: the smallest has no more than a sound one.
-  const [each = 0] = (await Promise.all(active.map(bytesOnDisk))).toSorted((a, b) => a - b);
+  const [each = 0] = (await Promise.all(active.map((folder) => bytesOnDisk(folder, ending)))).toSorted(
+    (a, b) => a - b,
+  );
   const count = 2 * faults + 2;
   const needed = count * each + bytesToGoOn(dataFolder, faults);
   if (needed <= free) return;
@@ -32,8 +35,8 @@ export async function checkRoomBeside(
 }
 
 /** 0 where that cannot be told. A process of its own looks: there may be a million files, or they come and go. */
-async function bytesOnDisk(folder: string): Promise<number> {
-  const run = promisify(execFile)('du', ['-sk', '--', folder], { timeout: MEASURING_MS_MAX });
+async function bytesOnDisk(folder: string, signal: AbortSignal): Promise<number> {
+  const run = promisify(execFile)('du', ['-sk', '--', folder], { timeout: MEASURING_MS_MAX, signal });
   // Also of what it has seen but for some.
   const { stdout } = await run.catch((error: { stdout?: string }) => ({ stdout: error.stdout ?? '' }));
   return (Number.parseInt(stdout, 10) || 0) * 1024;
