@@ -133,6 +133,7 @@ void test('P2: a store of an earlier version, which has no sums of what it holds
   using database = new DatabaseSync(file);
   for (const table of ['entries', 'updates', 'replies'])
     database.exec(`alter table ${table} drop column sum`);
+  database.exec('pragma user_version = 0');
   database.close();
   const { store } = await Store.open(file, SERVICE);
   for (const read of Object.values(READS)) await read(store);

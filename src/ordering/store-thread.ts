@@ -38,13 +38,17 @@ function open(): DatabaseSync | null {
   makePrivateFile(path);
   const db = new DatabaseSync(path, { timeout: 0 });
   db.exec('pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full');
-  if (Number(db.prepare('pragma user_version').get()?.['user_version']) > FORMAT) {
+  const format = Number(db.prepare('pragma user_version').get()?.['user_version']);
+  if (format > FORMAT) {
     answer({ type: 'refused', code: 'newer', message: '' });
     return null;
   }
-  db.exec(`begin immediate; ${SCHEMA}`);
-  addSums(db);
-  db.exec('commit');
+  // Else it is not written to: on a full disk it is read, and what cannot be written then says so.
+  if (format < FORMAT) {
+    db.exec(`begin immediate; ${SCHEMA}`);
+    addSums(db);
+    db.exec('commit');
+  }
   if (service === null) return db;
   const known = db.prepare(`select value from facts where name = 'service'`).get()?.['value'];
   if (known !== undefined && known !== service) {
