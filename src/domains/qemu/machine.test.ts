@@ -84,7 +84,11 @@ const PRESSING = yes(`
   let tries = 0;
   const press = () => {
     const again = connect(uri.slice('unix:'.length));
-    const refused = ({ code }) => socket.end(code, done);
+    const refused = ({ code }) => {
+      // It was cut off, as below, before it heard that it is connected.
+      if (code === 'ECONNRESET' && tries++ < 50) setTimeout(press, 100);
+      else socket.end(code, done);
+    };
     again.once('error', refused).once('connect', () => {
       // The first one was not taken yet: this one is cut off when it is.
       again.off('error', refused).on('error', () => {});
