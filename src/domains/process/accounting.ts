@@ -6,7 +6,8 @@
  *
  * A1. `cpuSeconds` never goes back.
  * A2. A child has all memory of its parent until it runs a program of its own, and takes none of it. `borrowedBytes` is what may be
- *     counted twice for that: by one child, the largest, that was not there at the last sample.
+ *     counted twice for that: by one child, the largest of those that were not there at the last sample, or have not worked for a tick:
+ *     on a busy host a child may wait for a processor from one sample to the next.
  */
 import type { DomainUsage } from '../domain.ts';
 import { type ProcessStat, readStat, residentBytes, TICKS_PER_SECOND } from './tree.ts';
@@ -40,6 +41,7 @@ export class Accounting {
     const now = new Map<string, ProcessStat>();
     let ticks = 0;
     let reapedGrowth = 0;
+    /** Whether it is new. */
     const count = (stat: ProcessStat): boolean => {
       const key = `${stat.pid}/${stat.startTicks}`;
       const last = this.#last.get(key);
@@ -60,7 +62,8 @@ export class Accounting {
       const bytes = residentBytes(pid);
       resident.set(pid, bytes);
       residentSum += bytes;
-      if (isNew) borrowed = Math.max(borrowed, Math.min(bytes, resident.get(stat.parent) ?? 0));
+      if (isNew || stat.ownTicks === 0)
+        borrowed = Math.max(borrowed, Math.min(bytes, resident.get(stat.parent) ?? 0));
     }
     this.#borrowedBytes = borrowed;
     let vanished = 0;
