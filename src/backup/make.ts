@@ -30,8 +30,8 @@ export function removeUnfinished(dataFolder: string): void {
 }
 
 /**
- * The states in the data folder must stay until this is done. `faults`: of the group that goes on meanwhile; null: none does. `unwanted`: nobody waits for
- * it any more. Throws a `SpareError` backup-failed.
+ * The states in the data folder must stay until this is done. `faults`: of the group that goes on meanwhile; null: none does.
+ * `unwanted`: nobody waits for it any more. Throws a `SpareError` backup-failed.
  */
 export async function makeBackup(
   store: Store,
