@@ -81,6 +81,16 @@ class Place implements Disposable {
     return made;
   }
 
+  /** Of a backup of what is restored from the one that lies there. */
+  async restoredDigest(): Promise<string> {
+    this.restore('new');
+    const folder = join(this.data, '../new');
+    const { store } = await this.open(folder);
+    await using stores = new AsyncDisposableStack();
+    stores.defer(() => store.close());
+    return (await makeBackup(store, folder, null, WANTED)).digest;
+  }
+
   restore(name: string, backup: string = this.file, progress = (): void => {}): Restored {
     const dataFolder = this.make(name);
     makeDomainsFolder(dataFolder);
@@ -138,11 +148,7 @@ void test('P2: a backup of version 1, which says nothing of keys that gave way, 
   database.exec('drop table forgotten; pragma user_version = 1');
   const digest = contentDigest(database);
   database.prepare(`update backup set value = ? where name = 'digest'`).run(digest);
-  place.restore('new');
-  const folder = join(place.data, '../new');
-  const { store } = await place.open(folder);
-  assert.equal((await makeBackup(store, folder, null, WANTED)).digest, digest);
-  await store.close();
+  assert.equal(await place.restoredDigest(), digest);
 });
 
 void test('P2: a backup of version 2, which has no sums of rows, is restored', async () => {
@@ -152,11 +158,7 @@ void test('P2: a backup of version 2, which has no sums of rows, is restored', a
   for (const table of ['entries', 'updates', 'replies'])
     database.exec(`alter table ${table} drop column sum`);
   database.exec('pragma user_version = 2');
-  place.restore('new');
-  const folder = join(place.data, '../new');
-  const { store } = await place.open(folder);
-  assert.equal((await makeBackup(store, folder, null, WANTED)).digest, digest);
-  await store.close();
+  assert.equal(await place.restoredDigest(), digest);
 });
 
 void test('P2: what was restored has sums of its rows, whichever the backup has: its digest says what they are', async () => {
@@ -165,13 +167,8 @@ void test('P2: what was restored has sums of its rows, whichever the backup has:
     const { digest } = await place.filled();
     using database = new DatabaseSync(place.file);
     for (const table of ['entries', 'updates', 'replies']) database.exec(`update ${table} set ${change}`);
-    place.restore('new');
-    const folder = join(place.data, '../new');
-    const { store } = await place.open(folder);
-    await using stores = new AsyncDisposableStack();
-    stores.defer(() => store.close());
-    assert.equal((await makeBackup(store, folder, null, WANTED)).digest, digest);
-    using restored = new DatabaseSync(join(folder, 'backup.new'));
+    assert.equal(await place.restoredDigest(), digest);
+    using restored = new DatabaseSync(join(place.data, '../new/backup.new'));
     const unsummed = restored.prepare('select idx from updates where sum is null').all();
     assert.deepEqual(unsummed, []);
   }

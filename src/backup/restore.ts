@@ -15,12 +15,12 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
 import { BASE_FILE, makePrivateFile, PRIVATE, RESTORED_FILE, STORE_FILE } from '../data-folder.ts';
 import { syncFile } from '../durable.ts';
 import { messageOf, SpareError } from '../errors.ts';
 import { SCHEMA } from '../ordering/store-protocol.ts';
-import { writeSums } from '../ordering/sums.ts';
+import { isSummed, sumOf } from '../ordering/sums.ts';
 import {
   APPLICATION_ID,
   checkpointOf,
@@ -192,8 +192,6 @@ function writeStore(path: string, database: DatabaseSync, service: string): void
     store.exec('pragma journal_mode = off; pragma synchronous = off');
     store.exec(`begin; ${SCHEMA}`);
     for (const table of tablesOf(database)) copyRows(database, store, table);
-    // The digest, which is right, is not over those of the backup.
-    writeSums(store);
     store.prepare(`update facts set value = ? where name = 'service'`).run(service);
     store.exec('commit');
   } finally {
@@ -201,10 +199,19 @@ function writeStore(path: string, database: DatabaseSync, service: string): void
   }
 }
 
+/** But for sums, over which the backup's digest is not: these are made of what it is over. */
 function copyRows(from: DatabaseSync, to: DatabaseSync, table: string): void {
   const rows = from.prepare(`select * from ${table}`);
-  const names = rows.columns().map(({ name }) => name);
+  const found = rows.columns().map(({ name }) => name);
+  const names = isSummed(table) ? [...new Set([...found, 'sum'])] : found;
   const marks = names.map(() => '?');
   const insert = to.prepare(`insert into ${table} (${names.join(', ')}) values (${marks.join(', ')})`);
-  for (const row of rows.iterate()) insert.run(...Object.values(row));
+  for (const row of rows.iterate()) {
+    if (isSummed(table)) row['sum'] = sumOfRow(row);
+    insert.run(...names.map((name) => row[name] ?? null));
+  }
+}
+
+function sumOfRow({ bytes }: Record<string, SQLOutputValue>): number | null {
+  return bytes instanceof Uint8Array || typeof bytes === 'string' ? sumOf(bytes) : null;
 }

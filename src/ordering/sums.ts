@@ -15,6 +15,10 @@ export function sumOf(bytes: Uint8Array | string): number {
   return crc32(bytes);
 }
 
+export function isSummed(table: string): boolean {
+  return Object.hasOwn(SUMMED, table);
+}
+
 /** `sum`: null where an earlier version wrote none. Throws `MalformedError`. */
 export function checkSum(table: Summed, { idx, bytes, sum }: Record<string, unknown>): void {
   if (sum === null) return;
@@ -28,12 +32,6 @@ export function checkSums(db: DatabaseSync): void {
     const rows = db.prepare(`select idx, bytes, sum from ${table} where bytes is not null`);
     for (const row of rows.iterate()) checkSum(table, row);
   }
-}
-
-/** Of all rows, whatever there was: of what is known to be what was written. */
-export function writeSums(db: DatabaseSync): void {
-  db.function('sum_of', (bytes) => sumOf(bytes as Uint8Array | string));
-  for (const table of TABLES) db.exec(`update ${table} set sum = sum_of(bytes) where bytes is not null`);
 }
 
 /** To a database of an earlier version. */
