@@ -8,10 +8,17 @@ export const STORE_FILE = 'spare.db';
 export const RESTORED_FILE = 'spare.db.new';
 /** The state of the service that the group began with. */
 export const BASE_FILE = 'base';
+/** What a checkpoint's file is called. */
+export const CHECKPOINT_FILE: RegExp = /^checkpoint-\d+$/;
 /** Of all files in it: the state of the service, what clients asked, and backups of both. */
 export const PRIVATE = 0o600;
 /** The files of domains that run, each in a folder of its own. */
 export const DOMAINS_FOLDER = 'domains';
+
+/** Whether a file that is called so holds a whole state of the service. */
+export function isStateFile(name: string): boolean {
+  return name === BASE_FILE || CHECKPOINT_FILE.test(name);
+}
 
 /** Who runs in a domain must get through it. */
 export function makeDomainsFolder(dataFolder: string): void {

@@ -1,8 +1,7 @@
 /** What room a data folder has on its disk, for what is made there beside a group that goes on. */
 import { readdirSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { BASE_FILE } from './data-folder.ts';
-import { CHECKPOINT_FILE } from './ordering/store-protocol.ts';
+import { isStateFile } from './data-folder.ts';
 
 /** What comes to the order, and to SQLite's log of it, before it is truncated: 32 MiB each; evidence, and small files. */
 const GROWTH_BYTES = 128 * 1024 ** 2;
@@ -15,8 +14,9 @@ export function freeBytes(dataFolder: string): number | null {
 
 /** Of each whole state. A second checkpoint is there while one follows on another. */
 export function stateBytes(dataFolder: string): number[] {
-  const names = readdirSync(dataFolder).filter((name) => name === BASE_FILE || CHECKPOINT_FILE.test(name));
-  return names.map((name) => sizeOf(join(dataFolder, name)));
+  return readdirSync(dataFolder)
+    .filter(isStateFile)
+    .map((name) => sizeOf(join(dataFolder, name)));
 }
 
 /** What a group that runs may need meanwhile: it ends when the disk is full. For its next checkpoint f+1 export, while the last stays. */

@@ -7,7 +7,8 @@
  */
 import { createHash, type Hash } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
-import { type Checkpoint, CHECKPOINT_FILE } from '../ordering/store-protocol.ts';
+import { CHECKPOINT_FILE } from '../data-folder.ts';
+import type { Checkpoint } from '../ordering/store-protocol.ts';
 
 /** "SPAR". */
 export const APPLICATION_ID = 0x53504152;

@@ -12,11 +12,10 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { removeUnfinished } from '../backup/make.ts';
-import { BASE_FILE, DOMAINS_FOLDER, makeDomainsFolder, RESTORED_FILE, STORE_FILE } from '../data-folder.ts';
+import { DOMAINS_FOLDER, isStateFile, makeDomainsFolder, RESTORED_FILE, STORE_FILE } from '../data-folder.ts';
 import { IMAGES } from '../domains/qemu/driver.ts';
 import { messageOf, SpareError } from '../errors.ts';
 import { removeUnsettled } from '../images/images.ts';
-import { CHECKPOINT_FILE } from '../ordering/store-protocol.ts';
 import { removeFolder } from '../remove-folder.ts';
 
 const HINT = 'Choose a folder that Spare can write to with --data.';
@@ -135,8 +134,7 @@ export function prepareDataFolder(folder: string): DataFolder {
 
 /** What a restore makes before the store. */
 function isRestored(name: string): boolean {
-  const isState = name === BASE_FILE || CHECKPOINT_FILE.test(name);
-  return isState || name === DOMAINS_FOLDER || name.startsWith(RESTORED_FILE);
+  return isStateFile(name) || name === DOMAINS_FOLDER || name.startsWith(RESTORED_FILE);
 }
 
 function notRestored(folder: string): SpareError {

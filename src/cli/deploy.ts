@@ -135,16 +135,14 @@ export class Deploys {
     }
   }
 
-  /** What is there now; there is room for it, if it is something else than what runs. */
-  async #measure(manager: Manager, settings: Settings): Promise<Image> {
+  /** What is there now, and there is room for. Null: it is what runs. */
+  async #measure(manager: Manager, settings: Settings): Promise<Image | null> {
     const next = await this.#images.measure(variantsOf(settings));
-    if (isSame(this.#current, next)) return next;
-    try {
-      await manager.checkRoom();
-    } catch (error) {
-      await this.#images.forget(next);
-      throw error;
-    }
+    await using undo = new AsyncDisposableStack();
+    undo.defer(() => this.#images.forget(next));
+    if (isSame(this.#current, next)) return null;
+    await manager.checkRoom();
+    undo.move();
     return next;
   }
 
@@ -154,10 +152,7 @@ export class Deploys {
       throw manager.ended ? notAccepted() : error;
     });
     const before = this.#current;
-    if (isSame(before, next)) {
-      await this.#images.forget(next);
-      return { image: before.digests.all, changed: false, seconds: 0 };
-    }
+    if (next === null) return { image: before.digests.all, changed: false, seconds: 0 };
     this.#log(`deploying  image ${next.digests.all.slice(0, 12)}`);
     await this.#images.replace(next);
     let seconds: number;

@@ -2,9 +2,10 @@
  * Whether what is read of a store can be what a manager wrote. SQLite notices damage of its own structure; what lies in that is
  * looked at here, once, so that nobody who takes it up comes upon something impossible.
  */
+import { CHECKPOINT_FILE } from '../data-folder.ts';
 import { asBuffer, MalformedError } from '../wire/bytes.ts';
 import { coreEntry, decodeEntry } from '../wire/entry.ts';
-import { CHECKPOINT_FILE, type Recovery } from './store-protocol.ts';
+import type { Recovery } from './store-protocol.ts';
 
 interface Row {
   readonly index: number;

@@ -30,9 +30,6 @@ export const RECORD = {
   skipped: 11,
 } as const;
 
-/** What a checkpoint's file is called. */
-export const CHECKPOINT_FILE: RegExp = /^checkpoint-\d+$/;
-
 /** Of the data folder, in its database; raised by what an earlier Spare would misread. */
 export const FORMAT = 1;
 
