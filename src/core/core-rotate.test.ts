@@ -80,6 +80,21 @@ for (const faults of EACH) {
     assert.ok(!world.replicas.has(old));
   });
 
+  void test(`P6: ${f}, who is to take over waits for slow requests before its turn, and is not blamed for that`, () => {
+    const world = whole(faults);
+    const [old, next] = [active(world).id, passive(world).id];
+    const slow = world.role('active');
+    for (const replica of slow) replica.behaviour.workMs = 1500;
+    requests(world, 2);
+    world.tell({ type: 'rotate', replica: old });
+    world.until('both are answered', () => world.answered);
+    for (const replica of slow) replica.behaviour.workMs = 0;
+    settled(world);
+    assert.deepEqual(named(world), []);
+    assert.ok(ids(world, 'active').includes(next), 'it took over');
+    assert.equal(world.core.group.suspicion, null);
+  });
+
   void test(`P6: ${f}, a passive replica is rotated: it leaves at once, and a clean one takes its place`, () => {
     const world = whole(faults);
     const old = passive(world).id;

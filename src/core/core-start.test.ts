@@ -10,6 +10,7 @@ import {
   EACH,
   effects,
   named,
+  passive,
   recovers,
   requests,
   settled,
@@ -163,6 +164,17 @@ for (const faults of EACH) {
     world.run(100);
     failsToFill = false;
     world.until('whole', () => world.whole, 3000);
+  });
+
+  void test(`P6: ${f}, a replacement is ready before its join is ordered, and is not blamed for the wait`, () => {
+    let appendMs = 0;
+    const world = whole(faults, { appendMs: () => appendMs });
+    const dead = passive(world);
+    appendMs = 4000;
+    world.crash(dead.id);
+    world.run(20_000);
+    assert.deepEqual(named(world), blame([dead, 'crash']));
+    assert.ok(world.whole);
   });
 
   void test(`P6: ${f}, a replacement is of the variant with the fewest faults`, () => {

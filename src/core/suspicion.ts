@@ -138,6 +138,8 @@ const AWAKE: ReadonlySet<Local['phase']> = new Set(['refreshing', 'relieving']);
 function watchPhases(core: Core, now: number): void {
   const startMs = core.options.startTimeoutMs + core.refreshing.transferMs;
   for (const local of core.replicas.all()) {
+    // It has done all that it was asked for, and waits: for its command to be ordered, or for those it takes over from.
+    if (local.owed.length === 0) continue;
     const starting = local.phase === 'starting' || local.phase === 'joining';
     const overdue =
       (starting && now - local.since > startMs) ||
