@@ -73,3 +73,45 @@ void test('T1: what nobody waits for goes by itself in the end, or with what is 
   mock.timers.tick(LONG_MS);
   assert.deepEqual(batches, [1, 1], 'once');
 });
+
+void test('T1: what comes later goes by itself, too, though what came before was sent earlier than it would have gone', () => {
+  using here = started(0);
+  const { batcher, batches } = here;
+  const stored = (): void => {
+    batcher.stored();
+    batcher.next();
+  };
+  const sends = (count: number): void => {
+    mock.timers.tick(LONG_MS);
+    assert.deepEqual(batches.splice(0), [count]);
+  };
+  batcher.decided(0);
+  batcher.entry(1, NOTHING);
+  sends(2);
+  stored();
+  batcher.decided(1);
+  sends(1);
+  batcher.entry(2, NOTHING);
+  stored();
+  batcher.decided(2);
+  assert.deepEqual(batches.splice(0), [2], 'it was gathering');
+  batcher.entry(3, NOTHING);
+  stored();
+  sends(1);
+  stored();
+  batcher.entry(4, NOTHING);
+  batcher.flush();
+  assert.deepEqual(batches.splice(0), [1], 'at once');
+  stored();
+  batcher.entry(5, NOTHING);
+  sends(1);
+  batcher.entry(6, NOTHING);
+  batcher.flush();
+  assert.deepEqual(batches.splice(0), [1], 'two are under way');
+  batcher.entry(7, NOTHING);
+  stored();
+  mock.timers.tick(LONG_MS);
+  assert.deepEqual(batches, []);
+  stored();
+  sends(1);
+});
