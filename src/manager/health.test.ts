@@ -20,7 +20,9 @@ function repairs(world: World, health: Health): number {
   let count = 0;
   for (let ms = 0; ms < 5000; ms += 10) {
     world.run(10);
-    if (health.clock(world.now) !== null) count++;
+    if (health.clock(world.now) === null) continue;
+    assert.ok(health.whole(), 'it is');
+    count++;
   }
   assert.ok(world.whole);
   return count;
@@ -43,11 +45,29 @@ void test('P6: a group that lost a replica, active or passive, is repaired once,
   }
 });
 
+void test('P6: a group was broken since the first of the incidents from which it has recovered', () => {
+  const world = whole(FAULTS);
+  const health = new Health(world.core, FAULTS);
+  world.crash(passive(world).id);
+  world.until('it is found', () => !health.calm());
+  const first = world.now;
+  health.broken(first);
+  world.run(1);
+  assert.ok(!health.calm());
+  health.broken(world.now);
+  world.until('it is whole', () => health.whole());
+  assert.equal(health.clock(world.now), world.now - first);
+});
+
 void test('P5: whoever is told that the group is whole is answered, from that moment on', () => {
   const world = whole(FAULTS);
   const health = new Health(world.core, FAULTS);
   assert.ok(health.whole() && health.accepting());
-  for (const replica of world.role('active')) world.crash(replica.id);
+  health.clock(world.now);
+  world.until('too few answer', () => {
+    for (const replica of world.role('active')) world.crash(replica.id);
+    return !health.answering();
+  });
   assert.ok(health.accepting(), 'what comes in an outage waits');
 });
 
