@@ -274,3 +274,19 @@ test('K5: why a domain ended is said also where the manager stood still just the
   await pair.until(() => pair.downs.length > 0);
   assert.deepEqual(pair.downs, [{ kind: 'crash', why: 'memory limit (1 MiB) exceeded' }]);
 });
+
+test('P5 P6: a domain that cannot be suspended is down, and why is said; what it is told else waits for that', async (context) => {
+  await using pair = await Pair.make();
+  const told: string[] = [];
+  context.mock.method(pair.link.domain, 'suspend', async () => {
+    await delay(20);
+    told.push('suspend');
+    throw new Error('the machine does not stop');
+  });
+  context.mock.method(pair.link.domain, 'resume', async () => void told.push('resume'));
+  pair.link.suspend();
+  pair.link.resume();
+  await pair.until(() => told.length === 2);
+  assert.deepEqual(told, ['suspend', 'resume']);
+  assert.deepEqual(pair.downs, [{ kind: 'crash', why: 'the machine does not stop' }]);
+});
