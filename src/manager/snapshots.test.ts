@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { digest } from '../core/index.ts';
 import { SpareError } from '../errors.ts';
-import { onFullDisk, untilDone } from '../testing.ts';
+import { descriptors, onFullDisk, untilDone } from '../testing.ts';
 import { decodeOrder } from '../wire/channel.ts';
 import { FrameReader } from '../wire/frames.ts';
 import { digestOf } from './ballots.ts';
@@ -248,6 +248,20 @@ test('P2: what a crash left half done is removed, what is in force stays', async
   assert.equal((await imported(snapshots)).bytes.toString(), 'checkpoint-5');
 });
 
+test('P7: of several equal exports one is taken, and none is left open', async () => {
+  using folder = new Folder();
+  const snapshots = new Snapshots(folder.path, 1000, NOTHING);
+  const before = descriptors();
+  for (const replica of ['r2', 'r3', 'r4']) {
+    snapshots.expect(replica, 9);
+    snapshots.announce(replica, state.length);
+    snapshots.take(replica, state, true);
+  }
+  await snapshots.commit(9, digestOf(state));
+  assert.deepEqual(readdirSync(folder.path), ['checkpoint-9']);
+  assert.equal(descriptors(), before);
+});
+
 const LARGE = Buffer.alloc(2_500_000, 3);
 
 /** What a replica would be given, and the error that it ends with. */
@@ -337,4 +351,20 @@ test('P5: where a state cannot be linked for evidence, as on file systems withou
   const snapshots = new Snapshots(folder.path, 1000, NOTHING);
   assert.equal(snapshots.linkBefore(3, 1000, join(folder.path, 'linked')), true);
   assert.equal(snapshots.linkBefore(3, 1000, join(folder.path, 'nowhere', 'linked')), false);
+});
+
+test('P6: what an entry is compared with, as evidence, is a state from before it', () => {
+  using folder = new Folder();
+  writeFileSync(join(folder.path, 'checkpoint-5'), state);
+  const snapshots = new Snapshots(folder.path, 1000, { ...NOTHING, checkpoint: FIFTH });
+  assert.equal(snapshots.linkBefore(6, 1000, join(folder.path, 'linked')), true);
+  assert.equal(snapshots.linkBefore(5, 1000, join(folder.path, 'another')), false);
+  assert.equal(snapshots.linkBefore(6, state.length - 1, join(folder.path, 'another')), false, 'too large');
+  using empty = new Folder();
+  const begun = new Snapshots(empty.path, 1000, NOTHING);
+  assert.equal(
+    begun.linkBefore(1, 1000, join(empty.path, 'linked')),
+    true,
+    'nothing, where it began with that',
+  );
 });
