@@ -26,6 +26,7 @@ async function fill(file: string): Promise<void> {
     store.write(RECORD.update, index, Buffer.alloc(index === 9 ? 10_000 : 400, index));
   }
   store.writeEntry(ENTRIES, encodeCommand({ type: 'boot' } as never, ENTRIES, SEED));
+  store.write(RECORD.skipped, 12, Buffer.from('poison'));
   store.writeDecided(ENTRIES);
   store.write(RECORD.truncateOrder, 2, Buffer.from('{"first":3,"timeMs":3,"tickMs":0}'));
   store.write(RECORD.checkpoint, 1, Buffer.from('{"index":1,"file":"checkpoint-1"}'));
@@ -85,6 +86,7 @@ const CHANGES: Readonly<Record<string, string>> = {
   'a checkpoint elsewhere': `update facts set value = '{"index":1,"file":"../checkpoint-1"}' where name = 'checkpoint'`,
   'a checkpoint with no digest that can be': `update facts set value = '{"index":1,"file":"checkpoint-1","digest":1}' where name = 'checkpoint'`,
   'what is decided as no number': `update facts set value = 'x' where name = 'decided'`,
+  'another reason why an entry was skipped': `update replies set bytes = 'timeout' where idx = 12`,
   'another table': 'drop table updates; create table updates (a)',
 };
 
