@@ -90,7 +90,7 @@ test('P7: a replica waits until the disk has all that it exported: the end of an
   untilDone(context);
   for (const index of [9, 12]) {
     snapshots.expect('r2', index);
-    snapshots.announce('r2', 10 * MIB);
+    snapshots.announce('r2', 20 * MIB);
     snapshots.take('r2', Buffer.alloc(8 * MIB), false);
     await context.waitFor(() => assert.equal(syncing.length, index === 9 ? 1 : 2));
   }
@@ -100,6 +100,8 @@ test('P7: a replica waits until the disk has all that it exported: the end of an
   assert.deepEqual(told, [true]);
   second?.();
   await context.waitFor(() => assert.deepEqual(told, [true, false]));
+  snapshots.take('r2', Buffer.alloc(8 * MIB), false);
+  assert.deepEqual(told, [true, false, true], 'again');
 });
 
 test('P4: an export takes effect only once it is committed under its own digest and in force', async () => {
