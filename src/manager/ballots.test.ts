@@ -87,6 +87,15 @@ test('P5 P7: what is answered counts for nobody, and is kept until its release a
   );
 });
 
+test('P5: what is to be answered is kept whatever is kept of what was', () => {
+  const ballots = new Ballots(100, () => {});
+  ballots.cast('r0', 1, Buffer.alloc(100, 1), Buffer.alloc(0));
+  ballots.answered(1);
+  const { reply: of } = ballots.cast('r0', 2, Buffer.alloc(60, 2), Buffer.alloc(0));
+  ballots.cast('r0', 3, Buffer.alloc(20, 3), Buffer.alloc(0));
+  assert.deepEqual(ballots.reply(2, of), Buffer.alloc(60, 2));
+});
+
 test('P6 P7: a late vote is told from the answer also where the bytes are gone; what it brings is kept until the next one', () => {
   const told: [string, boolean][] = [];
   const ballots = new Ballots(100, (replica, full) => told.push([replica, full]));

@@ -52,6 +52,12 @@ void test('T1: a batch gathers until it is full, or one of its entries is decide
   assert.equal(batcher.stored(), 1);
   batcher.next();
   assert.deepEqual(batches, [1, 2, 198]);
+  batcher.entry(200, NOTHING);
+  batcher.decided(200);
+  assert.deepEqual(batches, [1, 2, 198], 'one at a time');
+  batcher.stored();
+  batcher.next();
+  assert.deepEqual(batches, [1, 2, 198, 2], 'it was decided meanwhile');
 });
 
 void test('T1: what nobody waits for goes by itself in the end, or with what is sent before', () => {
