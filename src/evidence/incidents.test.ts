@@ -48,6 +48,18 @@ void test('P6 P7: when the list of incidents is cut, who reads it finds a whole 
   assert.deepEqual(readdirSync(place.path), ['incidents.jsonl']);
 });
 
+void test('P6: an incident that follows on a line that was being written when all ended is read', () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-incidents-'));
+  const file = join(place.path, 'incidents.jsonl');
+  const whole = JSON.stringify({ id: 1, ...FOUND });
+  writeFileSync(file, `${whole}\n${whole.slice(0, 50)}`);
+  new Incidents(file).add(FOUND);
+  assert.deepEqual(
+    readIncidents(file).map(({ id }) => id),
+    [1, 2],
+  );
+});
+
 void test('P7 I1: a file of the longest incidents is cut to the newer half of what it may hold, and grows again before the next cut', () => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-incidents-'));
   const file = join(place.path, 'incidents.jsonl');
