@@ -46,7 +46,7 @@ export class Folders {
     return Math.max(0, ...numbers(readdirSync(this.#root)));
   }
 
-  /** Not while another one is being kept. */
+  /** `id`: above all that have a folder. Not while another one is being kept. */
   async keep(id: number, exhibits: readonly Exhibit[]): Promise<void> {
     const unfinished = join(this.#root, `${id}.new`);
     await rm(unfinished, { recursive: true, force: true });
@@ -54,7 +54,6 @@ export class Folders {
       await mkdir(unfinished, { mode: 0o700 });
       for (const { file, bytes } of exhibits)
         await writeFile(join(unfinished, file), bytes, { mode: PRIVATE });
-      await rm(this.path(id), { recursive: true, force: true });
       await rename(unfinished, this.path(id));
     } catch (error) {
       // It counts nowhere, and where the disk is full others need the room.
@@ -62,7 +61,6 @@ export class Folders {
       throw error;
     }
     this.#kept ??= await this.#look();
-    this.#kept.delete(id);
     this.#kept.set(id, await lookInto(this.path(id)));
     await this.#prune(this.#kept, id);
   }
