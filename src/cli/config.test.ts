@@ -34,6 +34,9 @@ const FILES: Readonly<Record<string, [text: string, says: RegExp]>> = {
   ],
   'no limit at all': ['export default { limits: { processes: 0 } }', /`limits\.processes`.*above 0/],
   'a text for a list': ['export default { command: "node server.mjs" }', /`command`.*list/],
+  'a list with something else in it': ['export default { state: ["a.db", 5] }', /`state`.*list of texts/],
+  'null for an object': ['export default { limits: null }', /`limits`.*an object/],
+  'a list for an object': ['export default { limits: [] }', /`limits`.*an object/],
   'a program without a name': ['export default { command: ["", "x"] }', /`command`/],
   'a text that the system would cut': ['export default { command: ["a\\0b"] }', /`command`/],
   'no variants': ['export default { variants: [] }', /`variants`.*one at least/],
@@ -130,6 +133,13 @@ void test('a webhook that nothing can be posted to is refused, and not shown: th
     );
   const { hook } = settle({ ...GOOD, onIncident: { webhook: 'https://example.org/T0KEN' } }, tmpdir());
   assert.equal(hook.webhook, 'https://example.org/T0KEN');
+});
+
+void test('what only virtual machines have is refused of processes', async () => {
+  for (const image of [{ include: ['/opt'] }, { oci: 'image' }])
+    await refused('config-invalid', /Only virtual machines have.*hypervisor: 'qemu'/, () =>
+      settle({ ...GOOD, image }, tmpdir()),
+    );
 });
 
 void test('a service folder that is a file is none', async () => {
