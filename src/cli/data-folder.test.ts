@@ -7,12 +7,15 @@ import fs, {
   existsSync,
   mkdirSync,
   mkdtempDisposableSync,
+  readdirSync,
   rmdirSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { IMAGES } from '../domains/qemu/driver.ts';
 import { prepareDataFolder } from './data-folder.ts';
 import { untilDone } from '../testing.ts';
 
@@ -55,7 +58,19 @@ void test('P2: taking back a data folder leaves what others put beside it in a f
   assert.ok(!existsSync(above));
 });
 
-void test('a folder that another start makes at the same moment is not taken for a file', (context) => {
+void test('P2: taking back a data folder that was there leaves it as it was, with the images that others built in it', () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-discard-'));
+  mkdirSync(join(place.path, IMAGES));
+  chmodSync(place.path, 0o750);
+  const folder = prepareDataFolder(place.path);
+  assert.equal(statSync(place.path).mode & 0o777, 0o700, 'others are kept out meanwhile');
+  writeFileSync(join(place.path, 'spare.db'), '');
+  folder.discard();
+  assert.deepEqual(readdirSync(place.path), [IMAGES]);
+  assert.equal(statSync(place.path).mode & 0o777, 0o750);
+});
+
+test('a folder that another start makes at the same moment is not taken for a file', (context) => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-discard-'));
   const { mkdirSync: make } = fs;
   context.mock.method(fs, 'mkdirSync', (path: string) => {
