@@ -138,6 +138,15 @@ test('P7: a replica that does not read what it is sent is given up before memory
   assert.match(pair.downs[0]?.why ?? '', /does not read/);
 });
 
+test('P7 K3: what waits for the end of an import is bounded, too', async () => {
+  await using pair = await Pair.make();
+  const imported = Promise.withResolvers<void>();
+  pair.link.stream(() => imported.promise);
+  for (let i = 0; i < 1_000_000 && pair.downs.length === 0; i++) pair.link.send(digestFrames());
+  assert.match(pair.downs[0]?.why ?? '', /does not read/);
+  imported.resolve();
+});
+
 test('P7: of a replica that is not to be heard nothing is taken, and nothing is lost', async () => {
   await using pair = await Pair.make();
   pair.link.hear(false, 'votes');
@@ -155,7 +164,7 @@ test('P7: of a replica that is not to be heard nothing is taken, and nothing is 
   assert.deepEqual(pair.downs, []);
 });
 
-test('what is sent while a state is streamed comes after it', async () => {
+test('K1: what is sent while a state is streamed comes after it, in the order sent', async () => {
   await using pair = await Pair.make();
   let got = Buffer.alloc(0);
   pair.agent.on('data', (chunk: Buffer) => (got = Buffer.concat([got, chunk])));
@@ -165,9 +174,13 @@ test('what is sent while a state is streamed comes after it', async () => {
     await delay(20);
     await write([Buffer.from('second ')]);
   });
-  pair.link.send([Buffer.from('third')]);
-  await pair.until(() => got.length >= 18);
-  assert.equal(got.toString(), 'first second third');
+  pair.link.send([Buffer.from('third ')]);
+  pair.link.send([Buffer.from('fourth ')]);
+  pair.link.stream(async (write) => await write([Buffer.from('fifth ')]));
+  pair.link.send([Buffer.from('sixth')]);
+  const all = 'first second third fourth fifth sixth';
+  await pair.until(() => got.length >= all.length);
+  assert.equal(got.toString(), all);
 });
 
 test('P7: a large state that is streamed leaves no listeners behind', async () => {
