@@ -218,6 +218,7 @@ for (const [how, leave, downs] of [
     });
     await pair.until(() => pair.link.domain.channel.writableNeedDrain);
     const before = read;
+    assert.ok(before < 10, `${before} were read before it took any`);
     leave(pair);
     await pair.until(() => released);
     assert.ok(read <= before + 1, `${read - before} more`);
