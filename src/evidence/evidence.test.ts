@@ -1,5 +1,6 @@
-/** Does what is written up beside the manager's loop end with it? */
+/** Is what is written up beside the manager's loop bounded, is who is to be told of it told, and does it end with it? */
 import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
 import {
   existsSync,
   mkdirSync,
@@ -8,12 +9,15 @@ import {
   readFileSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { digest } from '../core/index.ts';
 import { Evidence } from './evidence.ts';
-import type { Finds } from './exhibits.ts';
+import { type Finds, PART_FILE } from './exhibits.ts';
 import type { Incident } from './incidents.ts';
 import type { StateBefore } from './scratch.ts';
 
@@ -27,6 +31,7 @@ const INCIDENT: Omit<Incident, 'id'> = {
   done: 'expelled',
   console: '',
 };
+const MIB = 1024 ** 2;
 const NOBODY = { command: [], folder: '/', webhook: null };
 
 /** Of two votes whose updates differ. */
@@ -69,6 +74,45 @@ void test('P6 I2: the number of an incident whose line was lost with the power, 
   writeFileSync(list, lines);
   assert.equal(await add(), 3);
   assert.deepEqual(readdirSync(join(root.path, 'incidents')).sort(), ['1', '2', '3']);
+});
+
+void test('P7: of more than may wait to be written only who voted what is kept, and of later ones all again', async () => {
+  using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
+  const evidence = new Evidence(root.path, NOBODY, () => {});
+  const large = Buffer.alloc(16 * MIB);
+  const add = (): number => evidence.add(INCIDENT, { ...finds(unreadable), bytes: () => large }).id;
+  const files = async (id: number): Promise<number> => {
+    while ((await evidence.read(id))?.evidence === null) await delay(10);
+    return readdirSync(join(root.path, 'incidents', String(id))).filter((name) => PART_FILE.test(name))
+      .length;
+  };
+  const first = Array.from({ length: 9 }, add);
+  assert.deepEqual(await Promise.all(first.map(files)), [2, 2, 2, 2, 2, 2, 2, 0, 0]);
+  assert.equal(await files(add()), 2);
+  await evidence.close();
+});
+
+void test('P6: who is to be told is told, be it a command or a webhook alone', async () => {
+  using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
+  const told = new EventEmitter();
+  await using server = createServer((request, response) => {
+    response.end();
+    told.emit('told', request.url);
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { port } = server.address() as AddressInfo;
+  const url = (path: string): string => `http://127.0.0.1:${port}/${path}`;
+  const command = [process.execPath, '--eval', `await fetch('${url('command')}')`];
+  for (const [hook, path] of [
+    [{ ...NOBODY, command, folder: root.path }, '/command'],
+    [{ ...NOBODY, webhook: url('webhook') }, '/webhook'],
+  ] as const) {
+    const evidence = new Evidence(root.path, hook, () => {});
+    const called = once(told, 'told');
+    evidence.add(INCIDENT, { ...finds(endless), votes: [] });
+    assert.deepEqual(await called, [path]);
+    await evidence.close();
+  }
 });
 
 async function* unreadable(): AsyncGenerator<Buffer[]> {
