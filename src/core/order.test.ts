@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import type { Entry } from './entry.ts';
-import { index } from './ids.ts';
+import { digest, index } from './ids.ts';
 import { Order } from './order.ts';
 
 const entries: fc.Arbitrary<Entry[]> = fc.array(
@@ -28,6 +28,24 @@ void test('P3 O1 O2: entries come and are decided one by one, without a gap', ()
   assert.throws(() => order.append(index(0), request, 0), /O1/);
   const second = order.append(index(1), request, 0);
   assert.throws(() => order.decide(second), /O2/);
+});
+
+void test('P1 O2: what is to be chosen anew rests on the last entry before it that was voted on, also where nothing was chosen', () => {
+  const order = new Order(1000);
+  const vote = { reply: digest('reply'), update: digest('update'), updateBytes: 0 };
+  const request: Entry = { type: 'request', time: 1, key: null, bytes: 1 };
+  const [first, second] = [0, 1].map((at) => order.append(index(at), request, 0));
+  assert.ok(first !== undefined && second !== undefined);
+  first.decision = vote;
+  order.choose(first);
+  order.decide(first);
+  order.unchoose();
+  assert.equal(order.voted, 0);
+  second.decision = vote;
+  order.choose(second);
+  assert.equal(order.voted, 1);
+  order.unchoose();
+  assert.equal(order.voted, 0);
 });
 
 void test('P3 O3: agreed time never goes back, and a tick counts from the tick before it', () => {
