@@ -90,6 +90,19 @@ for (const faults of EACH) {
     assert.deepEqual(skips(world), []);
   });
 
+  void test(`P5: ${f}, poison that has waited behind others for long ends no more than f+1 either`, () => {
+    const deadline = { floorMs: 100, ceilingMs: 200, factor: 20 };
+    const world = whole(faults, { core: { deadline } });
+    for (const [place, { behaviour }] of world.role('active').entries())
+      behaviour.workMs = place === 0 ? 50 : 60;
+    requests(world, 8);
+    const poison = world.request('poison');
+    requests(world, 8);
+    settled(world);
+    assert.equal(poison.outcome, 'skipped poison');
+    assert.equal(world.incidents.filter(({ kind }) => kind === 'crash').length, faults + 1);
+  });
+
   void test(`P2: ${f}, poison that killed f+1 before everything was killed is skipped without another victim`, () => {
     let appendMs = 50;
     const world = whole(faults, { appendMs: () => appendMs });
