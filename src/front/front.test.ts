@@ -301,6 +301,8 @@ void test('an Idempotency-Key that is not usable gets 400; reads need none', asy
       status: 400,
       fingerprint: null,
     });
+  const longest = await keyOf(`${KEYED}Idempotency-Key: ${'x'.repeat(255)}\r\n\r\nx`);
+  assert.equal(longest.status, 200);
   const read = await keyOf(`GET / HTTP/1.1\r\n${CLOSE}Idempotency-Key: k\r\n\r\n`);
   assert.deepEqual(read, { status: 200, fingerprint: null });
 });
