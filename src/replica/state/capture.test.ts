@@ -194,10 +194,31 @@ void test('files taken away while the service runs are noticed with the next req
   });
 });
 
+void test('a database file that is written over in place is noticed with the next request, also when nothing else changes', async () => {
+  const acts: Readonly<Record<string, string>> = {
+    emptied: 'truncate -s 0 "$0"',
+    restored: 'cat "$0.backup" > "$0"',
+  };
+  for (const [name, act] of Object.entries(acts)) {
+    await withReplicas(async (replica) => {
+      const active = await replica(name).start('node', 'CREATE TABLE t (a)');
+      await active.run(`VACUUM INTO '${active.path}.backup'`, GROW);
+      await active.run('INSERT INTO t VALUES (1)');
+      // By another process: a descriptor that is closed in this one takes its locks along.
+      execFileSync('sh', ['-c', act, active.path]);
+      assert.throws(() => active.state.capture(), refusal(/written to by other means/), name);
+    });
+  }
+});
+
 void test('a log that was reset or cut off before it was read is refused', async () => {
-  await withReplicas(async (replica) => {
-    const active = await replica('reset').start('node', 'CREATE TABLE t (a)');
-    await active.run();
+  await withReplicas(async (replica, service) => {
+    const active = await replica('reset').start('node', 'CREATE TABLE t (a); INSERT INTO t VALUES (7), (8)');
+    // As long as what it holds is not moved into the file, nobody can say that it was.
+    await service.open('reader', active.path);
+    await service.cursor('reader', 'SELECT a FROM t');
+    await active.run('INSERT INTO t VALUES (9)');
+    await service.advance('reader');
     await active.run('INSERT INTO t VALUES (1)');
     // Drops the locks of this process on the file, so that the service can do what it otherwise cannot.
     closeSync(openSync(`${active.path}-shm`, 'r'));

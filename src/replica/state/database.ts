@@ -85,8 +85,8 @@ export class Database {
   /** Appends the change since the last capture; false, and nothing appended, when there is none. */
   capture(writer: ByteWriter): boolean {
     const { wal } = this.#opened();
-    // While we hold our lock the service cannot leave WAL mode; only replacing the file is left to be noticed. At once: what is
-    // written to another file would be acknowledged, and lost.
+    // While we hold our lock the service cannot leave WAL mode; only replacing the file, or its content, is left to be noticed. At
+    // once: what is written to another file would be acknowledged, and lost.
     this.#files.assertSame();
     const first = this.pages.pageCount === 0;
     if (!first && !wal.changed()) return false;
@@ -101,7 +101,7 @@ export class Database {
     if (first) this.pages.settle(Math.min(filePages, scan.pageCountMin));
     this.pages.resize(scan.pageCount);
     if (!written) writer.truncate(mark);
-    if (wal.backlog >= this.#backlogMax) this.#backfill();
+    if (first || wal.backlog >= this.#backlogMax) this.#backfill();
     return written;
   }
 
@@ -200,6 +200,7 @@ export class Database {
       }
     }
     this.#live?.wal.start();
+    this.#files.keep(false);
   }
 
   /** The whole of a state that was nothing: all pages, in the log or in the file. */
@@ -255,6 +256,7 @@ export class Database {
     if (holder.backfill(() => !wal.changed())) {
       this.#settle(this.pages.pageCount);
     } else {
+      this.#files.keep(false);
       this.#backlogMax = wal.backlog + Math.min(wal.backlog, BACKLOG_STEP_FRAMES);
     }
   }
@@ -316,7 +318,7 @@ export class Database {
 
   /** The file holds the state, but for what the log may hold beyond it. */
   #settle(pageCount: number): void {
-    this.#opened().wal.start();
+    this.#files.keep(this.#opened().wal.start());
     this.pages.settle(pageCount);
     this.#backlogMax = BACKLOG_FRAMES;
   }

@@ -40,6 +40,8 @@ export class DatabaseFiles {
   readonly #fd: number;
   readonly #identity: { readonly dev: number; readonly ino: number };
   #log: { readonly wal: number; readonly index: number } | null = null;
+  /** When the database file was written last, and its length; null while SQLite may write to it. */
+  #kept: { readonly mtimeMs: number; readonly size: number } | null = null;
 
   /** Opens the database file, which must exist. */
   constructor(path: string) {
@@ -56,12 +58,17 @@ export class DatabaseFiles {
     return { walFd: wal, index: new WalIndex(index, this.#path) };
   }
 
-  /** Throws a `StateError` unless the database and its wal-index are still those that were opened. Cheap. */
+  /** Throws a `StateError` unless the database and its wal-index are still those that were opened, and as they were kept. Cheap. */
   assertSame(): void {
     const now = statSync(this.#path, { throwIfNoEntry: false });
     if (now?.ino !== this.#identity.ino || now.dev !== this.#identity.dev) {
       throw new StateError(
         `${this.#path}: the service deleted or replaced its database file; it must keep the one that it is given`,
+      );
+    }
+    if (this.#kept !== null && (now.mtimeMs !== this.#kept.mtimeMs || now.size !== this.#kept.size)) {
+      throw new StateError(
+        `${this.#path}: the database file was written to by other means than SQLite, such as a copy over it`,
       );
     }
     if (this.#log !== null && fstatSync(this.#log.index).nlink === 0) this.#logGone('-shm');
@@ -95,6 +102,11 @@ export class DatabaseFiles {
       1,
       SCHEMA_NUMBER_AT,
     );
+  }
+
+  /** From now on `assertSame` also throws when the file was written to since, if `isStill`: if SQLite does not write to it. */
+  keep(isStill: boolean): void {
+    this.#kept = isStill ? fstatSync(this.#fd) : null;
   }
 
   /** The length of the database file in bytes. */

@@ -52,14 +52,19 @@ export class Wal {
     this.#chunk = Buffer.alloc(Math.max(CHUNK_BYTES, FRAME_HEADER_BYTES + pageSize));
   }
 
-  /** Begins anew with what the log holds now beyond the database file. To be called under a read transaction. */
-  start(): void {
+  /**
+   * Begins anew with what the log holds now beyond the database file. To be called under a read transaction. Returns whether
+   * that is nothing: then SQLite writes nothing to the file as long as it is held (W1).
+   */
+  start(): boolean {
     const header = this.#index.read();
     this.#frames.clear();
     this.#salts = header.salts;
-    this.#base = header.backfilled === header.maxFrame ? header.maxFrame : 0;
+    const isComplete = header.backfilled === header.maxFrame;
+    this.#base = isComplete ? header.maxFrame : 0;
     this.#last = this.#base;
     this.#chunkFrames = 0;
+    return isComplete;
   }
 
   /** Frames taken over that may not be in the database file yet. */
