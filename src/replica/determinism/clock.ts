@@ -22,8 +22,8 @@ import { closeSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs
 /** Size of the file in bytes: one page, written whole. All numbers are little endian. */
 export const CLOCK_FILE_BYTES = 4096;
 /**
- * Byte offsets. `drawn` and `drawnSql` count the 64-byte random blocks that libc callers and SQL took in this entry; `asked` is
- * the byte of K5, from `busy` to the end are those of K3.
+ * Byte offsets. `drawn`, `drawnSql` and `drawnSeeds` count the 64-byte random blocks that libc callers, SQL and OpenSSL took in this
+ * entry; `asked` is the byte of K5, from `busy` to the end are those of K3.
  */
 export const CLOCK_OFFSETS = {
   index: 0,
@@ -32,8 +32,9 @@ export const CLOCK_OFFSETS = {
   tickFrom: 24,
   seed: 32,
   drawnSql: 64,
-  asked: 72,
-  busy: 73,
+  drawnSeeds: 72,
+  asked: 80,
+  busy: 81,
 } as const;
 export const SEED_BYTES = 32;
 

@@ -126,6 +126,32 @@ void test(
   },
 );
 
+void test(
+  'what children draw does not depend on what their parent drew in earlier entries',
+  { skip: SKIP_LIBC },
+  async () => {
+    await using sandbox = new Sandbox();
+    const service = `
+    import { randomUUID, randomInt } from 'node:crypto';
+    import { execFileSync } from 'node:child_process';
+    import http from 'node:http';
+    http.createServer((request, response) => {
+      const own = [randomUUID(), randomInt(1e9)];
+      const child = execFileSync(process.execPath, ['-p', 'crypto.randomUUID()']);
+      response.end(own + ' ' + execFileSync('head', ['-c', '16', '/dev/urandom']).toString('hex') + ' ' + child);
+    }).listen(process.env.LISTEN, () => console.log('up'));`;
+    const at = (ask: (path: string) => Promise<string>, index: number): Promise<string> => {
+      sandbox.set({ index, seed: Buffer.alloc(32, index) });
+      return ask('/');
+    };
+    const old = await sandbox.serve('both', service);
+    await at(old, 3);
+    const ninth = await at(old, 9);
+    sandbox.set({});
+    assert.equal(await at(await sandbox.serve('both', service), 9), ninth);
+  },
+);
+
 void test('the functions refuse, size and call back as the originals do', async () => {
   await using sandbox = new Sandbox();
   const module = `

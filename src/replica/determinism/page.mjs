@@ -14,9 +14,9 @@ const ENTRY_BYTES = 64;
 /** Where the counter of the libc layer stands, which changes within an entry. */
 const DRAWN = { from: 16, to: 24 };
 /** Where the page says whether a request is being answered, which changes within an entry. */
-const ASKED_AT = 72;
+const ASKED_AT = 80;
 /** A byte for each process and thread that answers requests; which one is seen by nobody. */
-const BUSY = { from: 73, count: 4023, yes: Buffer.of(1), no: Buffer.of(0) };
+const BUSY = { from: 81, count: 4015, yes: Buffer.of(1), no: Buffer.of(0) };
 /** So that threads of processes with ids close to each other have bytes of their own. */
 const THREAD_STEP = 101;
 const NS_PER_MS = 1_000_000n;

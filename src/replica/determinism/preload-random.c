@@ -68,11 +68,13 @@ ssize_t getrandom(void *buffer, size_t size, unsigned flags) {
   return (ssize_t)size;
 }
 
+/* From a stream of its own: OpenSSL calls it, which seeds its generators at their first use and now and then. When that is depends
+ * on what the process did before, and must not shift what others draw. */
 int getentropy(void *buffer, size_t size) {
   struct page *p = page();
   if (p == NULL) return NEXT(getentropy)(buffer, size);
   if (size > 256) return errno = EIO, -1;
-  fill(p, buffer, size);
+  fill_from(p, 2, &p->drawn_seeds, buffer, size);
   return 0;
 }
 

@@ -143,7 +143,7 @@ int main(int count, char **parts) {
     printf("%ld %ld %ld %ld %ld %ld\n", a.tv_sec, b.tv_sec, c.tv_sec, d.tv_sec, time(NULL), b.tv_nsec);
   } else if (!strcmp(parts[1], "first")) {
     unsigned char block[64];
-    getentropy(block, 64);
+    if (getrandom(block, 64, 0) != 64) return 1;
     for (int i = 0; i < 64; i++) printf("%02x", block[i]);
   } else if (!strcmp(parts[1], "fopen")) {
     FILE *file = fopen("/dev/urandom", "rb");
