@@ -222,10 +222,11 @@ test('P2: two deploys at once: one is refused, and a restart begins with what th
   assert.equal(((await reply.json()) as Line).version, 2);
 });
 
-test('P5: a group that stopped, because the service on disk has changed, answers again after a deploy', async () => {
+test('P5: a group that stopped, because the service on disk has changed, answers again after a deploy; one that fails says that it has stopped', async () => {
   using site = new Site();
   await using spare = await new Spare({ ...site.config, faults: 2 }).start();
-  site.change(2);
+  const sound = readFileSync(site.server, 'utf8');
+  site.spoil();
   for (const left of [3, 2]) {
     const victim = await spare.victim();
     process.kill(victim.pid, 'SIGKILL');
@@ -235,6 +236,10 @@ test('P5: a group that stopped, because the service on disk has changed, answers
     });
   }
   const reply = fetch(spare.url, { method: 'POST', body: 'a' });
+  const failed = await call('deploy', '--data', spare.data);
+  assert.match(failed.text, /out of order[^]*\[deploy-failed\]\n.* has stopped/);
+  writeFileSync(site.server, sound);
+  site.change(2);
   assert.match((await call('deploy', '--data', spare.data)).text, /^deployed/m);
   assert.deepEqual(await (await reply).json(), { number: 1, name: 'a', version: 2 });
   await spare.whole();
@@ -384,7 +389,7 @@ test('P5: a version that does not start takes nothing over: the old one serves o
   site.spoil();
   const failed = await call('deploy', '--data', spare.data);
   assert.equal(failed.status, 1);
-  assert.match(failed.text, /out of order[^]*\[deploy-failed\]/);
+  assert.match(failed.text, /out of order[^]*\[deploy-failed\]\n.* serves on/);
   const { count } = load;
   await spare.until('it serves on', PATIENCE_MS, () => load.count > count + CLIENTS);
   await load.stop();

@@ -26,11 +26,14 @@ export function notTakenOver(): SpareError {
 }
 
 export class Deployment {
+  readonly #hasStopped: () => boolean;
   readonly #versions = new Map<number, Version>();
   #number = 0;
   #underWay: UnderWay | null = null;
 
-  constructor(version: Version) {
+  /** `hasStopped`: whether the group may answer nothing more unless clean replicas come. */
+  constructor(version: Version, hasStopped: () => boolean) {
+    this.#hasStopped = hasStopped;
     this.#versions.set(0, version);
   }
 
@@ -84,7 +87,9 @@ export class Deployment {
     const ended = this.#underWay;
     this.#underWay = null;
     const message = `The new version did not take over: ${why}`;
-    const hint = 'The old one serves on. Repair the new version, and deploy it again.';
+    const hint = this.#hasStopped()
+      ? 'The old one has stopped. Undo the change on disk, so that it can be started again; or repair the new version, and deploy it again.'
+      : 'The old one serves on. Repair the new version, and deploy it again.';
     ended?.failed(new SpareError('deploy-failed', message, { hint }));
   }
 }

@@ -98,7 +98,8 @@ export class Manager {
     this.#orderer = orderer;
     this.#snapshots = new Snapshots(options.dataFolder, options.stateBytesMax, recovery);
     this.backups = new Backups(options, store, this.#snapshots, this.ending);
-    this.#deployment = new Deployment(options.version);
+    const hasStopped = (): boolean => this.#core.group.helpless || !this.health.answering();
+    this.#deployment = new Deployment(options.version, hasStopped);
     this.#fleet = new Fleet(options, driver, this.#deployment, this.#snapshots, {
       onAnswer: (id, answer) => this.#answered(replicaId(id), answer),
       onDown: (id, kind) => this.#tell({ type: 'down', replica: replicaId(id), kind }),
