@@ -27,6 +27,7 @@ const EVENTS: Record<Event['type'], true> = {
   down: true,
   peer: true,
   'peer-down': true,
+  startable: true,
   rotate: true,
   deploy: true,
   fetched: true,

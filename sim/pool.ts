@@ -27,7 +27,7 @@ export class Pool {
     this.#recent.clear();
     this.#trimmed = this.#host.store.decided;
     this.#diskMs = this.#host.sim.options.diskMs;
-    this.unchange();
+    this.#changed = -1;
   }
 
   change(): void {
@@ -35,7 +35,9 @@ export class Pool {
   }
 
   unchange(): void {
+    if (this.#changed < 0) return;
     this.#changed = -1;
+    this.#host.tell({ type: 'startable' });
   }
 
   clear(): void {

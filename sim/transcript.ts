@@ -117,6 +117,7 @@ const EVENTS: ReadonlySet<string> = new Set<Event['type']>([
   'down',
   'peer',
   'peer-down',
+  'startable',
   'rotate',
   'deploy',
   'fetched',

@@ -406,6 +406,8 @@ test('P5: a version that does not start takes nothing over: the old one serves o
   const refused = await call('recover', before[0] ?? '', '--data', spare.data);
   assert.match(refused.text, /\[image-changed\]/);
   writeFileSync(site.server, sound);
+  assert.match((await call('deploy', '--data', spare.data)).text, /nothing has changed/);
+  assert.match(spare.output, /^image .* is what was accepted again$/m, 'and whoever is missing is started');
   assert.match((await call('recover', before[0] ?? '', '--data', spare.data)).text, /^rotated/);
   const victim = await spare.victim();
   process.kill(victim.pid, 'SIGKILL');

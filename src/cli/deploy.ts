@@ -140,7 +140,11 @@ export class Deploys {
     const next = await this.#images.measure(variantsOf(settings));
     await using undo = new AsyncDisposableStack();
     undo.defer(() => this.#images.forget(next));
-    if (isSame(this.#current, next)) return null;
+    if (isSame(this.#current, next)) {
+      // Replicas may have been refused for a change that was undone: they are not refused any more.
+      await this.#images.check(this.#current);
+      return null;
+    }
     await manager.checkRoom();
     undo.move();
     return next;

@@ -145,6 +145,17 @@ for (const faults of EACH) {
     assert.equal(world.halted, null);
   });
 
+  void test(`P5: ${f}, once it is told that starts may work again, none is waited for`, () => {
+    let broken = false;
+    const world = whole(faults, { behaviour: () => ({ failsToStart: broken }) });
+    broken = true;
+    world.crash(active(world).id);
+    world.run(120_000);
+    broken = false;
+    world.tell({ type: 'startable' });
+    world.until('whole', () => world.whole, 3000);
+  });
+
   void test(`P7: ${f}, those that start but never get ready are tried ever more seldom, too`, () => {
     let failsToFill = false;
     const world = whole(faults, { behaviour: () => ({ failsToFill }) });

@@ -153,6 +153,8 @@ export class Core {
         return this.refreshing.checkpointed(event.index);
       case 'down':
         return this.#down(now, event.replica, event.kind);
+      case 'startable':
+        return this.replicas.startable();
       case 'rotate':
         return rotate(this, event.replica);
       case 'deploy':

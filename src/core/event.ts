@@ -55,6 +55,8 @@ export type Event =
   | { readonly type: 'checkpointed'; readonly index: Index }
   /** A replica's domain ended (`crash`), or it broke the channel's rules (`protocol`). */
   | { readonly type: 'down'; readonly replica: ReplicaId; readonly kind: 'crash' | 'protocol' }
+  /** What kept replicas from starting is over: the next start does not wait. */
+  | { readonly type: 'startable' }
   /** A replica has been running for long enough: a clean one is to take its place. Forgotten when that cannot be now. */
   | { readonly type: 'rotate'; readonly replica: ReplicaId }
   /** A new version of the service, with so many variants, is to take over. Forgotten while another one is about to. */

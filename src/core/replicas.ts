@@ -300,6 +300,10 @@ export class Replicas {
     if (!wasOfUse && this.#starts.failed(now)) this.halt('start-failed');
   }
 
+  startable(): void {
+    this.#starts.allow();
+  }
+
   halt(reason: 'start-failed' | 'start-differs'): void {
     if (!this.#halted) this.#core.emit({ type: 'halt', reason });
     this.#halted = true;

@@ -4,7 +4,7 @@
  * A failed start is tried again, ever more seldom. As long as no replica was ever ready, more than f failures in a row
  * are the end of it: a service that cannot start at all is for a person to repair.
  *
- * B1. Between two failures that count there is at least the wait of the first; it doubles up to a limit.
+ * B1. Between two failures that count there is at least the wait of the first, unless `allow` ends it; it doubles up to a limit.
  * B2. The next variant is one with the fewest faults, of these the one that is run least, and of these the one that was
  *     started longest ago: so replacements go through all variants in turn.
  * B3. Of each variant a fault is forgotten every two generations of replicas: otherwise a few crashes would leave one variant
@@ -56,6 +56,11 @@ export class Starts {
   /** A replica has a verified state. */
   ready(): void {
     this.#everReady = true;
+  }
+
+  /** What made starts fail is over. */
+  allow(): void {
+    this.#notBefore = 0;
   }
 
   allowed(now: number): boolean {

@@ -282,6 +282,28 @@ void test('P6: who asked for a replacement is told where the clean one may not s
   await until('it is whole again', () => manager.health.whole());
 });
 
+void test('P5: once it is found that a change on disk was undone, whoever is missing is started at once', async () => {
+  let checks = 0;
+  let isChanged = false;
+  const check = async (): Promise<readonly string[]> => {
+    checks++;
+    if (!isChanged) return [];
+    throw new SpareError('image-changed', 'It was changed.', { hint: 'Undo that.' });
+  };
+  await using group = await wholeGroup({ check });
+  isChanged = true;
+  const before = checks;
+  killActive(group.manager);
+  await until('starts are refused', () => checks >= before + 6);
+  isChanged = false;
+  const refused = checks;
+  group.manager.imageChanged(null);
+  // The next would be tried in 4 s.
+  await delay(1500);
+  assert.ok(checks > refused);
+  await until('it is whole again', () => group.manager.health.whole());
+});
+
 void test('P6: none is to be replaced while a new version comes up, and so what that changed on disk is no incident', async () => {
   const checks = counted();
   await using group = await wholeGroup({ check: checks.check });

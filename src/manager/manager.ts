@@ -240,8 +240,9 @@ export class Manager {
   /** Null: it is as it was again. */
   imageChanged(error: SpareError | null): void {
     if (error !== null)
-      this.#effects.imageChanged(`${error.message} ${error.hint}`, this.#core.order.decided);
-    else this.#options.log('image      what the service starts from is what was accepted again');
+      return this.#effects.imageChanged(`${error.message} ${error.hint}`, this.#core.order.decided);
+    this.#options.log('image      what the service starts from is what was accepted again');
+    this.#tell({ type: 'startable' });
   }
 
   get rotations(): { readonly done: number; readonly underWay: ReplicaId | null } {
