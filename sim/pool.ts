@@ -34,8 +34,12 @@ export class Pool {
     this.#changed = this.#host.core?.succession.version ?? -1;
   }
 
+  /** No replica of the version that runs can start. */
+  get changed(): boolean {
+    return this.#changed >= 0 && this.#changed === this.#host.core?.succession.version;
+  }
+
   unchange(): void {
-    if (this.#changed < 0) return;
     this.#changed = -1;
     this.#host.tell({ type: 'startable' });
   }

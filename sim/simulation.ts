@@ -135,6 +135,9 @@ export class Simulation {
         if (host !== dead && host.up && !host.cut) host.tell({ type: 'peer-down', manager: dead.id });
       }
     }
+    // Where a change on disk is not undone, a new version is what helps.
+    for (const host of this.hosts)
+      if (this.healed && host.pool.changed) host.tell({ type: 'deploy', variants: 1 });
     this.timeline.in(100, () => this.#watch());
   }
 
@@ -146,7 +149,7 @@ export class Simulation {
       host.cut = false;
       host.lagMs = 0;
       host.store.full = false;
-      host.pool.unchange();
+      if (host.pool.changed && this.random() < 0.5) host.pool.unchange();
       if (!host.up) host.start();
     }
     this.order.up();

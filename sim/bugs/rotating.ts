@@ -93,4 +93,43 @@ export const ROTATING: readonly Bug[] = [
       },
     ],
   },
+  {
+    name: 'stopped-group-takes-no-version',
+    what: 'a new version waits for the end of a suspicion that those who are left cannot end',
+    breaks: 'P5',
+    scenario: 'deploy',
+    edits: [
+      {
+        file: 'group.ts',
+        find: '(this.#suspicion === null || this.helpless)',
+        replace: 'this.#suspicion === null',
+      },
+    ],
+  },
+  {
+    name: 'helpless-with-f+1-only',
+    what: 'more than f+1 who are left count as able to end a suspicion, though fewer than 2f+1 may not agree',
+    breaks: 'P5',
+    scenario: 'deploy',
+    edits: [
+      {
+        file: 'group.ts',
+        find: 'this.#members.size < 2 * this.#quorum - 1',
+        replace: 'this.#members.size <= this.#quorum',
+      },
+    ],
+  },
+  {
+    name: 'rescue-of-some',
+    what: 'of a version that takes over from a stopped group only f+1 vote on what was open',
+    breaks: 'P5',
+    scenario: 'deploy',
+    edits: [
+      {
+        file: 'group.ts',
+        find: 'woken: this.#suspect(at), left: old }',
+        replace: 'left: old }',
+      },
+    ],
+  },
 ];
