@@ -2,13 +2,14 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { SpareError } from '../errors.ts';
-import { bytesToGoOn, freeBytes } from '../room.ts';
+import { bytesToGoOn, freeBytes, stateBytes } from '../room.ts';
 
 const MEASURING_MS_MAX = 10_000;
 
 /**
  * `active`: folders of active replicas; all f+1 where the group answers. A new one holds as much: the state, and what of the service
- * folder is copied for it. `ending`: aborted when the group ends. Throws `deploy-failed`.
+ * folder is copied for it; where that cannot be measured, the state alone is counted. `ending`: aborted when the group ends. Throws
+ * `deploy-failed`.
  */
 export async function checkRoomBeside(
   active: readonly string[],
@@ -19,9 +20,9 @@ export async function checkRoomBeside(
   const free = freeBytes(dataFolder);
   if (free === null) return;
   // One that is faulty may have filled its own: the smallest has no more than a sound one.
-  const [each = 0] = (await Promise.all(active.map((folder) => bytesOnDisk(folder, ending)))).toSorted(
-    (a, b) => a - b,
-  );
+  const sizes = await Promise.all(active.map((folder) => bytesOnDisk(folder, ending)));
+  const known = sizes.filter((size) => size !== null);
+  const each = known.length > 0 ? Math.min(...known) : Math.max(0, ...stateBytes(dataFolder));
   const count = 2 * faults + 2;
   const needed = count * each + bytesToGoOn(dataFolder, faults);
   if (needed <= free) return;
@@ -34,10 +35,11 @@ export async function checkRoomBeside(
   });
 }
 
-/** 0 where that cannot be told. A process of its own looks: there may be a million files, or they come and go. */
-async function bytesOnDisk(folder: string, signal: AbortSignal): Promise<number> {
+/** Null where that cannot be told in time. A process of its own looks: there may be a million files, or they come and go. */
+async function bytesOnDisk(folder: string, signal: AbortSignal): Promise<number | null> {
   const run = promisify(execFile)('du', ['-sk', '--', folder], { timeout: MEASURING_MS_MAX, signal });
   // Also of what it has seen but for some.
   const { stdout } = await run.catch((error: { stdout?: string }) => ({ stdout: error.stdout ?? '' }));
-  return (Number.parseInt(stdout, 10) || 0) * 1024;
+  const kib = Number.parseInt(stdout, 10);
+  return Number.isNaN(kib) ? null : kib * 1024;
 }
