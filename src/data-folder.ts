@@ -10,6 +10,10 @@ export const RESTORED_FILE = 'spare.db.new';
 export const BASE_FILE = 'base';
 /** What a checkpoint's file is called. */
 export const CHECKPOINT_FILE: RegExp = /^checkpoint-\d+$/;
+/** What that of the state after this entry is called. */
+export function checkpointFile(index: number): string {
+  return `checkpoint-${index}`;
+}
 /** Of all files in it: the state of the service, what clients asked, and backups of both. */
 export const PRIVATE = 0o600;
 /** The files of domains that run, each in a folder of its own. */

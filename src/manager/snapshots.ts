@@ -13,7 +13,7 @@ import { existsSync, linkSync, readdirSync, renameSync, rmSync, statSync } from 
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { assert, type Digest } from '../core/index.ts';
-import { BASE_FILE } from '../data-folder.ts';
+import { BASE_FILE, checkpointFile } from '../data-folder.ts';
 import { stateChanged, stateMissing } from '../errors.ts';
 import type { Checkpoint, Recovery } from '../ordering/store-protocol.ts';
 import { CHUNK_BYTES, importFrames } from '../wire/channel.ts';
@@ -166,7 +166,7 @@ export class Snapshots {
   /** Makes the agreed export durable; its name is the store's to keep. The others are removed. Null: none was taken. */
   async commit(index: number, digest: Digest): Promise<string | null> {
     let agreed: Export | null = null;
-    const file = `checkpoint-${index}`;
+    const file = checkpointFile(index);
     for (const [replica, running] of this.#exports) {
       const isAgreed = running.index === index && running.digest === digest;
       if (agreed === null && isAgreed && this.#committed === null) {

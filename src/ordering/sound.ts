@@ -2,7 +2,7 @@
  * Whether what is read of a store can be what a manager wrote. SQLite notices damage of its own structure; what lies in that is
  * looked at here, once, so that nobody who takes it up comes upon something impossible.
  */
-import { CHECKPOINT_FILE } from '../data-folder.ts';
+import { CHECKPOINT_FILE, checkpointFile } from '../data-folder.ts';
 import { asBuffer, MalformedError } from '../wire/bytes.ts';
 import { coreEntry, decodeEntry } from '../wire/entry.ts';
 import type { Recovery } from './store-protocol.ts';
@@ -27,10 +27,14 @@ function checkFacts({ first, timeMs, tickMs, decided, nextReplica, checkpoint }:
     if (!Number.isSafeInteger(value)) throw new MalformedError(`${name} is no index`);
   for (const [name, value] of Object.entries({ timeMs, tickMs }))
     if (!Number.isFinite(value)) throw new MalformedError(`${name} is no time`);
+  if (decided < first - 1) throw new MalformedError(`entry ${decided + 1} is missing`);
   if (checkpoint === null) return;
   const { index, file, digest = '' } = checkpoint;
   if (!Number.isSafeInteger(index) || !CHECKPOINT_FILE.test(file) || typeof digest !== 'string')
     throw new MalformedError('its checkpoint is none');
+  // Else updates would be left out, or come twice.
+  if (file !== checkpointFile(index) || index > decided)
+    throw new MalformedError(`${file} is not the state after entry ${index}`);
 }
 
 /** Entry 0, and all that was not truncated, without a gap. */

@@ -144,6 +144,7 @@ test('P2 K1: a key is forgotten with the order up to the entry that it gave way 
   opening.store.write(RECORD.forgetReply, 1, at(3));
   const known = async (store: Store, first: number): Promise<string[]> => {
     const facts = Buffer.from(JSON.stringify({ first, timeMs: 5, tickMs: 4 }));
+    store.writeDecided(first - 1);
     store.write(RECORD.truncateOrder, first - 1, facts);
     await store.close();
     const { store: next, opened } = await Store.open(folder.file, SERVICE);
@@ -166,6 +167,7 @@ test('P2: truncating keeps entry 0, what comes after, and where the order goes o
   store.writeEntry(2, encodeBare('tick', 2, SEED));
   store.write(RECORD.update, 1, Buffer.from('one'));
   store.write(RECORD.update, 2, Buffer.from('two'));
+  store.writeDecided(1);
   store.write(RECORD.truncateOrder, 1, Buffer.from(JSON.stringify({ first: 2, timeMs: 5, tickMs: 4 })));
   store.write(RECORD.truncateUpdates, 1);
   await store.close();
@@ -178,7 +180,7 @@ test('P2: truncating keeps entry 0, what comes after, and where the order goes o
     first: 2,
     timeMs: 5,
     tickMs: 4,
-    decided: -1,
+    decided: 1,
     nextReplica: 0,
     updateBytes: 3,
     checkpoint: null,
@@ -202,6 +204,7 @@ test('P2 K1: that an entry with a key was skipped, and why, is there after the s
   const next = await Store.open(folder.file, SERVICE);
   assert.deepEqual(next.opened.skips, [{ index: 0, reason: 'poison' }]);
   next.store.write(RECORD.forgetReply, 0, at(1));
+  next.store.writeDecided(1);
   next.store.write(RECORD.truncateOrder, 1, Buffer.from(JSON.stringify({ first: 2, timeMs: 5, tickMs: 4 })));
   await next.store.close();
   const last = await Store.open(folder.file, SERVICE);
@@ -215,6 +218,7 @@ test('P7: a long order is let go a little with every batch, and is never taken u
   const { store } = await Store.open(folder.file, SERVICE);
   for (let index = 0; index < count; index++) store.writeEntry(index, encodeBare('tick', index, SEED));
   const facts = Buffer.from(JSON.stringify({ first: count - 1, timeMs: 5, tickMs: 4 }));
+  store.writeDecided(count - 2);
   store.write(RECORD.truncateOrder, count - 2, facts);
   await store.close();
   const next = await Store.open(folder.file, SERVICE);
