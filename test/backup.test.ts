@@ -18,6 +18,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { Store } from '../src/ordering/store.ts';
 import { encodeBare } from '../src/wire/entry.ts';
@@ -105,6 +106,15 @@ test('P2 P4: a backup begins with the checkpoint; of a stopped group, too', asyn
   removeAll(spare.data);
   await says('restore', '--config', spare.configFile, file);
   assert.ok(checkpoint());
+  const out = join(spare.data, '../out');
+  const exported = await says('export', '--config', spare.configFile, file, out);
+  assert.match(exported, /^exported .*\/out, up to entry \d+, as it was at .*\ndigest +[0-9a-f]{64}\n$/);
+  using plain = new DatabaseSync(join(out, 'ledger.db'), { readOnly: true });
+  assert.deepEqual({ ...plain.prepare('select count(*) as lines from entries').get() }, { lines: 101 });
+  plain.close();
+  copyFileSync(join(SERVICES, 'ledger.mjs'), join(out, 'ledger.mjs'));
+  await using founded = await new Spare({ ...LEDGER, folder: out }).start();
+  assert.equal((await add(founded.url, 'of a new group')).number, 102);
   await spare.start();
   const size = async (): Promise<unknown> => (await fetch(`${spare.url}/size`)).json();
   assert.deepEqual(await size(), { lines: 101, bytes: 100 * text.length + last.name.length });

@@ -65,6 +65,12 @@ function add(hash: Hash, value: unknown): number {
   return bytes.length;
 }
 
+/** That of a state, in order. */
+export function* piecesOf(database: DatabaseSync, part: Part): Generator<Uint8Array> {
+  const rows = database.prepare('select bytes from state where part = ? order by seq');
+  for (const row of rows.iterate(part)) yield row['bytes'] as Uint8Array;
+}
+
 export function factOf(database: DatabaseSync, table: 'facts' | 'backup', name: string): string | null {
   const row = database.prepare(`select value from ${table} where name = ?`).get(name);
   return row === undefined ? null : String(row['value']);

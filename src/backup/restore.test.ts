@@ -28,7 +28,8 @@ import { Store } from '../ordering/store.ts';
 import { encodeBare, encodeRequestEntry } from '../wire/entry.ts';
 import { contentDigest } from './container.ts';
 import { makeBackup, type MadeBackup } from './make.ts';
-import { restore, type Restored } from './restore.ts';
+import { restore } from './restore.ts';
+import type { Verified } from './source.ts';
 
 const SERVICE = 'the service';
 /** Somebody waits for it to the end. */
@@ -91,7 +92,7 @@ class Place implements Disposable {
     return (await makeBackup(store, folder, null, WANTED)).digest;
   }
 
-  restore(name: string, backup: string = this.file, progress = (): void => {}): Restored {
+  restore(name: string, backup: string = this.file, progress = (): void => {}): Verified {
     const dataFolder = this.make(name);
     makeDomainsFolder(dataFolder);
     return restore({

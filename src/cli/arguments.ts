@@ -15,13 +15,14 @@ Usage: spare run [options] -- command...
        spare incidents show [--config FILE | --data FOLDER] ID
        spare backup [--config FILE | --data FOLDER] FILE
        spare restore [options] FILE [-- command...]
+       spare export [options] FILE FOLDER [-- command...]
 
 Runs f+1 active and f+1 suspended copies of the service, which listens for HTTP on $PORT, and lets out
 only replies that f+1 copies agree on. With "recover" a clean copy takes the place of one that runs,
 with "deploy" a new version of the service that of all. With "incidents" it says what went wrong, and
 with an ID all that is known of it. "backup" writes all that is needed to go on into a file, also while
-copies run; "restore" makes a data folder from it. With "image build" the image of the
-virtual machines is made and its digest printed, without starting any.
+copies run; "restore" makes a data folder from it, "export" plain SQLite files. With "image build" the
+image of the virtual machines is made and its digest printed, without starting any.
 
   --config FILE         configuration (default: ./spare.config.ts, if there is one)
   --faults N            copies that may fail at once, 1 to 4 (default 1)
@@ -44,6 +45,13 @@ export type Call =
   | {
       readonly type: 'restore';
       readonly file: string;
+      readonly configFile: string | undefined;
+      readonly flags: Config;
+    }
+  | {
+      readonly type: 'export';
+      readonly file: string;
+      readonly folder: string;
       readonly configFile: string | undefined;
       readonly flags: Config;
     }
@@ -97,6 +105,7 @@ export function parseCall(args: readonly string[]): Call {
   if (verb === 'backup') return { type: 'backup', file: parseFile(verb, rest), ...parseWhere(verb, values) };
   if (verb === 'restore')
     return { type: 'restore', file: parseFile(verb, rest), ...parseRun(values, command) };
+  if (verb === 'export') return { type: 'export', ...parseExport(rest), ...parseRun(values, command) };
   if (verb === 'image' && rest.shift() !== 'build')
     throw wrong('What to do with the image: `spare image build`.');
   if (verb !== 'run' && verb !== 'deploy' && verb !== 'image')
@@ -139,6 +148,17 @@ function parseFile(verb: string, [file, more]: readonly string[]): string {
   if (file === undefined || file === '') throw wrong(`\`spare ${verb}\` needs the name of a file.`);
   if (more !== undefined) throw wrong(`\`spare ${verb}\` takes one file, without ${JSON.stringify(more)}.`);
   return file;
+}
+
+function parseExport([file, folder, more]: readonly string[]): {
+  readonly file: string;
+  readonly folder: string;
+} {
+  if (file === undefined || file === '' || folder === undefined || folder === '')
+    throw wrong('`spare export` needs the name of a file, and that of a folder.');
+  if (more !== undefined)
+    throw wrong(`\`spare export\` takes a file and a folder, without ${JSON.stringify(more)}.`);
+  return { file, folder };
 }
 
 function parseRecover(values: Values, [replica, more]: readonly string[]): Call {

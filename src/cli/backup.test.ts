@@ -6,6 +6,7 @@ import {
   mkdirSync,
   mkdtempDisposableSync,
   readdirSync,
+  readFileSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -13,13 +14,14 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { SpareError } from '../errors.ts';
+import { type ErrorCode, SpareError } from '../errors.ts';
 import { digestOf } from '../manager/ballots.ts';
 import { RECORD } from '../ordering/store-protocol.ts';
 import { Store } from '../ordering/store.ts';
 import { onFullDisk } from '../testing.ts';
 import { encodeBare } from '../wire/entry.ts';
 import { backup, restoreInto } from './backup.ts';
+import { exportInto } from './export.ts';
 import { type Settings, settle } from './settings.ts';
 import { serviceName } from './service-name.ts';
 
@@ -89,6 +91,31 @@ void test('P2: of two restores into one folder one is refused, and takes nothing
   });
   assert.deepEqual(outcomes, ['data-folder-damaged', -1]);
   assert.ok(existsSync(join(settings.data, 'spare.db')));
+});
+
+void test('a state is exported whole into a new or an empty folder, or nothing is', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-export-'));
+  const { file, settings } = await backedUp(place.path);
+  const path = (name: string): string => join(place.path, name);
+  const to = (name: string, from = file): unknown => exportInto(settings, from, path(name), () => {});
+  for (const name of ['full', 'empty', 'restored']) mkdirSync(path(name));
+  writeFileSync(path('full/a.db'), 'mine');
+  writeFileSync(path('damaged'), readFileSync(file).fill(1, 5000, 9000));
+  const before = readdirSync(place.path);
+  const refused: [() => unknown, ErrorCode, RegExp][] = [
+    [() => to('full'), 'backup-failed', /full: there is something already/],
+    [() => to('a.backup'), 'backup-failed', /a\.backup: there is something already/],
+    [() => to('none/out'), 'backup-failed', /there is no folder .*none/],
+    [() => to('restored/out'), 'backup-failed', /it is in the data folder/],
+    [() => to('out', path('damaged')), 'backup-damaged', /damaged/],
+    [() => to('out', path('other')), 'backup-missing', /other/],
+  ];
+  for (const [action, code, message] of refused) assert.throws(action, { code, message });
+  assert.deepEqual(readdirSync(place.path), before);
+  for (const name of ['empty', 'new']) {
+    to(name);
+    assert.deepEqual(readdirSync(path(name)), ['a.db']);
+  }
 });
 
 void test('P2: a group that has not begun is not backed up: another database, where that is restored, would be what it begins with', async () => {

@@ -4,7 +4,8 @@ import { copyFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { LOCK_FILE, makeBackup, type MadeBackup, UNFINISHED_FILE } from '../backup/make.ts';
-import { restore, type Restored } from '../backup/restore.ts';
+import { restore } from '../backup/restore.ts';
+import type { Source, Verified } from '../backup/source.ts';
 import { makePrivateFile, STORE_FILE } from '../data-folder.ts';
 import { contains } from '../domains/process/paths.ts';
 import { syncFile } from '../durable.ts';
@@ -54,24 +55,30 @@ export async function backup(
   }
 }
 
-function cannotWrite(target: string, why: string, cause?: unknown): SpareError {
+export function cannotWrite(target: string, why: string, cause?: unknown): SpareError {
   return new SpareError('backup-failed', `Cannot write ${target}: ${why}.`, {
-    hint: 'Name a file outside of the data folder and of the service folder, where you may write and there is room.',
+    hint: 'Name a place outside of the data folder and of the service folder, where you may write and there is room.',
     cause,
   });
 }
 
 /** Before anything is made: that may take long. Throws `SpareError` backup-failed. */
 function checkTarget(data: string, target: string): void {
+  checkPlace(data, target);
+  const found = statSync(target, { throwIfNoEntry: false });
+  if (found?.isFile() === false) throw cannotWrite(target, 'there is something else than a file');
+}
+
+/** Of what is made beside a data folder, if that is there. Throws `SpareError` backup-failed. */
+export function checkPlace(data: string, target: string): void {
   const folder = dirname(target);
   try {
-    const found = statSync(target, { throwIfNoEntry: false });
-    if (found?.isFile() === false) throw cannotWrite(target, 'there is something else than a file');
     const within = statSync(folder, { throwIfNoEntry: false });
     if (within?.isDirectory() !== true) throw cannotWrite(target, `there is no folder ${folder}`);
     // A group's own files are there, and what is made first: in the place of any, it would be lost.
     const real = realpathSync(folder);
-    if (contains(realpathSync(data), real)) throw cannotWrite(target, 'it is in the data folder');
+    if (existsSync(data) && contains(realpathSync(data), real))
+      throw cannotWrite(target, 'it is in the data folder');
     // No replica would start from then on.
     if (isMeasured(data, real))
       throw cannotWrite(
@@ -165,8 +172,23 @@ async function move(file: string, target: string, signal: AbortSignal): Promise<
   }
 }
 
+/** A backup of this service. */
+export function sourceOf(settings: Settings, backup: string, progress: Progress): Source {
+  const own = stateFilesOf(serviceName(settings, settings.folder));
+  let shownAt = 0;
+  return {
+    backup,
+    fits: (service) => stateFilesOf(service) === own,
+    progress: (bytes) => {
+      if (performance.now() - shownAt < SHOWN_EVERY_MS) return;
+      shownAt = performance.now();
+      progress(`${mib(bytes)} of at most ${mib(2 * sizeOf(backup))}`);
+    },
+  };
+}
+
 /** Throws `SpareError` data-folder-*, backup-*. */
-export function restoreInto(settings: Settings, backup: string, progress: Progress): Restored {
+export function restoreInto(settings: Settings, backup: string, progress: Progress): Verified {
   const { data } = settings;
   if (existsSync(join(data, STORE_FILE))) {
     throw new SpareError('data-folder-not-empty', `${data} holds the data of a group already.`, {
@@ -177,19 +199,8 @@ export function restoreInto(settings: Settings, backup: string, progress: Progre
   // Before what takes back on failure: of a folder that another one claimed nothing is ours to remove.
   claimForRestore(data);
   const service = serviceName(settings, settings.folder);
-  let shownAt = 0;
   try {
-    return restore({
-      backup,
-      dataFolder: data,
-      service,
-      fits: (other) => stateFilesOf(other) === stateFilesOf(service),
-      progress: (bytes) => {
-        if (performance.now() - shownAt < SHOWN_EVERY_MS) return;
-        shownAt = performance.now();
-        progress(`${mib(bytes)} of at most ${mib(2 * sizeOf(backup))}`);
-      },
-    });
+    return restore({ ...sourceOf(settings, backup, progress), dataFolder: data, service });
   } catch (error) {
     folder.discard();
     throw error;

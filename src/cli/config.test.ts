@@ -82,6 +82,8 @@ void test('a call is refused with what is wrong in it', async () => {
   for (const args of [['run'], ['recover', 'r0'], ['incidents'], ['backup', 'a']])
     for (const flag of ['data', 'config'])
       await refused('config-invalid', RegExp(`--${flag} is empty`), () => parseCall([...args, `--${flag}=`]));
+  await refused('config-invalid', /a file, and that of a folder/, () => parseCall(['export', 'a.backup']));
+  await refused('config-invalid', /without "more"/, () => parseCall(['export', 'a.backup', 'out', 'more']));
   await refused('config-invalid', /Which replica is missing/, () => parseCall(['recover', '']));
   await refused('config-invalid', /--help takes no value/, () => parseCall(['run', '--help=1']));
   await refused('config-invalid', /behind --, before "node"/, () => parseCall(['run', 'node', 'server.mjs']));

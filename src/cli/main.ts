@@ -12,6 +12,7 @@ import { dataFolder, settle, type Settings } from './settings.ts';
 import { prepareDataFolder } from './data-folder.ts';
 import { prepareImages } from './hypervisor.ts';
 import { acceptForNextStart, type Deployed, refuseOthers } from './deploy.ts';
+import { exportInto } from './export.ts';
 import { listIncidents, showIncident } from './incidents.ts';
 import { endBy, Interrupted, interruption, type Interruption, unlessAborted } from './interruption.ts';
 import { addressUrl as url } from './listen.ts';
@@ -161,6 +162,20 @@ async function restoreBackup(call: Extract<Call, { type: 'restore' }>): Promise<
   print(`digest     ${digest}`);
 }
 
+async function exportBackup(call: Extract<Call, { type: 'export' }>): Promise<void> {
+  const { config, folder } = await readConfig(call.configFile);
+  const settings = settle({ ...config, ...call.flags }, folder);
+  const progress = progressOf('exporting  ');
+  const { decided, made, digest, later } = exportInto(settings, call.file, call.folder, progress);
+  progress.end();
+  print(`exported   ${call.folder}, up to entry ${decided}, as it was at ${made}`);
+  print(`digest     ${digest}`);
+  if (later > 0)
+    print(
+      `note       not in it: ${later} later requests, which only copies can execute; back up a group that was ended`,
+    );
+}
+
 async function main(): Promise<number> {
   const call = parseCall(process.argv.slice(2));
   switch (call.type) {
@@ -183,6 +198,9 @@ async function main(): Promise<number> {
       return 0;
     case 'restore':
       await restoreBackup(call);
+      return 0;
+    case 'export':
+      await exportBackup(call);
       return 0;
     case 'image':
       await buildImages(call, interruption().first);

@@ -146,8 +146,8 @@ void test('P7: a change of more files than the state has is compared all the sam
 void test('P6: a page of which the disk took only a part is not compared with', () => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-compare-'));
   const script = `
-    import { VerifiedFile } from ${JSON.stringify(new URL('./verified.ts', import.meta.url).href)};
-    const file = new VerifiedFile(${JSON.stringify(join(place.path, '0.db'))});
+    import { PlainFile } from ${JSON.stringify(new URL('../../replica/state/plain.ts', import.meta.url).href)};
+    const file = new PlainFile(${JSON.stringify(join(place.path, '0.db'))});
     try {
       for (const page of [1, 2]) file.write(page, Buffer.alloc(4096, page));
     } catch (error) {

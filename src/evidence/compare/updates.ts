@@ -4,10 +4,11 @@
  * Without the state before them (`scratch` null), only the pages can be named.
  */
 import { applyPage, type FilePatch } from '../../replica/state/patch.ts';
+import { patchesOf, type PlainFile } from '../../replica/state/plain.ts';
 import { StateError } from '../../replica/state/state.ts';
 import { bytesDifference, type Difference, LISTED_MAX, NOTHING, shortened } from './difference.ts';
 import { type Row, rowsOf } from './leaf.ts';
-import { patchesOf, verifiedFiles, type VerifiedFile } from './verified.ts';
+import { layoutOf, verifiedFiles } from './verified.ts';
 
 /** Pages looked at, and kept of either: an update that is made to be large costs no more. */
 const PAGES_MAX = 1000;
@@ -40,7 +41,7 @@ export function updateDifferences(is: Buffer, instead: Buffer, scratch: string |
   return [bytesDifference('update', is, instead)];
 }
 
-function filesBefore(scratch: string, count: number): VerifiedFile[] {
+function filesBefore(scratch: string, count: number): PlainFile[] {
   try {
     return verifiedFiles(scratch, count);
   } catch (error) {
@@ -99,7 +100,7 @@ function fileDifferences(
   a: FilePatch | null,
   b: FilePatch | null,
   pages: readonly number[],
-  file: VerifiedFile,
+  file: PlainFile,
 ): Difference[] {
   const pageSize = (b ?? a)?.pageSize ?? 0;
   if (a !== null && a.pageSize !== pageSize)
@@ -111,7 +112,7 @@ function fileDifferences(
     if (change !== undefined) applyPage(change, image);
     return image;
   };
-  const { owners, columns } = file.layout();
+  const { owners, columns } = layoutOf(file);
   const found: Difference[] = [];
   for (const page of before.keys()) {
     const [is, instead] = [after(a, page), after(b, page)];
