@@ -65,7 +65,7 @@ function add(hash: Hash, value: unknown): number {
   return bytes.length;
 }
 
-/** That of a state, in order. */
+/** The bytes of a state, in order. */
 export function* piecesOf(database: DatabaseSync, part: Part): Generator<Uint8Array> {
   const rows = database.prepare('select bytes from state where part = ? order by seq');
   for (const row of rows.iterate(part)) yield row['bytes'] as Uint8Array;
