@@ -6,8 +6,8 @@
  *
  * K1. A page is written by one `pwrite` and only between entries, so a reader that runs inside an entry sees one
  *     entry, never a mixture. What a service does between entries is not agreed upon, and nothing is promised to it.
- * K2. Time and seed are all that a service may learn. Index and counter exist so that readers notice a new entry
- *     and so that no two processes of a domain are given the same random bytes.
+ * K2. Time and seed are all that a service may learn. Index and counters exist so that readers notice a new entry, and one
+ *     that is executed again on an earlier state, and so that no two processes of a domain are given the same random bytes.
  * K3. One thing goes the other way: which threads of the service still do what belongs to a reply, which Node's layer says
  *     (`requests.mjs`), each in a byte of its own. It is not part of the entry, and only waited on. A new entry begins with none,
  *     so that one which ended meanwhile is not waited for again.
@@ -22,8 +22,8 @@ import { closeSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs
 /** Size of the file in bytes: one page, written whole. All numbers are little endian. */
 export const CLOCK_FILE_BYTES = 4096;
 /**
- * Byte offsets. `drawn`, `drawnSql` and `drawnSeeds` count the 64-byte random blocks that libc callers, SQL and OpenSSL took in this
- * entry; `asked` is the byte of K5, from `busy` to the end are those of K3.
+ * Byte offsets. `turn` counts the entries executed here; `drawn`, `drawnSql` and `drawnSeeds` count the 64-byte random blocks that
+ * libc callers, SQL and OpenSSL took in this entry; `asked` is the byte of K5, from `busy` to the end are those of K3.
  */
 export const CLOCK_OFFSETS = {
   index: 0,
@@ -31,10 +31,11 @@ export const CLOCK_OFFSETS = {
   drawn: 16,
   tickFrom: 24,
   seed: 32,
-  drawnSql: 64,
-  drawnSeeds: 72,
-  asked: 80,
-  busy: 81,
+  turn: 64,
+  drawnSql: 72,
+  drawnSeeds: 80,
+  asked: 88,
+  busy: 89,
 } as const;
 export const SEED_BYTES = 32;
 
@@ -60,6 +61,7 @@ export class Clock {
   readonly #fd: number;
   readonly #page = Buffer.alloc(CLOCK_FILE_BYTES);
   readonly #busy = Buffer.alloc(NOBODY_BUSY.length);
+  #turn = 0n;
 
   constructor(path: string) {
     this.#fd = openSync(path, 'w+', 0o600);
@@ -74,6 +76,7 @@ export class Clock {
     this.#page.writeBigUInt64LE(0n, CLOCK_OFFSETS.drawn);
     this.#page.writeBigUInt64LE(BigInt(entry.tickFromMs) * NS_PER_MS, CLOCK_OFFSETS.tickFrom);
     this.#page.set(entry.seed, CLOCK_OFFSETS.seed);
+    this.#page.writeBigUInt64LE(this.#turn++, CLOCK_OFFSETS.turn);
     this.#page[CLOCK_OFFSETS.asked] = entry.isRequest === true ? 1 : 0;
     const written = writeSync(this.#fd, this.#page, 0, CLOCK_FILE_BYTES, 0);
     assert.equal(written, CLOCK_FILE_BYTES, 'a page is written whole');

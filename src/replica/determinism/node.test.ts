@@ -92,6 +92,27 @@ void test('a running service sees a new entry at once, also outside of HTTP, and
   assert.deepEqual(before, [...second.now.slice(0, 2), 4000, 4000, 4]);
 });
 
+void test('an entry that is executed again, because what came after it was skipped, gives the same numbers again', async () => {
+  await using sandbox = new Sandbox();
+  const ask = await sandbox.serve(
+    'node',
+    `import http from 'node:http';
+     import { execFile } from 'node:child_process';
+     http.createServer((request, response) => {
+       const own = [crypto.randomUUID(), Math.random()];
+       execFile(process.execPath, ['-p', 'Math.random()'], (error, ofChild) => response.end(own + ofChild));
+     }).listen(process.env.LISTEN, () => console.log('up'));`,
+  );
+  const execute = async (index: number): Promise<string> => {
+    sandbox.set({ index, isRequest: true });
+    const drawn = await ask('/');
+    sandbox.answered();
+    return drawn;
+  };
+  const first = await execute(7);
+  assert.equal(await execute(7), first);
+});
+
 void test('threads and child processes of a service draw other numbers than it does', async () => {
   await using sandbox = new Sandbox();
   const module = `

@@ -4,25 +4,26 @@
  * P1. Never stale: while a request is being answered the page cannot change and is not read again; at all other
  *     times (start, tick, raw sockets, work after the answer) every look at it reads it. Services that do not speak
  *     HTTP are therefore right, too, only a little slower.
- * P2. `entry` changes exactly when the page names another entry. What is derived from the seed starts anew with it.
+ * P2. `entry` changes exactly when the page names another entry, or the same one again. What is derived from the seed starts
+ *     anew with it.
  */
 import { openSync, readSync, writeSync } from 'node:fs';
 import process from 'node:process';
 import { threadId } from 'node:worker_threads';
 
-const ENTRY_BYTES = 64;
+const ENTRY_BYTES = 72;
 /** Where the counter of the libc layer stands, which changes within an entry. */
 const DRAWN = { from: 16, to: 24 };
 /** Where the page says whether a request is being answered, which changes within an entry. */
-const ASKED_AT = 80;
+const ASKED_AT = 88;
 /** A byte for each process and thread that answers requests; which one is seen by nobody. */
-const BUSY = { from: 81, count: 4015, yes: Buffer.of(1), no: Buffer.of(0) };
+const BUSY = { from: 89, count: 4007, yes: Buffer.of(1), no: Buffer.of(0) };
 /** So that threads of processes with ids close to each other have bytes of their own. */
 const THREAD_STEP = 101;
 const NS_PER_MS = 1_000_000n;
 
 export class Page {
-  /** Changes with every entry; only good for comparison. */
+  /** Changes with every entry that is executed; only good for comparison. */
   entry = 0;
   /** The agreed wall clock, and that of the previous tick: milliseconds since the epoch. */
   timeMs = 0;

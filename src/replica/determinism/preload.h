@@ -16,7 +16,7 @@
 struct page {
   _Atomic uint64_t index, time_ns, drawn, tick_from_ns;
   uint8_t seed[32];
-  _Atomic uint64_t drawn_sql, drawn_seeds;
+  _Atomic uint64_t turn, drawn_sql, drawn_seeds;
 };
 
 /* The page, or NULL when everything passes through. */
