@@ -12,11 +12,12 @@ import fs, {
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { replicaId } from '../core/index.ts';
+import { index as toIndex, replicaId } from '../core/index.ts';
 import type { Driver } from '../domains/domain.ts';
 import { readStat } from '../domains/process/tree.ts';
 import { SpareError } from '../errors.ts';
 import { fillDisk, standStill, untilDone } from '../testing.ts';
+import { encodeBare, encodeCommand, encodeRequestEntry } from '../wire/entry.ts';
 import { encodeRequest } from '../wire/http.ts';
 import type { Verdict } from './in-work.ts';
 import type { Manager } from './manager.ts';
@@ -397,6 +398,19 @@ void test('P2 P6: no replica is blamed that cannot be started for want of room, 
   isFull = true;
   assert.equal((await endedBy(manager)).code, 'storage-failed');
   assert.equal(manager.evidence.incidents.latest().length, 1, 'of the one that was killed');
+});
+
+void test('a skip of which nothing else is known, as after a restore, is told of in whole words', async () => {
+  const seed = Buffer.alloc(32);
+  const skip = { type: 'skip', index: toIndex(1), reason: 'poison' } as const;
+  const ordered = [
+    encodeBare('start', 1, seed),
+    encodeRequestEntry(null, REQUEST, 1, seed),
+    encodeCommand(skip, 1, seed),
+  ];
+  await using group = await wholeGroup({ ordered });
+  const told = group.manager.evidence.incidents.latest().map(({ what }) => what);
+  assert.deepEqual(told, ['it ended every replica that executed it']);
 });
 
 void test('P5: why a new version did not take over is what its own replica failed of, whatever happened to others before', async () => {

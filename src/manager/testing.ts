@@ -41,6 +41,8 @@ interface Differing {
   readonly lateMs?: number;
   readonly check?: () => Promise<readonly string[]>;
   readonly memoryBytes?: number;
+  /** What was ordered before it was started; nothing of it was decided. */
+  readonly ordered?: readonly Uint8Array[];
   /** A service with state, of which each change makes a checkpoint; how long it may take for a request. */
   readonly keeperMs?: number;
 }
@@ -54,7 +56,7 @@ export interface Group extends AsyncDisposable {
 
 /** A group of which nobody is ever too late, unless `lateMs` says otherwise. */
 export async function startGroup(differing: Differing = {}): Promise<Group> {
-  const { base, change = (driver) => driver, check, keeperMs, lateMs = NEVER } = differing;
+  const { base, change = (driver) => driver, check, keeperMs, lateMs = NEVER, ordered = [] } = differing;
   const place = mkdtempDisposableSync(join(tmpdir(), 'spare-manager-'));
   const folder = place.path;
   const dataFolder = join(folder, 'data');
@@ -62,7 +64,14 @@ export async function startGroup(differing: Differing = {}): Promise<Group> {
   base?.write(join(dataFolder, 'base'));
   writeFileSync(join(folder, 'server.mjs'), keeperMs === undefined ? SERVICE : KEEPER);
   const driver = change(await createProcessDriver());
-  const { store, opened: found } = await Store.open(join(dataFolder, 'spare.db'), 'the service of this test');
+  const open = async (): Promise<Awaited<ReturnType<typeof Store.open>>> =>
+    await Store.open(join(dataFolder, 'spare.db'), 'the service of this test');
+  if (ordered.length > 0) {
+    const { store: earlier } = await open();
+    for (const [index, bytes] of ordered.entries()) earlier.writeEntry(index, bytes);
+    await earlier.close();
+  }
+  const { store, opened: found } = await open();
   const opened = { ...found, recovery: { ...found.recovery, base: base?.digest ?? null } };
   const manager = new Manager(
     {
@@ -86,7 +95,7 @@ export async function startGroup(differing: Differing = {}): Promise<Group> {
       hook: { command: [], folder, webhook: null },
       log: () => {},
     },
-    { driver, store, orderer: new EmbeddedOrderer(store, 0), opened },
+    { driver, store, orderer: new EmbeddedOrderer(store, ordered.length), opened },
   );
   manager.start(opened);
   const end = async (): Promise<void> => {

@@ -138,8 +138,10 @@ function whySkipped(reason: SkipReason, index: number, ballots: Ballots, ended: 
     case 'poison': {
       const replicas = ended.map(({ replica }) => replica).join(', ');
       // Of f+1 that say the same at least one is sound.
-      const [why = '', ...others] = new Set(ended.map(({ what }) => what));
-      return `it ended every replica that executed it: ${replicas}${others.length === 0 ? `: ${why}` : ''}`;
+      const why = new Set(ended.map(({ what }) => what));
+      // None is known in a restored group.
+      const known = ended.length === 0 ? [] : [replicas, ...(why.size === 1 ? why : [])];
+      return ['it ended every replica that executed it', ...known].join(': ');
     }
     case 'timeout':
       return 'no replica answered it in time';
