@@ -187,6 +187,10 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const) {
     const made = join(data, 'backup.new');
     const bytes = (): number => statSync(made, { throwIfNoEntry: false })?.size ?? 0;
     await call.until(() => bytes() > 8 * 1024 ** 2);
+    // Who starts the group meanwhile is told what to wait for.
+    await assert.rejects(Store.open(join(data, 'spare.db'), null), {
+      hint: /wait for it if it is a `spare backup`/,
+    });
     call.kill(signal);
     assert.equal(await call.end(), signal);
     assert.equal(call.stderr, '');

@@ -39,7 +39,7 @@ function refusal(
   switch (code) {
     case 'busy':
       return new SpareError('data-folder-in-use', `Another Spare is running on ${path}.`, {
-        hint: 'Stop it first, or use another folder with --data.',
+        hint: 'Stop it first, wait for it if it is a `spare backup`, or use another folder with --data.',
       });
     case 'foreign':
       return new SpareError('data-folder-foreign', `${path} belongs to another service: ${message}.`, {
