@@ -163,19 +163,23 @@ function slowDisk(random: Random): number {
   return random() < 0.3 ? between(random, 100, 4000) : 0;
 }
 
-/** What brings a state there takes longer than a request may, or a start. */
+/** What brings a state there takes longer than a request may, or a start; also where replicas go back to one after a skip. */
 function largeState(random: Random, plan: Plan): Partial<Plan> {
   const rotations = times(random, 0, 4, () => ({ type: 'rotate', pick: random() }));
   const restart = times(random, 1, 1, () => ({ type: 'restart-all', ms: between(random, 10, 500) }));
   const restarted = random() < 0.3;
+  const calm = random() < 0.5;
+  const stateMs = between(random, 300, 2000);
+  const skips = !calm && random() < 0.5;
   return {
     // Where there are several, who is back before the others may be missed.
     managers: restarted ? 1 : plan.managers,
-    calm: random() < 0.5,
+    calm,
     lose: 0,
     double: 0,
     linkMs: Math.min(plan.linkMs, 5),
-    stateMs: between(random, 300, 2000),
+    ...(skips ? { workload: { ...plan.workload, kind: seldom(0.05, ['random']) } } : {}),
+    stateMs,
     stateBytes: LARGE_BYTES,
     schedule: restarted ? restart : rotations,
   };

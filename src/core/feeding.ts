@@ -72,6 +72,7 @@ export class Feeding {
   import(local: Local, through: Index): void {
     local.stale = false;
     local.fed = false;
+    local.filling = true;
     local.applied = through;
     this.#core.emit({ type: 'import', replica: local.id, through });
   }

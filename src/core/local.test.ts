@@ -27,6 +27,7 @@ function owing(...results: [number, boolean][]): Local {
     until: null,
     held: null,
     fed: true,
+    filling: false,
     faulty: false,
   };
 }

@@ -55,6 +55,8 @@ export interface Local {
   held: Index | null;
   /** It was given an entry to execute since it was last woken, or filled. */
   fed: boolean;
+  /** A whole state is on its way to it, and nothing was heard since that it could say only with it. */
+  filling: boolean;
   /** A fault was noticed: its votes do not count, and it is on its way out. */
   faulty: boolean;
 }
@@ -78,6 +80,8 @@ export function settleOwed<T extends Owed['type']>(
   if (next?.type !== type) return null;
   local.owed.shift();
   local.heardAt = now;
+  // What is void was asked before the state.
+  if (next.type !== 'result' || !next.void) local.filling = false;
   return next as Extract<Owed, { type: T }>;
 }
 

@@ -49,9 +49,9 @@ export class Patience {
   }
 }
 
-/** Who was woken for a suspicion has much to catch up with. */
-function isCounted({ phase, woken, faulty }: Local): boolean {
-  return phase === 'executing' && !woken && !faulty;
+/** Who was woken for a suspicion has much to catch up with, and who is being filled is not at the entry yet. */
+function isCounted({ phase, woken, filling, faulty }: Local): boolean {
+  return phase === 'executing' && !woken && !filling && !faulty;
 }
 
 /** When it could begin to work on an entry, all before which it has answered. */

@@ -143,6 +143,7 @@ export class Replicas {
       until: null,
       held: null,
       fed: false,
+      filling: false,
       faulty: false,
     });
     this.#core.emit({ type: 'start', replica: id, variant, version, founds: !decided });

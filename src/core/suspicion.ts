@@ -107,14 +107,15 @@ function remoteLags(core: Core, now: number, replica: ReplicaId, { firstVoteAt }
  */
 export function lags(core: Core, now: number, local: Local, { firstVoteAt }: Slot): boolean {
   if (local.overtimeMs === Infinity) return true;
-  const silent = local.phase === 'executing' && now - Math.max(firstVoteAt, local.heardAt) > core.deadline.ms;
+  const silentMs = core.deadline.ms + (local.filling ? core.refreshing.transferMs : 0);
+  const silent = local.phase === 'executing' && now - Math.max(firstVoteAt, local.heardAt) > silentMs;
   return silent || now - Math.max(firstVoteAt, local.since) > patienceMs(core, local);
 }
 
 /** How long it may take for what it is at: a request, or a whole state that it is filled with, or exports. */
 function patienceMs(core: Core, local: Local): number {
   const { requestTimeoutMs } = core.options;
-  const executes = local.phase === 'executing' && local.owed[0]?.type !== 'export';
+  const executes = local.phase === 'executing' && local.owed[0]?.type !== 'export' && !local.filling;
   return executes ? requestTimeoutMs : requestTimeoutMs + core.refreshing.transferMs;
 }
 
