@@ -389,7 +389,10 @@ test('P5: a version that does not start takes nothing over: the old one serves o
   site.spoil();
   const failed = await call('deploy', '--data', spare.data);
   assert.equal(failed.status, 1);
-  assert.match(failed.text, /out of order[^]*\[deploy-failed\]\n.* serves on\. .* the state that the group began with/);
+  assert.match(
+    failed.text,
+    /out of order[^]*\[deploy-failed\]\n.* serves on\. .* the state that the group began with/,
+  );
   const { count } = load;
   await spare.until('it serves on', PATIENCE_MS, () => load.count > count + CLIENTS);
   await load.stop();
