@@ -211,6 +211,21 @@ void test('a database file that is written over in place is noticed with the nex
   }
 });
 
+void test('a start that touches the database that it is given is no writing to it', async () => {
+  await withReplicas(async (replica) => {
+    const first = await replica('first').start('node', 'CREATE TABLE t (a)');
+    await first.run();
+    for (const founds of [true, false]) {
+      const other = replica(`founds ${founds}`, first.archive(), founds);
+      execFileSync('touch', [other.path]);
+      await other.start();
+      await other.run('INSERT INTO t VALUES (1)');
+      execFileSync('sh', ['-c', 'cat "$0" > "$0.copy" && cat "$0.copy" > "$0"', other.path]);
+      assert.throws(() => other.state.capture(), refusal(/written to by other means/));
+    }
+  });
+});
+
 void test('a log that was reset or cut off before it was read is refused', async () => {
   await withReplicas(async (replica, service) => {
     const active = await replica('reset').start('node', 'CREATE TABLE t (a); INSERT INTO t VALUES (7), (8)');

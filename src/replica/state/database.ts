@@ -75,6 +75,7 @@ export class Database {
 
   /** To be called once the service has opened the database. Throws a `StateError` if it cannot be followed. */
   open(): void {
+    this.#files.forgiveTouch();
     this.#files.assertSame();
     const { pageSize } = this.#files.header();
     if (this.pages.pageCount === 0) this.#clear(pageSize);

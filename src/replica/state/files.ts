@@ -109,6 +109,11 @@ export class DatabaseFiles {
     this.#kept = isStill ? fstatSync(this.#fd) : null;
   }
 
+  /** Also one that was written to until now counts as kept, if its length is the same: start scripts `touch` their database. */
+  forgiveTouch(): void {
+    if (this.#kept !== null) this.#kept = { size: this.#kept.size, mtimeMs: fstatSync(this.#fd).mtimeMs };
+  }
+
   /** The length of the database file in bytes. */
   length(): number {
     return fstatSync(this.#fd).size;
