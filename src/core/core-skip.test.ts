@@ -29,6 +29,8 @@ function skips(world: World): string[] {
 
 /** Not that of an earlier entry. */
 const OWN_REPLY = /^reply (?!of )/;
+/** Takes 25 s to get anywhere. */
+const LARGE = 100 * 1024 ** 2;
 const KEY = { key: 'k', fingerprint: 'same' };
 
 /** Until the order begins after this entry. */
@@ -67,6 +69,15 @@ for (const faults of EACH) {
       skips(world),
       odd.map(({ index }) => `${index} no-agreement`),
     );
+  });
+
+  void test(`P6: ${f}, who went back to a large state more slowly than others has its time for each request after that`, () => {
+    const world = whole(faults, { core: { stateBytes: LARGE }, behaviour: () => ({ workMs: 10 }) });
+    active(world).behaviour.stateMs = 4000;
+    world.request('random');
+    requests(world, 10);
+    recovers(world);
+    assert.deepEqual(named(world), []);
   });
 
   void test(`P2 P5: ${f}, poison: skipped after f+1 crashes, nothing else is, and it is never executed again`, () => {

@@ -33,7 +33,7 @@ export interface Local {
   /** Of the service; see `succession.ts`. */
   readonly version: number;
   phase: Phase;
-  /** When it entered the phase, milliseconds. */
+  /** When it entered the phase, or was heard of with a whole state that it was given in it, milliseconds. */
   since: number;
   /** When it last answered, or was first told to execute. */
   heardAt: number;
@@ -81,7 +81,10 @@ export function settleOwed<T extends Owed['type']>(
   local.owed.shift();
   local.heardAt = now;
   // What is void was asked before the state.
-  if (next.type !== 'result' || !next.void) local.filling = false;
+  if (local.filling && (next.type !== 'result' || !next.void)) {
+    local.filling = false;
+    local.since = now;
+  }
   return next as Extract<Owed, { type: T }>;
 }
 
