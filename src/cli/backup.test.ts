@@ -118,6 +118,23 @@ void test('a state is exported whole into a new or an empty folder, or nothing i
   }
 });
 
+void test('a state is exported into the empty folder that is there, as one that a disk is mounted at, not into another in its place', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-export-'));
+  const { file, settings } = await backedUp(place.path);
+  const [folder, link] = [join(place.path, 'folder'), join(place.path, 'link')];
+  mkdirSync(folder);
+  symlinkSync(folder, link);
+  const { ino } = statSync(folder);
+  writeFileSync(join(place.path, 'damaged'), readFileSync(file).fill(1, 5000, 9000));
+  assert.throws(() => exportInto(settings, join(place.path, 'damaged'), link, () => {}), {
+    code: 'backup-damaged',
+  });
+  assert.deepEqual(readdirSync(folder), []);
+  exportInto(settings, file, link, () => {});
+  assert.deepEqual(readdirSync(folder), ['a.db']);
+  assert.equal(statSync(folder).ino, ino);
+});
+
 void test('P2: a group that has not begun is not backed up: another database, where that is restored, would be what it begins with', async () => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-backup-'));
   const { store } = await Store.open(join(place.path, 'spare.db'), 'the service of this test');

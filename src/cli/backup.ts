@@ -69,9 +69,8 @@ function checkTarget(data: string, target: string): void {
   if (found?.isFile() === false) throw cannotWrite(target, 'there is something else than a file');
 }
 
-/** Of what is made beside a data folder, if that is there. Throws `SpareError` backup-failed. */
-export function checkPlace(data: string, target: string): void {
-  const folder = dirname(target);
+/** Of what is made in `folder`, beside a data folder, if that is there. Throws `SpareError` backup-failed. */
+export function checkPlace(data: string, target: string, folder: string = dirname(target)): void {
   try {
     const within = statSync(folder, { throwIfNoEntry: false });
     if (within?.isDirectory() !== true) throw cannotWrite(target, `there is no folder ${folder}`);

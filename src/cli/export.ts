@@ -1,5 +1,5 @@
-/** `spare export FILE FOLDER`: the state in a backup as plain SQLite files, in a new folder. */
-import { mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+/** `spare export FILE FOLDER`: the state in a backup as plain SQLite files, in a folder in which nothing else is. */
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { exportState, type Exported } from '../backup/export.ts';
 import { syncFile } from '../durable.ts';
@@ -7,26 +7,44 @@ import { messageOf, SpareError } from '../errors.ts';
 import { cannotWrite, checkPlace, type Progress, sourceOf } from './backup.ts';
 import type { Settings } from './settings.ts';
 
-/** The folder is there only once all is in it. Throws `SpareError` backup-*. */
+/** The files are there only once all are whole. Throws `SpareError` backup-*. */
 export function exportInto(settings: Settings, backup: string, folder: string, progress: Progress): Exported {
   const target = resolve(folder);
-  checkPlace(settings.data, target);
-  checkNothingThere(target);
-  const unfinished = mkdtempSync(`${target}.`);
+  const isThere = isEmptyFolder(target);
+  // Above a folder that is there nothing is written: it may be where a disk is mounted.
+  checkPlace(settings.data, target, isThere ? target : dirname(target));
+  const unfinished = makeUnfinished(target, isThere);
   try {
     const paths = settings.state.map((name) => join(unfinished, name));
     const exported = exportState(sourceOf(settings, backup, progress), paths);
-    renameSync(unfinished, target);
-    syncFile(dirname(target));
+    for (const name of readdirSync(unfinished)) renameSync(join(unfinished, name), join(target, name));
+    rmdirSync(unfinished);
+    syncFile(target);
+    if (!isThere) syncFile(dirname(target));
     return exported;
   } catch (error) {
-    rmSync(unfinished, { recursive: true, force: true });
+    rmSync(isThere ? unfinished : target, { recursive: true, force: true });
     throw error instanceof SpareError ? error : cannotWrite(target, messageOf(error), error);
   }
 }
 
-function checkNothingThere(target: string): void {
-  const found = statSync(target, { throwIfNoEntry: false });
-  if (found === undefined || (found.isDirectory() && readdirSync(target).length === 0)) return;
+/** False: nothing is there. Throws `SpareError` backup-failed where something else is. */
+function isEmptyFolder(target: string): boolean {
+  try {
+    const found = statSync(target, { throwIfNoEntry: false });
+    if (found === undefined) return false;
+    if (found.isDirectory() && readdirSync(target).length === 0) return true;
+  } catch (error) {
+    throw cannotWrite(target, messageOf(error), error);
+  }
   throw cannotWrite(target, 'there is something already');
+}
+
+function makeUnfinished(target: string, isThere: boolean): string {
+  try {
+    if (!isThere) mkdirSync(target, { mode: 0o700 });
+    return mkdtempSync(join(target, 'unfinished-'));
+  } catch (error) {
+    throw cannotWrite(target, messageOf(error), error);
+  }
 }
