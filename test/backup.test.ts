@@ -21,6 +21,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { Store } from '../src/ordering/store.ts';
+import { archiveBytes, writeArchive } from '../src/replica/state/archive.ts';
 import { encodeBare } from '../src/wire/entry.ts';
 import { Call } from './support/call.ts';
 import { add, LEDGER, type Line, lines } from './support/ledger.ts';
@@ -123,8 +124,8 @@ test('P2 P4: a backup begins with the checkpoint; of a stopped group, too', asyn
 });
 
 /** A data folder of a group that has begun. */
-async function begin(data: string): Promise<void> {
-  const { store } = await Store.open(join(data, 'spare.db'), 'the service of this test');
+async function begin(data: string, service = 'the service of this test'): Promise<void> {
+  const { store } = await Store.open(join(data, 'spare.db'), service);
   store.writeEntry(0, encodeBare('start', 1, Buffer.alloc(32)));
   await store.close();
 }
@@ -201,6 +202,28 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const) {
     assert.deepEqual(readdirSync(data), ['backup.lock', 'base', 'spare.db']);
   });
 }
+
+test('an export that is interrupted leaves nothing behind', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-backup-'));
+  const data = join(place.path, 'data');
+  const file = join(place.path, 'a.backup');
+  const out = join(place.path, 'out');
+  mkdirSync(data);
+  await begin(data, 'the service of this test, state: a.db');
+  const base = join(data, 'base');
+  const pages = { pageSize: 4096, pageCount: LARGE_BYTES / 4 / 4096, read: () => Buffer.alloc(4096) };
+  // All but the first page is a hole.
+  for (const bytes of writeArchive([pages], 4096).take(1)) writeFileSync(base, bytes);
+  truncateSync(base, archiveBytes([pages]));
+  await says('backup', '--data', data, file);
+  await using call = new Call(ROOT, ['export', '--state', 'a.db', '--data', data, file, out, '--', 'node']);
+  const files = (): string[] => readdirSync(place.path, { recursive: true, encoding: 'utf8' });
+  await call.until(() => files().some((name) => name.endsWith('a.db')));
+  call.kill('SIGINT');
+  assert.equal(await call.end(), 'SIGINT');
+  assert.equal(call.stderr, '');
+  assert.deepEqual(readdirSync(place.path).sort(), ['a.backup', 'data']);
+});
 
 /** The data folder, and all files in it, that others may enter or read, but for what copies see themselves. */
 function openToOthers(data: string): string[] {

@@ -25,6 +25,9 @@ import { exportInto } from './export.ts';
 import { type Settings, settle } from './settings.ts';
 import { serviceName } from './service-name.ts';
 
+/** Somebody waits for it to the end. */
+const WANTED = new AbortController().signal;
+
 const TARGETS: Readonly<Record<string, [name: string, says: RegExp]>> = {
   'a folder': ['folder', /folder: there is something else than a file/],
   'a pipe': ['pipe', /pipe: there is something else than a file/],
@@ -97,12 +100,13 @@ void test('a state is exported whole into a new or an empty folder, or nothing i
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-export-'));
   const { file, settings } = await backedUp(place.path);
   const path = (name: string): string => join(place.path, name);
-  const to = (name: string, from = file): unknown => exportInto(settings, from, path(name), () => {});
+  const to = (name: string, from = file): Promise<unknown> =>
+    exportInto(settings, from, path(name), () => {}, WANTED);
   for (const name of ['full', 'empty', 'restored']) mkdirSync(path(name));
   writeFileSync(path('full/a.db'), 'mine');
   writeFileSync(path('damaged'), readFileSync(file).fill(1, 5000, 9000));
   const before = readdirSync(place.path);
-  const refused: [() => unknown, ErrorCode, RegExp][] = [
+  const refused: [() => Promise<unknown>, ErrorCode, RegExp][] = [
     [() => to('full'), 'backup-failed', /full: there is something already/],
     [() => to('a.backup'), 'backup-failed', /a\.backup: there is something already/],
     [() => to('none/out'), 'backup-failed', /there is no folder .*none/],
@@ -110,10 +114,10 @@ void test('a state is exported whole into a new or an empty folder, or nothing i
     [() => to('out', path('damaged')), 'backup-damaged', /damaged/],
     [() => to('out', path('other')), 'backup-missing', /other/],
   ];
-  for (const [action, code, message] of refused) assert.throws(action, { code, message });
+  for (const [action, code, message] of refused) await assert.rejects(action, { code, message });
   assert.deepEqual(readdirSync(place.path), before);
   for (const name of ['empty', 'new']) {
-    to(name);
+    await to(name);
     assert.deepEqual(readdirSync(path(name)), ['a.db']);
   }
 });
@@ -126,11 +130,10 @@ void test('a state is exported into the empty folder that is there, as one that 
   symlinkSync(folder, link);
   const { ino } = statSync(folder);
   writeFileSync(join(place.path, 'damaged'), readFileSync(file).fill(1, 5000, 9000));
-  assert.throws(() => exportInto(settings, join(place.path, 'damaged'), link, () => {}), {
-    code: 'backup-damaged',
-  });
+  const into = (from: string): Promise<unknown> => exportInto(settings, from, link, () => {}, WANTED);
+  await assert.rejects(into(join(place.path, 'damaged')), { code: 'backup-damaged' });
   assert.deepEqual(readdirSync(folder), []);
-  exportInto(settings, file, link, () => {});
+  await into(file);
   assert.deepEqual(readdirSync(folder), ['a.db']);
   assert.equal(statSync(folder).ino, ino);
 });

@@ -172,8 +172,12 @@ async function move(file: string, target: string, signal: AbortSignal): Promise<
 }
 
 /** A backup of this service. */
-export function sourceOf(settings: Settings, backup: string, progress: Progress): Source {
-  const own = stateFilesOf(serviceName(settings, settings.folder));
+export function sourceOf(
+  service: Pick<Settings, 'folder' | 'state'>,
+  backup: string,
+  progress: Progress,
+): Source {
+  const own = stateFilesOf(serviceName(service, service.folder));
   let shownAt = 0;
   return {
     backup,

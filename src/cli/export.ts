@@ -1,14 +1,26 @@
 /** `spare export FILE FOLDER`: the state in a backup as plain SQLite files, in a folder in which nothing else is. */
 import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { exportState, type Exported } from '../backup/export.ts';
+import type { Exported } from '../backup/export.ts';
 import { syncFile } from '../durable.ts';
 import { messageOf, SpareError } from '../errors.ts';
-import { cannotWrite, checkPlace, type Progress, sourceOf } from './backup.ts';
+import { startThread } from '../thread.ts';
+import { cannotWrite, checkPlace, type Progress } from './backup.ts';
+import type { ExportAnswer, ExportOptions } from './export-thread.ts';
+import { Interrupted, unlessAborted } from './interruption.ts';
 import type { Settings } from './settings.ts';
 
-/** The files are there only once all are whole. Throws `SpareError` backup-*. */
-export function exportInto(settings: Settings, backup: string, folder: string, progress: Progress): Exported {
+/**
+ * The files are there only once all are whole. Throws `SpareError` backup-*, or the reason of `signal` once that is aborted: then nothing
+ * of it is left.
+ */
+export async function exportInto(
+  settings: Settings,
+  backup: string,
+  folder: string,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<Exported> {
   const target = resolve(folder);
   const isThere = isEmptyFolder(target);
   // Above a folder that is there nothing is written: it may be where a disk is mounted.
@@ -16,7 +28,8 @@ export function exportInto(settings: Settings, backup: string, folder: string, p
   const unfinished = makeUnfinished(target, isThere);
   try {
     const paths = settings.state.map((name) => join(unfinished, name));
-    const exported = exportState(sourceOf(settings, backup, progress), paths);
+    const service = { folder: settings.folder, state: settings.state };
+    const exported = await exporting({ service, backup, paths }, progress, signal);
     for (const name of readdirSync(unfinished)) renameSync(join(unfinished, name), join(target, name));
     rmdirSync(unfinished);
     syncFile(target);
@@ -24,7 +37,26 @@ export function exportInto(settings: Settings, backup: string, folder: string, p
     return exported;
   } catch (error) {
     rmSync(isThere ? unfinished : target, { recursive: true, force: true });
-    throw error instanceof SpareError ? error : cannotWrite(target, messageOf(error), error);
+    if (error instanceof SpareError || error instanceof Interrupted) throw error;
+    throw cannotWrite(target, messageOf(error), error);
+  }
+}
+
+/** Nothing of it goes on once this has ended. */
+async function exporting(options: ExportOptions, progress: Progress, signal: AbortSignal): Promise<Exported> {
+  const worker = startThread(new URL('./export-thread.ts', import.meta.url), options);
+  const exported = new Promise<Exported>((done, failed) => {
+    worker.on('error', failed);
+    worker.on('message', (answer: ExportAnswer) => {
+      if (answer.type === 'progress') progress(answer.text);
+      else if (answer.type === 'exported') done(answer.exported);
+      else failed(new SpareError(answer.code, answer.message, { hint: answer.hint }));
+    });
+  });
+  try {
+    return await unlessAborted(signal, exported);
+  } finally {
+    await worker.terminate();
   }
 }
 

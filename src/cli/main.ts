@@ -162,12 +162,12 @@ async function restoreBackup(call: Extract<Call, { type: 'restore' }>): Promise<
   print(`digest     ${digest}`);
 }
 
-async function exportBackup(call: Extract<Call, { type: 'export' }>): Promise<void> {
-  const { config, folder } = await readConfig(call.configFile);
+async function exportBackup(call: Extract<Call, { type: 'export' }>, signal: AbortSignal): Promise<void> {
+  const { config, folder } = await unlessAborted(signal, readConfig(call.configFile));
   const settings = settle({ ...config, ...call.flags }, folder);
   const progress = progressOf('exporting  ');
-  const { decided, made, digest, later } = exportInto(settings, call.file, call.folder, progress);
-  progress.end();
+  const exporting = exportInto(settings, call.file, call.folder, progress, signal);
+  const { decided, made, digest, later } = await exporting.finally(progress.end);
   print(`exported   ${call.folder}, up to entry ${decided}, as it was at ${made}`);
   print(`digest     ${digest}`);
   if (later > 0)
@@ -200,7 +200,7 @@ async function main(): Promise<number> {
       await restoreBackup(call);
       return 0;
     case 'export':
-      await exportBackup(call);
+      await exportBackup(call, interruption().first);
       return 0;
     case 'image':
       await buildImages(call, interruption().first);

@@ -4,7 +4,7 @@ import type { Settings } from './settings.ts';
 const STATE = ', state: ';
 
 /** `folder`: the one that the group was founded with. */
-export function serviceName({ state }: Settings, folder: string): string {
+export function serviceName({ state }: Pick<Settings, 'state'>, folder: string): string {
   return `the service in ${folder}${STATE}${state.length === 0 ? 'none' : state.join(', ')}`;
 }
 
