@@ -172,7 +172,7 @@ async function exportBackup(call: Extract<Call, { type: 'export' }>, signal: Abo
   print(`digest     ${digest}`);
   if (later > 0)
     print(
-      `note       not in it: ${later} later requests, which only copies can execute; back up a group that was ended`,
+      `note       requests that came later, which only copies can execute, are not in it: ${later}; back up a group that was ended`,
     );
 }
 
