@@ -130,16 +130,15 @@ export const REPLICAS: readonly Bug[] = [
     ],
   },
   {
-    name: 'executes-while-it-is-filled',
-    what: 'an active replica is waited for as if it executed, while its state is still on the way',
+    name: 'no-time-to-go-back',
+    what: 'who goes back to a large state after a skip is waited for as if it executed',
     breaks: 'P5',
     scenario: 'large-state',
     edits: [
       {
-        file: 'replicas.ts',
-        find: 'this.#core.feeding.import(local, this.#core.order.decided);\n    this.#join(now, local);',
-        replace:
-          'this.#core.feeding.import(local, this.#core.order.decided);\n    if (this.#core.group.get(local.id)?.role === "active") this.#place(now, local);\n    else this.#join(now, local);',
+        file: 'feeding.ts',
+        find: 'local.filling = true;',
+        replace: '',
       },
     ],
   },
