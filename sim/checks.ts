@@ -6,6 +6,7 @@
 import type { Core } from '../src/core/core.ts';
 import type { Effect } from '../src/core/effect.ts';
 import type { Event, Vote } from '../src/core/event.ts';
+import type { FaultKind } from '../src/core/fault.ts';
 import type { ReplicaId } from '../src/core/ids.ts';
 import type { Replica } from '../src/core/testing/replica.ts';
 import { Decisions, digestsOf } from './decisions.ts';
@@ -295,16 +296,28 @@ export class Checks {
     this.#known(core, index);
   }
 
-  /** No sound replica is taken for a liar, as long as the service itself leaves nothing to chance. */
+  /** No sound replica is blamed, as long as nothing else has a part in what it is blamed for. */
   #blamed({ fault: { replica, kind } }: Extract<Effect, { type: 'incident' }>): void {
     promise(!this.#sim.options.calm, 'P6', () => `${replica} is blamed (${kind}), and nothing went wrong`);
-    const lied = kind === 'reply' || kind === 'update' || kind === 'state';
-    if (!lied || !this.decisions.certain || (kind === 'state' && this.#sim.faults.exportsLie)) return;
-    promise(
-      this.#sim.faults.isBroken(replica),
-      'P6',
-      () => `${replica} is sound, and blamed for its ${kind}`,
-    );
+    if (!this.#isOwn(kind)) return;
+    promise(this.#sim.faults.isBroken(replica), 'P6', () => `${replica} is sound, and blamed: ${kind}`);
+  }
+
+  /** What can be nobody's doing but the replica's: not that of requests, of a service that changed, or of another one that lies. */
+  #isOwn(kind: FaultKind): boolean {
+    const { decisions } = this;
+    const { exportsLie, keptFromStarting } = this.#sim.faults;
+    switch (kind) {
+      case 'reply':
+      case 'update':
+        return decisions.certain;
+      case 'state':
+        return decisions.certain && !exportsLie;
+      case 'late':
+      case 'crash':
+      case 'protocol':
+        return decisions.harmless && !keptFromStarting;
+    }
   }
 
   /** D3: f+1 managers, or all of the view, had decided it in their present lives. */

@@ -25,6 +25,7 @@ export interface Decision {
 }
 
 const UNCERTAIN: ReadonlySet<Kind> = new Set(['random', 'split']);
+const HARMFUL: ReadonlySet<Kind> = new Set(['poison', 'flood', 'hang']);
 
 export class Decisions {
   readonly #jobs: Job[] = [];
@@ -87,6 +88,11 @@ export class Decisions {
   /** No result so far was left to chance. */
   get certain(): boolean {
     return !this.#jobs.some(({ kind }) => UNCERTAIN.has(kind));
+  }
+
+  /** No request so far ends, or stops, whoever executes it. */
+  get harmless(): boolean {
+    return !this.#jobs.some(({ kind }) => HARMFUL.has(kind));
   }
 
   /** Whether chance has a part in its result. */

@@ -78,6 +78,8 @@ export class Faults {
   readonly #gone = new Set<ReplicaId>();
   /** Faults on their way to be undone. */
   pending = 0;
+  /** At some time sound replicas could not start, because the service on disk had changed. */
+  keptFromStarting = false;
 
   constructor(sim: Simulation, random: () => number) {
     this.#sim = sim;
@@ -240,6 +242,7 @@ export class Faults {
       case 'deploy':
         return hosts[0]?.tell({ type: 'deploy', variants: fault.variants });
       case 'changed':
+        this.keptFromStarting = true;
         return hosts[0]?.pool.change();
       case 'disk-full':
         return this.#for(

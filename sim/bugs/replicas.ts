@@ -130,6 +130,19 @@ export const REPLICAS: readonly Bug[] = [
     ],
   },
   {
+    name: 'waits-count-as-late',
+    what: 'who has done all that it was asked for is late when others take long',
+    breaks: 'P6',
+    scenario: 'mixed',
+    edits: [
+      {
+        file: 'suspicion.ts',
+        find: 'if (local.owed.length === 0) continue;',
+        replace: '',
+      },
+    ],
+  },
+  {
     name: 'no-time-to-go-back',
     what: 'who goes back to a large state after a skip is waited for as if it executed',
     breaks: 'P5',
