@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { makePrivateFile } from '../data-folder.ts';
 import { messageOf, SpareError } from '../errors.ts';
 import type { Store } from '../ordering/store.ts';
-import { startThread } from '../thread.ts';
+import { doBeside } from '../thread.ts';
 import { checkRoom } from './room.ts';
 import type { Sealed, SealOptions } from './seal.ts';
 
@@ -45,7 +45,10 @@ export async function makeBackup(
     checkRoom(dataFolder, faults);
     makePrivateFile(file);
     await store.copy(file);
-    const sealed = await sealBeside({ file, dataFolder }, unwanted);
+    const options: SealOptions = { file, dataFolder };
+    const sealed = await doBeside<Sealed>(new URL('./seal-thread.ts', import.meta.url), options, {
+      signal: unwanted,
+    });
     return { file, ...sealed };
   } catch (error) {
     removeUnfinished(dataFolder);
@@ -56,21 +59,5 @@ export async function makeBackup(
       hint: 'It is made in the data folder first, of what lies there, which is as it was before.',
       cause: error,
     });
-  }
-}
-
-async function sealBeside(options: SealOptions, unwanted: AbortSignal): Promise<Sealed> {
-  unwanted.throwIfAborted();
-  const worker = startThread(new URL('./seal-thread.ts', import.meta.url), options);
-  const end = (): void => void worker.terminate();
-  unwanted.addEventListener('abort', end);
-  try {
-    return await new Promise<Sealed>((resolve, reject) => {
-      worker.once('message', resolve);
-      worker.once('error', reject);
-      worker.once('exit', () => reject(unwanted.reason));
-    });
-  } finally {
-    unwanted.removeEventListener('abort', end);
   }
 }

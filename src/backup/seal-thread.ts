@@ -1,5 +1,5 @@
 /** `seal` beside the manager's loop. */
-import { parentPort, workerData } from 'node:worker_threads';
-import { seal, type SealOptions } from './seal.ts';
+import { doJob } from '../thread.ts';
+import { seal } from './seal.ts';
 
-parentPort?.postMessage(seal(workerData as SealOptions));
+await doJob(seal);

@@ -1,7 +1,6 @@
 /** `exportState` beside whoever waits for it, and may be told to end. */
-import { parentPort, workerData } from 'node:worker_threads';
-import { exportState, type Exported } from '../backup/export.ts';
-import { type ErrorCode, SpareError } from '../errors.ts';
+import { exportState } from '../backup/export.ts';
+import { doJob } from '../thread.ts';
 import { sourceOf } from './backup.ts';
 import type { Settings } from './settings.ts';
 
@@ -12,22 +11,6 @@ export interface ExportOptions {
   readonly paths: readonly string[];
 }
 
-export type ExportAnswer =
-  | { readonly type: 'progress'; readonly text: string }
-  | { readonly type: 'exported'; readonly exported: Exported }
-  | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string; readonly hint: string };
-
-function answer(message: ExportAnswer): void {
-  parentPort?.postMessage(message);
-}
-
-const { service, backup, paths } = workerData as ExportOptions;
-try {
-  const source = sourceOf(service, backup, (text) => answer({ type: 'progress', text }));
-  answer({ type: 'exported', exported: exportState(source, paths) });
-} catch (error) {
-  // An error that is handed on loses its class.
-  if (!(error instanceof SpareError)) throw error;
-  const { code, message, hint } = error;
-  answer({ type: 'failed', code, message, hint });
-}
+await doJob(({ service, backup, paths }: ExportOptions, progress) =>
+  exportState(sourceOf(service, backup, progress), paths),
+);

@@ -4,10 +4,10 @@ import { dirname, join, resolve } from 'node:path';
 import type { Exported } from '../backup/export.ts';
 import { syncFile } from '../durable.ts';
 import { messageOf, SpareError } from '../errors.ts';
-import { startThread } from '../thread.ts';
+import { doBeside } from '../thread.ts';
 import { cannotWrite, checkPlace, type Progress } from './backup.ts';
-import type { ExportAnswer, ExportOptions } from './export-thread.ts';
-import { Interrupted, unlessAborted } from './interruption.ts';
+import type { ExportOptions } from './export-thread.ts';
+import { Interrupted } from './interruption.ts';
 import type { Settings } from './settings.ts';
 
 /**
@@ -28,8 +28,13 @@ export async function exportInto(
   const unfinished = makeUnfinished(target, isThere);
   try {
     const paths = settings.state.map((name) => join(unfinished, name));
-    const service = { folder: settings.folder, state: settings.state };
-    const exported = await exporting({ service, backup, paths }, progress, signal);
+    const options: ExportOptions = {
+      service: { folder: settings.folder, state: settings.state },
+      backup,
+      paths,
+    };
+    const thread = new URL('./export-thread.ts', import.meta.url);
+    const exported = await doBeside<Exported>(thread, options, { progress, signal });
     for (const name of readdirSync(unfinished)) renameSync(join(unfinished, name), join(target, name));
     rmdirSync(unfinished);
     syncFile(target);
@@ -39,24 +44,6 @@ export async function exportInto(
     rmSync(isThere ? unfinished : target, { recursive: true, force: true });
     if (error instanceof SpareError || error instanceof Interrupted) throw error;
     throw cannotWrite(target, messageOf(error), error);
-  }
-}
-
-/** Nothing of it goes on once this has ended. */
-async function exporting(options: ExportOptions, progress: Progress, signal: AbortSignal): Promise<Exported> {
-  const worker = startThread(new URL('./export-thread.ts', import.meta.url), options);
-  const exported = new Promise<Exported>((done, failed) => {
-    worker.on('error', failed);
-    worker.on('message', (answer: ExportAnswer) => {
-      if (answer.type === 'progress') progress(answer.text);
-      else if (answer.type === 'exported') done(answer.exported);
-      else failed(new SpareError(answer.code, answer.message, { hint: answer.hint }));
-    });
-  });
-  try {
-    return await unlessAborted(signal, exported);
-  } finally {
-    await worker.terminate();
   }
 }
 

@@ -1,27 +1,11 @@
 /** The thread that builds one image. */
-import { parentPort, workerData } from 'node:worker_threads';
-import { type ErrorCode, SpareError } from '../../../errors.ts';
+import { doJob } from '../../../thread.ts';
 import { buildImage, type BuildOptions } from './build.ts';
-import type { Manifest } from './manifest.ts';
+import type { Image } from './manifest.ts';
 
-export type BuildingAnswer =
-  | { readonly type: 'progress'; readonly line: string }
-  | { readonly type: 'built'; readonly folder: string; readonly manifest: Manifest }
-  | { readonly type: 'refused'; readonly code: ErrorCode; readonly message: string; readonly hint: string };
+export type Built = Pick<Image, 'folder' | 'manifest'>;
 
-function tell(answer: BuildingAnswer): void {
-  parentPort?.postMessage(answer);
-}
-
-try {
-  const options = workerData as Omit<BuildOptions, 'progress'>;
-  const { folder, manifest } = await buildImage({
-    ...options,
-    progress: (line) => tell({ type: 'progress', line }),
-  });
-  tell({ type: 'built', folder, manifest });
-} catch (error) {
-  if (!(error instanceof SpareError)) throw error;
-  const { code, message, hint } = error;
-  tell({ type: 'refused', code, message, hint });
-}
+await doJob(async (options: Omit<BuildOptions, 'progress'>, progress): Promise<Built> => {
+  const { folder, manifest } = await buildImage({ ...options, progress });
+  return { folder, manifest };
+});
