@@ -40,26 +40,22 @@ What a flag says counts, not what the configuration says. Environment of the ser
 export type Call =
   | { readonly type: 'help' }
   | { readonly type: 'version' }
-  | { readonly type: 'run'; readonly configFile: string | undefined; readonly flags: Config }
+  | ({ readonly type: 'run' } & ServiceFlags)
   | ({ readonly type: 'backup'; readonly file: string } & Where)
-  | {
-      readonly type: 'restore';
-      readonly file: string;
-      readonly configFile: string | undefined;
-      readonly flags: Config;
-    }
-  | {
-      readonly type: 'export';
-      readonly file: string;
-      readonly folder: string;
-      readonly configFile: string | undefined;
-      readonly flags: Config;
-    }
+  | ({ readonly type: 'restore'; readonly file: string } & ServiceFlags)
+  | ({ readonly type: 'export'; readonly file: string; readonly folder: string } & ServiceFlags)
   | ({ readonly type: 'recover'; readonly replica: string } & Where)
   /** `flags` count only where nothing runs. */
-  | { readonly type: 'deploy' | 'image'; readonly configFile: string | undefined; readonly flags: Config }
+  | ({ readonly type: 'deploy' | 'image' } & ServiceFlags)
   /** `id`: the one to show; null: list them. */
   | ({ readonly type: 'incidents'; readonly id: number | null } & Where);
+
+/** Which service it is about. */
+export interface ServiceFlags {
+  readonly configFile: string | undefined;
+  /** Go before what the configuration says. */
+  readonly flags: Config;
+}
 
 /** Where the data folder of a group is. */
 export interface Where {
@@ -115,10 +111,7 @@ export function parseCall(args: readonly string[]): Call {
   return { type: verb, ...parseRun(values, command) };
 }
 
-function parseRun(
-  values: Values,
-  command: readonly string[],
-): { readonly configFile: string | undefined; readonly flags: Config } {
+function parseRun(values: Values, command: readonly string[]): ServiceFlags {
   const { faults, state, listen, admin, data, hypervisor, suspension } = values;
   const flags: Config = {
     ...(faults === undefined ? {} : { faults: parseFaults(faults) }),

@@ -5,7 +5,7 @@ import { messageOf, roomOrOther, SpareError } from '../errors.ts';
 import { type Rotated, rotatedLine } from '../manager/rejuvenation.ts';
 import { printable } from '../wire/channel.ts';
 import { askAdmin } from './admin-client.ts';
-import { type Call, HELP, parseCall, type Where } from './arguments.ts';
+import { type Call, HELP, parseCall, type ServiceFlags, type Where } from './arguments.ts';
 import { backup, type Progress, restoreInto } from './backup.ts';
 import { type ConfigFile, readConfig } from './config-file.ts';
 import { dataFolder, settle, type Settings } from './settings.ts';
@@ -47,12 +47,17 @@ function describe(running: Running): void {
   print(`incidents  ${url(running.admin)}/incidents`);
 }
 
+async function settingsOf({ configFile, flags }: ServiceFlags): Promise<Settings> {
+  const { config, folder } = await readConfig(configFile);
+  return settle({ ...config, ...flags }, folder);
+}
+
 async function buildImages(
   { configFile, flags }: Extract<Call, { type: 'deploy' | 'image' }>,
   signal: AbortSignal,
 ): Promise<void> {
-  const { config, folder } = await unlessAborted(signal, readConfig(configFile));
-  const settings = settle({ ...config, ...flags, hypervisor: 'qemu' }, folder);
+  const asked = { configFile, flags: { ...flags, hypervisor: 'qemu' } as const };
+  const settings = await unlessAborted(signal, settingsOf(asked));
   const data = prepareDataFolder(settings.data);
   try {
     // A group may run with it, and start replicas from the images that it has; its next start removes what it needs no more.
@@ -153,8 +158,7 @@ async function makeBackup(call: Extract<Call, { type: 'backup' }>, signal: Abort
 }
 
 async function restoreBackup(call: Extract<Call, { type: 'restore' }>): Promise<void> {
-  const { config, folder } = await readConfig(call.configFile);
-  const settings = settle({ ...config, ...call.flags }, folder);
+  const settings = await settingsOf(call);
   const progress = progressOf('restoring  ');
   const { decided, made, digest } = restoreInto(settings, call.file, progress);
   progress.end();
@@ -163,8 +167,7 @@ async function restoreBackup(call: Extract<Call, { type: 'restore' }>): Promise<
 }
 
 async function exportBackup(call: Extract<Call, { type: 'export' }>, signal: AbortSignal): Promise<void> {
-  const { config, folder } = await unlessAborted(signal, readConfig(call.configFile));
-  const settings = settle({ ...config, ...call.flags }, folder);
+  const settings = await unlessAborted(signal, settingsOf(call));
   const progress = progressOf('exporting  ');
   const exporting = exportInto(settings, call.file, call.folder, progress, signal);
   const { decided, made, digest, later } = await exporting.finally(progress.end);
