@@ -1,8 +1,9 @@
 /** For tests of what happens when descriptors, the disk, rights, or the processor's time run out. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import fs, { closeSync, openSync, readdirSync } from 'node:fs';
+import fs, { closeSync, openSync, readdirSync, writeFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
+import { delimiter, join } from 'node:path';
 import type { TestContext } from 'node:test';
 
 const NOBODY = 65_534;
@@ -82,4 +83,12 @@ export function fillDisk(context: TestContext): void {
   const real = fs.statfsSync('/');
   context.mock.method(fs, 'statfsSync', () => Object.assign(real, { bavail: 0 }));
   untilDone(context);
+}
+
+/** Until the test is done, `name` is this shell script, in `folder`, for whoever looks for a program of that name. */
+export function replaceTool(context: TestContext, folder: string, name: string, script: string): void {
+  writeFileSync(join(folder, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  const { PATH } = process.env;
+  process.env['PATH'] = `${folder}${delimiter}${PATH}`;
+  context.after(() => (process.env['PATH'] = PATH));
 }

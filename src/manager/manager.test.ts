@@ -16,7 +16,7 @@ import { index as toIndex, replicaId } from '../core/index.ts';
 import type { Driver } from '../domains/domain.ts';
 import { readStat } from '../domains/process/tree.ts';
 import { SpareError } from '../errors.ts';
-import { fillDisk, standStill, untilDone } from '../testing.ts';
+import { fillDisk, replaceTool, standStill, untilDone } from '../testing.ts';
 import { encodeBare, encodeCommand, encodeRequestEntry } from '../wire/entry.ts';
 import { encodeRequest } from '../wire/http.ts';
 import type { Verdict } from './in-work.ts';
@@ -332,10 +332,7 @@ void test('Z1: who deploys while the group ends is told that the new version has
 void test('what looks how much room a new version would take ends with the group', async (context) => {
   await using group = await wholeGroup();
   const pids = join(group.folder, 'pids');
-  writeFileSync(join(group.folder, 'du'), `#!/bin/sh\necho $$ >> ${pids}\nexec sleep 60\n`, { mode: 0o755 });
-  const { PATH } = process.env;
-  process.env['PATH'] = `${group.folder}:${PATH}`;
-  context.after(() => (process.env['PATH'] = PATH));
+  replaceTool(context, group.folder, 'du', `echo $$ >> ${pids}\nexec sleep 60`);
   const checking = group.manager.checkRoom();
   const found = (): string[] => (existsSync(pids) ? readFileSync(pids, 'utf8').trim().split('\n') : []);
   await until('both are looked at', () => found().length === 2);

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempDisposableSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { freeBytes } from '../room.ts';
+import { replaceTool } from '../testing.ts';
 import { checkRoomBeside } from './room.ts';
 
 for (const unknown of [1, 2]) {
@@ -12,11 +13,8 @@ for (const unknown of [1, 2]) {
     using place = mkdtempDisposableSync(join(tmpdir(), 'spare-room-'));
     const folder = place.path;
     const third = Math.floor((freeBytes(folder) ?? 0) / 3);
-    const script = `#!/bin/sh\ncase $3 in */unknown*) exit 1;; *) echo ${Math.floor(third / 1024)};; esac\n`;
-    writeFileSync(join(folder, 'du'), script, { mode: 0o755 });
-    const { PATH } = process.env;
-    process.env['PATH'] = `${folder}${delimiter}${PATH}`;
-    context.after(() => (process.env['PATH'] = PATH));
+    const script = `case $3 in */unknown*) exit 1;; *) echo ${Math.floor(third / 1024)};; esac`;
+    replaceTool(context, folder, 'du', script);
     const data = join(folder, 'data');
     mkdirSync(data);
     const state = join(data, 'checkpoint-7');
