@@ -18,7 +18,6 @@ import { startThread } from '../thread.ts';
 import { printable } from '../wire/channel.ts';
 import type { FileChange } from './manifest.ts';
 import type { Digests, Kept, MeasuringAnswer, MeasuringRequest } from './measuring-thread.ts';
-import { sourcesOf } from './sources.ts';
 
 const FILE = 'image.json';
 /** What was accepted before, while a new version comes up. */
@@ -69,6 +68,10 @@ function ended(why: string): SpareError {
   });
 }
 
+function failure({ code, message, hint }: Extract<MeasuringAnswer, { type: 'failed' }>): Error {
+  return code === null ? new Error(message) : new SpareError(code, message, { hint });
+}
+
 export class Images implements AsyncDisposable {
   readonly #dataFolder: string;
   readonly #log: (line: string) => void;
@@ -115,7 +118,7 @@ export class Images implements AsyncDisposable {
     const asked = this.#asked.get(answer.id);
     this.#asked.delete(answer.id);
     if (answer.type === 'done') asked?.done(answer);
-    else if (answer.type === 'failed') asked?.failed(new Error(answer.message));
+    else if (answer.type === 'failed') asked?.failed(failure(answer));
     else asked?.failed(changed(describe(answer.named, answer.count)));
   }
 
@@ -157,8 +160,7 @@ export class Images implements AsyncDisposable {
 
   async #read(type: 'take' | 'check', { number, variants }: Omit<Image, 'digests'>): Promise<Done> {
     try {
-      const sources = sourcesOf(variants, this.#dataFolder);
-      return await this.#ask({ type, image: number, sources });
+      return await this.#ask({ type, image: number, variants, dataFolder: this.#dataFolder });
     } catch (error) {
       throw error instanceof SpareError ? error : unreadable(messageOf(error));
     }

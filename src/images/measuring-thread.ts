@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { replaceText } from '../durable.ts';
-import { messageOf } from '../errors.ts';
+import type { ServiceImage } from '../domains/domain.ts';
+import { type ErrorCode, messageOf, SpareError } from '../errors.ts';
 import {
   changes,
   digestsOf,
@@ -12,8 +13,8 @@ import {
   type Measured,
   measure,
   type Progress,
-  type Source,
 } from './manifest.ts';
+import { sourcesOf } from './sources.ts';
 
 /** Named in a message; of the others only the number. */
 const NAMED_MAX = 3;
@@ -27,18 +28,13 @@ export type Digests = ReturnType<typeof digestsOf>;
 export type MeasuringRequest =
   /** The manifest that was kept in this file is the one of `image`. */
   | { readonly type: 'load'; readonly id: number; readonly image: number; readonly file: string }
-  /** What is on disk now is what `image` is. */
+  /** What is on disk now is what `image` is; or whether it is. */
   | {
-      readonly type: 'take';
+      readonly type: 'take' | 'check';
       readonly id: number;
       readonly image: number;
-      readonly sources: readonly Source[];
-    }
-  | {
-      readonly type: 'check';
-      readonly id: number;
-      readonly image: number;
-      readonly sources: readonly Source[];
+      readonly variants: readonly ServiceImage[];
+      readonly dataFolder: string;
     }
   /** Keeps the manifest of `image`, with `about` for who loads it. */
   | {
@@ -66,7 +62,14 @@ export type MeasuringAnswer =
       readonly named: readonly FileChange[];
       readonly count: number;
     }
-  | { readonly type: 'failed'; readonly id: number; readonly message: string };
+  | {
+      readonly type: 'failed';
+      readonly id: number;
+      /** Null: it is no error for the operator yet. */
+      readonly code: ErrorCode | null;
+      readonly message: string;
+      readonly hint: string;
+    };
 
 export interface Kept {
   readonly about: unknown;
@@ -88,14 +91,16 @@ function known(): Manifest {
   return all;
 }
 
-function measured(sources: readonly Source[], breathe: () => void): Measured {
+type Measure = Extract<MeasuringRequest, { type: 'take' | 'check' }>;
+
+function measured({ variants, dataFolder }: Measure, breathe: () => void): Measured {
   let told = Date.now();
   const progress = ({ files, bytes }: Progress): void => {
     if (Date.now() - told < TELL_MS) return;
     told = Date.now();
     tell({ type: 'progress', files, bytes });
   };
-  return measure(sources, known(), progress, breathe);
+  return measure(sourcesOf(variants, dataFolder), known(), progress, breathe);
 }
 
 /** Nobody writes to it: waiting for it is how a thread sleeps. */
@@ -126,13 +131,13 @@ function answer(request: MeasuringRequest): MeasuringAnswer {
       return { ...done, digests: digestsOf(manifest), about };
     }
     case 'take': {
-      const { manifest } = measured(request.sources, () => {});
+      const { manifest } = measured(request, () => {});
       images.set(image, manifest);
       return { ...done, digests: digestsOf(manifest) };
     }
     case 'check': {
       const before = images.get(image) ?? new Map<string, Entry>();
-      const { manifest: now, leftOut } = measured(request.sources, atLeisure());
+      const { manifest: now, leftOut } = measured(request, atLeisure());
       const found = changes(before, now);
       if (found.length > 0)
         return { type: 'changed', id, named: found.slice(0, NAMED_MAX), count: found.length };
@@ -153,6 +158,7 @@ parentPort?.on('message', (request: MeasuringRequest) => {
   try {
     tell(answer(request));
   } catch (error) {
-    tell({ type: 'failed', id: request.id, message: messageOf(error) });
+    const { code, hint } = error instanceof SpareError ? error : { code: null, hint: '' };
+    tell({ type: 'failed', id: request.id, code, message: messageOf(error), hint });
   }
 });
