@@ -180,6 +180,23 @@ for (const faults of EACH) {
     });
   }
 
+  void test(`P5: ${f}, who is held back until an entry proves harmless has executed nothing, and is given no state anew`, () => {
+    const world = whole(faults, { behaviour: () => ({ workMs: 40 }) });
+    world.request();
+    world.run(20);
+    world.trace = [];
+    world.crash(active(world).id);
+    world.until('the others have answered it', () => world.answered);
+    const woken = effects(world, 'resume').map(({ replica }) => replica);
+    assert.ok(woken.length > 0);
+    assert.deepEqual(
+      effects(world, 'import').filter(({ replica }) => woken.includes(replica)),
+      [],
+    );
+    settled(world);
+    assert.equal(world.incidents.length, 1);
+  });
+
   void test(`P5: ${f}, a crash in what a restore made void is blamed on no entry`, () => {
     const world = whole(faults, { behaviour: () => ({ workMs: 40 }) });
     const odd = world.request('random');

@@ -48,9 +48,7 @@ export class Feeding {
         if (!mayBePoison(this.#core, now, slot)) this.#feedFrom(now, local, toIndex(held - 1));
       } else {
         // Decided by replicas of others.
-        this.void(local);
-        this.import(local, this.#core.order.decided);
-        this.execute(now, local);
+        this.#anew(now, local);
       }
     }
   }
@@ -93,19 +91,23 @@ export class Feeding {
 
   /** After a skip: back to the verified state, then on with what is undecided and not skipped. */
   restore(now: number, skipped: Index, reason: SkipReason): void {
-    const { decided } = this.#core.order;
     for (const local of this.#core.replicas.all()) {
       if (local.phase !== 'executing' || local.faulty) continue;
       if (reason === 'timeout' && executingNow(local) === skipped) {
         this.#core.fault(now, local, 'late', skipped);
         continue;
       }
-      if (local.fed) {
-        this.void(local);
-        this.import(local, decided);
-      }
-      this.execute(now, local);
+      this.#anew(now, local);
     }
+  }
+
+  /** From the verified state on: who has executed something is given it as a whole, who has not lacks the updates after its own. */
+  #anew(now: number, local: Local): void {
+    if (local.fed) {
+      this.void(local);
+      this.import(local, this.#core.order.decided);
+    }
+    this.execute(now, local);
   }
 
   askDigest(local: Local, index: Index, expected: Digest | null): void {

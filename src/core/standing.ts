@@ -4,14 +4,18 @@ import { index as toIndex, type Index, type ReplicaId } from './ids.ts';
 import { type Local, oldestOwed } from './local.ts';
 import type { CastVote, Part } from './message.ts';
 
-/** Phases in which a replica may still ask for decided updates. */
 const WAITING: ReadonlySet<Local['phase']> = new Set(['suspended', 'refreshing', 'joining', 'relieving']);
+
+/** Whether it may still ask for decided updates; who executes may while it has been given nothing to execute. */
+function mayAsk({ phase, fed }: Local): boolean {
+  return WAITING.has(phase) || (phase === 'executing' && !fed);
+}
 
 /** The last entry whose update no replica here will ask for again; `decided` when none is waiting for updates. */
 export function appliedByAll(core: Core): Index {
   let least = core.order.decided;
   for (const local of core.replicas.all()) {
-    if (WAITING.has(local.phase) && local.applied < least) least = local.applied;
+    if (mayAsk(local) && local.applied < least) least = local.applied;
   }
   return least;
 }

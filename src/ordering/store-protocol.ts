@@ -1,5 +1,5 @@
 /**
- * What goes from the store to its thread: one packed buffer a batch, handed over without a copy.
+ * What goes between the store and its thread: one packed buffer for all records, handed over without a copy.
  *
  * A record is `u8 kind, f64 index, u32 length, bytes`.
  */
@@ -95,7 +95,7 @@ export interface Recovery {
 
 export type StoreRequest =
   | { readonly type: 'batch'; readonly batch: ArrayBuffer }
-  /** Some megabytes of them. */
+  /** The first of them: not so many that a batch would wait for long. */
   | { readonly type: 'updates'; readonly id: number; readonly from: number; readonly through: number }
   | { readonly type: 'reply'; readonly id: number; readonly index: number }
   /** Copies the whole database into a new file, as it is when that is done. */
@@ -116,13 +116,8 @@ export type StoreAnswer =
       readonly message: string;
     }
   | { readonly type: 'durable' }
-  /** `through`: the index of the last row, where rows have one. */
-  | {
-      readonly type: 'rows';
-      readonly id: number;
-      readonly rows: readonly Uint8Array[];
-      readonly through: number;
-    }
+  /** `rows`: packed. `through`: there are no others up to here. */
+  | { readonly type: 'rows'; readonly id: number; readonly rows: ArrayBuffer; readonly through: number }
   | { readonly type: 'not-copied'; readonly id: number; readonly message: string }
   | { readonly type: 'failed'; readonly code: 'damaged' | 'failed'; readonly message: string }
   | { readonly type: 'closed' };

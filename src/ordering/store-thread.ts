@@ -22,6 +22,7 @@ import {
   type StoreAnswer,
   type StoreRecord,
   type StoreRequest,
+  packBatch,
   unpackBatch,
 } from './store-protocol.ts';
 import { Truncation } from './truncation.ts';
@@ -29,8 +30,8 @@ import { Truncation } from './truncation.ts';
 /** The service whose data this is; written once. Null: whoever's it is. */
 const { path, service } = workerData as { path: string; service: string | null };
 
-function answer(message: StoreAnswer): void {
-  parentPort?.postMessage(message);
+function answer(message: StoreAnswer, transfer: ArrayBuffer[] = []): void {
+  parentPort?.postMessage(message, transfer);
 }
 
 /** Null: it is of another service or of a newer Spare, which was answered. */
@@ -77,8 +78,9 @@ const COPY_PAGES = 64;
 /** Of SQLite, if nobody says otherwise. */
 const PAGE_BYTES = 4096;
 
-/** Of updates that are read at a time; one more may exceed it. */
-const READ_BYTES = 4 * 1024 ** 2;
+/** Of updates that are read at a time, one more may exceed it: what is to become durable waits that long. */
+const READ_BYTES = 1024 ** 2;
+const READ_ROWS = 500;
 
 /** Of all kept replies together. */
 const REPLY_BYTES_MAX = 256 * 1024 ** 2;
@@ -196,23 +198,28 @@ class StoreThread {
         goOn();
         steady[Symbol.dispose]();
       })
-      .then(() => answer({ type: 'rows', id, rows: [], through: -1 }), failed);
+      .then(() => this.#found(id, [], -1), failed);
   }
 
   #updatesOf({ id, from, through }: Extract<StoreRequest, { type: 'updates' }>): void {
     const query = this.#db.prepare(
       'select idx, bytes, sum from updates where idx between ? and ? order by idx',
     );
-    const rows: Uint8Array[] = [];
+    const found: StoreRecord[] = [];
     let size = 0;
     for (const row of query.iterate(from, through)) {
       checkSum('updates', row);
-      const bytes = row['bytes'] as Uint8Array;
-      rows.push(bytes);
+      const [index, bytes] = [Number(row['idx']), row['bytes'] as Uint8Array];
+      found.push({ kind: RECORD.update, index, bytes });
       size += bytes.length;
-      if (size >= READ_BYTES) return answer({ type: 'rows', id, rows, through: Number(row['idx']) });
+      if (size >= READ_BYTES || found.length === READ_ROWS) return this.#found(id, found, index);
     }
-    answer({ type: 'rows', id, rows, through });
+    this.#found(id, found, through);
+  }
+
+  #found(id: number, found: readonly StoreRecord[], through: number): void {
+    const rows = packBatch(found);
+    answer({ type: 'rows', id, rows, through }, [rows]);
   }
 
   receive(request: StoreRequest): void {
@@ -239,7 +246,7 @@ class StoreThread {
       case 'reply': {
         const { id, index } = request;
         const bytes = this.#replies.read(index);
-        return answer({ type: 'rows', id, rows: bytes === null ? [] : [bytes], through: index });
+        return this.#found(id, bytes === null ? [] : [{ kind: RECORD.reply, index, bytes }], index);
       }
       case 'copy':
         return this.#copy(request);

@@ -20,6 +20,7 @@ import {
   type RecordKind,
   type StoreAnswer,
   type StoreRequest,
+  unpackBatch,
 } from './store-protocol.ts';
 
 const NO_BYTES = new Uint8Array(0);
@@ -63,6 +64,10 @@ function refusal(
 }
 
 type Rows = Extract<StoreAnswer, { type: 'rows' }>;
+
+function bytesOf({ rows }: Rows): Buffer[] {
+  return [...unpackBatch(rows)].map(({ bytes }) => asBuffer(bytes));
+}
 
 interface Waiting {
   readonly resolve: (rows: Rows) => void;
@@ -172,7 +177,6 @@ export class Store {
 
   /** Rejects with `storage-failed`. */
   #ask(request: (id: number) => StoreRequest): Promise<Rows> {
-    this.#batcher.flush();
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       if (this.#failure !== null) return reject(this.#failure);
@@ -182,32 +186,35 @@ export class Store {
   }
 
   /**
-   * Decided updates `from` to `through`, both included, in order, some megabytes at a time; entries that changed nothing
-   * have none. What is truncated meanwhile is missing.
+   * Decided updates `from` to `through`, both included and written, in order, some at a time; entries that changed nothing have
+   * none. What is truncated meanwhile is missing.
    */
   async *updates(from: number, through: number): AsyncGenerator<Buffer[]> {
+    this.#batcher.flush();
     for (let next = from; next <= through;) {
       const first = next;
       const read = await this.#ask((id) => ({ type: 'updates', id, from: first, through }));
-      yield read.rows.map(asBuffer);
+      yield bytesOf(read);
       next = read.through + 1;
     }
   }
 
   /** When all that was written before the call is durable. */
   async durable(): Promise<void> {
+    this.#batcher.flush();
     await this.#ask((id) => ({ type: 'updates', id, from: 0, through: -1 }));
   }
 
   /** The reply that was decided for an entry with a key, or null. */
   async reply(index: number): Promise<Buffer | null> {
-    const { rows } = await this.#ask((id) => ({ type: 'reply', id, index }));
-    const [row] = rows;
-    return row === undefined ? null : Buffer.from(row);
+    this.#batcher.flush();
+    const [reply] = bytesOf(await this.#ask((id) => ({ type: 'reply', id, index })));
+    return reply ?? null;
   }
 
   /** Copies the database to a new file, with all that was written before the call. Goes on writing meanwhile. */
   async copy(path: string): Promise<void> {
+    this.#batcher.flush();
     await this.#ask((id) => ({ type: 'copy', id, path }));
   }
 
