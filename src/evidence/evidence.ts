@@ -5,6 +5,7 @@
  * V1. Nothing here holds up the loop, or grows without a limit: what cannot be done in time is left out, and said so.
  */
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { compareVotes } from './compare/tool.ts';
 import { CASE_FILE, type Exhibit, exhibitsOf, type Finds, PART_FILE } from './exhibits.ts';
 import { EVIDENCE_FOLDER, Folders } from './folders.ts';
@@ -17,6 +18,8 @@ import { Serial } from './serial.ts';
 const LIMITS = { folders: 200, bytes: 512 * 1024 ** 2 };
 const SCRATCH_FOLDER = 'comparing';
 const WAITING_MAX = 100;
+/** Right after a fault all processors are wanted for masking and repairing it. */
+const COMPARE_AFTER_MS = 2000;
 /** What may wait to be written. */
 const UNWRITTEN_BYTES_MAX = 256 * 1024 ** 2;
 
@@ -73,19 +76,22 @@ export class Evidence {
 
   /** Who is told gets to know where votes differ. */
   #follow({ id }: Incident, exhibits: readonly Exhibit[], scratch: Scratch | null): void {
+    const fromMs = performance.now() + COMPARE_AFTER_MS;
     const added =
-      has(exhibits, PART_FILE) && this.#comparing.add(async () => await this.#compare(id, scratch));
+      has(exhibits, PART_FILE) && this.#comparing.add(async () => await this.#compare(id, scratch, fromMs));
     if (added) return;
     if (scratch !== null) void this.#scratches.give(scratch);
     this.#tell(id);
   }
 
-  async #compare(id: number, scratch: Scratch | null): Promise<void> {
+  async #compare(id: number, scratch: Scratch | null, fromMs: number): Promise<void> {
+    const { signal } = this.#closing;
     try {
+      await delay(Math.max(0, fromMs - performance.now()), undefined, { signal });
       const [state] = await Promise.allSettled([scratch?.filled]);
       const isThere = scratch !== null && state.status === 'fulfilled';
       // Replies are compared without it, and of updates the pages.
-      await compareVotes(this.#folders.path(id), isThere ? scratch.path : null, this.#closing.signal);
+      await compareVotes(this.#folders.path(id), isThere ? scratch.path : null, signal);
       if (state.status === 'rejected') throw state.reason;
     } finally {
       if (scratch !== null) await this.#scratches.give(scratch);
