@@ -79,7 +79,7 @@ export class UpdateLog {
     return frames;
   }
 
-  /** Some megabytes of updates at a time. They stay from the call on, until all are read or whoever began to read ends. */
+  /** Some updates at a time. They stay from the call on, until all are read or whoever began to read ends. */
   onDisk(from: number, through: number): AsyncIterable<Buffer[]> {
     return this.#read(from, through, this.hold());
   }

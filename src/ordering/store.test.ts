@@ -236,6 +236,29 @@ test('P7: a long order is let go a little with every batch, and is never taken u
   assert.equal(db.prepare('select count(*) as n from entries').get()?.['n'], 2);
 });
 
+test('what becomes durable waits for a few of the updates that are read, not for all', async (context) => {
+  using folder = new Folder();
+  const { store } = await Store.open(folder.file, SERVICE);
+  context.after(() => store.close());
+  const count = 5000;
+  for (let index = 1; index <= count; index++) store.write(RECORD.update, index, Buffer.from(`${index}`));
+  await store.durable();
+  let isDurable = false;
+  void durable(store, 0).then(() => (isDurable = true));
+  const read: string[] = [];
+  let before = 0;
+  for await (const part of store.updates(1, count)) {
+    if (read.length === 0) store.writeEntry(0, encodeBare('tick', 1, SEED));
+    if (!isDurable) before += part.length;
+    read.push(...part.map(String));
+  }
+  assert.deepEqual(
+    read,
+    Array.from({ length: count }, (_, i) => `${i + 1}`),
+  );
+  assert.ok(isDurable && before <= count / 2, `${before} were read first`);
+});
+
 test('P7: large updates are let go of some megabytes with every batch, and as fast as others come', async (context) => {
   using folder = new Folder();
   const { store } = await Store.open(folder.file, SERVICE);
