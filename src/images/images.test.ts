@@ -56,6 +56,26 @@ void test('P6: a file that cannot be read is named with what to do: nothing is f
   assert.deepEqual(reported, ['image-unreadable', null]);
 });
 
+void test('P6: a program that is gone since it was accepted is a change: no replica is blamed for what it would start from', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-images-'));
+  const [folder, data] = [join(place.path, 'service'), join(place.path, 'data')];
+  for (const path of [folder, data]) mkdirSync(path);
+  const program = join(folder, 'program');
+  const variants = [{ folder, command: ['./program'], env: {}, state: [] }];
+  await using images = new Images(data, () => {});
+  const reported: (string | null)[] = [];
+  images.onChange = (error) => reported.push(error?.code ?? null);
+  await assert.rejects(images.measure(variants), { code: 'command-not-found', hint: /executable/ });
+  writeFileSync(program, '', { mode: 0o755 });
+  const image = await images.measure(variants);
+  chmodSync(program, 0o644);
+  const changed = { code: 'image-changed', message: /`\.\/program`/, hint: /executable/ };
+  for (let i = 0; i < 2; i++) await assert.rejects(images.check(image), changed);
+  chmodSync(program, 0o755);
+  await images.check(image);
+  assert.deepEqual(reported, ['image-changed', null]);
+});
+
 void test('P6: a file whose name is not UTF-8 is named with what to do: nothing is founded, and nothing starts', async () => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-images-'));
   const [folder, data] = [join(place.path, 'service'), join(place.path, 'data')];

@@ -68,6 +68,11 @@ function ended(why: string): SpareError {
   });
 }
 
+/** It was there when the image was accepted. */
+function gone({ message, hint }: SpareError): SpareError {
+  return new SpareError('image-changed', message, { hint });
+}
+
 function failure({ code, message, hint }: Extract<MeasuringAnswer, { type: 'failed' }>): Error {
   return code === null ? new Error(message) : new SpareError(code, message, { hint });
 }
@@ -166,7 +171,7 @@ export class Images implements AsyncDisposable {
     }
   }
 
-  /** What is on disk for these variants now. Throws `image-unreadable`. */
+  /** What is on disk for these variants now. Throws `command-not-found`, `image-unreadable`. */
   async measure(variants: readonly ServiceImage[]): Promise<Image> {
     const number = this.#nextImage++;
     const { digests } = await this.#read('take', { number, variants });
@@ -243,8 +248,10 @@ export class Images implements AsyncDisposable {
       const { leftOut } = await this.#read('check', image);
       this.#report(null, image.number);
       return leftOut;
-    } catch (error) {
-      this.#report(error as SpareError, image.number);
+    } catch (thrown) {
+      const found = thrown as SpareError;
+      const error = found.code === 'command-not-found' ? gone(found) : found;
+      this.#report(error, image.number);
       throw error;
     }
   }
