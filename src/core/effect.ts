@@ -77,7 +77,7 @@ export type Effect =
   | { readonly type: 'export'; readonly replica: ReplicaId; readonly index: Index }
   /** f+1 passive replicas exported the same bytes: make them durable. */
   | { readonly type: 'checkpoint'; readonly index: Index; readonly digest: Digest }
-  /** All passive replicas have the updates up to here. */
+  /** No replica here asks for the updates up to here again. */
   | { readonly type: 'refreshed'; readonly through: Index }
   /** No manager of the view needs the order up to here; the rest is what `recovered` is told of it. */
   | {

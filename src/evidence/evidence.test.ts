@@ -120,12 +120,14 @@ async function* unreadable(): AsyncGenerator<Buffer[]> {
   throw new Error('no such state');
 }
 
-void test('P6: votes are compared though the state before them cannot be read', async () => {
+void test('P6: votes are compared once the fault is masked, and though the state before them cannot be read', async () => {
   using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
   const logged = Promise.withResolvers<string>();
   const evidence = new Evidence(root.path, NOBODY, logged.resolve);
+  const sinceMs = performance.now();
   const { id } = evidence.add(INCIDENT, finds(unreadable));
   assert.equal(await logged.promise, 'evidence   no such state');
+  assert.ok(performance.now() - sinceMs >= 2000, 'until then the processors are for repairing it');
   const found = await evidence.read(id);
   assert.deepEqual(
     found?.comparisons?.map(({ of, replicas }) => [of, replicas]),

@@ -75,7 +75,7 @@ void test('P2: updates that are to be read are there though they are truncated b
   assert.deepEqual((await Array.fromAsync(store.updates(1, 3))).flat(), [], 'truncated after all');
 });
 
-void test('P2: updates are read from disk some at a time, and all of them though they are truncated meanwhile', async (context) => {
+void test('P2: updates are read from disk a few at a time, be they large or many, and all of them though they are truncated meanwhile', async (context) => {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'spare-updates-'));
   const { store } = await Store.open(join(folder.path, 'store.db'), null);
   context.after(() => store.close());
@@ -93,6 +93,7 @@ void test('P2: updates are read from disk some at a time, and all of them though
     read.flat(),
     Array.from({ length: 18 }, (_, i) => i + 2),
   );
+  // What is to become durable meanwhile waits for each.
   assert.ok(Math.max(...read.map((part) => part.length)) <= 2, JSON.stringify(read));
   // Some megabytes go with each batch.
   for (let batch = 0; batch < 8; batch++) {
@@ -101,6 +102,13 @@ void test('P2: updates are read from disk some at a time, and all of them though
   }
   const left = (await Array.fromAsync(store.updates(1, 20))).flat();
   assert.equal(left.length, 0, 'what was held back is truncated after all');
+  for (let index = 1001; index <= 2500; index++) updates.record(index, Buffer.alloc(1));
+  const many = (await Array.fromAsync(updates.onDisk(1001, 2500))).map((part) => part.length);
+  assert.equal(
+    many.reduce((sum, length) => sum + length, 0),
+    1500,
+  );
+  assert.ok(Math.max(...many) <= 500, JSON.stringify(many));
 });
 
 void test('P7: what nobody fetches does not stay in memory, and is there all the same', async (context) => {

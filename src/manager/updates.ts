@@ -1,7 +1,7 @@
 /**
  * The update log: decided updates, in memory for the replicas that are behind, on disk for those to come.
  *
- * P1. On disk are all updates after `trimmed`: what a passive replica may still ask for. In memory are the newest of them,
+ * P1. On disk are all updates after `trimmed`: what a replica may still ask for. In memory are the newest of them,
  *     whoever may ask for more: what is being filled may take hours for it.
  * P2. What is read from disk is there until it was read, and never in memory as a whole.
  */
@@ -79,7 +79,7 @@ export class UpdateLog {
     return frames;
   }
 
-  /** Some updates at a time. They stay from the call on, until all are read or whoever began to read ends. */
+  /** A few updates at a time. They stay from the call on, until all are read or whoever began to read ends. */
   onDisk(from: number, through: number): AsyncIterable<Buffer[]> {
     return this.#read(from, through, this.hold());
   }
