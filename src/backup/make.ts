@@ -5,11 +5,11 @@
  * M2. It is not begun where a group that runs would be left without room to go on.
  * M3. What nobody waits for any more is not left there.
  */
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { makePrivateFile } from '../data-folder.ts';
 import { messageOf, SpareError } from '../errors.ts';
 import type { Store } from '../ordering/store.ts';
+import { removeFile } from '../remove-file.ts';
 import { doBeside } from '../thread.ts';
 import { checkRoom } from './room.ts';
 import type { Sealed, SealOptions } from './seal.ts';
@@ -26,7 +26,7 @@ export interface MadeBackup extends Sealed {
 /** What a backup that did not come to its end has left, with SQLite's journal of it. */
 export function removeUnfinished(dataFolder: string): void {
   const file = join(dataFolder, UNFINISHED_FILE);
-  for (const path of [file, `${file}-journal`]) rmSync(path, { force: true });
+  for (const path of [file, `${file}-journal`]) removeFile(path);
 }
 
 /**

@@ -13,6 +13,7 @@ import { promisify } from 'node:util';
 import { digest as toDigest, type Digest } from '../core/index.ts';
 import { PRIVATE } from '../data-folder.ts';
 import { STRIDE_BYTES } from '../durable.ts';
+import { closeBeside } from '../remove-file.ts';
 
 export interface ExportHandlers {
   /** Whether its replica is to wait. */
@@ -79,6 +80,6 @@ export class Export {
 
   /** Closes the file, for whoever removes it. */
   discard(): void {
-    void Promise.allSettled([this.#syncing]).then(() => closeSync(this.#fd));
+    void Promise.allSettled([this.#syncing]).then(() => closeBeside(this.#fd));
   }
 }

@@ -16,6 +16,7 @@ import { assert, type Digest } from '../core/index.ts';
 import { BASE_FILE, checkpointFile } from '../data-folder.ts';
 import { stateChanged, stateMissing } from '../errors.ts';
 import type { Checkpoint, Recovery } from '../ordering/store-protocol.ts';
+import { removeFile } from '../remove-file.ts';
 import { CHUNK_BYTES, importFrames } from '../wire/channel.ts';
 import { Export } from './export.ts';
 import { Holds } from './holds.ts';
@@ -220,7 +221,7 @@ export class Snapshots {
     if (this.#committed !== null) used.add(this.#committed.file);
     for (const name of readdirSync(this.#folder)) {
       const ours = name.startsWith('checkpoint-') || name.startsWith('export-');
-      if (ours && !used.has(name)) rmSync(join(this.#folder, name));
+      if (ours && !used.has(name)) removeFile(join(this.#folder, name));
     }
   }
 }
