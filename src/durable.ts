@@ -27,16 +27,18 @@ export const STRIDE_BYTES: number = 8 * 1024 ** 2;
  */
 export class SteadyFile implements Disposable {
   readonly #fd: number;
+  readonly #strideBytes: number;
   #unsynced = 0;
 
-  /** Of a file that exists, and is written to by others. */
-  constructor(path: string) {
+  /** Of a file that exists, and is written to by others. `strideBytes`: after so many, `wrote` waits for the disk. */
+  constructor(path: string, strideBytes: number = STRIDE_BYTES) {
     this.#fd = openSync(path, 'r');
+    this.#strideBytes = strideBytes;
   }
 
   wrote(bytes: number): void {
     this.#unsynced += bytes;
-    if (this.#unsynced < STRIDE_BYTES) return;
+    if (this.#unsynced < this.#strideBytes) return;
     this.#unsynced = 0;
     fdatasyncSync(this.#fd);
   }

@@ -77,6 +77,8 @@ function refusalOf(error: unknown): 'busy' | 'damaged' | 'full' | 'failed' {
 const COPY_PAGES = 64;
 /** Of SQLite, if nobody says otherwise. */
 const PAGE_BYTES = 4096;
+/** Of a copy, written before the disk is waited for, and what is to become durable waits that long. */
+const COPY_STRIDE_BYTES = 1024 ** 2;
 
 /** Of updates that are read at a time, one more may exceed it: what is to become durable waits that long. */
 const READ_BYTES = 1024 ** 2;
@@ -177,7 +179,7 @@ class StoreThread {
     const failed = (error: unknown): void => answer({ type: 'not-copied', id, message: messageOf(error) });
     let steady: SteadyFile;
     try {
-      steady = new SteadyFile(path);
+      steady = new SteadyFile(path, COPY_STRIDE_BYTES);
     } catch (error) {
       // No failure of the store: it needs neither this file nor one more.
       return failed(error);
