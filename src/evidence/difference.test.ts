@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeReply } from '../wire/http.ts';
-import { replyDifference } from './difference.ts';
+import { replyDifference, updateDifference } from './difference.ts';
 
 const reply = (...headers: string[]): Buffer => encodeReply({ status: 200, headers, body: Buffer.from('') });
 
@@ -19,5 +19,15 @@ const HEADERS: Readonly<Record<string, [wrong: Buffer, right: Buffer, name: stri
 for (const [what, [wrong, right, name]] of Object.entries(HEADERS)) {
   void test(`P6: a header that differs is named: ${what}`, () => {
     assert.equal(replyDifference(wrong, right), `header ${name} differs`);
+  });
+}
+
+for (const at of [0, 1, 65_535, 65_536, 131_071, 199_999, 200_000]) {
+  void test(`P6: of two large updates it is named from which byte on they differ: ${at}`, () => {
+    const right = Buffer.alloc(200_000, 1);
+    const wrong = Buffer.concat([right, Buffer.alloc(1)]);
+    wrong[at] = 2;
+    const sizes = 'changed the state otherwise: 200001 bytes of update instead of 200000';
+    assert.equal(updateDifference(wrong, right), `${sizes}, from byte ${at} on`);
   });
 }
