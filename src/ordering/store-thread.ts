@@ -38,7 +38,9 @@ function answer(message: StoreAnswer, transfer: ArrayBuffer[] = []): void {
 function open(): DatabaseSync | null {
   makePrivateFile(path);
   const db = new DatabaseSync(path, { timeout: 0 });
-  db.exec('pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full');
+  db.exec(
+    'pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full; pragma wal_autocheckpoint = 0',
+  );
   const format = Number(db.prepare('pragma user_version').get()?.['user_version']);
   if (format > FORMAT) {
     answer({ type: 'refused', code: 'newer', message: '' });
@@ -90,9 +92,13 @@ const REPLY_BYTES_MAX = 256 * 1024 ** 2;
 /** Of rows that are removed with one batch; one more may exceed it. SQLite reads all pages of a long one to remove it. */
 const CUT_BYTES = 4 * 1024 ** 2;
 
+/** In SQLite's log, before they are moved to the database. */
+const LOG_PAGES = 1000;
+
 class StoreThread {
   readonly #db: DatabaseSync;
   readonly #fact;
+  readonly #logged;
   readonly #entries: Truncation;
   readonly #updates: Truncation;
   readonly #replies: Replies;
@@ -105,6 +111,7 @@ class StoreThread {
     this.#entries = new Truncation(db, 'entries');
     this.#updates = new Truncation(db, 'updates');
     this.#fact = db.prepare('insert or replace into facts values (?, ?)');
+    this.#logged = db.prepare('pragma wal_checkpoint(noop)');
     const entry = db.prepare('insert into entries values (?, ?, ?)');
     const update = db.prepare('insert or replace into updates values (?, ?, ?)');
     this.#replies = new Replies(db, REPLY_BYTES_MAX);
@@ -235,6 +242,16 @@ class StoreThread {
     }
   }
 
+  /** Moves what SQLite has in its log to the database: not within a commit, as by itself, which clients would wait for. */
+  #tidy(): void {
+    try {
+      const { log, checkpointed } = this.#logged.get() ?? {};
+      if (Number(log) - Number(checkpointed) >= LOG_PAGES) this.#db.exec('pragma wal_checkpoint');
+    } catch {
+      // All is in the log, and stays there until this succeeds.
+    }
+  }
+
   #handle(request: StoreRequest): void {
     switch (request.type) {
       case 'batch':
@@ -242,7 +259,8 @@ class StoreThread {
         for (const record of unpackBatch(request.batch)) this.#carryOut[record.kind]?.(record);
         this.#truncate(request.batch.byteLength);
         this.#db.exec('commit');
-        return answer({ type: 'durable' });
+        answer({ type: 'durable' });
+        return this.#tidy();
       case 'updates':
         return this.#updatesOf(request);
       case 'reply': {

@@ -1,7 +1,7 @@
 /** Does the store keep what it says is durable, in order, and refuse what is not its own? */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -280,6 +280,26 @@ test('P7: large updates are let go of some megabytes with every batch, and as fa
   store.write(RECORD.truncateUpdates, 2 * count);
   for (let index = 2 * count + 1; index <= 3 * count; index++) write(index);
   assert.equal(await left(), count, 'what came in this batch alone is as much');
+});
+
+test("P7: SQLite's log of what was written stays small, and what was in it is kept", async () => {
+  using folder = new Folder();
+  const { store } = await Store.open(folder.file, SERVICE);
+  const update = Buffer.alloc(1024 ** 2, 'x');
+  const count = 32;
+  for (let index = 0; index < count; index++) {
+    const done = durable(store, index);
+    store.writeEntry(index, encodeBare('tick', index, SEED));
+    store.write(RECORD.update, index, update);
+    await done;
+  }
+  assert.ok(statSync(`${folder.file}-wal`).size < 8 * update.length);
+  const read = (await Array.fromAsync(store.updates(0, count))).flat();
+  assert.deepEqual(
+    read.map(({ length }) => length),
+    Array(count).fill(update.length),
+  );
+  await store.close();
 });
 
 test('a second manager, another service, and what is no store are refused', async () => {
