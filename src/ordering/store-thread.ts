@@ -99,6 +99,7 @@ class StoreThread {
   readonly #db: DatabaseSync;
   readonly #fact;
   readonly #logged;
+  readonly #between;
   readonly #entries: Truncation;
   readonly #updates: Truncation;
   readonly #replies: Replies;
@@ -112,6 +113,7 @@ class StoreThread {
     this.#updates = new Truncation(db, 'updates');
     this.#fact = db.prepare('insert or replace into facts values (?, ?)');
     this.#logged = db.prepare('pragma wal_checkpoint(noop)');
+    this.#between = db.prepare('select idx, bytes, sum from updates where idx between ? and ? order by idx');
     const entry = db.prepare('insert into entries values (?, ?, ?)');
     const update = db.prepare('insert or replace into updates values (?, ?, ?)');
     this.#replies = new Replies(db, REPLY_BYTES_MAX);
@@ -211,12 +213,9 @@ class StoreThread {
   }
 
   #updatesOf({ id, from, through }: Extract<StoreRequest, { type: 'updates' }>): void {
-    const query = this.#db.prepare(
-      'select idx, bytes, sum from updates where idx between ? and ? order by idx',
-    );
     const found: StoreRecord[] = [];
     let size = 0;
-    for (const row of query.iterate(from, through)) {
+    for (const row of this.#between.iterate(from, through)) {
       checkSum('updates', row);
       const [index, bytes] = [Number(row['idx']), row['bytes'] as Uint8Array];
       found.push({ kind: RECORD.update, index, bytes });
