@@ -3,7 +3,7 @@ import module from 'node:module';
 import { dirname } from 'node:path';
 import { env } from 'node:process';
 import { parentPort, Worker, workerData } from 'node:worker_threads';
-import { type ErrorCode, SpareError } from './errors.ts';
+import { type ErrorCode, messageOf, SpareError } from './errors.ts';
 
 /** `file`: a module of this project. The thread loads it from the compile cache of the program, which Node hands on to none. */
 export function startThread(file: URL, workerData?: object): Worker {
@@ -13,10 +13,27 @@ export function startThread(file: URL, workerData?: object): Worker {
   return new Worker(file, { workerData, env: { ...env, NODE_COMPILE_CACHE: dirname(cache) } });
 }
 
+/** An error on its way from a thread, where it would lose its class. */
+export interface Failure {
+  /** Null: it is no `SpareError`. */
+  readonly code: ErrorCode | null;
+  readonly message: string;
+  readonly hint: string;
+}
+
+export function failureOf(error: unknown): Failure {
+  const { code, hint } = error instanceof SpareError ? error : { code: null, hint: '' };
+  return { code, message: messageOf(error), hint };
+}
+
+export function errorOf({ code, message, hint }: Failure): Error {
+  return code === null ? new Error(message) : new SpareError(code, message, { hint });
+}
+
 type Answer<Result> =
   | { readonly type: 'progress'; readonly text: string }
   | { readonly type: 'done'; readonly result: Result }
-  | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string; readonly hint: string };
+  | ({ readonly type: 'failed' } & Failure);
 
 /**
  * Has one job done in a thread of its own; `file` calls `doJob`. Throws what the job throws, or the reason of `signal` once that is
@@ -36,7 +53,7 @@ export async function doBeside<Result>(
       thread.on('message', (answer: Answer<Result>) => {
         if (answer.type === 'progress') progress?.(answer.text);
         else if (answer.type === 'done') resolve(answer.result);
-        else reject(new SpareError(answer.code, answer.message, { hint: answer.hint }));
+        else reject(errorOf(answer));
       });
       thread.once('error', reject);
       thread.once('exit', () =>
@@ -57,9 +74,8 @@ export async function doJob<Options, Result>(
     const result = await job(workerData as Options, (text) => answer({ type: 'progress', text }));
     answer({ type: 'done', result });
   } catch (error) {
-    // An error that is handed on loses its class.
+    // A bug, of which the stack is wanted.
     if (!(error instanceof SpareError)) throw error;
-    const { code, message, hint } = error;
-    answer({ type: 'failed', code, message, hint });
+    answer({ type: 'failed', ...failureOf(error) });
   }
 }

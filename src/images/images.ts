@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import type { ServiceImage } from '../domains/domain.ts';
 import { messageOf, SpareError, storageFailed } from '../errors.ts';
-import { startThread } from '../thread.ts';
+import { errorOf, startThread } from '../thread.ts';
 import { printable } from '../wire/channel.ts';
 import type { FileChange } from './manifest.ts';
 import type { Digests, Kept, MeasuringAnswer, MeasuringRequest } from './measuring-thread.ts';
@@ -73,10 +73,6 @@ function gone({ message, hint }: SpareError): SpareError {
   return new SpareError('image-changed', message, { hint });
 }
 
-function failure({ code, message, hint }: Extract<MeasuringAnswer, { type: 'failed' }>): Error {
-  return code === null ? new Error(message) : new SpareError(code, message, { hint });
-}
-
 export class Images implements AsyncDisposable {
   readonly #dataFolder: string;
   readonly #log: (line: string) => void;
@@ -123,7 +119,7 @@ export class Images implements AsyncDisposable {
     const asked = this.#asked.get(answer.id);
     this.#asked.delete(answer.id);
     if (answer.type === 'done') asked?.done(answer);
-    else if (answer.type === 'failed') asked?.failed(failure(answer));
+    else if (answer.type === 'failed') asked?.failed(errorOf(answer));
     else asked?.failed(changed(describe(answer.named, answer.count)));
   }
 

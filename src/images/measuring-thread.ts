@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { replaceText } from '../durable.ts';
 import type { ServiceImage } from '../domains/domain.ts';
-import { type ErrorCode, messageOf, SpareError } from '../errors.ts';
+import { type Failure, failureOf } from '../thread.ts';
 import {
   changes,
   digestsOf,
@@ -62,14 +62,7 @@ export type MeasuringAnswer =
       readonly named: readonly FileChange[];
       readonly count: number;
     }
-  | {
-      readonly type: 'failed';
-      readonly id: number;
-      /** Null: it is no error for the operator yet. */
-      readonly code: ErrorCode | null;
-      readonly message: string;
-      readonly hint: string;
-    };
+  | ({ readonly type: 'failed'; readonly id: number } & Failure);
 
 export interface Kept {
   readonly about: unknown;
@@ -158,7 +151,6 @@ parentPort?.on('message', (request: MeasuringRequest) => {
   try {
     tell(answer(request));
   } catch (error) {
-    const { code, hint } = error instanceof SpareError ? error : { code: null, hint: '' };
-    tell({ type: 'failed', id: request.id, code, message: messageOf(error), hint });
+    tell({ type: 'failed', id: request.id, ...failureOf(error) });
   }
 });
