@@ -11,7 +11,6 @@ export class Pool {
   readonly #host: Host;
   /** Updates that some passive replica may still need. */
   readonly #recent = new Map<number, Update>();
-  #trimmed = -1;
   /** What the disk takes for the next state that is exported. */
   #diskMs = 0;
   /** The service on disk is not that of this version, or of an earlier one. */
@@ -25,7 +24,6 @@ export class Pool {
   /** The manager has started: what was decided before is on its disk only. */
   started(): void {
     this.#recent.clear();
-    this.#trimmed = this.#host.store.decided;
     this.#diskMs = this.#host.sim.options.diskMs;
     this.#changed = -1;
   }
@@ -54,13 +52,13 @@ export class Pool {
   }
 
   trim(through: number): void {
-    this.#trimmed = Math.max(this.#trimmed, through);
+    this.#host.store.trim(through);
     for (const at of this.#recent.keys()) if (at <= through) this.#recent.delete(at);
   }
 
   /** From memory as far as it goes back, older ones from the disk. */
   #updates(from: number, through: number): Update[] {
-    if (from <= this.#trimmed) return this.#host.store.updates(from, through);
+    if (from <= this.#host.store.trimmed) return this.#host.store.updates(from, through);
     return [...this.#recent].flatMap(([at, update]) => (at >= from && at <= through ? [update] : []));
   }
 

@@ -3,6 +3,7 @@
  * at once, and survives a crash only once it was flushed.
  */
 import type { Update } from '../src/core/testing/service.ts';
+import { promise } from './violation.ts';
 
 export interface Recorded {
   readonly reply: string;
@@ -13,17 +14,22 @@ interface Content {
   decided: number;
   checkpoint: { readonly index: number; readonly state: string };
   readonly records: Map<number, Recorded>;
+  /** Up to here updates are gone. */
+  truncated: number;
 }
 
-function copy({ decided, checkpoint, records }: Content): Content {
-  return { decided, checkpoint, records: new Map(records) };
+function copy({ decided, checkpoint, records, truncated }: Content): Content {
+  return { decided, checkpoint, records: new Map(records), truncated };
 }
 
 export class Store {
-  #now: Content = { decided: -1, checkpoint: { index: -1, state: '' }, records: new Map() };
+  #now: Content = { decided: -1, checkpoint: { index: -1, state: '' }, records: new Map(), truncated: -1 };
   #durable: Content = copy(this.#now);
   /** What is not on disk yet, in order. */
   #pending: ((content: Content) => void)[] = [];
+  /** No replica here asks for updates up to here again, but who is filled from an older state. */
+  trimmed = -1;
+  #toTruncate = -1;
   /** How often the manager started; durable before it does anything. */
   lives = 0;
   full = false;
@@ -67,9 +73,23 @@ export class Store {
     });
   }
 
+  trim(through: number): void {
+    this.trimmed = Math.max(this.trimmed, through);
+    this.#truncate();
+  }
+
+  /** Who is filled from now on needs no updates up to here. */
   truncateUpdates(through: number): void {
-    this.#write(({ records, checkpoint }) => {
-      for (const at of records.keys()) if (at <= through && at <= checkpoint.index) records.delete(at);
+    this.#toTruncate = through;
+    this.#truncate();
+  }
+
+  #truncate(): void {
+    const through = Math.min(this.#toTruncate, this.trimmed);
+    if (through <= this.#now.truncated) return;
+    this.#write((content) => {
+      content.truncated = through;
+      for (const at of content.records.keys()) if (at <= through) content.records.delete(at);
     });
   }
 
@@ -89,10 +109,15 @@ export class Store {
   crash(): void {
     this.#pending = [];
     this.#now = copy(this.#durable);
+    this.#toTruncate = -1;
+    // What was decided is on disk only.
+    this.trimmed = this.decided;
   }
 
   /** Updates `from` to `through`, both included. */
   updates(from: number, through: number): Update[] {
+    const { truncated } = this.#now;
+    promise(from > truncated, 'P4', () => `updates from ${from} are asked for, and gone up to ${truncated}`);
     const found: Update[] = [];
     for (let at = from; at <= through; at++) {
       const update = this.#now.records.get(at)?.update ?? null;
