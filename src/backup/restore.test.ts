@@ -282,7 +282,7 @@ void test('a backup that nobody waits for any more is given up, and nothing is l
   await store.close();
 });
 
-void test('a file that is none, no backup, or of another service is refused', async () => {
+void test('a file that is none, no backup, in use, or of another service is refused', async () => {
   using place = new Place();
   place.refused('backup-missing', 'none');
   writeFileSync(place.file, 'some text that is long enough to be looked at'.repeat(100));
@@ -291,6 +291,9 @@ void test('a file that is none, no backup, or of another service is refused', as
   place.refused('backup-foreign', 'empty');
   const other = new DatabaseSync(place.file);
   other.exec('create table t (a)');
+  other.exec('begin exclusive');
+  place.refused('backup-foreign', 'written');
+  other.exec('commit');
   other.close();
   place.refused('backup-foreign', 'other');
   await place.filled();

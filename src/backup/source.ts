@@ -79,6 +79,7 @@ function damaged(backup: string, why: string): SpareError {
   });
 }
 
+const BUSY = 5;
 const NOT_A_DATABASE = 26;
 
 function open(backup: string): DatabaseSync {
@@ -93,8 +94,11 @@ function open(backup: string): DatabaseSync {
   } catch (error) {
     database?.close();
     if (error instanceof SpareError) throw error;
-    const isNone = (error as { errcode?: number }).errcode === NOT_A_DATABASE;
-    throw isNone ? foreign(backup, 'it is no backup of Spare') : damaged(backup, messageOf(error));
+    const { errcode } = error as { errcode?: number };
+    if (errcode === NOT_A_DATABASE) throw foreign(backup, 'it is no backup of Spare');
+    // As a running group's own database.
+    if (errcode === BUSY) throw foreign(backup, 'a program that runs writes to it, as none does to a backup');
+    throw damaged(backup, messageOf(error));
   }
 }
 
