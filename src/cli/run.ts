@@ -66,7 +66,7 @@ async function withExisting(
   { folder, state, data, oci }: Settings,
   log: (line: string) => void,
 ): Promise<Opened> {
-  if (opened.entries.length > 0) return opened;
+  if (opened.next > 0) return opened;
   const target = join(data, BASE_FILE);
   const base =
     oci === undefined
@@ -129,11 +129,6 @@ export interface Source {
   readonly read: () => Promise<Settings>;
 }
 
-/** The index of the next entry. */
-function nextIndex({ recovery, entries }: Opened): number {
-  return Math.max(recovery.first, (entries.at(-1)?.index ?? -1) + 1);
-}
-
 /**
  * Throws `SpareError`, or the reason of `signal` once that is aborted; nothing is left running then. `isolated`: what isolates
  * the replicas, where the caller has made that.
@@ -188,7 +183,7 @@ export async function run(
   const image = await unlessAborted(signal, acceptedImage(images, known, settings));
   await prepareImages(settings, log, true);
   signal.throwIfAborted();
-  const orderer = new EmbeddedOrderer(store, nextIndex(opened));
+  const orderer = new EmbeddedOrderer(store, opened.next);
   const options = managerOptions(settings, versionOf(images, image), log);
   const parts = { driver, store, orderer, opened };
   const started = inDataFolder(settings.data, () => new Manager(options, parts));

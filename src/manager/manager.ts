@@ -180,8 +180,7 @@ export class Manager {
       if (index === 0) this.#remember(bytes);
       if (index >= first) this.#ordered(index, bytes, null);
     }
-    const last = Math.max(first - 1, opened.entries.at(-1)?.index ?? -1);
-    if (last >= 0) this.#tell({ type: 'durable', index: toIndex(last) });
+    if (opened.next > 0) this.#tell({ type: 'durable', index: toIndex(opened.next - 1) });
     else this.#orderer.append(encodeBare('start', Date.now(), this.#seeds.next()), null);
     this.#tell({ type: 'boot' });
     this.#timers.push(setInterval(() => this.#clock(), CLOCK_MS));

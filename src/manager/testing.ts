@@ -95,7 +95,7 @@ export async function startGroup(differing: Differing = {}): Promise<Group> {
       hook: { command: [], folder, webhook: null },
       log: () => {},
     },
-    { driver, store, orderer: new EmbeddedOrderer(store, ordered.length), opened },
+    { driver, store, orderer: new EmbeddedOrderer(store, opened.next), opened },
   );
   manager.start(opened);
   const end = async (): Promise<void> => {

@@ -46,6 +46,7 @@ test('P2: entries, updates and facts that were durable are there after the store
   using folder = new Folder();
   const { store, opened } = await Store.open(folder.file, SERVICE);
   assert.deepEqual(opened.entries, []);
+  assert.equal(opened.next, 0);
   assert.equal(opened.recovery.decided, -1);
   const done = durable(store, 2);
   const entries = [encodeBare('start', 1, SEED), encodeBare('tick', 2, SEED), encodeBare('mark', 3, SEED)];
@@ -149,6 +150,7 @@ test('P2 K1: a key is forgotten with the order up to the entry that it gave way 
     await store.close();
     const { store: next, opened } = await Store.open(folder.file, SERVICE);
     await next.close();
+    assert.equal(opened.next, 4, 'also where of the order nothing is left but entry 0');
     return opened.keys.map(({ key }) => key);
   };
   const reopen = async (): Promise<Store> => (await Store.open(folder.file, SERVICE)).store;

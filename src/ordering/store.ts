@@ -28,6 +28,8 @@ const NO_BYTES = new Uint8Array(0);
 export interface Opened {
   readonly recovery: Recovery;
   readonly entries: readonly { readonly index: number; readonly bytes: Buffer }[];
+  /** The index of the next entry. */
+  readonly next: number;
   readonly keys: readonly KeptKey[];
   readonly skips: readonly KeptSkip[];
 }
@@ -110,9 +112,11 @@ export class Store {
     }
     assert(first.type === 'opened', 'the store answers opened first');
     const entries = first.entries.map(({ index, bytes }) => ({ index, bytes: asBuffer(bytes) }));
-    const store = new Store(path, worker, entries.at(-1)?.index ?? first.recovery.first - 1);
+    const { recovery, keys, skips } = first;
+    const next = Math.max(recovery.first, (entries.at(-1)?.index ?? -1) + 1);
+    const store = new Store(path, worker, next - 1);
     store.#listen();
-    return { store, opened: { recovery: first.recovery, entries, keys: first.keys, skips: first.skips } };
+    return { store, opened: { recovery, entries, next, keys, skips } };
   }
 
   #listen(): void {
