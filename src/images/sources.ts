@@ -4,12 +4,12 @@
  * The folders of the system (`/usr`, `/lib` and so on) do not count as a whole, only the programs in them that are named: they
  * change with every update of the host, are too large to be read, and are the host's, which is trusted.
  */
-import { realpathSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { ServiceImage } from '../domains/domain.ts';
 import { findExecutable } from '../domains/process/executable.ts';
 import { AGENT_PARTS, dependenciesOf, ROOT, withAncestors } from '../domains/process/package.ts';
-import { contains, exists } from '../domains/process/paths.ts';
+import { contains } from '../domains/process/paths.ts';
 import { stateFiles } from '../domains/state-files.ts';
 import { PRELOAD } from '../replica/preload.ts';
 import type { Source } from './manifest.ts';
@@ -28,7 +28,7 @@ function runtimeOf({ command, folder }: ServiceImage, dataFolder: string): strin
 
 /** What exists of them, by its real path: what a link leads to counts, and is shown. */
 function part(name: Source['part'], paths: readonly string[], without: readonly string[]): Source[] {
-  return paths.filter(exists).map((path) => ({ part: name, path: realpathSync(path), without }));
+  return paths.filter(existsSync).map((path) => ({ part: name, path: realpathSync(path), without }));
 }
 
 function serviceOf({ folder, state }: ServiceImage, data: string): Source[] {
@@ -40,7 +40,7 @@ function serviceOf({ folder, state }: ServiceImage, data: string): Source[] {
 
 /** Throws `command-not-found`. A file that several of them hold counts for the first. */
 export function sourcesOf(images: readonly ServiceImage[], dataFolder: string): Source[] {
-  const data = exists(dataFolder) ? realpathSync(dataFolder) : dataFolder;
+  const data = existsSync(dataFolder) ? realpathSync(dataFolder) : dataFolder;
   const installed = [...dependenciesOf(ROOT), dirname(process.execPath)].filter((path) => !isSystem(path));
   const agent = [...AGENT_PARTS.map((name) => join(ROOT, name)), ...installed, process.execPath];
   return [

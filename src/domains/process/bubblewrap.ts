@@ -18,11 +18,11 @@
  *     the domain's user, so the domain can take it over. In the form `root` it does not.
  * B4. The kernel's keyrings, for which there is no namespace, are out of reach.
  */
-import { lstatSync, readdirSync, readlinkSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import { WITHOUT_KEYRINGS } from './keyrings.ts';
-import { exists, contains } from './paths.ts';
+import { contains } from './paths.ts';
 import { withAncestors } from './package.ts';
 import type { Prepared } from './prepare.ts';
 import { type Command, withLimits } from './command.ts';
@@ -148,7 +148,7 @@ function folderArguments(folder: string): string[] {
 }
 
 function systemArguments(path: string): string[] {
-  if (!exists(path)) return [];
+  if (!existsSync(path)) return [];
   return lstatSync(path).isSymbolicLink()
     ? ['--symlink', readlinkSync(path), path]
     : ['--ro-bind', path, path];

@@ -2,11 +2,11 @@
  * The parts of Spare itself that the agent needs inside a domain: its code, what it built, and its dependencies.
  * Nothing else of the package's folder is shown; the data folder often lies in it.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import { compiledAgent } from '../../replica/compiled.ts';
-import { contains, exists } from './paths.ts';
+import { contains } from './paths.ts';
 
 /** The folder of Spare itself. */
 export const ROOT: string = packageRoot(import.meta.dirname);
@@ -26,7 +26,7 @@ export const AGENT_PARTS: readonly string[] = [
 ];
 
 function packageRoot(folder: string): string {
-  return exists(join(folder, 'package.json')) || folder === '/' ? folder : packageRoot(dirname(folder));
+  return existsSync(join(folder, 'package.json')) || folder === '/' ? folder : packageRoot(dirname(folder));
 }
 
 /** `folder` and all folders above it. */
@@ -54,7 +54,7 @@ export function dependenciesOf(folder: string, found: Set<string> = new Set()): 
   for (const name of [...Object.keys({ ...dependencies, ...optionalDependencies }), ...peers]) {
     const dependency = withAncestors(folder)
       .map((above) => join(above, 'node_modules', name))
-      .find(exists);
+      .find(existsSync);
     if (dependency === undefined || name === NODE || found.has(dependency)) continue;
     found.add(dependency);
     dependenciesOf(dependency, found);
@@ -64,7 +64,7 @@ export function dependenciesOf(folder: string, found: Set<string> = new Set()): 
 
 /** Absolute paths, to be shown read-only. */
 export function packagePaths(agent: string): string[] {
-  const own = ['src', 'build', 'dist', 'package.json'].map((name) => join(ROOT, name)).filter(exists);
+  const own = ['src', 'build', 'dist', 'package.json'].map((name) => join(ROOT, name)).filter(existsSync);
   const outside = own.some((path) => contains(path, agent)) ? [] : [dirname(agent)];
   return [...own, ...dependenciesOf(ROOT), ...outside, dirname(process.execPath)];
 }

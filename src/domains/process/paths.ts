@@ -1,6 +1,6 @@
 /** Questions about paths and programs of the host that more than one part asks. All paths are absolute and normalised. */
 import { execFile } from 'node:child_process';
-import { accessSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -17,22 +17,13 @@ export function outermost(paths: readonly string[]): string[] {
   return unique.filter((path) => !unique.some((other) => other !== path && contains(other, path)));
 }
 
-export function exists(path: string): boolean {
-  try {
-    accessSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** A program of the system, also when the manager's PATH lacks the administrator's folders. */
 export function findTool(name: string): string | undefined {
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
   return folders
     .filter((folder) => folder.startsWith('/'))
     .map((folder) => join(folder, name))
-    .find(exists);
+    .find(existsSync);
 }
 
 /** What a program says to `--version`. Rejects with an Error when it does not work. */
