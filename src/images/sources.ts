@@ -8,16 +8,14 @@ import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { ServiceImage } from '../domains/domain.ts';
 import { findExecutable } from '../domains/process/executable.ts';
-import { AGENT_PARTS, dependenciesOf, ROOT, withAncestors } from '../domains/process/package.ts';
-import { contains } from '../domains/process/paths.ts';
+import { AGENT_PARTS, dependenciesOf, ROOT } from '../domains/process/package.ts';
+import { contains, librariesAbove, SYSTEM_FOLDERS } from '../domains/process/paths.ts';
 import { stateFiles } from '../domains/state-files.ts';
 import { PRELOAD } from '../replica/preload.ts';
 import type { Source } from './manifest.ts';
 
-const SYSTEM = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32', '/etc'];
-
 function isSystem(path: string): boolean {
-  return SYSTEM.some((folder) => contains(folder, path));
+  return [...SYSTEM_FOLDERS, '/etc'].some((folder) => contains(folder, path));
 }
 
 function runtimeOf({ command, folder }: ServiceImage, dataFolder: string): string[] {
@@ -33,8 +31,7 @@ function part(name: Source['part'], paths: readonly string[], without: readonly 
 
 function serviceOf({ folder, state }: ServiceImage, data: string): Source[] {
   const real = realpathSync(folder);
-  const libraries = withAncestors(dirname(resolve(folder))).map((above) => join(above, 'node_modules'));
-  const paths = [folder, ...libraries.filter((path) => !isSystem(path))];
+  const paths = [folder, ...librariesAbove(resolve(folder)).filter((path) => !isSystem(path))];
   return part('service', paths, [...stateFiles(state, real), data]);
 }
 

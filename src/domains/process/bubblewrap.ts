@@ -22,8 +22,7 @@ import { existsSync, lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import { WITHOUT_KEYRINGS } from './keyrings.ts';
-import { contains } from './paths.ts';
-import { withAncestors } from './package.ts';
+import { contains, SYSTEM_FOLDERS, withAncestors } from './paths.ts';
 import type { Prepared } from './prepare.ts';
 import { type Command, withLimits } from './command.ts';
 import { asOwner } from './setpriv.ts';
@@ -34,7 +33,6 @@ const MIB = 1024 * 1024;
 const TMP_BYTES = 64 * MIB;
 const RUN_BYTES = 16 * MIB;
 const SHM_BYTES = 64 * MIB;
-const SYSTEM = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'];
 const ETC = [
   'ld.so.cache',
   'ld.so.conf',
@@ -106,7 +104,7 @@ function viewArguments(form: BubblewrapForm, prepared: Prepared): string[] {
   const etc = [...ETC, ...readdirSync('/etc').filter((name) => ETC_INTERPRETERS.test(name))];
   const own = ETC_OWN.flatMap((name) => ['--ro-bind', join(prepared.etc, name), `/etc/${name}`]);
   return [
-    ...SYSTEM.flatMap(systemArguments),
+    ...SYSTEM_FOLDERS.flatMap(systemArguments),
     // Nested, the inner one may only mount /proc if the view holds one with nothing covered.
     ...(form === 'nested' ? ['--bind', '/proc', '/proc'] : ['--proc', '/proc']),
     ...(form === 'nested' ? ['--dev', '/dev'] : devArguments()),
@@ -125,8 +123,8 @@ function viewArguments(form: BubblewrapForm, prepared: Prepared): string[] {
 
 /** Read-only folders first, then what hides the data folder in them, the service folder on top, then what covers parts of all. */
 function pathArguments(prepared: Prepared): string[] {
-  const shown = prepared.readOnly.filter((path) => !SYSTEM.some((system) => contains(system, path)));
-  const exposed = [...shown, ...SYSTEM].some((path) => contains(path, prepared.hidden));
+  const shown = prepared.readOnly.filter((path) => !SYSTEM_FOLDERS.some((system) => contains(system, path)));
+  const exposed = [...shown, ...SYSTEM_FOLDERS].some((path) => contains(path, prepared.hidden));
   return [
     ...shown.flatMap((path) => folderArguments(dirname(path)).concat('--ro-bind', path, path)),
     ...(exposed ? ['--perms', '0000', '--size', '4096', '--tmpfs', prepared.hidden] : []),

@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import { compiledAgent } from '../../replica/compiled.ts';
-import { contains } from './paths.ts';
+import { contains, withAncestors } from './paths.ts';
 
 /** The folder of Spare itself. */
 export const ROOT: string = packageRoot(import.meta.dirname);
@@ -27,11 +27,6 @@ export const AGENT_PARTS: readonly string[] = [
 
 function packageRoot(folder: string): string {
   return existsSync(join(folder, 'package.json')) || folder === '/' ? folder : packageRoot(dirname(folder));
-}
-
-/** `folder` and all folders above it. */
-export function withAncestors(folder: string): string[] {
-  return folder === '/' ? ['/'] : [folder, ...withAncestors(dirname(folder))];
 }
 
 interface PackageManifest {

@@ -1,14 +1,37 @@
 /** Questions about paths and programs of the host that more than one part asks. All paths are absolute and normalised. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+
+/** Folders of programs and their libraries that domains see as they are on the host, which is trusted with them: none is measured. */
+export const SYSTEM_FOLDERS: readonly string[] = [
+  '/usr',
+  '/bin',
+  '/sbin',
+  '/lib',
+  '/lib32',
+  '/lib64',
+  '/libx32',
+];
 
 const VERSION_MS_MAX = 10_000;
 
 /** Whether `inner` is `outer` or lies below it. */
 export function contains(outer: string, inner: string): boolean {
   return outer === inner || inner.startsWith(outer.endsWith('/') ? outer : `${outer}/`);
+}
+
+/** `folder` and all folders above it. */
+export function withAncestors(folder: string): string[] {
+  return folder === '/' ? ['/'] : [folder, ...withAncestors(dirname(folder))];
+}
+
+/** Where a service in `folder` finds packages that are not in it. */
+export function librariesAbove(folder: string): string[] {
+  return withAncestors(dirname(folder))
+    .map((above) => join(above, 'node_modules'))
+    .filter(existsSync);
 }
 
 /** Those that lie in none of the others, each once. */

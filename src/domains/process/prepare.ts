@@ -2,7 +2,7 @@
  * Everything about one domain that does not depend on how it is isolated: the files it needs on the host, what it
  * may see, its environment and the command that starts the agent.
  */
-import { existsSync, lstatSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { mkdir, realpath, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 
@@ -10,8 +10,8 @@ import { SpareError } from '../../errors.ts';
 import type { DomainLimits, DomainSpec } from '../domain.ts';
 import { findExecutable } from './executable.ts';
 import { type Bind, fillPrivateFolder, type Owner } from './folder.ts';
-import { packagePaths, withAncestors } from './package.ts';
-import { contains, outermost } from './paths.ts';
+import { packagePaths } from './package.ts';
+import { contains, librariesAbove, outermost } from './paths.ts';
 
 export const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
@@ -74,9 +74,7 @@ export async function prepare(spec: DomainSpec, options: PrepareOptions): Promis
   const readOnly = outermost([
     ...executable.needed,
     ...(options.agent === undefined ? [] : packagePaths(options.agent)),
-    ...withAncestors(dirname(target))
-      .map((above) => join(above, 'node_modules'))
-      .filter(existsSync),
+    ...librariesAbove(target),
   ]).filter((path) => !contains(target, path));
   if (options.privateView && options.owner !== undefined) await checkReadable(readOnly);
   const covers = await cover(leftOut, join(directory, 'covers'), [
