@@ -1,7 +1,6 @@
 /** What a data folder of Spare has since a group was first run in it, or was restored into it, and is known by. */
-import { existsSync, mkdirSync, statfsSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type SpareError, storageFailed } from './errors.ts';
 
 export const STORE_FILE = 'spare.db';
 /** The store while a backup is restored, until all else is in the folder. */
@@ -39,15 +38,4 @@ export function isDataFolder(folder: string): boolean {
 export function makePrivateFile(path: string): void {
   // Not one that is there: to close a database's file gives up the locks that this process has on it.
   if (!existsSync(path)) writeFileSync(path, '', { mode: PRIVATE });
-}
-
-/** A disk with less left is full: what is to be written next is often larger than what is left, and fails. */
-const FULL_BYTES = 1024 ** 2;
-
-/** `storage-failed` where the disk of the data folder is full; null where it is not. */
-export function fullDisk(dataFolder: string): SpareError | null {
-  const { blocks, bavail, bsize } = statfsSync(dataFolder);
-  // Some file systems do not tell.
-  if (blocks === 0 || bavail * bsize >= FULL_BYTES) return null;
-  return storageFailed(dataFolder, 'its disk is full');
 }

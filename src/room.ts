@@ -1,7 +1,8 @@
-/** What room a data folder has on its disk, for what is made there beside a group that goes on. */
+/** What room a data folder has on its disk, also for what is made there beside a group that goes on. */
 import { readdirSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isStateFile } from './data-folder.ts';
+import { type SpareError, storageFailed } from './errors.ts';
 
 /** What comes to the order, and to SQLite's log of it, before it is truncated: 32 MiB each; evidence, and small files. */
 const GROWTH_BYTES = 128 * 1024 ** 2;
@@ -10,6 +11,15 @@ const GROWTH_BYTES = 128 * 1024 ** 2;
 export function freeBytes(dataFolder: string): number | null {
   const { blocks, bavail, bsize } = statfsSync(dataFolder);
   return blocks === 0 ? null : bavail * bsize;
+}
+
+/** A disk with less left is full: what is to be written next is often larger than what is left, and fails. */
+const FULL_BYTES = 1024 ** 2;
+
+/** `storage-failed` where the disk of the data folder is full; null where it is not. */
+export function fullDisk(dataFolder: string): SpareError | null {
+  const isFull = (freeBytes(dataFolder) ?? Infinity) < FULL_BYTES;
+  return isFull ? storageFailed(dataFolder, 'its disk is full') : null;
 }
 
 /** Of each whole state. A second checkpoint is there while one follows on another. */

@@ -5,13 +5,13 @@
  */
 import { assert, index as toIndex } from '../core/index.ts';
 import type { Effect, Event, ReplicaId } from '../core/index.ts';
-import { fullDisk } from '../data-folder.ts';
 import { SpareError } from '../errors.ts';
 import { Evidence } from '../evidence/evidence.ts';
 import type { Incident } from '../evidence/incidents.ts';
 import type { Orderer } from '../ordering/orderer.ts';
 import type { Store } from '../ordering/store.ts';
 import { RECORD } from '../ordering/store-protocol.ts';
+import { fullDisk } from '../room.ts';
 import { applyFrames, digestFrames, executeFrames, exportFrames } from '../wire/channel.ts';
 import { encodeBare, encodeCommand } from '../wire/entry.ts';
 import type { Deployment } from './deployment.ts';

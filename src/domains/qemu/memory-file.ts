@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { closeSync, fchmodSync, ftruncateSync, openSync, rmSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { fullDisk } from '../../data-folder.ts';
+import { fullDisk } from '../../room.ts';
 
 /**
  * A file system in memory, where the host has it: a guest that boots writes to much of its memory for the first time, which takes far
