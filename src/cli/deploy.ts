@@ -50,7 +50,7 @@ export function checkCommands({ variants, folder, oci, hook }: Settings): void {
 }
 
 export function versionOf(images: Images, image: Image): Version {
-  return { variants: image.variants, digest: image.digests.all, check: () => images.check(image) };
+  return { variants: image.variants, digest: image.digest, check: () => images.check(image) };
 }
 
 /** What a group has for its life, or its replicas are made for. */
@@ -156,8 +156,8 @@ export class Deploys {
       throw manager.ended ? notAccepted() : error;
     });
     const before = this.#current;
-    if (next === null) return { image: before.digests.all, changed: false, seconds: 0 };
-    this.#log(`deploying  image ${next.digests.all.slice(0, 12)}`);
+    if (next === null) return { image: before.digest, changed: false, seconds: 0 };
+    this.#log(`deploying  image ${next.digest.slice(0, 12)}`);
     await this.#images.replace(next);
     let seconds: number;
     try {
@@ -166,7 +166,7 @@ export class Deploys {
       // What was asked for is what the next start is from.
       if (manager.ended) throw error;
       const [why = ''] = messageOf(error).split('\n', 1);
-      this.#log(`refused    image ${next.digests.all.slice(0, 12)}: ${why}`);
+      this.#log(`refused    image ${next.digest.slice(0, 12)}: ${why}`);
       await this.#images.takeBack();
       await this.#images.forget(next);
       throw error;
@@ -174,13 +174,13 @@ export class Deploys {
     this.#images.settle();
     this.#current = next;
     await this.#images.forget(before);
-    this.#log(`deployed   image ${next.digests.all.slice(0, 12)}, after ${seconds.toFixed(1)} s`);
-    return { image: next.digests.all, changed: true, seconds };
+    this.#log(`deployed   image ${next.digest.slice(0, 12)}, after ${seconds.toFixed(1)} s`);
+    return { image: next.digest, changed: true, seconds };
   }
 }
 
 function isSame(a: Image, b: Image): boolean {
-  return a.digests.all === b.digests.all && JSON.stringify(a.variants) === JSON.stringify(b.variants);
+  return a.digest === b.digest && JSON.stringify(a.variants) === JSON.stringify(b.variants);
 }
 
 /**
@@ -197,5 +197,5 @@ export async function acceptForNextStart(settings: Settings, log: (line: string)
   const { store } = await Store.open(join(settings.data, STORE_FILE), serviceName(settings, founded));
   stores.defer(() => store.close());
   if (before === null || !isSame(before, next)) await images.accept(next);
-  return next.digests.all;
+  return next.digest;
 }

@@ -17,7 +17,7 @@ import { messageOf, SpareError, storageFailed } from '../errors.ts';
 import { errorOf, startThread } from '../thread.ts';
 import { printable } from '../wire/channel.ts';
 import type { FileChange } from './manifest.ts';
-import type { Digests, Kept, MeasuringAnswer, MeasuringRequest } from './measuring-thread.ts';
+import type { Kept, MeasuringAnswer, MeasuringRequest } from './measuring-thread.ts';
 
 const FILE = 'image.json';
 /** What was accepted before, while a new version comes up. */
@@ -27,10 +27,10 @@ const BEFORE_FILE = `${FILE}.before`;
 export interface Image {
   readonly number: number;
   readonly variants: readonly ServiceImage[];
-  readonly digests: Digests;
+  readonly digest: string;
 }
 
-/** What is kept besides the digests. */
+/** What is kept besides the manifest. */
 interface About {
   /** The service folder when the group was founded: it names the group's data. */
   readonly founded: string;
@@ -153,13 +153,13 @@ export class Images implements AsyncDisposable {
         'What is kept is not lost: back the data folder up with `spare backup`, and restore that into a new one.';
       throw new SpareError('data-folder-damaged', message, { hint, cause });
     });
-    const { digests, about } = await load;
+    const { digest, about } = await load;
     const { founded, variants } = about as About;
     this.#founded = founded;
-    return digests === null ? null : { number, variants, digests };
+    return { number, variants, digest };
   }
 
-  async #read(type: 'take' | 'check', { number, variants }: Omit<Image, 'digests'>): Promise<Done> {
+  async #read(type: 'take' | 'check', { number, variants }: Omit<Image, 'digest'>): Promise<Done> {
     try {
       return await this.#ask({ type, image: number, variants, dataFolder: this.#dataFolder });
     } catch (error) {
@@ -170,9 +170,8 @@ export class Images implements AsyncDisposable {
   /** What is on disk for these variants now. Throws `command-not-found`, `image-unreadable`. */
   async measure(variants: readonly ServiceImage[]): Promise<Image> {
     const number = this.#nextImage++;
-    const { digests } = await this.#read('take', { number, variants });
-    if (digests === null) throw new Error('what was measured has digests');
-    return { number, variants, digests };
+    const { digest } = await this.#read('take', { number, variants });
+    return { number, variants, digest };
   }
 
   /** From now on, also after a restart, the group starts from this. Throws `storage-failed`. */

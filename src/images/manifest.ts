@@ -139,26 +139,12 @@ export function measure(
   return { manifest: measuring.entries, leftOut: [...measuring.leftOut] };
 }
 
-/** Of each part, and of all together under `all`. */
-export function digestsOf(manifest: Manifest): Readonly<Record<Part | 'all', string>> {
-  const hashes = { service: sha256(), runtime: sha256(), agent: sha256(), preload: sha256(), all: sha256() };
-  for (const path of [...manifest.keys()].sort()) {
-    const { part, digest } = manifest.get(path) ?? { part: 'service', digest: '' };
-    const line = `${JSON.stringify([path, digest])}\n`;
-    hashes[part].update(line);
-    hashes.all.update(line);
-  }
-  return {
-    service: hashes.service.digest('hex'),
-    runtime: hashes.runtime.digest('hex'),
-    agent: hashes.agent.digest('hex'),
-    preload: hashes.preload.digest('hex'),
-    all: hashes.all.digest('hex'),
-  };
-}
-
-function sha256() {
-  return createHash('sha256');
+/** Of all together. */
+export function digestOf(manifest: Manifest): string {
+  const hash = createHash('sha256');
+  for (const path of [...manifest.keys()].sort())
+    hash.update(`${JSON.stringify([path, manifest.get(path)?.digest])}\n`);
+  return hash.digest('hex');
 }
 
 export interface FileChange {

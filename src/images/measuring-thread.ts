@@ -6,7 +6,7 @@ import type { ServiceImage } from '../domains/domain.ts';
 import { type Failure, failureOf } from '../thread.ts';
 import {
   changes,
-  digestsOf,
+  digestOf,
   type Entry,
   type FileChange,
   type Manifest,
@@ -22,8 +22,6 @@ const TELL_MS = 1000;
 /** A check pauses after so long, for as long: at once it would take a processor from those that serve. */
 const WORK_MS = 4;
 const PAUSE_MS = 4;
-
-export type Digests = ReturnType<typeof digestsOf>;
 
 export type MeasuringRequest =
   /** The manifest that was kept in this file is the one of `image`. */
@@ -51,7 +49,8 @@ export type MeasuringAnswer =
   | {
       readonly type: 'done';
       readonly id: number;
-      readonly digests: Digests | null;
+      /** Of what was loaded or taken; of others empty. */
+      readonly digest: string;
       readonly about: unknown;
       /** Of a check: what lies there and does not count. */
       readonly leftOut: readonly string[];
@@ -115,18 +114,18 @@ function keep(image: number, file: string, about: unknown): void {
 
 function answer(request: MeasuringRequest): MeasuringAnswer {
   const { id, image } = request;
-  const done = { type: 'done', id, digests: null, about: null, leftOut: [] } as const;
+  const done = { type: 'done', id, digest: '', about: null, leftOut: [] } as const;
   switch (request.type) {
     case 'load': {
       const { about, entries } = JSON.parse(readFileSync(request.file, 'utf8')) as Kept;
       const manifest = new Map(entries);
       images.set(image, manifest);
-      return { ...done, digests: digestsOf(manifest), about };
+      return { ...done, digest: digestOf(manifest), about };
     }
     case 'take': {
       const { manifest } = measured(request, () => {});
       images.set(image, manifest);
-      return { ...done, digests: digestsOf(manifest) };
+      return { ...done, digest: digestOf(manifest) };
     }
     case 'check': {
       const before = images.get(image) ?? new Map<string, Entry>();
