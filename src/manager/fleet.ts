@@ -10,23 +10,16 @@ import { DOMAINS_FOLDER } from '../data-folder.ts';
 import type { Effect } from '../core/index.ts';
 import type { Domain, Driver, Opening, ServiceImage } from '../domains/domain.ts';
 import { messageOf, roomOrOther, SpareError } from '../errors.ts';
-import {
-  type Answer,
-  decodeAnswer,
-  digestFrames,
-  printable,
-  printableLines,
-  startFrames,
-} from '../wire/channel.ts';
+import { decodeAnswer, digestFrames, printable, printableLines, startFrames } from '../wire/channel.ts';
 import { FrameReader } from '../wire/frames.ts';
-import { Link } from './link.ts';
+import { type Heard, Link } from './link.ts';
 import type { Deployment } from './deployment.ts';
 import { type ManagerOptions, REPORT_MS, type Version } from './options.ts';
 import { freePort, SERVICE_PORT } from './port.ts';
 import type { Snapshots } from './snapshots.ts';
 
 export interface FleetHandlers {
-  readonly onAnswer: (id: string, answer: Answer) => void;
+  readonly onAnswer: (id: string, answer: Heard) => void;
   readonly onDown: (id: string, kind: 'crash' | 'protocol') => void;
   /** A replica that is not of a new version may not start: what it would start from is not what was accepted, or built from it. */
   readonly onRefused: (error: SpareError) => void;

@@ -15,8 +15,11 @@ import { MalformedError } from '../wire/bytes.ts';
 import { type Answer, decodeAnswer } from '../wire/channel.ts';
 import { FrameReader } from '../wire/frames.ts';
 
+/** What is heard of an agent that goes on. */
+export type Heard = Exclude<Answer, { type: 'failed' }>;
+
 export interface LinkHandlers {
-  readonly onAnswer: (answer: Answer) => void;
+  readonly onAnswer: (answer: Heard) => void;
   readonly onDown: (kind: 'crash' | 'protocol', why: string) => void;
 }
 

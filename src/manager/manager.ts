@@ -15,7 +15,6 @@ import type { Evidence } from '../evidence/evidence.ts';
 import type { Orderer } from '../ordering/orderer.ts';
 import type { Recovery } from '../ordering/store-protocol.ts';
 import type { Opened, Store } from '../ordering/store.ts';
-import type { Answer } from '../wire/channel.ts';
 import { coreEntry, decodeEntry, encodeBare, encodeRequestEntry } from '../wire/entry.ts';
 import { Backups } from './backups.ts';
 import { digestOf } from './ballots.ts';
@@ -25,6 +24,7 @@ import { Effects } from './effects.ts';
 import { Fleet } from './fleet.ts';
 import { Health } from './health.ts';
 import { type Client, InWork } from './in-work.ts';
+import type { Heard } from './link.ts';
 import { type ManagerOptions, REPORT_MS, type Version } from './options.ts';
 import { Rejuvenation, type Rotated, rotatedLine } from './rejuvenation.ts';
 import { checkRoomBeside } from './room.ts';
@@ -292,7 +292,7 @@ export class Manager {
     this.#handling = false;
   }
 
-  #answered(replica: ReplicaId, answer: Answer): void {
+  #answered(replica: ReplicaId, answer: Heard): void {
     switch (answer.type) {
       case 'result':
         return this.#voted(replica, answer);
@@ -306,12 +306,10 @@ export class Manager {
         });
       case 'chunk':
         return this.#exported(replica, answer);
-      case 'failed':
-        return undefined;
     }
   }
 
-  #exported(replica: ReplicaId, { chunk, last }: Extract<Answer, { type: 'chunk' }>): void {
+  #exported(replica: ReplicaId, { chunk, last }: Extract<Heard, { type: 'chunk' }>): void {
     try {
       const digest = this.#snapshots.take(replica, chunk, last);
       if (digest === 'refused') this.#tell({ type: 'down', replica, kind: 'protocol' });
@@ -321,7 +319,7 @@ export class Manager {
     }
   }
 
-  #voted(replica: ReplicaId, { index, reply, update }: Extract<Answer, { type: 'result' }>): void {
+  #voted(replica: ReplicaId, { index, reply, update }: Extract<Heard, { type: 'result' }>): void {
     const vote = this.#work.cast(replica, index, reply, update);
     this.#tell({ type: 'vote', replica, index: toIndex(index), vote });
   }
