@@ -102,6 +102,9 @@ export type StoreRequest =
   | { readonly type: 'copy'; readonly id: number; readonly path: string }
   | { readonly type: 'close' };
 
+/** Why a database is not opened. */
+export type Refusal = 'busy' | 'damaged' | 'foreign' | 'newer' | 'full' | 'failed';
+
 export type StoreAnswer =
   | {
       readonly type: 'opened';
@@ -110,11 +113,7 @@ export type StoreAnswer =
       readonly keys: readonly KeptKey[];
       readonly skips: readonly KeptSkip[];
     }
-  | {
-      readonly type: 'refused';
-      readonly code: 'busy' | 'damaged' | 'foreign' | 'newer' | 'full' | 'failed';
-      readonly message: string;
-    }
+  | { readonly type: 'refused'; readonly code: Refusal; readonly message: string }
   | { readonly type: 'durable' }
   /** `rows`: packed. `through`: there are no others up to here. */
   | { readonly type: 'rows'; readonly id: number; readonly rows: ArrayBuffer; readonly through: number }

@@ -17,8 +17,10 @@ import { addSums, checkSum, sumOf } from './sums.ts';
 import {
   FORMAT,
   RECORD,
+  type RecordKind,
   SCHEMA,
   type Recovery,
+  type Refusal,
   type StoreAnswer,
   type StoreRecord,
   type StoreRequest,
@@ -66,7 +68,7 @@ function open(): DatabaseSync | null {
 const NO_SUCH_TABLE = 1;
 
 /** Why it cannot be opened. What does not come from the system, or from SQLite's use of it, comes from what was read. */
-function refusalOf(error: unknown): 'busy' | 'damaged' | 'full' | 'failed' {
+function refusalOf(error: unknown): Refusal {
   if (isSystemError(error)) return 'failed';
   const { errcode = NO_SUCH_TABLE } = error as { errcode?: number };
   const primary = errcode % 256;
@@ -105,7 +107,7 @@ class StoreThread {
   readonly #replies: Replies;
   /** What came while a copy takes its first step. */
   #held: StoreRequest[] | null = null;
-  readonly #carryOut: Record<number, (record: StoreRecord) => void>;
+  readonly #carryOut: Record<RecordKind, (record: StoreRecord) => void>;
 
   constructor(db: DatabaseSync) {
     this.#db = db;
@@ -255,7 +257,7 @@ class StoreThread {
     switch (request.type) {
       case 'batch':
         this.#db.exec('begin');
-        for (const record of unpackBatch(request.batch)) this.#carryOut[record.kind]?.(record);
+        for (const record of unpackBatch(request.batch)) this.#carryOut[record.kind](record);
         this.#truncate(request.batch.byteLength);
         this.#db.exec('commit');
         answer({ type: 'durable' });

@@ -18,6 +18,7 @@ import {
   packBatch,
   type Recovery,
   type RecordKind,
+  type Refusal,
   type StoreAnswer,
   type StoreRequest,
   unpackBatch,
@@ -34,11 +35,7 @@ export interface Opened {
   readonly skips: readonly KeptSkip[];
 }
 
-function refusal(
-  path: string,
-  code: 'busy' | 'damaged' | 'foreign' | 'newer' | 'full' | 'failed',
-  message: string,
-): SpareError {
+function refusal(path: string, code: Refusal, message: string): SpareError {
   switch (code) {
     case 'busy':
       return new SpareError('data-folder-in-use', `Another Spare is running on ${path}.`, {
