@@ -4,8 +4,9 @@
  * Without the state before them (`scratch` null), only the pages can be named.
  */
 import { applyPage, type FilePatch } from '../../replica/state/patch.ts';
-import { patchesOf, type PlainFile } from '../../replica/state/plain.ts';
+import type { PlainFile } from '../../replica/state/plain.ts';
 import { StateError } from '../../replica/state/state.ts';
+import { readUpdate } from '../../replica/state/update.ts';
 import { bytesDifference, type Difference, LISTED_MAX, NOTHING, shortened } from './difference.ts';
 import { type Row, rowsOf } from './leaf.ts';
 import { layoutOf, verifiedFiles } from './verified.ts';
@@ -54,7 +55,7 @@ function filesBefore(scratch: string, count: number): PlainFile[] {
 /** Also what it is compared with may be a liar's, where nothing was decided. */
 function decoded(update: Buffer): (FilePatch | null)[] | string {
   try {
-    return patchesOf(update, PAGES_MAX);
+    return readUpdate(update, PAGES_MAX);
   } catch (error) {
     if (!(error instanceof StateError)) throw error;
     return error.message;

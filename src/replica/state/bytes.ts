@@ -1,5 +1,5 @@
 /**
- * Writing and strictly reading byte strings with variable-length integers; shared by updates and archives.
+ * Writing and strictly reading the byte strings of updates, with variable-length integers.
  *
  * Integers are LEB128: seven bits a byte, lowest first. B1: a number has exactly one accepted encoding (no
  * padding), so that equal values are equal bytes. B2: reading past the end, or a number above the stated

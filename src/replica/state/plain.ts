@@ -4,27 +4,9 @@
  */
 import { closeSync, ftruncateSync, openSync, readSync } from 'node:fs';
 import { ArchiveReader, NO_PAGES } from './archive.ts';
-import { ByteReader } from './bytes.ts';
 import { writePages } from './files.ts';
-import { applyPage, type FilePatch, readPatch } from './patch.ts';
-
-const FILES_MAX = 0xffff;
-
-/** One for each of the service's state files; null: it did not change. Throws a `StateError`. Only the first `pagesMax` pages are kept. */
-export function patchesOf(update: Uint8Array, pagesMax: number = Infinity): (FilePatch | null)[] {
-  if (update.length === 0) return [];
-  const reader = new ByteReader(update);
-  reader.byte('the version');
-  const count = reader.varint('the number of files', FILES_MAX);
-  let left = pagesMax;
-  const patches = Array.from({ length: count }, () => {
-    const patch = reader.varint('a flag', 1) === 1 ? readPatch(reader, left) : null;
-    left -= patch?.pages.length ?? 0;
-    return patch;
-  });
-  reader.end();
-  return patches;
-}
+import { applyPage, type FilePatch } from './patch.ts';
+import { readUpdate } from './update.ts';
 
 /** One database file, its pages from 1; for its user only. */
 export class PlainFile {
@@ -83,6 +65,6 @@ export function plainFiles(
   for (const piece of archive) reader.take(piece);
   reader.end();
   for (const update of updates)
-    for (const [at, patch] of patchesOf(update).entries()) if (patch !== null) files[at]?.apply(patch);
+    for (const [at, patch] of readUpdate(update).entries()) if (patch !== null) files[at]?.apply(patch);
   return files;
 }

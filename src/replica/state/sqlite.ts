@@ -1,9 +1,6 @@
 /**
  * The state of a service that keeps it in one or several SQLite files, with any binding, in another process.
  *
- * An update is empty, or: a version byte, the number of files, then for each file a byte that says whether it changed,
- * followed by its patch (`patch.ts`). Files are known by their place in the list, not by their path.
- *
  * The databases must stay in WAL mode, and the active replicas must use the same SQLite: two versions may lay out the same
  * rows differently. A service that calls `wal_checkpoint` with a mode other than PASSIVE is told that the log is busy,
  * after its own busy timeout.
@@ -18,14 +15,12 @@ import {
   NO_PAGES,
   writeArchive,
 } from './archive.ts';
-import { ByteReader, ByteWriter } from './bytes.ts';
+import { ByteWriter } from './bytes.ts';
 import { Database } from './database.ts';
-import { type FilePatch, readPatch } from './patch.ts';
 import { type Intake, type State, StateError } from './state.ts';
+import { readUpdate, writeUpdate } from './update.ts';
 
-const VERSION = 1;
 const DIGEST_TAG = 0xff;
-const NOTHING_CHANGED = new Uint8Array(0);
 /** Pages of updates that are kept in memory; one more update may exceed it. */
 const PENDING_BYTES_MAX = 8 * 1024 ** 2;
 
@@ -65,37 +60,17 @@ class SqliteState implements State {
 
   capture(): Uint8Array {
     const writer = this.#writer;
-    writer.truncate(0);
-    writer.byte(VERSION);
-    writer.varint(this.#paths.length);
-    let changed = false;
-    for (const database of this.#prepared()) {
-      const flag = writer.length;
-      writer.byte(1);
-      if (database.capture(writer)) {
-        changed = true;
-        continue;
-      }
-      writer.truncate(flag);
-      writer.byte(0);
-    }
-    return changed ? writer.result() : NOTHING_CHANGED;
+    return writeUpdate(writer, this.#prepared(), (database) => database.capture(writer));
   }
 
   apply(update: Uint8Array): void {
     if (update.length === 0) return;
-    const reader = new ByteReader(update);
-    const version = reader.byte('the version');
-    if (version !== VERSION) throw new StateError(`malformed update: version ${version}`);
-    const count = reader.varint('the number of files', 0xffff);
-    if (count !== this.#paths.length) throw new StateError(`malformed update: ${count} files`);
-    const patches = this.#prepared().map((database): [Database, FilePatch | null] => {
-      const flag = reader.varint('a flag', 1);
-      return [database, flag === 1 ? readPatch(reader) : null];
-    });
-    reader.end();
-    for (const [database, patch] of patches) if (patch !== null) database.apply(patch);
-    const pending = this.#prepared().reduce((sum, { pages }) => sum + pages.pending.size * pages.pageSize, 0);
+    const patches = readUpdate(update);
+    const databases = this.#prepared();
+    if (patches.length !== databases.length)
+      throw new StateError(`malformed update: ${patches.length} files`);
+    for (const [at, patch] of patches.entries()) if (patch !== null) databases[at]?.apply(patch);
+    const pending = databases.reduce((sum, { pages }) => sum + pages.pending.size * pages.pageSize, 0);
     if (pending >= PENDING_BYTES_MAX) this.flush();
   }
 
