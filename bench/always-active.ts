@@ -66,14 +66,12 @@ class AllActiveOrderer implements Orderer {
 }
 
 class ThreeDomains implements Driver {
-  readonly name: string;
   readonly isolation: string;
   readonly privateNetwork: boolean;
   readonly #inner: Driver;
   readonly #waiting: (() => void)[] = [];
 
   constructor(inner: Driver) {
-    this.name = inner.name;
     this.isolation = inner.isolation;
     this.privateNetwork = inner.privateNetwork;
     this.#inner = inner;

@@ -93,7 +93,6 @@ export interface Domain {
 }
 
 export interface Driver {
-  readonly name: string;
   /** One line for the status: what really isolates, such as `bubblewrap 0.8.0`, or `none (plain processes)`. */
   readonly isolation: string;
   /** Whether each domain has ports of its own. If not, services that use the same fixed port clash. */

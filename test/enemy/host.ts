@@ -28,8 +28,8 @@ function remembering(driver: Driver): Driver {
     void domain.exited.then(() => domains.delete(spec.id));
     return domain;
   };
-  const { name, isolation, privateNetwork } = driver;
-  return { name, isolation, privateNetwork, start };
+  const { isolation, privateNetwork } = driver;
+  return { isolation, privateNetwork, start };
 }
 
 const [, , configFile] = process.argv;

@@ -29,7 +29,6 @@ export async function createProcessDriver(options: ProcessDriverOptions = {}): P
 }
 
 class ProcessDriver implements Driver {
-  readonly name = 'process';
   readonly isolation: string;
   readonly privateNetwork: boolean;
   readonly #isolation: Isolation;

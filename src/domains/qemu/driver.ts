@@ -91,7 +91,6 @@ function keyOf({ image, limits, opening }: DomainSpec): string {
 }
 
 class QemuDriver implements Driver {
-  readonly name = 'qemu';
   readonly isolation: string;
   readonly privateNetwork = true;
   readonly #hypervisor: Hypervisor;
