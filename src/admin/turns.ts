@@ -1,10 +1,10 @@
+/**
+ * What is read takes time of the manager, some milliseconds with a thousand incidents, and everybody on the host may ask: one after
+ * another, with a pause as long after each, so that clients and replicas are heard. Not for who has left by then.
+ */
 import type { ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/**
- * What is read takes time of the manager, 30 ms with a thousand incidents, and everybody on the host may ask: one after another,
- * with a pause as long after each, so that clients and replicas are heard. Not for who has left by then.
- */
 export class Turns {
   readonly #waitingMax: number;
   readonly #waiting = new Set<ServerResponse>();

@@ -2,8 +2,8 @@
  * Follows the write-ahead log of one database: which frame holds the last committed image of each page.
  *
  * The caller holds a read transaction throughout, which is what makes this sound:
- * W1. While it is held, frames not yet in the database file are neither moved there nor overwritten, unless the log is
- *     known to be complete in the file (`restartable`); only then may a new generation of the log begin.
+ * W1. While it is held, frames not yet in the database file are neither moved there nor overwritten, unless the log was
+ *     complete in the file when it began; only then may a new generation of the log begin.
  * W2. Only frames up to the wal-index's `maxFrame` count: what was rolled back or spilled early is never seen.
  * W3. A log that changed in any other way is a `StateError`, never a wrong image.
  */
