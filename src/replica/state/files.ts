@@ -19,7 +19,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { FILE_HEADER_BYTES, type FileHeader, parseFileHeader } from './page.ts';
+import { FILE_HEADER_BYTES, type FileHeader, parseFileHeader, writePages } from './page.ts';
 import { StateError } from './state.ts';
 import { WalIndex } from './wal-index.ts';
 
@@ -27,13 +27,6 @@ import { WalIndex } from './wal-index.ts';
 const SCHEMA_NUMBER_AT = 40;
 /** A bit of that byte: a thousand million changes away. */
 const FAR = 0x40;
-
-/** Pages from `first` on, one after the other in `images`, to a database's file. */
-export function writePages(fd: number, first: number, images: Uint8Array, pageSize: number): void {
-  const from = (first - 1) * pageSize;
-  // A disk that is nearly full takes a part, and says nothing.
-  for (let at = 0; at < images.length;) at += writeSync(fd, images, at, images.length - at, from + at);
-}
 
 export class DatabaseFiles {
   readonly #path: string;

@@ -6,6 +6,7 @@
  *     so on the cache, and 96 is the version of the SQLite library. Nothing reads them in WAL mode, except that 24
  *     and 92 must be equal for the page count in the header to be believed; the canonical form has zeros there.
  */
+import { writeSync } from 'node:fs';
 import { StateError } from './state.ts';
 
 const MAGIC = Buffer.from('SQLite format 3\0', 'latin1');
@@ -58,4 +59,11 @@ export function canonicalize(page: number, image: Uint8Array): void {
 /** The page that holds SQLite's file locks: never written, always zero, in databases above 1 GiB. */
 export function isLockPage(page: number, pageSize: number): boolean {
   return page === LOCK_BYTE / pageSize + 1;
+}
+
+/** Pages from `first` on, one after the other in `images`, to a database's file. */
+export function writePages(fd: number, first: number, images: Uint8Array, pageSize: number): void {
+  const from = (first - 1) * pageSize;
+  // A disk that is nearly full takes a part, and says nothing.
+  for (let at = 0; at < images.length;) at += writeSync(fd, images, at, images.length - at, from + at);
 }

@@ -4,7 +4,7 @@
  */
 import { closeSync, ftruncateSync, openSync, readSync } from 'node:fs';
 import { ArchiveReader, NO_PAGES } from './archive.ts';
-import { writePages } from './files.ts';
+import { writePages } from './page.ts';
 import { applyPage, type FilePatch } from './patch.ts';
 import { readUpdate } from './update.ts';
 
