@@ -1,5 +1,6 @@
 /** How files that are to survive a loss of power get to the disk. */
 import { closeSync, fdatasyncSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { PRIVATE } from './data-folder.ts';
 
@@ -8,6 +9,12 @@ export function syncFile(path: string): void {
   const fd = openSync(path, 'r');
   fsyncSync(fd);
   closeSync(fd);
+}
+
+/** The same beside the loop. */
+export async function syncBeside(path: string): Promise<void> {
+  await using handle = await open(path);
+  await handle.sync();
 }
 
 /** Whoever reads it, also after a loss of power, finds the old text or the new one, whole. For its user only. */

@@ -9,10 +9,11 @@
  * I4. When the thread that measures is gone, that is reported once, and whoever asks from then on is refused.
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { copyFile, open, rename } from 'node:fs/promises';
+import { copyFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import type { ServiceImage } from '../domains/domain.ts';
+import { syncBeside } from '../durable.ts';
 import { messageOf, SpareError, storageFailed } from '../errors.ts';
 import { errorOf, startThread } from '../thread.ts';
 import { printable } from '../wire/channel.ts';
@@ -188,7 +189,7 @@ export class Images implements AsyncDisposable {
   async replace(image: Image): Promise<void> {
     await this.#inDataFolder(async () => {
       await copyFile(this.#file, this.#before);
-      await sync(this.#before);
+      await syncBeside(this.#before);
     });
     await this.accept(image);
   }
@@ -197,7 +198,7 @@ export class Images implements AsyncDisposable {
   async takeBack(): Promise<void> {
     await this.#inDataFolder(async () => {
       await rename(this.#before, this.#file);
-      await sync(this.#dataFolder);
+      await syncBeside(this.#dataFolder);
     });
   }
 
@@ -266,11 +267,6 @@ export class Images implements AsyncDisposable {
     this.onChange = () => {};
     await this.#thread.terminate();
   }
-}
-
-async function sync(path: string): Promise<void> {
-  await using handle = await open(path);
-  await handle.sync();
 }
 
 /** What was left of what was to be accepted, or taken back, when all ended. */

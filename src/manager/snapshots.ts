@@ -14,6 +14,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { assert, type Digest } from '../core/index.ts';
 import { BASE_FILE, checkpointFile } from '../data-folder.ts';
+import { syncBeside } from '../durable.ts';
 import { stateChanged, stateMissing } from '../errors.ts';
 import type { Checkpoint, Recovery } from '../ordering/store-protocol.ts';
 import { removeFile } from '../remove-file.ts';
@@ -180,8 +181,7 @@ export class Snapshots {
     if (agreed === null) return null;
     this.#committed = { index, file, digest };
     await agreed.keep();
-    await using folder = await open(this.#folder);
-    await folder.sync();
+    await syncBeside(this.#folder);
     return file;
   }
 
