@@ -19,7 +19,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { FILE_HEADER_BYTES, type FileHeader, parseFileHeader, writePages } from './page.ts';
+import { FILE_HEADER_BYTES, FILE_SUFFIXES, type FileHeader, parseFileHeader, writePages } from './page.ts';
 import { StateError } from './state.ts';
 import { WalIndex } from './wal-index.ts';
 
@@ -158,6 +158,6 @@ export function createDatabase(path: string): DatabaseFiles {
 /** Puts an empty file at `path`, in place of a database that may be there. */
 export function createFile(path: string): void {
   mkdirSync(dirname(path), { recursive: true });
-  for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(`${path}${suffix}`, { force: true });
+  for (const suffix of FILE_SUFFIXES) rmSync(`${path}${suffix}`, { force: true });
   closeSync(openSync(path, 'wx', 0o600));
 }

@@ -12,6 +12,8 @@ import { StateError } from './state.ts';
 const MAGIC = Buffer.from('SQLite format 3\0', 'latin1');
 const LOCK_BYTE = 0x4000_0000;
 
+/** Of a database's own file, and of those that SQLite keeps beside it. */
+export const FILE_SUFFIXES: readonly string[] = ['', '-wal', '-shm', '-journal'];
 /** The largest page number that SQLite can store. */
 export const PAGE_COUNT_MAX = 0xffff_fffe;
 /** Enough of a file to tell what it is. */
