@@ -11,7 +11,8 @@ import { SKIP_LIBC } from './testing.ts';
 function build(folder: string, path: string | undefined): { status: number | null; stdout: string } {
   const copy = join(folder, 'src/replica/determinism');
   cpSync(import.meta.dirname, copy, { recursive: true, preserveTimestamps: true });
-  cpSync(join(import.meta.dirname, '../preload.ts'), join(copy, '../preload.ts'));
+  for (const name of ['build-c.ts', 'preload.ts'])
+    cpSync(join(import.meta.dirname, '..', name), join(copy, '..', name));
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
   return spawnSync(process.execPath, [join(copy, 'build.ts')], { env: { PATH: path }, encoding: 'utf8' });
 }
