@@ -1,9 +1,10 @@
 /** Is a host that offers isolation ever taken for one that does not? */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { withDescriptors } from '../../testing.ts';
 import type * as Module from './isolation.ts';
-import { failureOf } from './isolation.ts';
 import { findTool } from './paths.ts';
+import { failureOf, type Trial } from './trial.ts';
 
 const SKIP = findTool('bwrap') === undefined ? 'no bubblewrap' : false;
 
@@ -36,8 +37,24 @@ void test(
   },
 );
 
-void test('V1: a trial that takes too long says nothing about what works', async () => {
-  await assert.rejects(failureOf({ argv: ['/bin/sleep', '60'] }, {}, 50), /did not end within 0.05 s/);
-  assert.equal(await failureOf({ argv: ['/bin/sh', '-c', 'exit 3'] }, {}, 60_000), 'failed with status 3');
-  assert.equal(await failureOf({ argv: ['/bin/true'] }, {}, 60_000), undefined);
+void test(
+  'V1: without descriptors nothing is started, instead of what is less isolated',
+  { skip: SKIP },
+  async () => {
+    const module = (await import(`./isolation.ts?${performance.now()}`)) as typeof Module;
+    await assert.rejects(
+      withDescriptors(2, () => module.chooseIsolation()),
+      {
+        code: 'domain-start-failed',
+        message: /^Isolation by bubblewrap cannot be tried: too many open files/,
+      },
+    );
+  },
+);
+
+test('V1: a trial that takes too long says nothing about what works', async () => {
+  const within = (timeoutMs: number): Trial => ({ env: {}, timeoutMs, stdio: [], send: () => {} });
+  await assert.rejects(failureOf(['/bin/sleep', '60'], within(50)), /did not end within 0.05 s/);
+  assert.equal(await failureOf(['/bin/sh', '-c', 'exit 3'], within(60_000)), 'failed with status 3');
+  assert.equal(await failureOf(['/bin/true'], within(60_000)), undefined);
 });

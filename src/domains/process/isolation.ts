@@ -7,16 +7,15 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 
 import { messageOf, SpareError } from '../../errors.ts';
-import { spawnPiped } from '../../spawn.ts';
 import { type BubblewrapForm, bubblewrapCommand } from './bubblewrap.ts';
 import { type Command, sendArguments } from './command.ts';
 import { plainCommand, unshareCommand } from './fallback.ts';
-import { findTool, toolVersion } from './paths.ts';
+import { findTool } from './paths.ts';
 import { prepare, type Prepared } from './prepare.ts';
 import { takeOwner } from './owners.ts';
+import { failureOf, versionOf } from './trial.ts';
 
 /** `bubblewrap-root` is what root gets where it cannot nest; see `bubblewrap.ts`. */
 export type Level = 'bubblewrap' | 'bubblewrap-root' | 'unshare' | 'plain';
@@ -103,10 +102,7 @@ async function tryBubblewrap(level: 'bubblewrap' | 'bubblewrap-root'): Promise<I
   if (bwrap === undefined) return `${level}: bwrap not found`;
   const setpriv = findTool('setpriv');
   if (root && setpriv === undefined) return `${level}: setpriv not found`;
-  const version = await toolVersion(bwrap).catch((error: { killed?: unknown }) => {
-    if (error.killed === true) throw new Error(`${bwrap} did not tell its version in time`);
-    return null;
-  });
+  const version = await versionOf(bwrap);
   if (version === null) return `${level}: ${bwrap} does not tell its version`;
   const form: BubblewrapForm = level === 'bubblewrap-root' ? 'root' : root ? 'nested' : 'user';
   return trial({
@@ -156,37 +152,16 @@ async function trial(isolation: Isolation): Promise<Isolation | string> {
       },
       { privateView: isolation.privateView, owner, agent: undefined },
     );
-    const failure = await failureOf(isolation.command(prepared), prepared.env, PROBE_TIMEOUT_MS);
+    const command = isolation.command(prepared);
+    const failure = await failureOf(command.argv, {
+      env: prepared.env,
+      timeoutMs: PROBE_TIMEOUT_MS,
+      stdio: ['pipe', 'pipe', 'pipe'],
+      send: (child) => sendArguments(child, command),
+    });
     return failure === undefined ? isolation : `${isolation.level}: ${failure}`;
   } finally {
     owner?.release();
     await rm(base, { recursive: true, force: true });
   }
-}
-
-/** Why a command does not end well; undefined when it does. Throws an Error when it does not end within `timeoutMs`. */
-export async function failureOf(
-  command: Command,
-  env: Readonly<Record<string, string>>,
-  timeoutMs: number,
-): Promise<string | undefined> {
-  const [file = '', ...args] = command.argv;
-  const child = spawnPiped(file, args, {
-    env,
-    stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
-    detached: true,
-    timeout: timeoutMs,
-    killSignal: 'SIGKILL',
-  });
-  sendArguments(child, command);
-  const exit = new Promise<string>((resolve) => {
-    child.once('error', (error) => resolve(error.message));
-    child.once('exit', (code, signal) =>
-      resolve(code === 0 ? '' : `failed with ${signal ?? `status ${code}`}`),
-    );
-  });
-  const [said, failure] = await Promise.all([child.stderr === null ? '' : text(child.stderr), exit]);
-  if (child.killed) throw new Error(`it did not end within ${timeoutMs / 1000} s`);
-  if (failure === '') return undefined;
-  return said.trim().split('\n')[0] || failure;
 }

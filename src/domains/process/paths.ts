@@ -1,8 +1,6 @@
 /** Questions about paths and programs of the host that more than one part asks. All paths are absolute and normalised. */
-import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
-import { promisify } from 'node:util';
 
 /** Folders of programs and their libraries that domains see as they are on the host, which is trusted with them: none is measured. */
 export const SYSTEM_FOLDERS: readonly string[] = [
@@ -14,8 +12,6 @@ export const SYSTEM_FOLDERS: readonly string[] = [
   '/lib64',
   '/libx32',
 ];
-
-const VERSION_MS_MAX = 10_000;
 
 /** Whether `inner` is `outer` or lies below it. */
 export function contains(outer: string, inner: string): boolean {
@@ -47,11 +43,4 @@ export function findTool(name: string): string | undefined {
     .filter((folder) => folder.startsWith('/'))
     .map((folder) => join(folder, name))
     .find(existsSync);
-}
-
-/** What a program says to `--version`. Rejects with an Error when it does not work. */
-export async function toolVersion(program: string): Promise<string> {
-  const options = { timeout: VERSION_MS_MAX, killSignal: 'SIGKILL' } as const;
-  const { stdout } = await promisify(execFile)(program, ['--version'], options);
-  return stdout.trim();
 }

@@ -11,7 +11,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf, SpareError } from '../../errors.ts';
 import type { Owner } from '../process/folder.ts';
 import { type TakenOwner, takeOwner } from '../process/owners.ts';
-import { findTool, toolVersion } from '../process/paths.ts';
+import { findTool } from '../process/paths.ts';
+import { versionOf } from '../process/trial.ts';
 import { type Box, findBox, KVM } from './box.ts';
 import { type Accelerator, machineBytes } from './command.ts';
 import { dropping, Machine } from './machine.ts';
@@ -43,8 +44,8 @@ export async function findHypervisor(kernel: string): Promise<Hypervisor> {
     );
   }
   const program = await realpath(found);
-  const [, version = '0'] = /version (\d+\.\d+)/.exec(await toolVersion(program)) ?? [];
-  if (Number(version) < VERSION_MIN) {
+  const [, version = 'unknown'] = /version (\d+\.\d+)/.exec((await versionOf(program)) ?? '') ?? [];
+  if (!(Number(version) >= VERSION_MIN)) {
     throw new SpareError('domain-start-failed', `${program} is too old: ${version}.`, {
       hint: `Spare needs QEMU ${VERSION_MIN} or later.`,
     });

@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { it } from 'node:test';
 
+import { withDescriptors } from '../../testing.ts';
 import { findTool } from '../process/paths.ts';
 import { takeMachineOwner } from './accelerator.ts';
 import { findBox } from './box.ts';
@@ -64,6 +65,15 @@ void it('M1: a trial of the box that takes too long says nothing about it: no ma
   writeFileSync(program, '#!/bin/sh\n', { mode: 0o755 });
   const never = ['/bin/sh', '-c', 'exec sleep 60'];
   await assert.rejects(findBox(program, never), { code: 'domain-start-failed', message: /within 10 s/ });
+  return undefined;
+});
+
+void it('M1: nor does one for which there are no descriptors', async (context) => {
+  if (findTool('bwrap') === undefined) return context.skip('bwrap not found');
+  await assert.rejects(
+    withDescriptors(2, () => findBox('/bin/true', [])),
+    { code: 'domain-start-failed', message: /too many open files/ },
+  );
   return undefined;
 });
 

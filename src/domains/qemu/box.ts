@@ -9,16 +9,14 @@
  *     writable, and open it anew. Nor does it reach the kernel's keyrings, for which there is no namespace.
  */
 import { type ChildProcess, execFile } from 'node:child_process';
-import { once } from 'node:events';
 import { dirname, join, resolve } from 'node:path';
-import type { Readable } from 'node:stream';
-import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 
 import { messageOf, SpareError } from '../../errors.ts';
-import { feed, spawnPiped } from '../../spawn.ts';
-import { findTool, toolVersion } from '../process/paths.ts';
+import { feed } from '../../spawn.ts';
+import { findTool } from '../process/paths.ts';
 import { refusing, X86_64 } from '../process/system-calls.ts';
+import { failureOf, versionOf } from '../process/trial.ts';
 import { type Accelerator, FD } from './command.ts';
 
 export const KVM = '/dev/kvm';
@@ -34,7 +32,6 @@ export interface Box {
 
 const LIBRARIES = ['/lib', '/lib64', '/usr/lib', '/usr/lib64'];
 const PROBE_MS_MAX = 10_000;
-const run = promisify(execFile);
 /** By their numbers on x86-64. QEMU does without them, and without all calls of the other architectures that its processor has. */
 const CALLS = {
   chmod: 90,
@@ -70,49 +67,32 @@ export function sendFilter(child: ChildProcess): void {
 
 /**
  * `prefix`: what starts a command as the user that machines run as. Answers why there is none, if QEMU does not start in it. Throws
- * `domain-start-failed` when it takes too long: that says nothing about the box, on a busy host.
+ * `domain-start-failed` when that cannot be tried, or takes too long: that says nothing about the box.
  */
 export async function findBox(program: string, prefix: readonly string[]): Promise<Box | string> {
   const bwrap = findTool('bwrap');
   if (bwrap === undefined) return 'bwrap not found';
   try {
-    const box = { bwrap, version: await toolVersion(bwrap), view: await viewArguments(program) };
-    await runFiltered([...prefix, ...boxed(box, 'tcg', [program, '--version'])]);
-    return box;
-  } catch (error) {
-    const { stderr = '', killed = false } = error as { readonly stderr?: string; readonly killed?: boolean };
-    if (killed) {
-      const message = `Whether QEMU starts in a sandbox cannot be tried: it did not end within ${PROBE_MS_MAX / 1000} s.`;
-      throw new SpareError('domain-start-failed', message, {
-        hint: 'That needs some time of the processor.',
-      });
-    }
-    return stderr.trim().split('\n')[0] || messageOf(error);
+    const version = await versionOf(bwrap);
+    if (version === null) return `${bwrap} does not tell its version`;
+    const box = { bwrap, version, view: await viewArguments(program) };
+    const others = Array.from({ length: FD.filter - 3 }, () => 'ignore' as const);
+    const failure = await failureOf([...prefix, ...boxed(box, 'tcg', [program, '--version'])], {
+      env: {},
+      timeoutMs: PROBE_MS_MAX,
+      stdio: [...others, 'pipe'],
+      send: sendFilter,
+    });
+    return failure ?? box;
+  } catch (cause) {
+    const message = `Whether QEMU starts in a sandbox cannot be tried: ${messageOf(cause)}.`;
+    const hint = 'That needs descriptors, and some time of the processor.';
+    throw new SpareError('domain-start-failed', message, { hint, cause });
   }
 }
 
-/** Rejects as `run` does, which has no pipe for the filter. */
-async function runFiltered([file = '', ...args]: readonly string[]): Promise<void> {
-  const others = Array.from({ length: FD.filter - 3 }, () => 'ignore' as const);
-  const child = spawnPiped(file, args, {
-    env: {},
-    cwd: '/',
-    stdio: ['ignore', 'ignore', 'pipe', ...others, 'pipe'],
-    timeout: PROBE_MS_MAX,
-    killSignal: 'SIGKILL',
-  });
-  sendFilter(child);
-  const said = text(child.stderr as Readable);
-  said.catch(() => {});
-  const [code, signal] = await once(child, 'exit');
-  if (code === 0) return;
-  const { killed } = child;
-  const stderr = killed ? '' : await said;
-  throw Object.assign(new Error(`bwrap ended with ${signal ?? code}`), { stderr, killed });
-}
-
 async function viewArguments(program: string): Promise<string[]> {
-  const { stdout } = await run(program, ['-L', 'help']);
+  const { stdout } = await promisify(execFile)(program, ['-L', 'help']);
   const firmware = stdout
     .trim()
     .split('\n')
