@@ -73,19 +73,32 @@ interface AdminReply {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** `left`: aborted once the client is gone. */
-type Handler = (source: AdminSource, left: AbortSignal) => Promise<AdminReply> | AdminReply;
+/** `id`: in the path, where there is one; `left`: aborted once the client is gone. */
+type Handler = (source: AdminSource, id: string, left: AbortSignal) => Promise<AdminReply> | AdminReply;
+
+function done(body: unknown): AdminReply {
+  return { status: 200, body };
+}
 
 const READS: Readonly<Record<string, Handler>> = {
-  '/status': async (source) => ({ status: 200, body: await source.status() }),
-  '/incidents': (source) => ({ status: 200, body: source.incidents() }),
-  '/livez': () => ({ status: 200, body: { live: true } }),
+  '/status': async (source) => done(await source.status()),
+  '/incidents': (source) => done(source.incidents()),
+  '/incidents/:id': async (source, id) => {
+    const found = /^\d{1,15}$/.test(id) ? await source.incident(Number(id)) : null;
+    if (found !== null) return done(found);
+    return { status: 404, body: { error: `There is no incident ${id} (any more); see /incidents.` } };
+  },
+  '/livez': () => done({ live: true }),
   '/readyz': (source) => ({ status: source.ready() ? 200 : 503, body: { ready: source.ready() } }),
 };
 
-const KNOWN = [...Object.keys(READS), '/incidents/:id', '/replicas/:id/recover', '/deploy', '/backup'].join(
-  ', ',
-);
+const CHANGES: Readonly<Record<string, Handler>> = {
+  '/replicas/:id/recover': async (source, id) => done(await source.recover(id)),
+  '/deploy': async (source) => done(await source.deploy()),
+  '/backup': async (source, _, left) => done(await source.backup(left)),
+};
+
+const KNOWN = Object.keys({ ...READS, ...CHANGES });
 const CONNECTIONS_MAX = 32;
 /** Reads of anybody. Fewer than connections: where all of these had something in work, none would be left for who comes then. */
 const WAITING_MAX = 24;
@@ -119,22 +132,13 @@ function pathOf({ url = '/' }: IncomingMessage): string {
   return url.replace(/\?.*$/, '');
 }
 
-function reading(path: string): Handler | undefined {
-  const id = /^\/incidents\/(\d{1,15})$/.exec(path)?.[1];
-  if (id === undefined) return READS[path];
-  return async (source) => {
-    const found = await source.incident(Number(id));
-    if (found !== null) return { status: 200, body: found };
-    return { status: 404, body: { error: `There is no incident ${id} (any more); see /incidents.` } };
-  };
-}
-
-function changing(path: string): Handler | undefined {
-  if (path === '/deploy') return async (source) => ({ status: 200, body: await source.deploy() });
-  if (path === '/backup') return async (source, left) => ({ status: 200, body: await source.backup(left) });
-  const replica = /^\/replicas\/([^/]+)\/recover$/.exec(path)?.[1];
-  if (replica === undefined) return undefined;
-  return async (source) => ({ status: 200, body: await source.recover(replica) });
+/** The known path that it is, and its `:id`. */
+function routeOf(path: string): { readonly route: string; readonly id: string } | null {
+  for (const route of KNOWN) {
+    const match = new RegExp(`^${route.replace(':id', '([^/]+)')}$`).exec(path);
+    if (match !== null) return { route, id: match[1] ?? '' };
+  }
+  return null;
 }
 
 function failed(error: unknown): AdminReply {
@@ -152,17 +156,18 @@ async function answer(
 ): Promise<AdminReply> {
   if (!namesHost(request.headers.host, host)) return { status: 421, body: { error: HOST_TEXT } };
   const path = pathOf(request);
-  const [read, change] = [reading(path), changing(path)];
-  if (read === undefined && change === undefined) {
-    return { status: 404, body: { error: `There is no ${path}; see ${KNOWN}.` } };
-  }
+  const found = routeOf(path);
+  if (found === null)
+    return { status: 404, body: { error: `There is no ${path}; see ${KNOWN.join(', ')}.` } };
+  const { route, id } = found;
+  const [read, change] = [READS[route], CHANGES[route]];
   const isRead = request.method === 'GET' || request.method === 'HEAD';
-  if (read !== undefined && isRead) return await read(source, left);
+  if (read !== undefined && isRead) return await read(source, id, left);
   if (change === undefined || request.method !== 'POST') {
     const allow = read === undefined ? 'POST' : 'GET, HEAD';
     return { status: 405, body: { error: `Only ${allow}.` }, headers: { allow } };
   }
-  if (isAllowed(request.headers.authorization, token)) return await change(source, left);
+  if (isAllowed(request.headers.authorization, token)) return await change(source, id, left);
   return { status: 401, body: { error: 'Not allowed.', hint: TOKEN_HINT } };
 }
 
