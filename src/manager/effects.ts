@@ -1,7 +1,7 @@
 /**
  * Carries out the core's effects: on the order, the store, the domains, and what is in work. It decides nothing.
  *
- * Y1. Effects are carried out in the order given; what takes time (a checkpoint, an import) does not hold up the next one.
+ * C1. Effects are carried out in the order given; what takes time (a checkpoint, an import) does not hold up the next one.
  */
 import { assert, index as toIndex } from '../core/index.ts';
 import type { Effect, Event, ReplicaId } from '../core/index.ts';

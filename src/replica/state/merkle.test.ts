@@ -53,7 +53,7 @@ void test('touched and new pages are read again, and a bounded number of others 
   assert.deepEqual(reads, [4007], 'what it was shown it need not read');
 });
 
-void test('S1: a page that changed behind its back shows in the root after a while', () => {
+void test('M2: a page that changed behind its back shows in the root after a while', () => {
   const tree = new MerkleTree();
   const count = 2000;
   let corrupt = 0;

@@ -5,8 +5,8 @@
  * in this order: updates applied but not flushed, frames of the log taken over, the database file as far as it
  * belongs to the state, else zeros. A state of *nothing* has no pages: before the first capture of a new database.
  *
- * S1. All images are canonical (`page.ts`).
- * S2. A page above the page count has no image; when the file grows again, it starts from zeros.
+ * I1. All images are canonical (`page.ts`).
+ * I2. A page above the page count has no image; when the file grows again, it starts from zeros.
  */
 import { hash } from 'node:crypto';
 import type { PageSource } from './archive.ts';
