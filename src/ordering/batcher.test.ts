@@ -68,7 +68,7 @@ void test('T1: what nobody waits for goes by itself in the end, or with what is 
   assert.deepEqual(batches, []);
   mock.timers.tick(LONG_MS);
   assert.deepEqual(batches, [1]);
-  batcher.stored();
+  assert.equal(batcher.stored(), 9, 'no more than before');
   batcher.next();
   batcher.decided(8);
   batcher.flush();
@@ -78,6 +78,30 @@ void test('T1: what nobody waits for goes by itself in the end, or with what is 
   batcher.next();
   mock.timers.tick(LONG_MS);
   assert.deepEqual(batches, [1, 1], 'once');
+});
+
+void test('T1: what nobody waits for goes no sooner because something was sent just before', () => {
+  using here = started();
+  const { batcher, batches } = here;
+  batcher.entry(0, NOTHING);
+  mock.timers.tick(0);
+  batcher.decided(0);
+  batcher.stored();
+  batcher.next();
+  mock.timers.tick(10);
+  assert.deepEqual(batches, [1]);
+  mock.timers.tick(LONG_MS);
+  assert.deepEqual(batches, [1, 1]);
+});
+
+void test('T1: of what was stored before a restart nobody waits for the disk', () => {
+  using here = started(9);
+  const { batcher, batches } = here;
+  batcher.entry(10, NOTHING);
+  batcher.decided(9);
+  assert.deepEqual(batches, []);
+  batcher.decided(10);
+  assert.deepEqual(batches, [2]);
 });
 
 void test('T1: what comes later goes by itself, too, though what came before was sent earlier than it would have gone', () => {
