@@ -18,7 +18,7 @@ import { closeSync, lstatSync, openSync, readdirSync, readlinkSync, readSync, ty
 import { isLeftOut } from '../domains/left-out.ts';
 import { tellsChange } from '../file-clock.ts';
 
-export type Part = 'service' | 'runtime' | 'agent' | 'preload';
+export type Part = 'service' | 'runtime' | 'agent';
 
 export interface Source {
   readonly part: Part;

@@ -11,7 +11,6 @@ import { findExecutable } from '../domains/process/executable.ts';
 import { AGENT_PARTS, dependenciesOf, ROOT } from '../domains/process/package.ts';
 import { contains, librariesAbove, SYSTEM_FOLDERS } from '../domains/process/paths.ts';
 import { stateFiles } from '../domains/state-files.ts';
-import { PRELOAD } from '../replica/preload.ts';
 import type { Source } from './manifest.ts';
 
 function isSystem(path: string): boolean {
@@ -42,7 +41,6 @@ export function sourcesOf(images: readonly ServiceImage[], dataFolder: string): 
   const agent = [...AGENT_PARTS.map((name) => join(ROOT, name)), ...installed, process.execPath];
   return [
     ...part('agent', agent, [data]),
-    ...part('preload', [PRELOAD], [data]),
     ...images.flatMap((image) =>
       image.oci === undefined ? serviceOf(image, data) : part('service', [image.oci], []),
     ),

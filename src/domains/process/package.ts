@@ -6,7 +6,6 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import { compiledAgent } from '../../replica/compiled.ts';
-import { PRELOAD } from '../../replica/preload.ts';
 import { contains, withAncestors } from './paths.ts';
 
 /** The folder of Spare itself. */
@@ -16,7 +15,7 @@ export const ROOT: string = packageRoot(import.meta.dirname);
 export const DEFAULT_AGENT: string =
   compiledAgent(ROOT) ?? join(import.meta.dirname, '../../replica/agent.ts');
 
-/** What of Spare runs in a domain, below `ROOT`; besides, there are the libc layer of determinism and the dependencies. */
+/** What of Spare runs in a domain, below `ROOT`, as far as it was built; besides, there are the dependencies. */
 export const AGENT_PARTS: readonly string[] = [
   'package.json',
   'src/replica',
@@ -24,6 +23,7 @@ export const AGENT_PARTS: readonly string[] = [
   'src/errors.ts',
   'src/node-http.ts',
   'dist',
+  'build/spare-preload.so',
 ];
 
 function packageRoot(folder: string): string {
@@ -60,7 +60,7 @@ export function dependenciesOf(folder: string, found: Set<string> = new Set()): 
 
 /** Absolute paths, to be shown read-only. */
 export function packagePaths(agent: string): string[] {
-  const own = [...AGENT_PARTS.map((name) => join(ROOT, name)), PRELOAD].filter(existsSync);
+  const own = AGENT_PARTS.map((name) => join(ROOT, name)).filter(existsSync);
   const outside = own.some((path) => contains(path, agent)) ? [] : [dirname(agent)];
   return [...own, ...dependenciesOf(ROOT), ...outside, dirname(process.execPath)];
 }

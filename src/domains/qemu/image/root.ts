@@ -42,7 +42,6 @@ export interface Root {
 const SERVICE = '/spare/service';
 const AGENT = '/spare/agent';
 const RUNTIME = '/spare/runtime';
-const PRELOAD = 'build/spare-preload.so';
 const TEST = /\.test\.[jt]s$/;
 const FOLDERS = ['/dev', '/proc', '/sys', '/run', '/tmp', '/etc'];
 const RUN = '/run/spare';
@@ -153,7 +152,7 @@ function interpreterOf(path: string): string[] {
 
 /** The parts of Spare that run inside a domain. */
 function addAgent(tree: FileTree, agent: string): void {
-  for (const part of [...AGENT_PARTS, PRELOAD]) {
+  for (const part of AGENT_PARTS) {
     const path = join(ROOT, part);
     if (existsSync(path)) tree.copy(path, join(AGENT, part), (inner) => TEST.test(inner));
   }
