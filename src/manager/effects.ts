@@ -125,9 +125,11 @@ export class Effects {
   }
 
   #execute({ replica, index, time, tickFrom }: Extract<Effect, { type: 'execute' }>): void {
-    const entry = this.#parts.work.executed(index, time);
-    assert(entry !== undefined, 'an entry that is not released is at hand');
-    this.#parts.fleet.link(replica)?.send(executeFrames(index, time, tickFrom, entry));
+    const { fleet, work } = this.#parts;
+    const entry = work.entry(index);
+    assert(entry !== null, 'an entry that is not released is at hand');
+    work.executed(index, time);
+    fleet.link(replica)?.send(executeFrames(index, time, tickFrom, entry));
   }
 
   #record({ index, vote, keyed }: Extract<Effect, { type: 'record' }>): void {

@@ -21,11 +21,17 @@ export type Verdict =
 
 export type Client = (verdict: Verdict) => void;
 
+interface Entry {
+  /** As it was ordered. */
+  readonly bytes: Buffer;
+  /** The agreed time that it is executed with; null: it is not executed yet. */
+  timeMs: number | null;
+}
+
 export class InWork {
   readonly #store: Store;
   readonly ballots: Ballots;
-  readonly #entries = new Map<number, Buffer>();
-  readonly #times = new Map<number, number>();
+  readonly #entries = new Map<number, Entry>();
   readonly #clients = new Map<number, Client>();
 
   /** `answered`, `onFull`: see `Ballots`. */
@@ -34,23 +40,23 @@ export class InWork {
     this.ballots = new Ballots(BALLOT_BYTES_MAX, onFull, answered);
   }
 
-  take(index: number, entry: Buffer): void {
-    this.#entries.set(index, entry);
+  take(index: number, bytes: Buffer): void {
+    this.#entries.set(index, { bytes, timeMs: null });
   }
 
   waits(index: number, client: Client): void {
     this.#clients.set(index, client);
   }
 
-  /** `timeMs`: the agreed time that the entry is executed with. */
-  executed(index: number, timeMs: number): Buffer | undefined {
-    this.#times.set(index, timeMs);
-    return this.#entries.get(index);
+  /** It is executed with this agreed time. */
+  executed(index: number, timeMs: number): void {
+    const entry = this.#entries.get(index);
+    if (entry !== undefined) entry.timeMs = timeMs;
   }
 
   /** One that is in work, as it was ordered. */
   entry(index: number): Buffer | null {
-    return this.#entries.get(index) ?? null;
+    return this.#entries.get(index)?.bytes ?? null;
   }
 
   cast(replica: ReplicaId, index: number, reply: Buffer, update: Buffer): Vote {
@@ -73,7 +79,7 @@ export class InWork {
     if (outcome.type === 'skipped') return client({ ...outcome, hint });
     if (outcome.type === 'key-reused') return client(outcome);
     // One that is answered from the log was not executed: its reply is dated as it is given.
-    const timeMs = this.#times.get(index) ?? Date.now();
+    const timeMs = this.#entries.get(index)?.timeMs ?? Date.now();
     const bytes = outcome.digest === null ? null : this.ballots.reply(outcome.of, outcome.digest);
     if (bytes !== null) return client({ type: 'reply', bytes, timeMs });
     const read = (kept: Buffer | null): void =>
@@ -84,7 +90,6 @@ export class InWork {
 
   release(index: number): void {
     this.#entries.delete(index);
-    this.#times.delete(index);
     this.ballots.release(index);
   }
 }
