@@ -18,11 +18,22 @@ function program(path: string): string {
 
 void it('names the installation of every hop that a program is linked through', () => {
   program('versions/node-v26/bin/node');
-  mkdirSync(join(base, 'shelf'));
-  symlinkSync('../versions/node-v26/bin/node', join(base, 'shelf', 'node'));
+  for (const name of ['shelf', 'chosen']) mkdirSync(join(base, name));
+  symlinkSync('../chosen/node', join(base, 'shelf', 'node'));
+  symlinkSync('../versions/node-v26/bin/node', join(base, 'chosen', 'node'));
   const found = findExecutable('node', join(base, 'service'), `/nowhere:${join(base, 'shelf')}`, []);
   assert.equal(found.path, join(base, 'shelf', 'node'));
-  assert.deepEqual(found.needed, [join(base, 'shelf'), join(base, 'versions/node-v26')]);
+  const needed = ['shelf', 'chosen', 'versions/node-v26'].map((name) => join(base, name));
+  assert.deepEqual(found.needed, needed);
+});
+
+void it('a file that is no program is not taken for one', () => {
+  const path = program('programs/tool');
+  mkdirSync(join(base, 'notes'));
+  writeFileSync(join(base, 'notes', 'tool'), '', { mode: 0o644 });
+  mkdirSync(join(base, 'folders', 'tool'), { recursive: true });
+  const searched = ['notes', 'folders', 'programs'].map((name) => join(base, name)).join(':');
+  assert.equal(findExecutable('tool', base, searched, []).path, path);
 });
 
 void it('X1: never names a folder that holds the home, the service or the data folder', () => {
