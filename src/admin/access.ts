@@ -11,6 +11,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
+import { PRIVATE } from '../data-folder.ts';
 
 const FILE = 'admin.json';
 const TOKEN_BYTES = 24;
@@ -39,7 +40,7 @@ export function publishAccess(dataFolder: string, access: Access): void {
   const file = join(dataFolder, FILE);
   // A new file: the mode of one that is there would stay.
   rmSync(file, { force: true });
-  writeFileSync(file, `${JSON.stringify(access)}\n`, { mode: 0o600 });
+  writeFileSync(file, `${JSON.stringify(access)}\n`, { mode: PRIVATE });
 }
 
 export function withdrawAccess(dataFolder: string): void {
