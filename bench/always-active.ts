@@ -178,7 +178,7 @@ async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
       driver.close();
-      void manager.close().then(() => process.exit(0));
+      void manager.close(AbortSignal.abort()).then(() => process.exit(0));
     });
   }
   observer.watch(manager);

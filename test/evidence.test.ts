@@ -4,12 +4,12 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { CaseView } from '../src/evidence/read.ts';
-import { Call } from './support/call.ts';
+import { Call, Place } from './support/call.ts';
 import { PATIENCE_MS, ROOT, SERVICES, Spare } from './support/spare.ts';
 
 const QUIRKS = { folder: SERVICES, command: ['node', 'quirks.mjs'], state: ['quirks.db'] };
@@ -132,6 +132,46 @@ test('P6: the evidence of a lie has the request, all votes, the wrong field; com
       return false;
     }
   });
+});
+
+for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+  test(`P6: of a lie just before ${signal} somebody is told, with the wrong field`, async () => {
+    const write = `fs.appendFileSync(process.env.SPARE_EVIDENCE + '.told', fs.readFileSync(0) + '\\n')`;
+    await using spare = await new Spare({
+      ...QUIRKS,
+      variants: [{}, { env: { LIE: 'eve' } }, {}],
+      onIncident: { command: ['node', '-e', write] },
+    }).start();
+    await fetch(`${spare.url}/who`);
+    const folder = join(spare.data, 'incidents/1');
+    await spare.until('its folder is there', PATIENCE_MS, () => existsSync(folder));
+    await spare.signal(signal);
+    const isTold = (): boolean => existsSync(`${folder}.told`);
+    assert.equal(isTold(), signal === 'SIGTERM');
+    await spare.start();
+    await spare.until('it is told', PATIENCE_MS, isTold);
+    await spare.signal('SIGTERM');
+    // Told again, where the machine was too busy to compare in the last seconds.
+    const told = readFileSync(`${folder}.told`, 'utf8').trim().split('\n').at(-1) ?? '';
+    const found = (JSON.parse(told) as CaseView).comparisons?.[0]?.differences;
+    assert.deepEqual(found, [{ where: 'body $.users[1].name', is: '"eve"', instead: '"bob"' }]);
+  });
+}
+
+test('P6: of copies that end as they start somebody is told, though the group ends with them', async () => {
+  using place = new Place();
+  const command = ['/bin/sh', '-c', 'sleep 0.3; cat > "$SPARE_INCIDENT.told"'];
+  place.configure({
+    command: [process.execPath, '-e', 'process.exit(7)'],
+    state: [],
+    onIncident: { command },
+  });
+  await using group = place.run();
+  assert.equal(await group.end(), 1);
+  const told = place.files().filter((file) => file.endsWith('.told'));
+  const incidents = group.stdout.match(/^incident .*/gm) ?? [];
+  assert.ok(incidents.length > 0);
+  assert.equal(told.length, incidents.length, group.stdout);
 });
 
 test('P7: a lie cannot write lines of its own into what the manager and `spare incidents` say', async () => {

@@ -89,8 +89,7 @@ async function runUntilEnd(
     throw await unlessAborted(signal, running.halted);
   } finally {
     if (signal.aborted) print('stopping');
-    // What cannot go on answers nobody.
-    await running.close(signal.aborted ? second : AbortSignal.abort());
+    await running.close(second);
   }
 }
 

@@ -42,7 +42,7 @@ export interface Running {
   readonly ready: Promise<void>;
   /** Resolves when the group cannot go on. */
   readonly halted: Promise<SpareError>;
-  /** Requests in work are answered first, unless `atOnce` is aborted. */
+  /** Requests in work are answered first, and who is to be told of an incident is told, unless `atOnce` is aborted. */
   close(atOnce: AbortSignal): Promise<void>;
 }
 
@@ -146,6 +146,7 @@ export async function run(
   await using undo = new AsyncDisposableStack();
   undo.defer(() => observer.close());
   let manager: Manager | null = null;
+  let endsAtOnce = new AbortController().signal;
   const front = createFront(frontOptions(settings), {
     ready: () => manager?.health.accepting() ?? false,
     submit: (key, request, done) => manager?.submit(key, request, done),
@@ -173,7 +174,7 @@ export async function run(
     throw error;
   });
   const { store, opened: found } = await opening;
-  undo.defer(() => (manager === null ? store.close() : manager.close()));
+  undo.defer(() => (manager === null ? store.close() : manager.close(endsAtOnce)));
   await clearLeftovers(settings.data);
   const access = { url: addressUrl(adminAddress), token, config: file };
   inDataFolder(settings.data, () => publishAccess(settings.data, access));
@@ -204,7 +205,9 @@ export async function run(
     ready: observer.untilWhole(halted),
     halted,
     close: async (atOnce) => {
-      await endFront(atOnce);
+      endsAtOnce = atOnce;
+      // What cannot go on answers nobody.
+      await endFront(started.ended ? AbortSignal.abort() : atOnce);
       await opens.disposeAsync();
     },
   };

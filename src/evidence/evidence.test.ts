@@ -17,8 +17,11 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { digest } from '../core/index.ts';
 import { Evidence } from './evidence.ts';
-import { type Finds, PART_FILE } from './exhibits.ts';
-import type { Incident } from './incidents.ts';
+import { exhibitsOf, type Finds, PART_FILE } from './exhibits.ts';
+import { Folders } from './folders.ts';
+import type { HookOptions } from './hook.ts';
+import { type Incident, Incidents } from './incidents.ts';
+import type { CaseView } from './read.ts';
 import type { StateBefore } from './scratch.ts';
 
 const INCIDENT: Omit<Incident, 'id'> = {
@@ -33,6 +36,7 @@ const INCIDENT: Omit<Incident, 'id'> = {
 };
 const MIB = 1024 ** 2;
 const NOBODY = { command: [], folder: '/', webhook: null };
+const NEVER = new AbortController().signal;
 
 /** Of two votes whose updates differ. */
 function finds(stateBefore: StateBefore): Finds {
@@ -54,7 +58,7 @@ void test('P7 V1: it is closed though the state before an incident is still bein
   using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
   const evidence = new Evidence(root.path, NOBODY, () => {});
   const { id } = evidence.add(INCIDENT, finds(endless));
-  await evidence.close();
+  await evidence.close(NEVER);
   assert.equal((await evidence.read(id))?.evidence?.parts.length, 2);
   assert.ok(!existsSync(join(root.path, 'comparing')), 'what it had of it is removed');
 });
@@ -65,7 +69,7 @@ void test('P6 I2: the number of an incident whose line was lost with the power, 
   const add = async (): Promise<number> => {
     const evidence = new Evidence(root.path, NOBODY, () => {});
     const { id } = evidence.add(INCIDENT, { ...finds(endless), votes: [] });
-    await evidence.close();
+    await evidence.close(NEVER);
     return id;
   };
   assert.equal(await add(), 1);
@@ -89,7 +93,7 @@ void test('P7: of more than may wait to be written only who voted what is kept, 
   const first = Array.from({ length: 9 }, add);
   assert.deepEqual(await Promise.all(first.map(files)), [2, 2, 2, 2, 2, 2, 2, 0, 0]);
   assert.equal(await files(add()), 2);
-  await evidence.close();
+  await evidence.close(NEVER);
 });
 
 void test('P6: who is to be told is told, be it a command or a webhook alone', async () => {
@@ -111,7 +115,7 @@ void test('P6: who is to be told is told, be it a command or a webhook alone', a
     const called = once(told, 'told');
     evidence.add(INCIDENT, { ...finds(endless), votes: [] });
     assert.deepEqual(await called, [path]);
-    await evidence.close();
+    await evidence.close(NEVER);
   }
 });
 
@@ -133,7 +137,7 @@ void test('P6: votes are compared once the fault is masked, and though the state
     found?.comparisons?.map(({ of, replicas }) => [of, replicas]),
     [['update', ['r1']]],
   );
-  await evidence.close();
+  await evidence.close(NEVER);
 });
 
 void test('P7: a state that was being compared when all ended takes no room in the next life', async () => {
@@ -143,5 +147,61 @@ void test('P7: a state that was being compared when all ended takes no room in t
   for (const name of ['state', 'updates', '0.db']) writeFileSync(join(comparing, name), 'large');
   const evidence = new Evidence(root.path, NOBODY, () => {});
   assert.equal(existsSync(comparing), false);
-  await evidence.close();
+  await evidence.close(NEVER);
+});
+
+/** A command that adds what it is told to a file of `folder`, one line each; and what is in it. */
+function listener(folder: string): { hook: HookOptions; told: () => CaseView[] } {
+  const file = join(folder, 'told');
+  writeFileSync(file, '');
+  const command = ['/bin/sh', '-c', 'cat >> told; echo >> told'];
+  const lines = (): string[] => readFileSync(file, 'utf8').trim().split('\n');
+  return {
+    hook: { ...NOBODY, command, folder },
+    told: () => lines().map((line) => JSON.parse(line) as CaseView),
+  };
+}
+
+void test('P6 V2: who is to be told of an incident just before the end is told, of what differs too, and nobody waits for the repair', async () => {
+  using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
+  const { hook, told } = listener(root.path);
+  const evidence = new Evidence(root.path, hook, () => {});
+  evidence.add(INCIDENT, finds(unreadable));
+  await evidence.close(NEVER);
+  assert.deepEqual(
+    told().map(({ incident, comparisons }) => [incident.id, comparisons?.length]),
+    [[1, 1]],
+  );
+});
+
+void test('P6 V2: what was neither compared nor told when all was killed is in the next life, once', async () => {
+  using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
+  const { hook, told } = listener(root.path);
+  const incidents = new Incidents(join(root.path, 'incidents.jsonl'));
+  const folders = new Folders(join(root.path, 'incidents'), { folders: 9, bytes: MIB });
+  for (const found of [finds(unreadable), { ...finds(unreadable), votes: [] }]) {
+    const incident = incidents.add(INCIDENT);
+    await folders.keep(incident.id, exhibitsOf(incident, found));
+  }
+  for (let life = 0; life < 2; life++) await new Evidence(root.path, hook, () => {}).close(NEVER);
+  const differences = new Map(told().map(({ incident, comparisons }) => [incident.id, comparisons?.length]));
+  assert.equal(told().length, 2);
+  assert.deepEqual([differences.get(1), differences.get(2)], [1, undefined]);
+});
+
+void test('P6 V2: a command that does not end holds up the end for seconds at most, and is called again in the next life', async () => {
+  using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
+  const { hook, told } = listener(root.path);
+  const logged: string[] = [];
+  const hanging = { ...hook, command: ['sleep', '1000'] };
+  const first = new Evidence(root.path, hanging, (line) => logged.push(line));
+  first.add(INCIDENT, { ...finds(unreadable), votes: [] });
+  const sinceMs = performance.now();
+  await first.close(NEVER);
+  assert.ok(performance.now() - sinceMs < 20_000);
+  assert.deepEqual(logged, [
+    'hook       incident 1: not told, because all ends; that is done at the next start',
+  ]);
+  await new Evidence(root.path, hook, () => {}).close(NEVER);
+  assert.equal(told().length, 1);
 });

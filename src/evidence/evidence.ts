@@ -3,6 +3,8 @@
  * of the votes, and the call of who is to be told.
  *
  * V1. Nothing here holds up the loop, or grows without a limit: what cannot be done in time is left out, and said so.
+ * V2. Votes are compared, and who is to be told is told, also of what happens just before the end: within seconds of it, or else in
+ *     the next life, as after a kill. So somebody may be told twice, but not never.
  */
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -18,8 +20,11 @@ import { Serial } from './serial.ts';
 const LIMITS = { folders: 200, bytes: 512 * 1024 ** 2 };
 const SCRATCH_FOLDER = 'comparing';
 const WAITING_MAX = 100;
+const TOLD_LATER = 'not told, because all ends; that is done at the next start';
 /** Right after a fault all processors are wanted for masking and repairing it. */
 const COMPARE_AFTER_MS = 2000;
+/** Once all ends: for comparing, and then for telling. */
+const LAST_MS = 2000;
 /** What may wait to be written. */
 const UNWRITTEN_BYTES_MAX = 256 * 1024 ** 2;
 
@@ -32,20 +37,21 @@ export class Evidence {
   readonly #keeping: Serial;
   readonly #comparing: Serial;
   readonly #telling: Serial;
-  readonly #closing = new AbortController();
+  readonly #ending = new AbortController();
   #unwritten = 0;
 
   /** `log`: one line for the operator. */
   constructor(dataFolder: string, hook: HookOptions, log: (line: string) => void) {
     this.#folders = new Folders(join(dataFolder, EVIDENCE_FOLDER), LIMITS);
     this.incidents = new Incidents(join(dataFolder, INCIDENTS_FILE), this.#folders.latest());
-    this.#scratches = new Scratches(join(dataFolder, SCRATCH_FOLDER), this.#closing.signal);
     this.#hook = hook;
     this.#log = log;
     const serial = (): Serial => new Serial(WAITING_MAX, (message) => log(`evidence   ${message}`));
     this.#keeping = serial();
     this.#comparing = serial();
     this.#telling = serial();
+    this.#scratches = new Scratches(join(dataFolder, SCRATCH_FOLDER), this.#comparing.cut);
+    for (const id of this.#folders.pending()) this.#follow(id, this.#folders.differs(id), null);
   }
 
   add(found: Omit<Incident, 'id'>, finds: Finds): Incident {
@@ -59,7 +65,7 @@ export class Evidence {
         await this.#folders.keep(incident.id, exhibits);
       } finally {
         this.#unwritten -= bytes;
-        this.#follow(incident, exhibits, scratch);
+        this.#follow(incident.id, has(exhibits, PART_FILE), scratch);
       }
     });
     if (kept) return incident;
@@ -75,49 +81,50 @@ export class Evidence {
   }
 
   /** Who is told gets to know where votes differ. */
-  #follow({ id }: Incident, exhibits: readonly Exhibit[], scratch: Scratch | null): void {
+  #follow(id: number, differs: boolean, scratch: Scratch | null): void {
     const fromMs = performance.now() + COMPARE_AFTER_MS;
-    const added =
-      has(exhibits, PART_FILE) && this.#comparing.add(async () => await this.#compare(id, scratch, fromMs));
-    if (added) return;
+    if (differs && this.#comparing.add(async () => await this.#compare(id, scratch, fromMs))) return;
     if (scratch !== null) void this.#scratches.give(scratch);
-    this.#tell(id);
+    this.#tell(id, true);
   }
 
   async #compare(id: number, scratch: Scratch | null, fromMs: number): Promise<void> {
-    const { signal } = this.#closing;
+    const { signal } = this.#ending;
+    const { cut } = this.#comparing;
     try {
-      await delay(Math.max(0, fromMs - performance.now()), undefined, { signal });
+      // Ended by the end of all: then nothing is repaired any more.
+      await delay(Math.max(0, fromMs - performance.now()), undefined, { signal }).catch(() => {});
       const [state] = await Promise.allSettled([scratch?.filled]);
       const isThere = scratch !== null && state.status === 'fulfilled';
       // Replies are compared without it, and of updates the pages.
-      await compareVotes(this.#folders.path(id), isThere ? scratch.path : null, signal);
+      await compareVotes(this.#folders.path(id), isThere ? scratch.path : null, cut);
       if (state.status === 'rejected') throw state.reason;
     } finally {
       if (scratch !== null) await this.#scratches.give(scratch);
-      this.#tell(id);
+      this.#tell(id, !cut.aborted);
     }
   }
 
-  #tell(id: number): void {
+  /** `isCompared`: as far as it could be. */
+  #tell(id: number, isCompared: boolean): void {
     const { command, webhook } = this.#hook;
-    const { signal } = this.#closing;
-    const about = (message: string): string => `hook       incident ${id}: ${message}`;
-    if (command.length > 0 || webhook !== null) {
-      const added = this.#telling.add(async () => {
-        const json = JSON.stringify(await this.read(id));
-        const calls = [
-          ...(command.length > 0
-            ? [runCommand(this.#hook, { id, evidence: this.#folders.path(id), json }, signal)]
-            : []),
-          ...(webhook !== null ? [callWebhook(webhook, json, signal)] : []),
-        ];
-        for (const result of await Promise.allSettled(calls)) {
-          if (result.status === 'rejected') this.#log(about((result.reason as Error).message));
-        }
-      });
-      if (!added) this.#log(about('too many at once, nobody is told of it'));
-    }
+    const about = (message: string): void => this.#log(`hook       incident ${id}: ${message}`);
+    const { cut } = this.#telling;
+    const added = this.#telling.add(async () => {
+      const json = JSON.stringify(await this.read(id));
+      const calls = [
+        ...(command.length > 0
+          ? [runCommand(this.#hook, { id, evidence: this.#folders.path(id), json }, cut)]
+          : []),
+        ...(webhook !== null ? [callWebhook(webhook, json, cut)] : []),
+      ];
+      const failed = (await Promise.allSettled(calls)).filter((result) => result.status === 'rejected');
+      if (failed.length > 0 && cut.aborted) return about(TOLD_LATER);
+      for (const { reason } of failed) about((reason as Error).message);
+      if (isCompared) await this.#folders.settle(id);
+    });
+    if (!added && (command.length > 0 || webhook !== null))
+      about('too many at once, nobody is told of it before the next start');
   }
 
   /** Null when there is no such incident (any more). */
@@ -125,10 +132,12 @@ export class Evidence {
     return readCase(this.#folders.path(id), this.incidents.latest(), id);
   }
 
-  /** What is known is kept; comparing and telling end. */
-  async close(): Promise<void> {
-    this.#closing.abort();
-    for (const serial of [this.#keeping, this.#comparing, this.#telling]) await serial.close();
+  /** What is known is kept. Comparing and telling take some seconds, or none if `atOnce` is aborted. */
+  async close(atOnce: AbortSignal): Promise<void> {
+    this.#ending.abort();
+    await this.#keeping.end(new AbortController().signal);
+    for (const serial of [this.#comparing, this.#telling])
+      await serial.end(AbortSignal.any([atOnce, AbortSignal.timeout(LAST_MS)]));
   }
 }
 

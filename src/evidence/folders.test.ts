@@ -19,7 +19,7 @@ const of = (bytes: number): { file: string; bytes: Buffer }[] => [
   { file: 'reply-1', bytes: Buffer.alloc(bytes, 7) },
 ];
 
-void test('P6: what is kept is there as it was given', async () => {
+void test('P6 V2: what is kept is there as it was given, and pending until it is settled', async () => {
   using root = place();
   const folders = new Folders(root.path, { folders: 3, bytes: 1000 });
   await folders.keep(1, [
@@ -27,6 +27,9 @@ void test('P6: what is kept is there as it was given', async () => {
     { file: 'b', bytes: Buffer.alloc(0) },
   ]);
   assert.equal(readFileSync(join(folders.path(1), 'a'), 'utf8'), 'one');
+  assert.deepEqual(folders.pending(), [1]);
+  await folders.settle(1);
+  assert.deepEqual(folders.pending(), []);
   assert.deepEqual(readdirSync(folders.path(1)), ['a', 'b']);
 });
 

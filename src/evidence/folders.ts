@@ -6,7 +6,7 @@
  * F3. Those that show what differed, and those of which there is no more than that a replica ended, are two kinds; the kind goes that
  *     there is more of. So a replica that ends at every start pushes out no evidence of an intrusion, nor the other way round.
  */
-import { mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PRIVATE } from '../data-folder.ts';
@@ -24,6 +24,8 @@ interface Kept {
 }
 
 export const EVIDENCE_FOLDER = 'incidents';
+/** Empty, and there until the folder is settled. */
+const PENDING_FILE = 'pending';
 
 export class Folders {
   readonly #root: string;
@@ -46,13 +48,31 @@ export class Folders {
     return Math.max(0, ...numbers(readdirSync(this.#root)));
   }
 
-  /** `id`: above all that have a folder. Not while another one is being kept. */
+  /** Those that are not settled: votes are to be compared, somebody is to be told. Oldest first. */
+  pending(): number[] {
+    const isPending = (id: number): boolean => existsSync(join(this.path(id), PENDING_FILE));
+    return numbers(readdirSync(this.#root))
+      .filter(isPending)
+      .sort((a, b) => a - b);
+  }
+
+  async settle(id: number): Promise<void> {
+    await rm(join(this.path(id), PENDING_FILE), { force: true });
+  }
+
+  /** Whether there is what differs in it. */
+  differs(id: number): boolean {
+    return readdirSync(this.path(id)).some((name) => PART_FILE.test(name));
+  }
+
+  /** It is pending until it is settled. `id`: above all that have a folder. Not while another one is being kept. */
   async keep(id: number, exhibits: readonly Exhibit[]): Promise<void> {
     const unfinished = join(this.#root, `${id}.new`);
     await rm(unfinished, { recursive: true, force: true });
     try {
       await mkdir(unfinished, { mode: 0o700 });
-      for (const { file, bytes } of exhibits)
+      const pending = { file: PENDING_FILE, bytes: Buffer.alloc(0) };
+      for (const { file, bytes } of [...exhibits, pending])
         await writeFile(join(unfinished, file), bytes, { mode: PRIVATE });
       await rename(unfinished, this.path(id));
     } catch (error) {
@@ -103,6 +123,7 @@ function numbers(names: readonly string[]): number[] {
 async function lookInto(folder: string): Promise<Kept> {
   const names = await readdir(folder);
   let bytes = 0;
-  for (const name of names) bytes += (await stat(join(folder, name))).size;
+  // What is being written there, as votes are compared, may be gone again.
+  for (const name of names) bytes += (await stat(join(folder, name)).catch(() => null))?.size ?? 0;
   return { bytes, differs: names.some((name) => PART_FILE.test(name)) };
 }

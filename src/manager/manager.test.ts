@@ -217,7 +217,7 @@ void test('a group ends, though what its replicas would start from is not compar
   };
   await using group = await startGroup({ check });
   await until('all are to start', () => checks === 4);
-  await group.manager.close();
+  await group.manager.close(AbortSignal.abort());
 });
 
 void test('I1: what a rotation checked before it began holds for one start, that of its clean replica', async () => {
@@ -336,7 +336,7 @@ void test('what looks how much room a new version would take ends with the group
   const checking = group.manager.checkRoom();
   const found = (): string[] => (existsSync(pids) ? readFileSync(pids, 'utf8').trim().split('\n') : []);
   await until('both are looked at', () => found().length === 2);
-  await group.manager.close();
+  await group.manager.close(AbortSignal.abort());
   assert.equal(await Promise.race([checking, delay(2000, 'goes on', { ref: false })]), undefined);
   await until('nothing is left', () => found().every((pid) => readStat(Number(pid)) === undefined));
 });
@@ -353,7 +353,7 @@ void test('a backup that is being made when the group ends is given up, and who 
   });
   const bytes = (): number => statSync(unfinished, { throwIfNoEntry: false })?.size ?? 0;
   await until('it has begun', () => bytes() > 8 * MIB);
-  await manager.close();
+  await manager.close(AbortSignal.abort());
   assert.equal(existsSync(unfinished), false);
   await told;
 });
@@ -365,7 +365,7 @@ void test('so is one whose first half, the copy of the store, is still on its wa
     code: 'backup-failed',
     message: 'The backup could not be made: the group has ended.',
   });
-  await manager.close();
+  await manager.close(AbortSignal.abort());
   await told;
 });
 

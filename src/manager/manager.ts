@@ -373,14 +373,15 @@ export class Manager {
     return this.#closed;
   }
 
-  /** Ends all domains. What was ordered is durable already or was not acknowledged. */
-  async close(): Promise<void> {
+  /** Ends all domains. What was ordered is durable already or was not acknowledged. `atOnce`: as of `Evidence`. */
+  async close(atOnce: AbortSignal): Promise<void> {
     this.#closed = true;
     for (const timer of this.#timers) clearInterval(timer);
     this.#ending.abort(new Error('the group has ended'));
     this.#deployment.end();
     this.#rejuvenation.end();
-    await this.#fleet.close();
-    await Promise.all([this.#store.close(), this.evidence.close(), this.backups.settled()]);
+    // The state before an incident is read from the store.
+    await Promise.all([this.#fleet.close(), this.evidence.close(atOnce)]);
+    await Promise.all([this.#store.close(), this.backups.settled()]);
   }
 }

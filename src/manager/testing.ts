@@ -99,7 +99,7 @@ export async function startGroup(differing: Differing = {}): Promise<Group> {
   );
   manager.start(opened);
   const end = async (): Promise<void> => {
-    await manager.close();
+    await manager.close(AbortSignal.abort());
     place.remove();
   };
   return { manager, folder, dataFolder, [Symbol.asyncDispose]: end };
