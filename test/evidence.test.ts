@@ -118,6 +118,7 @@ test('P6: the evidence of a lie has the request, all votes, the wrong field; com
       against: 'the decided one',
       differences: [{ where: 'body $.users[1].name', is: '"eve"', instead: '"bob"' }],
       more: false,
+      unnamed: null,
     },
   ]);
   await spare.until('all are told', PATIENCE_MS, () => told.length > 0);
@@ -206,6 +207,7 @@ test('P6: the evidence of a wrong write names table, row and column', async () =
       against: 'the decided one',
       differences: [{ where: 'table signed, row 1, column name', is: '"eve"', instead: '"bob"' }],
       more: false,
+      unnamed: null,
     },
   ]);
 });

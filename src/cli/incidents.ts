@@ -93,10 +93,14 @@ function voteLines(evidence: CaseView['evidence']): string[] {
   return block('votes', votes);
 }
 
-function comparisonLines({ of, replicas, against, differences, more }: Comparison): string[] {
+function comparisonLines({ of, replicas, against, differences, more, unnamed }: Comparison): string[] {
   const head = `${of} of ${replicas.join(', ')} against ${against}:`;
   const places = differences.map(
     ({ where, is, instead }: Difference) => `  ${where}: ${is} instead of ${instead}`,
   );
-  return block('differs', [head, ...places, ...(more ? ['  and more'] : [])]);
+  const rest = more ? ['  and more'] : [];
+  const without = unnamed
+    ? [`  tables and rows are not named, for the state before it was not at hand: ${unnamed}`]
+    : [];
+  return block('differs', [head, ...places, ...rest, ...without]);
 }

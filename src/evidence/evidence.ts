@@ -14,7 +14,7 @@ import { EVIDENCE_FOLDER, Folders } from './folders.ts';
 import { callWebhook, type HookOptions, runCommand } from './hook.ts';
 import { type Incident, Incidents, INCIDENTS_FILE } from './incidents.ts';
 import { type CaseView, readCase } from './read.ts';
-import { type Scratch, Scratches } from './scratch.ts';
+import { noScratch, type Scratch, Scratches } from './scratch.ts';
 import { Serial } from './serial.ts';
 
 const LIMITS = { folders: 200, bytes: 512 * 1024 ** 2 };
@@ -51,14 +51,15 @@ export class Evidence {
     this.#comparing = serial();
     this.#telling = serial();
     this.#scratches = new Scratches(join(dataFolder, SCRATCH_FOLDER), this.#comparing.cut);
-    for (const id of this.#folders.pending()) this.#follow(id, this.#folders.differs(id), null);
+    for (const id of this.#folders.pending())
+      this.#follow(id, this.#folders.differs(id), noScratch('all ended before it was compared'));
   }
 
   add(found: Omit<Incident, 'id'>, finds: Finds): Incident {
     const incident = this.incidents.add(found);
     const exhibits = this.#bounded(exhibitsOf(incident, finds));
     const bytes = size(exhibits);
-    const scratch = has(exhibits, /^update-/) ? this.#scratches.take(finds.stateBefore) : null;
+    const scratch = has(exhibits, /^update-/) ? this.#scratches.take(finds.stateBefore) : noScratch('');
     this.#unwritten += bytes;
     const kept = this.#keeping.add(async () => {
       try {
@@ -70,7 +71,7 @@ export class Evidence {
     });
     if (kept) return incident;
     this.#unwritten -= bytes;
-    if (scratch !== null) void this.#scratches.give(scratch);
+    void this.#scratches.give(scratch);
     this.#log(`evidence   incident ${incident.id}: too many at once, nothing but its line is kept`);
     return incident;
   }
@@ -81,26 +82,22 @@ export class Evidence {
   }
 
   /** Who is told gets to know where votes differ. */
-  #follow(id: number, differs: boolean, scratch: Scratch | null): void {
+  #follow(id: number, differs: boolean, scratch: Scratch): void {
     const fromMs = performance.now() + COMPARE_AFTER_MS;
     if (differs && this.#comparing.add(async () => await this.#compare(id, scratch, fromMs))) return;
-    if (scratch !== null) void this.#scratches.give(scratch);
+    void this.#scratches.give(scratch);
     this.#tell(id, true);
   }
 
-  async #compare(id: number, scratch: Scratch | null, fromMs: number): Promise<void> {
+  async #compare(id: number, scratch: Scratch, fromMs: number): Promise<void> {
     const { signal } = this.#ending;
     const { cut } = this.#comparing;
     try {
       // Ended by the end of all: then nothing is repaired any more.
       await delay(Math.max(0, fromMs - performance.now()), undefined, { signal }).catch(() => {});
-      const [state] = await Promise.allSettled([scratch?.filled]);
-      const isThere = scratch !== null && state.status === 'fulfilled';
-      // Replies are compared without it, and of updates the pages.
-      await compareVotes(this.#folders.path(id), isThere ? scratch.path : null, cut);
-      if (state.status === 'rejected') throw state.reason;
+      await compareVotes(this.#folders.path(id), await scratch.filled, cut);
     } finally {
-      if (scratch !== null) await this.#scratches.give(scratch);
+      await this.#scratches.give(scratch);
       this.#tell(id, !cut.aborted);
     }
   }

@@ -39,7 +39,7 @@ function found(more: Partial<Finds>): { file: CaseFile; exhibits: Exhibit[] } {
     votes: [],
     decided: null,
     bytes: (_kind, digest: Digest) => (digest === none ? Buffer.alloc(0) : (BYTES[digest] ?? null)),
-    stateBefore: () => null,
+    stateBefore: () => '',
     console: '',
     ...more,
   });

@@ -53,8 +53,8 @@ function shownHeaders(headers: readonly string[]): string[] {
   );
 }
 
-function shownComparison({ of, replicas, against, differences, more }: Comparison): Comparison {
-  return { of, replicas, against, differences: differences.map(shownDifference), more };
+function shownComparison({ differences, ...comparison }: Comparison): Comparison {
+  return { ...comparison, differences: differences.map(shownDifference) };
 }
 
 /** That there is such a header, or none, is no secret. */

@@ -5,15 +5,23 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { appendFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { messageOf } from '../errors.ts';
+import type { StateAtHand } from './compare/tool.ts';
 import { STATE_FILE, UPDATES_FILE } from './compare/verified.ts';
 
-/** Links the whole state to `target`, if there is one, at once; gives the updates after it. Null: it cannot be had. */
-export type StateBefore = (target: string) => AsyncIterable<readonly Buffer[]> | null;
+/** Links the whole state to `target`, if there is one, at once; gives the updates after it, or why it cannot be had. */
+export type StateBefore = (target: string) => AsyncIterable<readonly Buffer[]> | string;
 
 export interface Scratch {
-  readonly path: string;
-  /** When all is there; rejects when that is not to be waited for any more. */
-  readonly filled: Promise<void>;
+  /** Null: it has nothing. */
+  readonly path: string | null;
+  /** Once all is there, or why it is not. */
+  readonly filled: Promise<StateAtHand>;
+}
+
+/** That has nothing, and says why. */
+export function noScratch(why: string): Scratch {
+  return { path: null, filled: Promise.resolve({ why }) };
 }
 
 export class Scratches {
@@ -29,24 +37,26 @@ export class Scratches {
     rmSync(path, { recursive: true, force: true });
   }
 
-  /** Null when another one is in use, or the state is not to be had. */
-  take(stateBefore: StateBefore): Scratch | null {
-    if (this.#taken) return null;
+  /** One that has nothing when another one is in use, or the state is not to be had. */
+  take(stateBefore: StateBefore): Scratch {
+    if (this.#taken) return noScratch('that before another incident was being looked into');
     // What could not be removed.
     rmSync(this.#path, { recursive: true, force: true });
     mkdirSync(this.#path, { recursive: true, mode: 0o700 });
     const updates = stateBefore(join(this.#path, STATE_FILE));
-    if (updates === null) return null;
+    if (typeof updates === 'string') return noScratch(updates);
     this.#taken = true;
-    const filled = fill(join(this.#path, UPDATES_FILE), updates, this.#closing);
-    // Whoever compares is told.
-    filled.catch(() => {});
+    const filled = fill(join(this.#path, UPDATES_FILE), updates, this.#closing).then(
+      () => ({ folder: this.#path }),
+      (error: unknown) => ({ why: messageOf(error) }),
+    );
     return { path: this.#path, filled };
   }
 
-  async give(scratch: Scratch): Promise<void> {
-    await Promise.allSettled([scratch.filled]);
-    await rm(scratch.path, { recursive: true, force: true });
+  async give({ path, filled }: Scratch): Promise<void> {
+    if (path === null) return;
+    await filled;
+    await rm(path, { recursive: true, force: true });
     this.#taken = false;
   }
 }

@@ -387,22 +387,23 @@ test('P5: where a state cannot be linked for evidence, as on file systems withou
   using folder = new Folder();
   writeFileSync(join(folder.path, 'base'), state);
   const snapshots = new Snapshots(folder.path, 1000, NOTHING);
-  assert.equal(snapshots.linkBefore(3, 1000, join(folder.path, 'linked')), true);
-  assert.equal(snapshots.linkBefore(3, 1000, join(folder.path, 'nowhere', 'linked')), false);
+  assert.equal(snapshots.linkBefore(3, 1000, join(folder.path, 'linked')), null);
+  assert.match(snapshots.linkBefore(3, 1000, join(folder.path, 'nowhere', 'linked')) ?? '', /ENOENT/);
 });
 
 test('P6: what an entry is compared with, as evidence, is a state from before it', () => {
   using folder = new Folder();
   writeFileSync(join(folder.path, 'checkpoint-5'), state);
   const snapshots = new Snapshots(folder.path, 1000, { ...NOTHING, checkpoint: FIFTH });
-  assert.equal(snapshots.linkBefore(6, 1000, join(folder.path, 'linked')), true);
-  assert.equal(snapshots.linkBefore(5, 1000, join(folder.path, 'another')), false);
-  assert.equal(snapshots.linkBefore(6, state.length - 1, join(folder.path, 'another')), false, 'too large');
+  const another = join(folder.path, 'another');
+  assert.equal(snapshots.linkBefore(6, 1000, join(folder.path, 'linked')), null);
+  assert.equal(snapshots.linkBefore(5, 1000, another), 'the checkpoint is a later one');
+  assert.match(snapshots.linkBefore(6, state.length - 1, another) ?? '', /^it takes \d+ bytes, more than/);
   using empty = new Folder();
   const begun = new Snapshots(empty.path, 1000, NOTHING);
   assert.equal(
     begun.linkBefore(1, 1000, join(empty.path, 'linked')),
-    true,
+    null,
     'nothing, where it began with that',
   );
 });

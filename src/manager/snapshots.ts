@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { assert, type Digest } from '../core/index.ts';
 import { BASE_FILE, checkpointFile } from '../data-folder.ts';
 import { syncBeside } from '../durable.ts';
-import { stateChanged, stateMissing } from '../errors.ts';
+import { messageOf, stateChanged, stateMissing } from '../errors.ts';
 import type { Checkpoint, Recovery } from '../ordering/store-protocol.ts';
 import { removeFile } from '../remove-file.ts';
 import { CHUNK_BYTES, importFrames } from '../wire/channel.ts';
@@ -110,18 +110,22 @@ export class Snapshots {
     return this.#framesOf(this.#base, tell);
   }
 
-  /** Links the latest durable state to `target`, if it is one from before this entry, no larger than that, and can be linked. */
-  linkBefore(index: number, bytesMax: number, target: string): boolean {
-    if (this.index >= index) return false;
+  /**
+   * Links the latest durable state to `target`, if it is one from before this entry, no larger than that, and can be linked. Null: that
+   * is done, or there is none; else why not.
+   */
+  linkBefore(index: number, bytesMax: number, target: string): string | null {
+    if (this.index >= index) return 'the checkpoint is a later one';
     const source = this.#latest;
-    if (source === null) return true;
+    if (source === null) return null;
     try {
-      if (statSync(source.path).size > bytesMax) return false;
+      const { size } = statSync(source.path);
+      if (size > bytesMax) return `it takes ${size} bytes, more than ${bytesMax}`;
       linkSync(source.path, target);
-      return true;
-    } catch {
+      return null;
+    } catch (error) {
       // Not every file system has links; it is for evidence only.
-      return false;
+      return messageOf(error);
     }
   }
 

@@ -115,8 +115,8 @@ export class Witness {
       bytes: (kind, digest) => this.#work.ballots[kind](index, digest),
       stateBefore: (target) => {
         const after = this.#snapshots.index;
-        const linked = this.#snapshots.linkBefore(index, COMPARED_BYTES_MAX, target);
-        return linked ? this.#updates.onDisk(after + 1, index - 1) : null;
+        const unlinked = this.#snapshots.linkBefore(index, COMPARED_BYTES_MAX, target);
+        return unlinked ?? this.#updates.onDisk(after + 1, index - 1);
       },
       console,
     };

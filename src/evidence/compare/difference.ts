@@ -18,6 +18,8 @@ export interface Comparison {
   readonly differences: readonly Difference[];
   /** There are more than are listed. */
   readonly more: boolean;
+  /** Of a change of the state: why tables and rows have no names; null: they have. */
+  readonly unnamed: string | null;
 }
 
 /** In the incident's folder: a list of `Comparison`s. */

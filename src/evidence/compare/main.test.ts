@@ -7,15 +7,17 @@ import { test } from 'node:test';
 import { encodeReply } from '../../wire/http.ts';
 import { CASE_FILE } from '../exhibits.ts';
 import { type Comparison, COMPARISON_FILE } from './difference.ts';
-import { compareVotes } from './tool.ts';
+import { compareVotes, type StateAtHand } from './tool.ts';
 
 const reply = (status: number, body = ''): Buffer =>
   encodeReply({ status, headers: [], body: Buffer.from(body) });
 
+const NOT_AT_HAND = { why: 'it is large' };
+
 /** What is told of these parts, of which the second of a kind is r1's. */
 async function told(
   parts: Readonly<Record<string, Buffer>>,
-  scratch: string | null,
+  before: StateAtHand,
   ended = (comparing: Promise<void>): Promise<void> => comparing,
 ): Promise<Comparison[]> {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-main-'));
@@ -26,7 +28,7 @@ async function told(
   const votes = [{ replica: 'r1', afterMs: 1, reply: 'reply-2', update: 'update-2' }];
   const decided = { reply: 'reply-1', update: 'update-1' };
   writeFileSync(join(place.path, CASE_FILE), JSON.stringify({ votes, decided, parts: listed }));
-  await ended(compareVotes(place.path, scratch, new AbortController().signal));
+  await ended(compareVotes(place.path, before, new AbortController().signal));
   return JSON.parse(readFileSync(join(place.path, COMPARISON_FILE), 'utf8')) as Comparison[];
 }
 
@@ -35,25 +37,32 @@ void test('P6: a process that ends at the update has told of the reply, and at w
   const update = Buffer.from('010100', 'hex');
   const found = await told(
     { 'reply-1': reply(200), 'reply-2': reply(500), 'update-1': Buffer.alloc(0), 'update-2': update },
-    scratch.path,
+    { folder: scratch.path },
     // There is no state in it.
     async (comparing) => await assert.rejects(comparing, /ENOENT/),
   );
   const head = { replicas: ['r1'], against: 'the decided one' };
   assert.deepEqual(found, [
-    { of: 'reply', ...head, differences: [{ where: 'status', is: '500', instead: '200' }], more: false },
+    {
+      of: 'reply',
+      ...head,
+      differences: [{ where: 'status', is: '500', instead: '200' }],
+      more: false,
+      unnamed: null,
+    },
     {
       of: 'update',
       ...head,
       differences: [{ where: 'update byte 0', is: '010100', instead: 'nothing' }],
       more: true,
+      unnamed: null,
     },
   ]);
 });
 
 void test('P7: a JSON body that is made to fill the memory is compared all the same', async () => {
   const places = async (is: string, instead: string): Promise<string | undefined> => {
-    const [found] = await told({ 'reply-1': reply(200, instead), 'reply-2': reply(200, is) }, null);
+    const [found] = await told({ 'reply-1': reply(200, instead), 'reply-2': reply(200, is) }, NOT_AT_HAND);
     return found?.differences[0]?.where;
   };
   const many = (part: string, mib: number): string => `[${part.repeat((mib * 1024 ** 2) / part.length - 10)}`;
@@ -71,6 +80,7 @@ void test('P7: a change of millions of pages is compared within the memory, its 
   const start = Buffer.from('0101010cfeffffff0f', 'hex');
   const update = (count: number): Buffer =>
     Buffer.concat([start, Buffer.alloc(change.length * count, change), Buffer.alloc(1)]);
-  const found = await told({ 'update-1': update(1), 'update-2': update(3_000_000) }, null);
+  const found = await told({ 'update-1': update(1), 'update-2': update(3_000_000) }, NOT_AT_HAND);
   assert.deepEqual(found[0]?.differences[0], { where: 'page 2', is: '07', instead: 'nothing' });
+  assert.equal(found[0].unnamed, NOT_AT_HAND.why);
 });

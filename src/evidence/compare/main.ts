@@ -3,8 +3,8 @@
  * not in the manager; the process may read and write the incident's folder and a scratch folder only, and its time and
  * memory are bounded (`tool.ts`).
  *
- * Called with the folder of the incident, into which it writes what it finds, and the scratch folder if the state before
- * the entry is to be had there.
+ * Called with the folder of the incident, into which it writes what it finds, and the scratch folder in which the state before
+ * the entry is, or nothing and why it is not at hand.
  *
  * M1. Of each vote that differs something is told, whatever another one costs: the first byte that differs is written for
  *     all of them before any is looked into, and what is found then as it comes. The process may be killed at any time.
@@ -21,7 +21,7 @@ interface Pair {
   readonly kind: CasePart['kind'];
   readonly is: Buffer;
   readonly instead: Buffer;
-  readonly head: Pick<Comparison, 'of' | 'replicas' | 'against'>;
+  readonly head: Pick<Comparison, 'of' | 'replicas' | 'against' | 'unnamed'>;
 }
 
 function pairs(folder: string, file: CaseFile, kind: CasePart['kind']): Pair[] {
@@ -37,7 +37,7 @@ function pairs(folder: string, file: CaseFile, kind: CasePart['kind']): Pair[] {
     kind,
     is: read(part),
     instead,
-    head: { of: kind, replicas: voters(part), against },
+    head: { of: kind, replicas: voters(part), against, unnamed: kind === 'update' ? why : null },
   }));
 }
 
@@ -47,7 +47,10 @@ function coarse({ kind, is, instead, head }: Pair): Comparison {
 }
 
 function compared({ kind, is, instead, head }: Pair): Comparison {
-  const found = kind === 'reply' ? replyDifferences(is, instead) : updateDifferences(is, instead, scratch);
+  const found =
+    kind === 'reply'
+      ? replyDifferences(is, instead)
+      : updateDifferences(is, instead, scratch === '' ? null : scratch);
   return { ...head, differences: found.slice(0, LISTED_MAX), more: found.length > LISTED_MAX };
 }
 
@@ -57,7 +60,7 @@ function write(comparisons: readonly Comparison[]): void {
   renameSync(`${target}.new`, target);
 }
 
-const [, , folder = '.', scratch = null] = process.argv;
+const [, , folder = '.', scratch = '', why = null] = process.argv;
 const file = JSON.parse(readFileSync(join(folder, CASE_FILE), 'utf8')) as CaseFile;
 const all = [...pairs(folder, file, 'reply'), ...pairs(folder, file, 'update')];
 const found = all.map(coarse);

@@ -14,17 +14,13 @@ const SOURCES = fileURLToPath(new URL('../../', import.meta.url));
 const PACKAGE = fileURLToPath(new URL('../../../package.json', import.meta.url));
 const PROGRAM = fileURLToPath(new URL('main.ts', import.meta.url));
 
-/**
- * Compares the votes of one incident. `scratch`: a folder with the state before its entry, if that is at hand. Rejects when
- * it does not get to its end; what it has found until then is kept.
- */
-export async function compareVotes(
-  folder: string,
-  scratch: string | null,
-  signal: AbortSignal,
-): Promise<void> {
+/** The state before the entry: the folder that it is in, or why it is not at hand. */
+export type StateAtHand = { readonly folder: string } | { readonly why: string };
+
+/** Compares the votes of one incident. Rejects when it does not get to its end; what it has found until then is kept. */
+export async function compareVotes(folder: string, before: StateAtHand, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
-  const folders = scratch === null ? [folder] : [folder, scratch];
+  const [folders, why] = 'folder' in before ? [[folder, before.folder], []] : [[folder], ['', before.why]];
   const running = promisify(execFile)(
     process.execPath,
     [
@@ -35,6 +31,7 @@ export async function compareVotes(
       `--max-old-space-size=${HEAP_MIB}`,
       PROGRAM,
       ...folders,
+      ...why,
     ],
     { timeout: TIMEOUT_MS, killSignal: 'SIGKILL', maxBuffer: 64 * 1024, env: {}, signal },
   );
