@@ -9,6 +9,7 @@ import {
   LISTED_MAX,
   NOTHING,
   shortened,
+  shortenedBoth,
 } from './difference.ts';
 
 /** What is nested deeper is compared as a whole. */
@@ -41,7 +42,7 @@ function compare(path: string, a: unknown, b: unknown, depth: number, found: Dif
   if (!both || depth === DEPTH_MAX) {
     const is = written(a);
     const instead = written(b);
-    if (is !== instead) found.push({ where: `body ${path}`, is: shortened(is), instead: shortened(instead) });
+    if (is !== instead) found.push({ where: `body ${path}`, ...shortenedBoth(is, instead) });
     return;
   }
   if (Array.isArray(a) && Array.isArray(b)) {
@@ -76,9 +77,14 @@ function textDifference(is: Buffer, instead: Buffer): Difference {
   for (let i = 0; i < start; i++) if (is[i] === 0x0a) line++;
   const text = (body: Buffer): string => {
     const end = body.indexOf(0x0a, start);
-    return JSON.stringify(shortened(body.toString('utf8', start, end === -1 ? body.length : end)));
+    return body.toString('utf8', start, end === -1 ? body.length : end);
   };
-  return { where: `body line ${line}, byte ${at}`, is: text(is), instead: text(instead) };
+  const shown = shortenedBoth(text(is), text(instead));
+  return {
+    where: `body line ${line}, byte ${at}`,
+    is: JSON.stringify(shown.is),
+    instead: JSON.stringify(shown.instead),
+  };
 }
 
 function isText(body: Buffer): boolean {

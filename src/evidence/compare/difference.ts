@@ -4,7 +4,7 @@ import { printable } from '../../wire/channel.ts';
 export interface Difference {
   /** For a person: `status`, `header etag`, `body $.article.slug`, `table users, row 7, column name`. */
   readonly where: string;
-  /** As JSON, or as text; shortened. */
+  /** As JSON, or as text; shortened, so that where they differ is in it. */
   readonly is: string;
   readonly instead: string;
 }
@@ -33,6 +33,8 @@ export const NOTHING = 'nothing';
 /** Differences listed of one comparison. */
 export const LISTED_MAX = 50;
 const SHOWN = 160;
+/** What is shown of that before the place where two differ, when that is far in. */
+const LEAD = 40;
 
 export function shortened(text: string): string {
   const shown = printable(text.slice(0, SHOWN));
@@ -40,7 +42,15 @@ export function shortened(text: string): string {
 }
 
 /** Of two that are not equal. */
-export function firstDifferent(is: Buffer, instead: Buffer): number {
+export function shortenedBoth(is: string, instead: string): Pick<Difference, 'is' | 'instead'> {
+  const at = firstDifferent(is, instead);
+  const from = at < SHOWN / 2 ? 0 : at - LEAD;
+  const excerpt = (text: string): string => `${from > 0 ? '…' : ''}${shortened(text.slice(from))}`;
+  return { is: excerpt(is), instead: excerpt(instead) };
+}
+
+/** Of two that are not equal. */
+export function firstDifferent(is: ArrayLike<unknown>, instead: ArrayLike<unknown>): number {
   let at = 0;
   while (at < is.length && at < instead.length && is[at] === instead[at]) at++;
   return at;

@@ -54,6 +54,19 @@ void test('P6: texts that differ from their first byte on differ in their first 
   assert.deepEqual(places(text('<b>\nx\n'), text('no\nx\n')), ['body line 1, byte 0: "<b>" | "no"']);
 });
 
+void test('P6: of a long text, field or header that differs far in, what differs is shown', () => {
+  const text = (end: string): string => `${'same '.repeat(500)}${end}${' same'.repeat(500)}`;
+  const line = (end: string): { body: Buffer } => ({ body: Buffer.from(text(end)) });
+  for (const found of [
+    places(line('one'), line('two')),
+    places(json({ a: text('one') }), json({ a: text('two') })),
+    places({ headers: ['etag', text('one')] }, { headers: ['etag', text('two')] }),
+  ]) {
+    assert.match(found.join(), /^[^:]+: "?….*same one same.*… *"? \| "?….*same two same.*…"?$/);
+    assert.ok(found.join().length < 400);
+  }
+});
+
 void test('P7: what is no reply, nested without end or different everywhere is told in few words', () => {
   assert.match(places(Buffer.from([0]), {})[0] ?? '', /^form: not a valid reply: .* \| a valid reply$/);
   const nested = (depth: number, end: string): { body: Buffer } => ({

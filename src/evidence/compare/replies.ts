@@ -2,7 +2,7 @@
 import { MalformedError } from '../../wire/bytes.ts';
 import { decodeReply, type HttpReply } from '../../wire/http.ts';
 import { bodyDifferences } from './bodies.ts';
-import { type Difference, NOTHING, shortened } from './difference.ts';
+import { type Difference, NOTHING, shortened, shortenedBoth } from './difference.ts';
 
 export function replyDifferences(is: Buffer, instead: Buffer): Difference[] {
   const a = decoded(is);
@@ -37,13 +37,12 @@ function headerDifferences(is: readonly string[], instead: readonly string[]): D
     const values = a.get(name) ?? NOTHING;
     const others = b.get(name) ?? NOTHING;
     if (values !== others)
-      found.push({ where: `header ${shortened(name)}`, is: shortened(values), instead: shortened(others) });
+      found.push({ where: `header ${shortened(name)}`, ...shortenedBoth(values, others) });
   }
   if (found.length > 0 || (is.length === instead.length && is.every((text, i) => text === instead[i])))
     return found;
-  const names = (headers: readonly string[]): string =>
-    shortened(headers.filter((_, i) => i % 2 === 0).join(', '));
-  return [{ where: 'headers, their order or case', is: names(is), instead: names(instead) }];
+  const names = (headers: readonly string[]): string => headers.filter((_, i) => i % 2 === 0).join(', ');
+  return [{ where: 'headers, their order or case', ...shortenedBoth(names(is), names(instead)) }];
 }
 
 function byName(headers: readonly string[]): Map<string, string> {

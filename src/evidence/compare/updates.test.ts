@@ -90,6 +90,14 @@ void test('P6: without the state before, or of a change where others made none, 
   ]);
 });
 
+void test('P6: of a long text that differs far in, what differs is shown', () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-compare-'));
+  const named = (end: string): string =>
+    `update users set name = '${'same '.repeat(100)}${end}' where id = 1`;
+  const [found] = places(pair(place.path, named('one'), named('two')));
+  assert.match(found ?? '', /^table users, row 1, column name: ….* same one" \| ….* same two"$/);
+});
+
 void test('P7: what is no update says so, also as what the other is compared with', () => {
   const [none, nonsense] = [Buffer.alloc(0), Buffer.from('nonsense')];
   assert.match(updateDifferences(nonsense, none, null)[0]?.is ?? '', /^no update: malformed/);

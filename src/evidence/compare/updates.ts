@@ -7,7 +7,14 @@ import { applyPage, type FilePatch } from '../../replica/state/patch.ts';
 import type { PlainFile } from '../../replica/state/plain.ts';
 import { StateError } from '../../replica/state/state.ts';
 import { readUpdate } from '../../replica/state/update.ts';
-import { bytesDifference, type Difference, LISTED_MAX, NOTHING, shortened } from './difference.ts';
+import {
+  bytesDifference,
+  type Difference,
+  LISTED_MAX,
+  NOTHING,
+  shortened,
+  shortenedBoth,
+} from './difference.ts';
 import { type Row, rowsOf } from './leaf.ts';
 import { layoutOf, verifiedFiles } from './verified.ts';
 
@@ -86,7 +93,7 @@ function pageDifferences(
   return pages.flatMap((page) => {
     const [is, instead] = [changes(a, page), changes(b, page)];
     if (is === instead) return [];
-    return [{ where: `${name}page ${page}`, is: shortened(is), instead: shortened(instead) }];
+    return [{ where: `${name}page ${page}`, ...shortenedBoth(is, instead) }];
   });
 }
 
@@ -153,7 +160,7 @@ function rowDifferences(
         const [value = NOTHING, other = NOTHING] = [is[at], instead[at]];
         if (value === other) continue;
         const column = shortened(columns[at] ?? String(at + 1));
-        found.push({ where: `${where}, column ${column}`, is: shortened(value), instead: shortened(other) });
+        found.push({ where: `${where}, column ${column}`, ...shortenedBoth(value, other) });
       }
     }
     if (found.length > LISTED_MAX) break;
