@@ -4,7 +4,7 @@ import { mkdtempDisposableSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { COMPARISON_FILE } from './compare/difference.ts';
+import { bytesDifference, COMPARISON_FILE } from './compare/difference.ts';
 import { replyDifferences } from './compare/replies.ts';
 import { encodeReply } from '../wire/http.ts';
 import { CASE_FILE, type CaseFile } from './exhibits.ts';
@@ -46,6 +46,8 @@ void test('W1: secrets of a client, of the service and of the entry are not show
   const differences = [
     ...replyDifferences(is, reply('Set-Cookie', 'secret=3', 'etag', 'b')),
     ...replyDifferences(is, reply('etag', 'a')),
+    // Of which nothing more was found: it may be within such a header.
+    bytesDifference('reply', reply('Set-Cookie', 'id=secret1'), reply('Set-Cookie', 'id=Secret2')),
   ];
   writeFileSync(join(place.path, CASE_FILE), JSON.stringify(CASE));
   writeFileSync(join(place.path, COMPARISON_FILE), JSON.stringify([{ of: 'reply', differences }]));
@@ -60,6 +62,7 @@ void test('W1: secrets of a client, of the service and of the entry are not show
     { where: 'header set-cookie', is: '(not shown)', instead: '(not shown)' },
     { where: 'header etag', is: '"a"', instead: '"b"' },
     { where: 'header set-cookie', is: '(not shown)', instead: 'nothing' },
+    { where: 'reply byte 25', is: '(not shown)', instead: '(not shown)' },
   ]);
 });
 

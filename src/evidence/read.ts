@@ -57,9 +57,10 @@ function shownComparison({ differences, ...comparison }: Comparison): Comparison
   return { ...comparison, differences: differences.map(shownDifference) };
 }
 
-/** That there is such a header, or none, is no secret. */
+/** That there is such a header, or none, is no secret. Bytes of a reply, of which no more was found than these, may be in one. */
 function shownDifference({ where, is, instead }: Difference): Difference {
-  if (!SECRET.some((name) => where === `header ${name}`)) return { where, is, instead };
+  const isSecret = SECRET.some((name) => where === `header ${name}`) || where.startsWith('reply byte ');
+  if (!isSecret) return { where, is, instead };
   const shown = (value: string): string => (value === NOTHING ? NOTHING : UNSHOWN);
   return { where, is: shown(is), instead: shown(instead) };
 }
