@@ -60,7 +60,7 @@ function described({ incident, evidence, comparisons }: CaseView): string[] {
     line('done', done),
     ...(MAY_BE_SOUND.has(kind) ? [line('if again', ADVICE)] : []),
     ...voteLines(evidence),
-    ...(comparisons ?? []).flatMap(comparisonLines),
+    ...differenceLines(evidence, comparisons),
     ...block('console', console === '' ? [] : console.split('\n')),
     line('files', evidence?.folder ?? 'not written yet, or removed to make room'),
   ];
@@ -91,6 +91,16 @@ function voteLines(evidence: CaseView['evidence']): string[] {
   const { decided } = evidence;
   if (decided !== null) votes.push(`decided: reply ${short(decided.reply)} update ${short(decided.update)}`);
   return block('votes', votes);
+}
+
+function differenceLines(evidence: CaseView['evidence'], comparisons: CaseView['comparisons']): string[] {
+  const kinds = new Set((evidence?.parts ?? []).map(({ kind }) => kind));
+  if (comparisons === null) return kinds.size === 0 ? [] : [line('differs', 'not compared (yet)')];
+  const missing = [...kinds].filter((kind) => comparisons.every(({ of }) => of !== kind));
+  return [
+    ...comparisons.flatMap(comparisonLines),
+    ...missing.map((kind) => line('differs', `${kind}: not compared, for not all of it was kept`)),
+  ];
 }
 
 function comparisonLines({ of, replicas, against, differences, more, unnamed }: Comparison): string[] {
