@@ -34,6 +34,11 @@ export function bytesToGoOn(dataFolder: string, faults: number): number {
   return GROWTH_BYTES + (faults + 1) * Math.max(0, ...stateBytes(dataFolder));
 }
 
+/** What may be written beside a group that runs. */
+export function bytesToSpare(dataFolder: string, faults: number): number {
+  return (freeBytes(dataFolder) ?? Infinity) - bytesToGoOn(dataFolder, faults);
+}
+
 /** 0 where there is none. */
 export function sizeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0;

@@ -3,8 +3,10 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync, statfsSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { suite, test } from 'node:test';
 import type { Status } from '../src/admin/admin.ts';
+import type { CaseView } from '../src/evidence/read.ts';
 import { Call, Place } from './support/call.ts';
 import { add, LEDGER } from './support/ledger.ts';
 import { SERVICES, signalTree } from './support/spare.ts';
@@ -170,6 +172,37 @@ test('P2: a deploy is not begun where its copies of the state would fill the dis
   small.leave(1024 ** 3);
   await using done = deploy();
   assert.equal(await done.end(), 0, done.stderr);
+  return undefined;
+});
+
+test('P2 P6: the state before a lie is not made anew where that would fill the disk: the group answers under load, and the incident says why', async (t) => {
+  const service = readFileSync(join(SERVICES, 'ledger.mjs'), 'utf8');
+  using place = new Place().write(
+    'service/server.mjs',
+    service.replace('run(name', 'run(process.env.LIE ?? name'),
+  );
+  {
+    using database = new DatabaseSync(join(place.folder, 'service/ledger.db'));
+    database.exec(
+      `pragma journal_mode = wal; create table large (bytes); insert into large values (zeroblob(${8 * LINE_BYTES}))`,
+    );
+  }
+  const [data, variants] = ['disk/data', [{}, { env: { LIE: 'lie' } }, {}]];
+  place.configure({ ...LEDGER, folder: 'service', command: ['node', 'server.mjs'], variants, data });
+  const disk = join(place.folder, 'disk');
+  using small = SmallDisk.mount(disk);
+  if (small === undefined) return t.skip('nothing may be mounted');
+  await using call = place.run();
+  const { service: url, status } = await call.ready();
+  // Of a state it would take one more.
+  small.leave(7 * LINE_BYTES);
+  await add(url, 'sound');
+  const comparisons = async (): Promise<CaseView['comparisons']> =>
+    ((await (await fetch(status.replace('status', 'incidents/1'))).json()) as CaseView).comparisons;
+  while ((await comparisons()) === null) await add(url, 'y'.repeat(1000));
+  for (let i = 0; i < 100; i++) await add(url, 'after it');
+  assert.match((await comparisons())?.[0]?.unnamed ?? '', /^it takes \d+ bytes, and there is room for 0$/);
+  assert.equal(call.stderr, '');
   return undefined;
 });
 

@@ -51,7 +51,7 @@ export class Effects {
     this.#parts = parts;
     this.#handlers = handlers;
     this.evidence = new Evidence(options.dataFolder, options.hook, options.log);
-    this.#witness = new Witness(this.evidence, parts);
+    this.#witness = new Witness(this.evidence, parts, options);
   }
 
   /** Entry 0, which every replica starts with. */

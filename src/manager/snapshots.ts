@@ -117,11 +117,10 @@ export class Snapshots {
   linkBefore(index: number, bytesMax: number, target: string): string | null {
     if (this.index >= index) return 'the checkpoint is a later one';
     const source = this.#latest;
-    if (source === null) return null;
     try {
-      const { size } = statSync(source.path);
-      if (size > bytesMax) return `it takes ${size} bytes, more than ${bytesMax}`;
-      linkSync(source.path, target);
+      const { bytes } = this;
+      if (bytes > bytesMax) return `it takes ${bytes} bytes, and there is room for ${Math.max(0, bytesMax)}`;
+      if (source !== null) linkSync(source.path, target);
       return null;
     } catch (error) {
       // Not every file system has links; it is for evidence only.
