@@ -62,7 +62,7 @@ function described({ incident, evidence, comparisons }: CaseView): string[] {
     ...voteLines(evidence),
     ...differenceLines(evidence, comparisons),
     ...block('console', console === '' ? [] : console.split('\n')),
-    line('files', evidence?.folder ?? 'not written yet, or removed to make room'),
+    line('files', evidence?.folder ?? 'not written yet, removed to make room, or lost with the power'),
   ];
 }
 

@@ -1,7 +1,7 @@
 /**
  * One folder for each incident, named by its number, below `incidents` in the data folder.
  *
- * F1. A folder is there whole or not at all: it is written under another name first.
+ * F1. A folder is there whole or not at all, but for a loss of power: it is written under another name first.
  * F2. Disk is bounded: the oldest folders go when there are too many, or too many bytes.
  * F3. Those that show what differed, and those of which there is no more than that a replica ended, are two kinds; the kind goes that
  *     there is more of. So a replica that ends at every start pushes out no evidence of an intrusion, nor the other way round.

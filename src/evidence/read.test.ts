@@ -75,3 +75,16 @@ void test('W1: what is not there is not called hidden', async () => {
   assert.equal(found.evidence.request, null);
   assert.equal(found.comparisons, null);
 });
+
+void test('P6: of a folder whose files were lost with the power the incident is shown, without what is gone', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-read-'));
+  writeFileSync(join(place.path, CASE_FILE), '');
+  assert.deepEqual(await readCase(place.path, [INCIDENT], 1), {
+    incident: INCIDENT,
+    evidence: null,
+    comparisons: null,
+  });
+  writeFileSync(join(place.path, CASE_FILE), JSON.stringify(CASE));
+  writeFileSync(join(place.path, COMPARISON_FILE), Buffer.alloc(10));
+  assert.equal((await readCase(place.path, [INCIDENT], 1))?.comparisons, null);
+});

@@ -16,7 +16,7 @@ const UNSHOWN = '(not shown)';
 /** Of the entry and the request in `evidence`, and of `comparisons`, secrets are `(not shown)`. */
 export interface CaseView {
   readonly incident: Incident;
-  /** Null when the folder is not written yet, or was removed to make room. */
+  /** Null when the folder is not written yet, was removed to make room, or lost with the power. */
   readonly evidence: (Omit<CaseFile, 'incident'> & { readonly folder: string }) | null;
   /** Null when nothing differs, or nothing is compared yet. */
   readonly comparisons: readonly Comparison[] | null;
@@ -65,12 +65,12 @@ function shownDifference({ where, is, instead }: Difference): Difference {
   return { where, is: shown(is), instead: shown(instead) };
 }
 
-/** The parsed JSON of a file, or null when it is not there (any more). */
+/** The parsed JSON of a file, or null when it is not there (any more), or not whole: after a loss of power it may be empty. */
 async function readJson(file: string): Promise<unknown> {
   try {
     return JSON.parse(await readFile(file, 'utf8')) as unknown;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   }
 }
