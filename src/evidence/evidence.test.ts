@@ -17,7 +17,7 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { digest } from '../core/index.ts';
 import { Evidence } from './evidence.ts';
-import { exhibitsOf, type Finds, PART_FILE } from './exhibits.ts';
+import { CASE_FILE, exhibitsOf, type Finds, PART_FILE } from './exhibits.ts';
 import { Folders } from './folders.ts';
 import type { HookOptions } from './hook.ts';
 import { type Incident, Incidents } from './incidents.ts';
@@ -147,6 +147,20 @@ void test('P6: votes are compared once the fault is masked, and though the state
     finds(() => 'it is large'),
   );
   assert.deepEqual(await compared(id), [['update', ['r1'], 'it is large']]);
+  await evidence.close(NEVER);
+});
+
+void test('P6: that votes could not be compared is said in a few words, with the incident', async () => {
+  using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
+  const logged = Promise.withResolvers<string>();
+  const evidence = new Evidence(root.path, NOBODY, logged.resolve);
+  const { id } = evidence.add(INCIDENT, finds(unreadable));
+  while ((await evidence.read(id))?.evidence === null) await delay(10);
+  writeFileSync(join(root.path, 'incidents', String(id), CASE_FILE), '{');
+  assert.match(
+    await logged.promise,
+    /^evidence {3}incident 1: votes are not compared to the end: SyntaxError: [^\n]{1,100}$/,
+  );
   await evidence.close(NEVER);
 });
 

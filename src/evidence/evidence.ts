@@ -8,6 +8,7 @@
  */
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { messageOf } from '../errors.ts';
 import { compareVotes } from './compare/tool.ts';
 import { CASE_FILE, type Exhibit, exhibitsOf, type Finds, PART_FILE } from './exhibits.ts';
 import { EVIDENCE_FOLDER, Folders } from './folders.ts';
@@ -61,7 +62,7 @@ export class Evidence {
     const bytes = size(exhibits);
     const scratch = has(exhibits, /^update-/) ? this.#scratches.take(finds.stateBefore) : noScratch('');
     this.#unwritten += bytes;
-    const kept = this.#keeping.add(async () => {
+    const kept = this.#add(this.#keeping, incident.id, async () => {
       try {
         await this.#folders.keep(incident.id, exhibits);
       } finally {
@@ -76,6 +77,14 @@ export class Evidence {
     return incident;
   }
 
+  /** What fails is told with the incident. */
+  #add(serial: Serial, id: number, work: () => Promise<void>): boolean {
+    const failed = (error: unknown): never => {
+      throw new Error(`incident ${id}: ${messageOf(error)}`, { cause: error });
+    };
+    return serial.add(() => work().catch(failed));
+  }
+
   #bounded(exhibits: readonly Exhibit[]): readonly Exhibit[] {
     if (this.#unwritten + size(exhibits) <= UNWRITTEN_BYTES_MAX) return exhibits;
     return exhibits.filter(({ file }) => file === CASE_FILE);
@@ -84,7 +93,8 @@ export class Evidence {
   /** Who is told gets to know where votes differ. */
   #follow(id: number, differs: boolean, scratch: Scratch): void {
     const fromMs = performance.now() + COMPARE_AFTER_MS;
-    if (differs && this.#comparing.add(async () => await this.#compare(id, scratch, fromMs))) return;
+    const added = differs && this.#add(this.#comparing, id, () => this.#compare(id, scratch, fromMs));
+    if (added) return;
     void this.#scratches.give(scratch);
     this.#tell(id, true);
   }
@@ -107,7 +117,7 @@ export class Evidence {
     const { command, webhook } = this.#hook;
     const about = (message: string): void => this.#log(`hook       incident ${id}: ${message}`);
     const { cut } = this.#telling;
-    const added = this.#telling.add(async () => {
+    const added = this.#add(this.#telling, id, async () => {
       const json = JSON.stringify(await this.read(id));
       const calls = [
         ...(command.length > 0

@@ -1,5 +1,5 @@
 /** Runs `main.ts` as a process that may do next to nothing, for a bounded time, behind everything else on the host. */
-import { execFile } from 'node:child_process';
+import { execFile, type ExecFileException } from 'node:child_process';
 import { existsSync, renameSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { join } from 'node:path';
@@ -43,8 +43,18 @@ export async function compareVotes(folder: string, before: StateAtHand, signal: 
   }
   try {
     await running;
+  } catch (error) {
+    throw new Error(`votes are not compared to the end: ${whyNot(error as ExecFileException)}`, {
+      cause: error,
+    });
   } finally {
     const found = join(folder, FOUND_FILE);
     if (existsSync(found)) renameSync(found, join(folder, COMPARISON_FILE));
   }
+}
+
+/** What its process says of its end, which is a line among many. */
+function whyNot({ killed, signal, stderr = '', message }: ExecFileException): string {
+  if (killed === true) return `it took longer than ${TIMEOUT_MS / 1000} s`;
+  return /^.*error: .*$/im.exec(String(stderr))?.[0] ?? (signal ? `ended by ${signal}` : message);
 }
