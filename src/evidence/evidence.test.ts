@@ -36,6 +36,7 @@ const INCIDENT: Omit<Incident, 'id'> = {
 };
 const MIB = 1024 ** 2;
 const NOBODY = { command: [], folder: '/', webhook: null };
+const ROOM = (): number => Infinity;
 const NEVER = new AbortController().signal;
 
 /** Of two votes whose updates differ. */
@@ -56,7 +57,7 @@ async function* endless(): AsyncGenerator<Buffer[]> {
 
 void test('P7 V1: it is closed though the state before an incident is still being read, and what is known is kept', async () => {
   using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
-  const evidence = new Evidence(root.path, NOBODY, () => {});
+  const evidence = new Evidence(root.path, NOBODY, () => {}, ROOM);
   const { id } = evidence.add(INCIDENT, finds(endless));
   await evidence.close(NEVER);
   assert.equal((await evidence.read(id))?.evidence?.parts.length, 2);
@@ -67,7 +68,7 @@ void test('P6 I2: the number of an incident whose line was lost with the power, 
   using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
   const list = join(root.path, 'incidents.jsonl');
   const add = async (): Promise<number> => {
-    const evidence = new Evidence(root.path, NOBODY, () => {});
+    const evidence = new Evidence(root.path, NOBODY, () => {}, ROOM);
     const { id } = evidence.add(INCIDENT, { ...finds(endless), votes: [] });
     await evidence.close(NEVER);
     return id;
@@ -82,7 +83,7 @@ void test('P6 I2: the number of an incident whose line was lost with the power, 
 
 void test('P7: of more than may wait to be written only who voted what is kept, and of later ones all again', async () => {
   using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
-  const evidence = new Evidence(root.path, NOBODY, () => {});
+  const evidence = new Evidence(root.path, NOBODY, () => {}, ROOM);
   const large = Buffer.alloc(16 * MIB);
   const add = (): number => evidence.add(INCIDENT, { ...finds(unreadable), bytes: () => large }).id;
   const files = async (id: number): Promise<number> => {
@@ -94,6 +95,30 @@ void test('P7: of more than may wait to be written only who voted what is kept, 
   assert.deepEqual(await Promise.all(first.map(files)), [2, 2, 2, 2, 2, 2, 2, 0, 0]);
   assert.equal(await files(add()), 2);
   await evidence.close(NEVER);
+});
+
+void test('P7: where the disk has no more room than the group needs, only who voted what is kept of much, and that is said', async () => {
+  using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
+  const logged: string[] = [];
+  const evidence = new Evidence(
+    root.path,
+    NOBODY,
+    (line) => logged.push(line),
+    () => 30 * MIB,
+  );
+  const add = (bytes: Buffer): number =>
+    evidence.add(INCIDENT, { ...finds(unreadable), bytes: () => bytes }).id;
+  const [small, fits, large] = [
+    add(Buffer.alloc(9)),
+    add(Buffer.alloc(10 * MIB)),
+    add(Buffer.alloc(20 * MIB)),
+  ];
+  await evidence.close(AbortSignal.abort());
+  const parts = async (id: number): Promise<number | undefined> =>
+    (await evidence.read(id))?.evidence?.parts.length;
+  assert.deepEqual([await parts(small), await parts(fits), await parts(large)], [2, 2, 0]);
+  assert.deepEqual(readdirSync(join(root.path, 'incidents', String(large))), [CASE_FILE]);
+  assert.deepEqual(logged, ['evidence   incident 3: no room for what differs, only who voted what is kept']);
 });
 
 void test('P6: who is to be told is told, be it a command or a webhook alone', async () => {
@@ -111,7 +136,7 @@ void test('P6: who is to be told is told, be it a command or a webhook alone', a
     [{ ...NOBODY, command, folder: root.path }, '/command'],
     [{ ...NOBODY, webhook: url('webhook') }, '/webhook'],
   ] as const) {
-    const evidence = new Evidence(root.path, hook, () => {});
+    const evidence = new Evidence(root.path, hook, () => {}, ROOM);
     const called = once(told, 'told');
     evidence.add(INCIDENT, { ...finds(endless), votes: [] });
     assert.deepEqual(await called, [path]);
@@ -126,7 +151,7 @@ async function* unreadable(): AsyncGenerator<Buffer[]> {
 
 void test('P6: votes are compared once the fault is masked, and though the state before them cannot be read, which is said', async () => {
   using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
-  const evidence = new Evidence(root.path, NOBODY, assert.fail);
+  const evidence = new Evidence(root.path, NOBODY, assert.fail, ROOM);
   const sinceMs = performance.now();
   const ids = [1, 2].map(() => evidence.add(INCIDENT, finds(unreadable)).id);
   const compared = async (id: number): Promise<unknown> => {
@@ -153,7 +178,7 @@ void test('P6: votes are compared once the fault is masked, and though the state
 void test('P6: that votes could not be compared is said in a few words, with the incident', async () => {
   using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
   const logged = Promise.withResolvers<string>();
-  const evidence = new Evidence(root.path, NOBODY, logged.resolve);
+  const evidence = new Evidence(root.path, NOBODY, logged.resolve, ROOM);
   const { id } = evidence.add(INCIDENT, finds(unreadable));
   while ((await evidence.read(id))?.evidence === null) await delay(10);
   writeFileSync(join(root.path, 'incidents', String(id), CASE_FILE), '{');
@@ -169,7 +194,7 @@ void test('P7: a state that was being compared when all ended takes no room in t
   const comparing = join(root.path, 'comparing');
   mkdirSync(comparing);
   for (const name of ['state', 'updates', '0.db']) writeFileSync(join(comparing, name), 'large');
-  const evidence = new Evidence(root.path, NOBODY, () => {});
+  const evidence = new Evidence(root.path, NOBODY, () => {}, ROOM);
   assert.equal(existsSync(comparing), false);
   await evidence.close(NEVER);
 });
@@ -189,7 +214,7 @@ function listener(folder: string): { hook: HookOptions; told: () => CaseView[] }
 void test('P6 V2: who is to be told of an incident just before the end is told, of what differs too, and nobody waits for the repair', async () => {
   using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
   const { hook, told } = listener(root.path);
-  const evidence = new Evidence(root.path, hook, () => {});
+  const evidence = new Evidence(root.path, hook, () => {}, ROOM);
   evidence.add(INCIDENT, finds(unreadable));
   await evidence.close(NEVER);
   assert.deepEqual(
@@ -207,7 +232,7 @@ void test('P6 V2: what was neither compared nor told when all was killed is in t
     const incident = incidents.add(INCIDENT);
     await folders.keep(incident.id, exhibitsOf(incident, found));
   }
-  for (let life = 0; life < 2; life++) await new Evidence(root.path, hook, () => {}).close(NEVER);
+  for (let life = 0; life < 2; life++) await new Evidence(root.path, hook, () => {}, ROOM).close(NEVER);
   const differences = new Map(told().map(({ incident, comparisons }) => [incident.id, comparisons?.length]));
   assert.equal(told().length, 2);
   assert.deepEqual([differences.get(1), differences.get(2)], [1, undefined]);
@@ -218,7 +243,7 @@ void test('P6 V2: a command that does not end holds up the end for seconds at mo
   const { hook, told } = listener(root.path);
   const logged: string[] = [];
   const hanging = { ...hook, command: ['sleep', '1000'] };
-  const first = new Evidence(root.path, hanging, (line) => logged.push(line));
+  const first = new Evidence(root.path, hanging, (line) => logged.push(line), ROOM);
   first.add(INCIDENT, { ...finds(unreadable), votes: [] });
   const sinceMs = performance.now();
   await first.close(NEVER);
@@ -226,6 +251,6 @@ void test('P6 V2: a command that does not end holds up the end for seconds at mo
   assert.deepEqual(logged, [
     'hook       incident 1: not told, because all ends; that is done at the next start',
   ]);
-  await new Evidence(root.path, hook, () => {}).close(NEVER);
+  await new Evidence(root.path, hook, () => {}, ROOM).close(NEVER);
   assert.equal(told().length, 1);
 });

@@ -26,6 +26,8 @@ const TOLD_LATER = 'not told, because all ends; that is done at the next start';
 const COMPARE_AFTER_MS = 2000;
 /** Once all ends: for comparing, and then for telling. */
 const LAST_MS = 2000;
+/** Of one incident: kept however little room there is. */
+const LITTLE_BYTES = 1024 ** 2;
 /** What may wait to be written. */
 const UNWRITTEN_BYTES_MAX = 256 * 1024 ** 2;
 
@@ -34,6 +36,7 @@ export class Evidence {
   readonly #folders: Folders;
   readonly #hook: HookOptions;
   readonly #log: (line: string) => void;
+  readonly #room: () => number;
   readonly #scratches: Scratches;
   readonly #keeping: Serial;
   readonly #comparing: Serial;
@@ -41,12 +44,13 @@ export class Evidence {
   readonly #ending = new AbortController();
   #unwritten = 0;
 
-  /** `log`: one line for the operator. */
-  constructor(dataFolder: string, hook: HookOptions, log: (line: string) => void) {
+  /** `log`: one line for the operator. `room`: how many bytes the group can spare on its disk. */
+  constructor(dataFolder: string, hook: HookOptions, log: (line: string) => void, room: () => number) {
     this.#folders = new Folders(join(dataFolder, EVIDENCE_FOLDER), LIMITS);
     this.incidents = new Incidents(join(dataFolder, INCIDENTS_FILE), this.#folders.latest());
     this.#hook = hook;
     this.#log = log;
+    this.#room = room;
     const serial = (): Serial => new Serial(WAITING_MAX, (message) => log(`evidence   ${message}`));
     this.#keeping = serial();
     this.#comparing = serial();
@@ -58,7 +62,7 @@ export class Evidence {
 
   add(found: Omit<Incident, 'id'>, finds: Finds): Incident {
     const incident = this.incidents.add(found);
-    const exhibits = this.#bounded(exhibitsOf(incident, finds));
+    const exhibits = this.#exhibits(incident, finds);
     const bytes = size(exhibits);
     const scratch = has(exhibits, /^update-/) ? this.#scratches.take(finds.stateBefore) : noScratch('');
     this.#unwritten += bytes;
@@ -85,9 +89,15 @@ export class Evidence {
     return serial.add(() => work().catch(failed));
   }
 
-  #bounded(exhibits: readonly Exhibit[]): readonly Exhibit[] {
-    if (this.#unwritten + size(exhibits) <= UNWRITTEN_BYTES_MAX) return exhibits;
-    return exhibits.filter(({ file }) => file === CASE_FILE);
+  /** As far as there is room for them. */
+  #exhibits(incident: Incident, finds: Finds): readonly Exhibit[] {
+    const exhibits = exhibitsOf(incident, finds);
+    const bytes = size(exhibits);
+    const unwritten = this.#unwritten + bytes;
+    if (unwritten <= UNWRITTEN_BYTES_MAX && (bytes <= LITTLE_BYTES || unwritten <= this.#room()))
+      return exhibits;
+    this.#log(`evidence   incident ${incident.id}: no room for what differs, only who voted what is kept`);
+    return exhibitsOf(incident, { ...finds, bytes: () => null }).filter(({ file }) => file === CASE_FILE);
   }
 
   /** Who is told gets to know where votes differ. */

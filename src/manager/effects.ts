@@ -11,7 +11,7 @@ import type { Incident } from '../evidence/incidents.ts';
 import type { Orderer } from '../ordering/orderer.ts';
 import type { Store } from '../ordering/store.ts';
 import { RECORD } from '../ordering/store-protocol.ts';
-import { fullDisk } from '../room.ts';
+import { bytesToSpare, fullDisk } from '../room.ts';
 import { applyFrames, digestFrames, executeFrames, exportFrames } from '../wire/channel.ts';
 import { encodeBare, encodeCommand } from '../wire/entry.ts';
 import type { Deployment } from './deployment.ts';
@@ -50,8 +50,10 @@ export class Effects {
     this.#options = options;
     this.#parts = parts;
     this.#handlers = handlers;
-    this.evidence = new Evidence(options.dataFolder, options.hook, options.log);
-    this.#witness = new Witness(this.evidence, parts, options);
+    const { dataFolder, faults, hook, log } = options;
+    const room = (): number => bytesToSpare(dataFolder, faults);
+    this.evidence = new Evidence(dataFolder, hook, log, room);
+    this.#witness = new Witness(this.evidence, parts, room);
   }
 
   /** Entry 0, which every replica starts with. */

@@ -4,12 +4,10 @@ import { replyDifference, replyPlace, updateDifference } from '../evidence/diffe
 import type { Evidence } from '../evidence/evidence.ts';
 import type { Finds } from '../evidence/exhibits.ts';
 import type { Incident } from '../evidence/incidents.ts';
-import { bytesToSpare } from '../room.ts';
 import { UPDATE_TOO_LARGE } from '../wire/channel.ts';
 import type { Ballots, CastVote } from './ballots.ts';
 import type { Fleet } from './fleet.ts';
 import type { InWork } from './in-work.ts';
-import type { ManagerOptions } from './options.ts';
 import type { Snapshots } from './snapshots.ts';
 import type { UpdateLog } from './updates.ts';
 
@@ -42,13 +40,12 @@ export class Witness {
   readonly #fleet: Fleet;
   readonly #updates: UpdateLog;
   readonly #snapshots: Snapshots;
-  readonly #dataFolder: string;
-  readonly #faults: number;
+  readonly #room: () => number;
 
-  constructor(evidence: Evidence, parts: WitnessParts, options: ManagerOptions) {
+  /** `room`: as of `Evidence`. */
+  constructor(evidence: Evidence, parts: WitnessParts, room: () => number) {
     this.#evidence = evidence;
-    this.#dataFolder = options.dataFolder;
-    this.#faults = options.faults;
+    this.#room = room;
     this.#work = parts.work;
     this.#fleet = parts.fleet;
     this.#updates = parts.updates;
@@ -122,7 +119,7 @@ export class Witness {
       stateBefore: (target) => {
         const after = this.#snapshots.index;
         // A copy of it is written beside the group.
-        const bytesMax = Math.min(COMPARED_BYTES_MAX, bytesToSpare(this.#dataFolder, this.#faults));
+        const bytesMax = Math.min(COMPARED_BYTES_MAX, this.#room());
         const unlinked = this.#snapshots.linkBefore(index, bytesMax, target);
         return unlinked ?? this.#updates.onDisk(after + 1, index - 1);
       },
