@@ -7,6 +7,7 @@ import {
   mkdtempDisposableSync,
   readdirSync,
   readFileSync,
+  rmSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:http';
@@ -187,6 +188,22 @@ void test('P6: that votes could not be compared is said in a few words, with the
     /^evidence {3}incident 1: votes are not compared to the end: SyntaxError: [^\n]{1,100}$/,
   );
   await evidence.close(NEVER);
+});
+
+void test('P6: that an incident could not be kept is said once, and who is to be told of it is told', async () => {
+  using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
+  const { hook, told } = listener(root.path);
+  const logged: string[] = [];
+  const evidence = new Evidence(root.path, hook, (line) => logged.push(line), ROOM);
+  rmSync(join(root.path, 'incidents'), { recursive: true });
+  evidence.add(INCIDENT, finds(unreadable));
+  await evidence.close(NEVER);
+  assert.equal(logged.length, 1, logged.join('\n'));
+  assert.match(logged[0] ?? '', /^evidence {3}incident 1: ENOENT: /);
+  assert.deepEqual(
+    told().map(({ incident, evidence }) => [incident.id, evidence]),
+    [[1, null]],
+  );
 });
 
 void test('P7: a state that was being compared when all ended takes no room in the next life', async () => {

@@ -67,11 +67,13 @@ export class Evidence {
     const scratch = has(exhibits, /^update-/) ? this.#scratches.take(finds.stateBefore) : noScratch('');
     this.#unwritten += bytes;
     const kept = this.#add(this.#keeping, incident.id, async () => {
+      let isKept = false;
       try {
         await this.#folders.keep(incident.id, exhibits);
+        isKept = true;
       } finally {
         this.#unwritten -= bytes;
-        this.#follow(incident.id, has(exhibits, PART_FILE), scratch);
+        this.#follow(incident.id, isKept && has(exhibits, PART_FILE), scratch);
       }
     });
     if (kept) return incident;
