@@ -30,6 +30,11 @@ function database(place: Place, name: string, journal: string): void {
   db.close();
 }
 
+/** 6 KiB, as Ruby prints it. */
+const TRACE =
+  'echo the cause; i=0; while [ $((i += 1)) -le 100 ]; do ' +
+  'printf "\\tfrom main.rb:$i:in one of the functions of this program\\n"; done; exit 1';
+
 const run = (...args: string[]): string[] => ['run', '--config', 'spare.config.mjs', ...args];
 const config = (text: string) => (place: Place) => void place.write('spare.config.mjs', text);
 
@@ -186,6 +191,11 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
     code: 'service-start-failed',
     says: /ended before it listened: `node -e .*`: exit status 3/,
     config: { command: ['node', '-e', 'process.exit(3)'] },
+  },
+  'a service that ends with a long trace, and its cause above it': {
+    code: 'service-start-failed',
+    says: /Its last output:\n  the cause\n  \tfrom main\.rb:1:.*\n  \tfrom main\.rb:2:/,
+    config: { command: ['sh', '-c', TRACE] },
   },
   'a script that starts a program which copies do not have': {
     code: 'service-start-failed',

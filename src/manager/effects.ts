@@ -190,7 +190,7 @@ export class Effects {
     const full = isNew ? null : fullDisk(this.#options.dataFolder);
     if (full !== null) return this.#handlers.onFailure(full);
     const incident = this.#witness.fault(effect);
-    if (isNew) this.#whyNot = incident === null ? fleet.why(replica) : inFull(incident);
+    if (isNew) this.#whyNot = incident === null ? fleet.why(replica) : this.#inFull(incident);
     this.#incident(incident);
   }
 
@@ -233,12 +233,13 @@ export class Effects {
     const hint =
       'Try the command by itself; it must listen for HTTP on $PORT and keep its state in the --state files. ' +
       'Of programs, a copy has at most those of the system, of the service folder, and beside the one that the command names.';
-    const message = latest === undefined ? 'The service did not start.' : inFull(latest);
+    const message = latest === undefined ? 'The service did not start.' : this.#inFull(latest);
     return new SpareError('service-start-failed', message, { hint });
   }
-}
 
-/** For who wants to know why nothing comes of a start. */
-function inFull({ what, console }: Incident): string {
-  return console === '' ? what : `${what}\nIts last output:\n${console.replace(/^/gm, '  ')}`;
+  /** Of the latest replica that was faulty, for who wants to know why nothing comes of a start. */
+  #inFull({ what }: Incident): string {
+    const { lastWords } = this.#witness;
+    return lastWords === '' ? what : `${what}\nIts last output:\n${lastWords.replace(/^/gm, '  ')}`;
+  }
 }

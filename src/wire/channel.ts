@@ -189,10 +189,10 @@ export function decodeAnswer(frame: Frame): Answer {
 
 /** Text of a replica in a line for an operator: nothing in it controls a terminal, turns the text around, or ends the line. */
 export function printable(text: string): string {
-  return printableLines(text).replaceAll('\n', '\u{240a}');
+  return printableLines(text).replaceAll('\n', '\u{240a}').replaceAll('\t', '\u{2409}');
 }
 
-/** The same for text whose lines are kept: whoever shows them says before each of them whose they are. */
+/** The same for text whose lines and tabs are kept: whoever shows them says before each of them whose they are. */
 export function printableLines(text: string): string {
-  return text.replace(/[^\P{C}\n]|[\p{Zl}\p{Zp}]/gu, '\u{fffd}');
+  return text.replace(/[^\P{C}\n\t]|[\p{Zl}\p{Zp}]/gu, '\u{fffd}');
 }
