@@ -10,7 +10,14 @@ import { PRELOAD } from '../preload.ts';
 const LAYER: InC = {
   folder: import.meta.dirname,
   header: 'preload.h',
-  sources: ['preload.c', 'preload-clock.c', 'preload-random.c', 'preload-sqlite.c', 'preload-uuid.c'],
+  sources: [
+    'preload.c',
+    'preload-clock.c',
+    'preload-openssl.c',
+    'preload-random.c',
+    'preload-sqlite.c',
+    'preload-uuid.c',
+  ],
   compilers: ['cc', 'gcc', 'clang', 'g++'],
   flags: ['-x', 'c', '-std=gnu11', '-O2', '-shared', '-fPIC'],
   libraries: ['-ldl', '-pthread'],

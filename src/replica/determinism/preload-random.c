@@ -59,6 +59,8 @@ static void fill(struct page *p, void *buffer, size_t size) { fill_from(p, 0, &p
 
 void fill_sql(struct page *p, void *buffer, size_t size) { fill_from(p, 1, &p->drawn_sql, buffer, size); }
 
+void fill_seeds(struct page *p, void *buffer, size_t size) { fill_from(p, 2, &p->drawn_seeds, buffer, size); }
+
 ssize_t getrandom(void *buffer, size_t size, unsigned flags) {
   struct page *p = page();
   if (p == NULL) return NEXT(getrandom)(buffer, size, flags);
@@ -74,7 +76,7 @@ int getentropy(void *buffer, size_t size) {
   struct page *p = page();
   if (p == NULL) return NEXT(getentropy)(buffer, size);
   if (size > 256) return errno = EIO, -1;
-  fill_from(p, 2, &p->drawn_seeds, buffer, size);
+  fill_seeds(p, buffer, size);
   return 0;
 }
 

@@ -31,6 +31,9 @@ __attribute__((visibility("default"))) void arc4random_buf(void *buffer, size_t 
 /* Random bytes of the entry for `random()` and `randomblob()` of SQL: a stream of its own. */
 void fill_sql(struct page *p, void *buffer, size_t size);
 
+/* Those that OpenSSL draws for keys, and seeds its generators with: a stream of its own. */
+void fill_seeds(struct page *p, void *buffer, size_t size);
+
 /* Whether this thread lets SQLite seed its own generator, for which it is to read the kernel's random bytes. */
 extern _Thread_local bool is_seeding_sqlite __attribute__((tls_model("initial-exec")));
 
