@@ -53,6 +53,8 @@ void test('existing state is taken over whole or not at all', () => {
   place.refuses({ code, message: /EIO/ }, 'app.db', 'unreadable.db');
   place.database("it's.db", 'delete');
   place.refuses({ code: 'state-not-wal', hint: /: sqlite3 '.*\/it'\\''s\.db' 'PRAGMA/ }, "it's.db");
+  fs.writeFileSync(join(place.path, 'empty.db'), '');
+  place.refuses({ code: 'state-not-wal', hint: /empty\.db/ }, 'app.db', 'empty.db');
   fs.symlinkSync('/dev/full', `${place.base}.new`);
   place.refuses({ code: 'ENOSPC' }, 'app.db');
   const digest = place.take('app.db');

@@ -89,6 +89,8 @@ function inspect(path: string): FileHeader {
   const bytes = Buffer.alloc(FILE_HEADER_BYTES);
   const count = readSync(fd, bytes, 0, FILE_HEADER_BYTES, 0);
   closeSync(fd);
+  // To SQLite a database with nothing in it, as some services leave one.
+  if (count === 0) throw new JournalModeError(path);
   const header = parseFileHeader(bytes.subarray(0, count));
   if (header === null) throw new StateError(`${path}: not a SQLite database`);
   if (!header.wal) throw new JournalModeError(path);
