@@ -11,6 +11,7 @@
 #include <threads.h>
 
 #define NS_PER_S 1000000000L
+#define READS_PER_MS 1000
 
 static bool is_wall(clockid_t clock) {
   return clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE || clock == CLOCK_TAI;
@@ -28,11 +29,20 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
   return 0;
 }
 
+/*
+ * PHP's `uniqid` asks this clock until it shows another microsecond than that of its last id, which may be of the entry before. So
+ * entries of one millisecond have microseconds of their own here, and the clock goes on by a millisecond with each thousandth
+ * time that a thread asks in an entry: another replica's does the same.
+ */
 int gettimeofday(struct timeval *restrict now, void *restrict zone) {
   struct page *p = page();
   if (p == NULL) return NEXT(gettimeofday)(now, zone);
-  struct timespec time = agreed(p);
-  *now = (struct timeval){.tv_sec = time.tv_sec, .tv_usec = time.tv_nsec / 1000};
+  static _Thread_local struct { uint64_t turn, reads; } asked __attribute__((tls_model("initial-exec")));
+  uint64_t turn = atomic_load_explicit(&p->turn, memory_order_relaxed);
+  if (asked.turn != turn) asked.turn = turn, asked.reads = 0;
+  uint64_t us = atomic_load_explicit(&p->time_ns, memory_order_relaxed) / 1000;
+  us += atomic_load_explicit(&p->index, memory_order_relaxed) % 1000 + asked.reads++ / READS_PER_MS * 1000;
+  *now = (struct timeval){.tv_sec = (time_t)(us / 1000000), .tv_usec = (suseconds_t)(us % 1000000)};
   if (zone != NULL) memset(zone, 0, sizeof(struct timezone));
   return 0;
 }

@@ -48,6 +48,15 @@ static double monotonic_ms(void) {
   return t.tv_sec * 1e3 + t.tv_nsec / 1e6;
 }
 
+/* As uniqid of PHP waits for it. */
+static void next_microsecond(struct timeval *last) {
+  struct timeval now;
+  int reads = 0;
+  do gettimeofday(&now, NULL);
+  while (now.tv_sec == last->tv_sec && now.tv_usec == last->tv_usec && ++reads < 1000000);
+  *last = now;
+}
+
 static void *other(void *mutex) {
   struct timespec t = soon(CLOCK_REALTIME);
   return (void *)(long)pthread_mutex_timedlock(mutex, &t);
@@ -141,6 +150,12 @@ int main(int count, char **parts) {
     syscall(SYS_clock_gettime, CLOCK_REALTIME, &c);
     gettimeofday(&d, NULL);
     printf("%ld %ld %ld %ld %ld %ld\n", a.tv_sec, b.tv_sec, c.tv_sec, d.tv_sec, time(NULL), b.tv_nsec);
+  } else if (!strcmp(parts[1], "microseconds")) {
+    struct timeval last = {0};
+    for (int i = 0; i < 3; i++) {
+      next_microsecond(&last);
+      printf("%ld%06ld ", last.tv_sec, last.tv_usec);
+    }
   } else if (!strcmp(parts[1], "first")) {
     unsigned char block[64];
     if (getrandom(block, 64, 0) != 64) return 1;
@@ -291,6 +306,17 @@ void describe('the libc layer', { skip: SKIP_LIBC }, () => {
   void test('every wall clock of libc is the agreed one', async () => {
     shared.set({ timeMs: START_MS + 5 });
     assert.equal(await shared.run('libc', probe, ['clocks']), `${'1700000000 '.repeat(5)}5000000\n`);
+  });
+
+  test('who waits for the next microsecond gets it, another in each entry, the same each time', async () => {
+    const entry = async (index: number): Promise<string[]> => {
+      shared.set({ index });
+      return (await shared.run('libc', probe, ['microseconds'])).trim().split(' ');
+    };
+    const entries = [await entry(7), await entry(8)];
+    assert.deepEqual([await entry(7), await entry(8)], entries);
+    assert.equal(new Set(entries.flat()).size, 6);
+    for (const at of entries.flat()) assert.equal(Math.trunc(Number(at) / 10_000), START_MS / 10);
   });
 
   const LIBC_WAITS = [
