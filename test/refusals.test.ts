@@ -199,7 +199,7 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
   },
   'a script that starts a program which copies do not have': {
     code: 'service-start-failed',
-    says: /exit status \d+\.[^]*Of programs, a copy has at most those of the system/,
+    says: /exit status \d+\.[^]*Of programs and files, a copy has at most those of \/usr/,
     config: { command: ['sh', 'start.sh'] },
     prepare: (place) => void place.write('start.sh', `exec ${join(ROOT, 'bin/spare.mjs')}\n`),
   },

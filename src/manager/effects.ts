@@ -232,7 +232,7 @@ export class Effects {
     }
     const hint =
       'Try the command by itself; it must listen for HTTP on $PORT and keep its state in the --state files. ' +
-      'Of programs, a copy has at most those of the system, of the service folder, and beside the one that the command names.';
+      'Of programs and files, a copy has at most those of /usr, of the service folder, and beside the program that the command names.';
     const message = latest === undefined ? 'The service did not start.' : this.#inFull(latest);
     return new SpareError('service-start-failed', message, { hint });
   }
