@@ -62,6 +62,25 @@ void test('P5: a service that ends as soon as it listens has not started, though
   assert.deepEqual(ended, []);
 });
 
+/** Listens first, as those do that say "not yet" meanwhile; then it works for a second, now and then waiting for a file. */
+const LISTENS_FIRST = `
+  let said = 'not yet';
+  const server = require('node:http').createServer((request, response) => response.end(said));
+  server.listen(process.env.PORT, '127.0.0.1', async () => {
+    for (let i = 0; i < 50; i++) {
+      for (const end = performance.now() + 20; performance.now() < end; );
+      await require('node:fs/promises').readFile('/proc/self/stat');
+    }
+    said = 'ready';
+  });`;
+
+void test('P5: a service that goes on starting after it listens has started once it has nothing left to do', async (context) => {
+  const service = await started(LISTENS_FIRST, tmpdir(), () => {});
+  context.after(() => service.stop());
+  const { body } = await service.ask({ method: 'GET', target: '/', headers: [], body: Buffer.alloc(0) });
+  assert.equal(Buffer.from(body).toString(), 'ready');
+});
+
 /** Answers the path, which is base64, and closes the connection. */
 const ANSWERS = `require('node:net').createServer((socket) => socket.on('error', () => {}).on('data', (data) =>
   socket.end(Buffer.from(/ .(\\S*)/.exec(data)?.[1] ?? '', 'base64')))).listen(process.env.PORT, '127.0.0.1')`;

@@ -11,12 +11,13 @@ import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises'
 import type { HttpReply, HttpRequest } from '../wire/http.ts';
 import type { Exchange } from './exchange.ts';
 import { refusal } from './refusal.ts';
+import { untilAtRest } from './rest.ts';
 
 const POLL_MS = 5;
 /** Looking takes time away from a service that starts on the same processor, so the longer it takes the less often: of its time. */
 const POLL_SHARE = 0.05;
-/** A service that migrates its database after it listens gets this long to finish. */
-const SETTLE_MS = 50;
+/** Of the time for a start: how long a service is waited for that works on after it listens, at most. One may never rest. */
+const REST_SHARE = 0.5;
 /** After a broken connection: how long its process may take to be seen as ended. */
 const EXIT_GRACE_MS = 100;
 
@@ -51,9 +52,10 @@ export class Service {
     this.#exchange = exchange;
   }
 
-  /** Resolves when the service listens. Throws an Error that says why it does not. */
+  /** Resolves when the service listens and has come to rest. Throws an Error that says why it does not. */
   static async start(options: ServiceOptions, onEnd: (why: string) => void): Promise<Service> {
     const [command = '', ...args] = options.command;
+    const beganMs = performance.now();
     const child = spawn(command, args, {
       cwd: options.folder,
       env: { ...options.env, PORT: String(options.port) },
@@ -64,7 +66,7 @@ export class Service {
     const { Exchange, warmUp } = await import('./exchange.ts');
     const service = new Service(options, child, ending, new Exchange(options.port, options.replyBytesMax));
     await Promise.all([service.#listening(), warmUp()]);
-    await wait(SETTLE_MS);
+    if (child.pid !== undefined) await untilAtRest(child.pid, beganMs + REST_SHARE * options.timeoutMs);
     service.#throwIfEnded();
     child.once('exit', () => onEnd(ending.why ?? 'ended'));
     return service;
