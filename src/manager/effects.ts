@@ -222,7 +222,9 @@ export class Effects {
   #cannotStart(reason: 'start-failed' | 'start-differs'): SpareError {
     if (reason === 'start-differs') {
       const message = 'The replicas of the service start with different states, so it cannot be replicated.';
-      const hint = 'Its start writes something that is not a function of the agreed time and randomness.';
+      const hint =
+        'Its start writes something that is not a function of the agreed time and randomness, such as keys from OpenSSL. ' +
+        'Start it once without Spare: a group begins with the databases that are there then.';
       return new SpareError('service-not-deterministic', message, { hint });
     }
     const latest = this.evidence.incidents.latest().at(-1);
