@@ -4,7 +4,7 @@
  *
  * L1. None of them goes back, none advances within an entry: a loop that waits for the clock waits for ever.
  * L2. Node's own use of the monotonic clock (timeouts of sockets, the event loop) stays real; so do
- *     `performance.mark`, `measure` and `eventLoopUtilization`, which are for looking at the real machine.
+ *     `performance.mark` and `measure`, which are for looking at the real machine.
  *
  * Without the libc layer, clocks that the engine asks natively stay real: `Temporal.Now`, `Intl.DateTimeFormat` without
  * a date, `Date` in other `vm` contexts.

@@ -16,6 +16,7 @@ import { syncBuiltinESMExports } from 'node:module';
 import process from 'node:process';
 import { installClocks } from './clocks.mjs';
 import { lineage } from './lineage.mjs';
+import { installLoad } from './load.mjs';
 import { Page } from './page.mjs';
 import { TimerQueue } from './queue.mjs';
 import { installRandom, Keystream } from './random.mjs';
@@ -42,6 +43,7 @@ if (path) {
   installRandom(page, owner);
   installSqlite(new Keystream(page, `sql/${owner}`));
   installClocks(page, startedMs);
+  installLoad();
   installTimers(queue);
   syncBuiltinESMExports();
   await connectTicks(process.env['SPARE_TICK'], queue);

@@ -26,6 +26,26 @@ const LOOK = `
   };
   console.log(JSON.stringify(seen));`;
 
+/** As what sheds load does: Directus, `@fastify/under-pressure`. */
+const PRESSURE = `
+  import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
+  import { setTimeout as delay } from 'node:timers/promises';
+  const loop = monitorEventLoopDelay({ resolution: 20 });
+  loop.enable();
+  await delay(50);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
+  await delay(50);
+  const before = [loop.mean, loop.max, performance.eventLoopUtilization().utilization];
+  loop.reset();
+  console.log(JSON.stringify([...before, loop.mean]));`;
+
+void test('how busy the machine is shows in no copy, however long it was', async () => {
+  await using sandbox = new Sandbox();
+  const [mean, max, utilization, meanAfterReset] = JSON.parse(await sandbox.node('node', PRESSURE));
+  assert.equal(utilization, 0);
+  for (const delayNs of [mean, max, meanAfterReset]) assert.ok(Math.abs(delayNs / 20_000_000 - 1) < 0.01, delayNs);
+});
+
 for (const layers of ['both', 'node'] as const) {
   void test(
     `time and randomness are a function of the page: ${layers}`,
