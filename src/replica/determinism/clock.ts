@@ -6,8 +6,9 @@
  *
  * K1. A page is written by one `pwrite` and only between entries, so a reader that runs inside an entry sees one
  *     entry, never a mixture. What a service does between entries is not agreed upon, and nothing is promised to it.
- * K2. Time and seed are all that a service may learn, and some microseconds from the index (`preload-clock.c`). Index and counters exist so that readers notice a new entry, and one
- *     that is executed again on an earlier state, and so that no two processes of a domain are given the same random bytes.
+ * K2. Time and seed are all that a service may learn, in PHP some microseconds from the index, too (`preload-clock.c`). Index and
+ *     counters exist so that readers notice a new entry, and one that is executed again on an earlier state, and so that no two
+ *     processes of a domain are given the same random bytes.
  * K3. One thing goes the other way: which threads of the service still do what belongs to a reply, which Node's layer says
  *     (`requests.mjs`), each in a byte of its own. It is not part of the entry, and only waited on. A new entry begins with none,
  *     so that one which ended meanwhile is not waited for again.

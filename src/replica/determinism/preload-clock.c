@@ -3,6 +3,7 @@
  */
 #include "preload.h"
 
+#include <dlfcn.h>
 #include <mqueue.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -29,19 +30,34 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
   return 0;
 }
 
+static bool is_php(void) {
+  static _Atomic int known; /* 1: it is, -1: it is not */
+  int is = atomic_load_explicit(&known, memory_order_relaxed);
+  if (is == 0) {
+    is = dlsym(RTLD_DEFAULT, "php_execute_script") != NULL ? 1 : -1;
+    atomic_store_explicit(&known, is, memory_order_relaxed);
+  }
+  return is > 0;
+}
+
 /*
  * PHP's `uniqid` asks this clock until it shows another microsecond than that of its last id, which may be of the entry before. So
- * entries of one millisecond have microseconds of their own here, and the clock goes on by a millisecond with each thousandth
- * time that a thread asks in an entry: another replica's does the same.
+ * for PHP entries of one millisecond have microseconds of their own here, and the clock goes on by a millisecond with each thousandth
+ * time that a thread asks in an entry: another replica's does the same. For others, as for Node's `Date`, it stands still: how often
+ * they have asked before may depend on what they keep in memory.
  */
-int gettimeofday(struct timeval *restrict now, void *restrict zone) {
-  struct page *p = page();
-  if (p == NULL) return NEXT(gettimeofday)(now, zone);
+static uint64_t microseconds_of_php(struct page *p) {
   static _Thread_local struct { uint64_t turn, reads; } asked __attribute__((tls_model("initial-exec")));
   uint64_t turn = atomic_load_explicit(&p->turn, memory_order_relaxed);
   if (asked.turn != turn) asked.turn = turn, asked.reads = 0;
+  return atomic_load_explicit(&p->index, memory_order_relaxed) % 1000 + asked.reads++ / READS_PER_MS * 1000;
+}
+
+int gettimeofday(struct timeval *restrict now, void *restrict zone) {
+  struct page *p = page();
+  if (p == NULL) return NEXT(gettimeofday)(now, zone);
   uint64_t us = atomic_load_explicit(&p->time_ns, memory_order_relaxed) / 1000;
-  us += atomic_load_explicit(&p->index, memory_order_relaxed) % 1000 + asked.reads++ / READS_PER_MS * 1000;
+  if (is_php()) us += microseconds_of_php(p);
   *now = (struct timeval){.tv_sec = (time_t)(us / 1000000), .tv_usec = (suseconds_t)(us % 1000000)};
   if (zone != NULL) memset(zone, 0, sizeof(struct timezone));
   return 0;

@@ -3,8 +3,8 @@
  * bytes from the clock page (see clock.ts) instead of the kernel. Without SPARE_CLOCK in the environment every
  * function passes through to libc.
  *
- * C1. Wall clock and random bytes are a function of the page: {time, seed, blocks drawn so far}, and for one
- *     clock also {index, reads by the thread} (preload-clock.c, gettimeofday).
+ * C1. Wall clock and random bytes are a function of the page: {time, seed, blocks drawn so far}, and for one clock of
+ *     PHP also {index, reads by the thread} (preload-clock.c, gettimeofday).
  * C2. No two draws in one entry give the same bytes, in whichever process or thread of the domain: every block is
  *     claimed with an atomic increment in the shared page. (Which of two *concurrent* callers gets which block is
  *     up to the scheduler; that is a difference of the service's own making.)
