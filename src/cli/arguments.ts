@@ -24,7 +24,7 @@ with an ID all that is known of it. "backup" writes all that is needed to go on 
 copies run; "restore" makes a data folder from it, "export" plain SQLite files. With "image build" the
 image of the virtual machines is made and its digest printed, without starting any.
 
-  --config FILE         configuration (default: ./spare.config.ts, if there is one)
+  --config FILE         configuration (default: ./spare.config.ts or .mts, if there is one)
   --faults N            copies that may fail at once, 1 to 4 (default 1)
   --state FILE          SQLite file of the service's state, relative to its folder; may be repeated
   --listen HOST:PORT    where clients come in (default 127.0.0.1:8080)

@@ -11,7 +11,8 @@ import type { Config } from './config.ts';
 import { invalid } from './settings.ts';
 import { quoted } from './quoted.ts';
 
-const DEFAULT_FILE = 'spare.config.ts';
+/** The second one is a module in a CommonJS package, too. */
+const DEFAULT_FILES = ['spare.config.ts', 'spare.config.mts'] as const;
 const CONFIG_HINT = 'See the Config type of Spare, or `spare --help`, for what it may be.';
 
 /** What the value must be, or null when it is; `key` is its place, for what is wrong further inside. */
@@ -102,7 +103,7 @@ function loadHint(file: string, message: string): string {
   if (message.includes("Cannot find package 'spare'"))
     return `It comes with \`npm install ${quoted(ROOT)}\` in ${dirname(file)}; without \`defineConfig\` it is not needed.`;
   if (/Cannot use import statement outside a module|Unexpected token 'export'/.test(message))
-    return `Its package.json makes it CommonJS: call it spare.config.mts and name it with --config, or say \`"type": "module"\` there.`;
+    return `Its package.json makes it CommonJS: call it spare.config.mts, or say \`"type": "module"\` there.`;
   return `A configuration is a module that Node can import. To see where it fails: ${quoted(process.execPath)} ${quoted(file)}`;
 }
 
@@ -115,18 +116,18 @@ export interface ConfigFile {
 }
 
 /**
- * Reads a configuration file; without a name, `spare.config.ts` of the working folder if it is there.
+ * Reads a configuration file; without a name, `spare.config.ts` or `.mts` of the working folder if one is there.
  * `again`: it may have changed since it was read; what it imports itself is as it was. Throws `SpareError` config-not-found,
  * config-invalid.
  */
 export async function readConfig(name: string | undefined, again = false): Promise<ConfigFile> {
-  const file = resolve(name ?? DEFAULT_FILE);
+  const file = resolve(name ?? DEFAULT_FILES.find(existsSync) ?? DEFAULT_FILES[0]);
   const found = existsSync(file);
   if (!found && name === undefined) return { config: {}, folder: process.cwd(), file };
   if (!found || statSync(file).isDirectory()) {
     const what = found ? `The configuration ${file} is a folder.` : `There is no configuration ${file}.`;
     throw new SpareError('config-not-found', what, {
-      hint: `Name an existing file with --config, or leave it out to use ./${DEFAULT_FILE}.`,
+      hint: `Name an existing file with --config, or leave it out to use ./${DEFAULT_FILES.join(' or ./')}.`,
     });
   }
   let module: { default?: unknown };

@@ -64,6 +64,17 @@ for (const [name, [text, says]] of Object.entries(FILES)) {
   });
 }
 
+void test('the configuration of the working folder is found, in a CommonJS package as .mts', async (context) => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-config-'));
+  const before = process.cwd();
+  context.after(() => process.chdir(before));
+  process.chdir(place.path);
+  assert.deepEqual((await readConfig(undefined)).config, {});
+  writeFileSync('package.json', '{ "type": "commonjs" }');
+  writeFileSync('spare.config.mts', 'export default { faults: 2 }');
+  assert.deepEqual((await readConfig(undefined)).config, { faults: 2 });
+});
+
 void test('a configuration in a CommonJS package is refused with how it can be none', async () => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-config-'));
   const file = join(place.path, 'spare.config.ts');

@@ -379,7 +379,7 @@ const ROWS: Readonly<Record<Break['promise'], readonly Row[]>> = {
       'src/manager/link.test.ts',
       'src/wire/channel.ts',
       'text of a replica controls the terminal',
-      "return text.replace(/[^\\P{C}\\n]|[\\p{Zl}\\p{Zp}]/gu, '\\u{fffd}');",
+      "return text.replace(/[^\\P{C}\\n\\t]|[\\p{Zl}\\p{Zp}]/gu, '\\u{fffd}');",
       'return text;',
     ],
     [
