@@ -217,6 +217,17 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
         SERVICE.replace("db.exec('", "db.exec('create table large as select randomblob(67108864) as b; "),
       ),
   },
+  'a service whose start writes what each copy has another one of': {
+    code: 'service-not-deterministic',
+    says: /different states[^]* behind ".*signing key"/,
+    prepare: (place) =>
+      void place.write(
+        'service.mjs',
+        `import { readFileSync } from 'node:fs';
+         const uuid = readFileSync('/proc/sys/kernel/random/uuid', 'utf8');
+         ${SERVICE.replace("db.exec('", "db.exec(`create table keys as select 'signing key' as name, '${uuid}' as key`); db.exec('")}`,
+      ),
+  },
   'a service that leaves WAL mode': {
     code: 'service-start-failed',
     says: /app\.db: not in WAL mode; the service must leave/,

@@ -7,6 +7,8 @@ import { printable } from '../wire/channel.ts';
 import { decodeReply } from '../wire/http.ts';
 
 const EXCERPT = 60;
+/** What is looked at for it, of bytes in which there is text here and there. */
+const READ_BYTES = 512;
 const BLOCK_BYTES = 64 * 1024;
 
 function excerpt(bytes: Uint8Array, at: number): string {
@@ -52,6 +54,13 @@ export function updateDifference(wrong: Buffer, right: Buffer): string {
     return `changed nothing, where others changed the state (${right.length} bytes of update)`;
   if (right.length === 0) return `changed the state (${wrong.length} bytes of update), where others did not`;
   return `changed the state otherwise: ${wrong.length} bytes of update instead of ${right.length}, from byte ${firstDifference(wrong, right)} on`;
+}
+
+/** What can be read in two encoded updates before the place where they differ, as the start of a row; empty where there is nothing. */
+export function readableBefore(one: Buffer, other: Buffer): string {
+  const at = firstDifference(one, other);
+  const read = one.toString('latin1', Math.max(0, at - READ_BYTES), at).match(/[ -~]{3,}/g) ?? [];
+  return read.join(' … ').slice(-EXCERPT);
 }
 
 /** In which part two encoded replies differ: nothing of what they say. */

@@ -221,7 +221,10 @@ export class Effects {
 
   #cannotStart(reason: 'start-failed' | 'start-differs'): SpareError {
     if (reason === 'start-differs') {
-      const message = 'The replicas of the service start with different states, so it cannot be replicated.';
+      const behind = this.#witness.startsDifferBehind();
+      const message =
+        'The replicas of the service start with different states, so it cannot be replicated.' +
+        (behind === '' ? '' : ` What differs is written behind ${JSON.stringify(behind)}.`);
       const hint =
         'Its start writes something that is not a function of the agreed time and randomness, such as keys from OpenSSL. ' +
         'Start it once without Spare: a group begins with the databases that are there then.';

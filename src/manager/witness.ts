@@ -1,6 +1,6 @@
 /** Writes up what the core found, while the bytes of the votes and the replica's last words are still at hand. */
 import type { Effect, SkipReason } from '../core/index.ts';
-import { replyDifference, replyPlace, updateDifference } from '../evidence/difference.ts';
+import { readableBefore, replyDifference, replyPlace, updateDifference } from '../evidence/difference.ts';
 import type { Evidence } from '../evidence/evidence.ts';
 import type { Finds } from '../evidence/exhibits.ts';
 import type { Incident } from '../evidence/incidents.ts';
@@ -102,6 +102,14 @@ export class Witness {
       },
       this.#finds(index, null, ''),
     );
+  }
+
+  /** What is written just before the place in which the starts of two replicas differ; empty where nothing of it can be read. */
+  startsDifferBehind(): string {
+    const [one, other] = (disagreement(0, this.#work.ballots) ?? []).map(({ vote }) =>
+      this.#work.ballots.update(0, vote.update),
+    );
+    return one && other ? readableBefore(one, other) : '';
   }
 
   /** What a client is told of a skip, as far as it concerns nobody's secrets: no byte of a reply that was not decided. */
