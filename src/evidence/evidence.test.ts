@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:http';
@@ -120,6 +121,29 @@ void test('P7: where the disk has no more room than the group needs, only who vo
   assert.deepEqual([await parts(small), await parts(fits), await parts(large)], [2, 2, 0]);
   assert.deepEqual(readdirSync(join(root.path, 'incidents', String(large))), [CASE_FILE]);
   assert.deepEqual(logged, ['evidence   incident 3: no room for what differs, only who voted what is kept']);
+});
+
+void test('P7: where the disk has no room, also many incidents of which little is kept take no more than the group can bear', async () => {
+  using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
+  for (const each of [120 * 1024, 500 * 1024]) {
+    const folder = join(root.path, String(each));
+    mkdirSync(folder);
+    const evidence = new Evidence(
+      folder,
+      NOBODY,
+      () => {},
+      () => 0,
+    );
+    const bytes = (): Buffer => Buffer.alloc(each);
+    for (let i = 0; i < 200; i++) {
+      const { id } = evidence.add(INCIDENT, { ...finds(() => ''), bytes });
+      while ((await evidence.read(id))?.evidence === null) await delay(1);
+    }
+    await evidence.close(AbortSignal.abort());
+    const files = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+    const taken = files.reduce((sum, file) => sum + statSync(join(folder, file)).size, 0);
+    assert.ok(taken < 64 * MIB, `${taken} bytes`);
+  }
 });
 
 void test('P6: who is to be told is told, be it a command or a webhook alone', async () => {

@@ -26,8 +26,8 @@ const TOLD_LATER = 'not told, because all ends; that is done at the next start';
 const COMPARE_AFTER_MS = 2000;
 /** Once all ends: for comparing, and then for telling. */
 const LAST_MS = 2000;
-/** Of one incident: kept however little room there is. */
-const LITTLE_BYTES = 1024 ** 2;
+/** Of one incident: kept however little room there is. As many as have a folder take less than the group leaves for evidence. */
+const LITTLE_BYTES = 256 * 1024;
 /** What may wait to be written. */
 const UNWRITTEN_BYTES_MAX = 256 * 1024 ** 2;
 
