@@ -295,3 +295,13 @@ void test('P6 V2: a command that does not end holds up the end for seconds at mo
   await new Evidence(root.path, hook, () => {}, ROOM).close(NEVER);
   assert.equal(told().length, 1);
 });
+
+void test('P6 V2: what is too much to be compared at once is compared in the next life', async () => {
+  using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
+  const folders = new Folders(join(root.path, 'incidents'), { folders: 200, bytes: MIB });
+  const incidents = new Incidents(join(root.path, 'incidents.jsonl'));
+  const ids = Array.from({ length: 120 }, () => incidents.add(INCIDENT).id);
+  for (const id of ids) await folders.keep(id, exhibitsOf({ id, ...INCIDENT }, finds(unreadable)));
+  await new Evidence(root.path, NOBODY, () => {}, ROOM).close(AbortSignal.abort());
+  assert.deepEqual(folders.pending(), ids);
+});

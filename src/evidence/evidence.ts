@@ -108,7 +108,7 @@ export class Evidence {
     const added = differs && this.#add(this.#comparing, id, () => this.#compare(id, scratch, fromMs));
     if (added) return;
     void this.#scratches.give(scratch);
-    this.#tell(id, true);
+    this.#tell(id, !differs);
   }
 
   async #compare(id: number, scratch: Scratch, fromMs: number): Promise<void> {
