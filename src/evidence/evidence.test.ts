@@ -245,7 +245,10 @@ function listener(folder: string): { hook: HookOptions; told: () => CaseView[] }
   const file = join(folder, 'told');
   writeFileSync(file, '');
   const command = ['/bin/sh', '-c', 'cat >> told; echo >> told'];
-  const lines = (): string[] => readFileSync(file, 'utf8').trim().split('\n');
+  const lines = (): string[] =>
+    readFileSync(file, 'utf8')
+      .split('\n')
+      .filter((line) => line !== '');
   return {
     hook: { ...NOBODY, command, folder },
     told: () => lines().map((line) => JSON.parse(line) as CaseView),
@@ -304,4 +307,16 @@ void test('P6 V2: what is too much to be compared at once is compared in the nex
   for (const id of ids) await folders.keep(id, exhibitsOf({ id, ...INCIDENT }, finds(unreadable)));
   await new Evidence(root.path, NOBODY, () => {}, ROOM).close(AbortSignal.abort());
   assert.deepEqual(folders.pending(), ids);
+});
+
+void test('P6: of an incident that was lost with the power, but for its folder, nobody is told nothing', async () => {
+  using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
+  const { hook, told } = listener(root.path);
+  const folders = new Folders(join(root.path, 'incidents'), { folders: 9, bytes: MIB });
+  await folders.keep(1, [{ file: CASE_FILE, bytes: Buffer.alloc(0) }]);
+  const logged: string[] = [];
+  await new Evidence(root.path, hook, (line) => logged.push(line), ROOM).close(NEVER);
+  assert.deepEqual(told(), []);
+  assert.deepEqual(logged, ['evidence   incident 1: nobody is told, for all of it was lost with the power']);
+  assert.deepEqual(folders.pending(), []);
 });

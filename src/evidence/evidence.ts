@@ -130,7 +130,12 @@ export class Evidence {
     const about = (message: string): void => this.#log(`hook       incident ${id}: ${message}`);
     const { cut } = this.#telling;
     const added = this.#add(this.#telling, id, async () => {
-      const json = JSON.stringify(await this.read(id));
+      const found = await this.read(id);
+      if (found === null) {
+        await this.#folders.settle(id);
+        throw new Error('nobody is told, for all of it was lost with the power');
+      }
+      const json = JSON.stringify(found);
       const calls = [
         ...(command.length > 0
           ? [runCommand(this.#hook, { id, evidence: this.#folders.path(id), json }, cut)]
