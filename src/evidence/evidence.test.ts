@@ -200,6 +200,34 @@ void test('P6: votes are compared once the fault is masked, and though the state
   await evidence.close(NEVER);
 });
 
+void test('P7: the state before an incident is made anew only where the updates after the checkpoint have room, too, which is said', async () => {
+  using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
+  const updates = join(root.path, 'comparing/updates');
+  let most = 0;
+  const room = (): number => {
+    const taken = statSync(updates, { throwIfNoEntry: false })?.size ?? 0;
+    most = Math.max(most, taken);
+    return 8 * MIB - taken;
+  };
+  async function* many(): AsyncGenerator<Buffer[]> {
+    for (let i = 0; i < 32; i++) yield [Buffer.alloc(MIB)];
+  }
+  const evidence = new Evidence(root.path, NOBODY, assert.fail, room);
+  const { id } = evidence.add(
+    INCIDENT,
+    finds((target) => {
+      writeFileSync(target, Buffer.alloc(4 * MIB));
+      return many();
+    }),
+  );
+  let found: CaseView['comparisons'] = null;
+  while ((found = (await evidence.read(id))?.comparisons ?? null) === null) await delay(10);
+  await evidence.close(NEVER);
+  room();
+  assert.equal(found[0]?.unnamed, 'with the updates after it there is no room for it');
+  assert.ok(most < 4 * MIB, `${most} bytes`);
+});
+
 void test('P6: that votes could not be compared is said in a few words, with the incident', async () => {
   using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
   const logged = Promise.withResolvers<string>();

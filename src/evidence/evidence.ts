@@ -55,7 +55,8 @@ export class Evidence {
     this.#keeping = serial();
     this.#comparing = serial();
     this.#telling = serial();
-    this.#scratches = new Scratches(join(dataFolder, SCRATCH_FOLDER), this.#comparing.cut);
+    const beside = (): number => room() - this.#unwritten;
+    this.#scratches = new Scratches(join(dataFolder, SCRATCH_FOLDER), this.#comparing.cut, beside);
     for (const id of this.#folders.pending())
       this.#follow(id, this.#folders.differs(id), noScratch('all ended before it was compared'));
   }

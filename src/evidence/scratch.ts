@@ -6,6 +6,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { appendFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../errors.ts';
+import { sizeOf } from '../room.ts';
 import type { StateAtHand } from './compare/tool.ts';
 import { STATE_FILE, UPDATES_FILE } from './compare/verified.ts';
 
@@ -27,12 +28,14 @@ export function noScratch(why: string): Scratch {
 export class Scratches {
   readonly #path: string;
   readonly #closing: AbortSignal;
+  readonly #room: () => number;
   #taken = false;
 
-  /** `closing`: what is being filled then is left as it is. */
-  constructor(path: string, closing: AbortSignal) {
+  /** `closing`: what is being filled then is left as it is. `room`: how many bytes may be written. */
+  constructor(path: string, closing: AbortSignal, room: () => number) {
     this.#path = path;
     this.#closing = closing;
+    this.#room = room;
     // What an earlier life left is as large as a state, and there may be no next time.
     rmSync(path, { recursive: true, force: true });
   }
@@ -46,7 +49,7 @@ export class Scratches {
     const updates = stateBefore(join(this.#path, STATE_FILE));
     if (typeof updates === 'string') return noScratch(updates);
     this.#taken = true;
-    const filled = fill(join(this.#path, UPDATES_FILE), updates, this.#closing).then(
+    const filled = fill(this.#path, updates, this.#closing, this.#room).then(
       () => ({ folder: this.#path }),
       (error: unknown) => ({ why: messageOf(error) }),
     );
@@ -63,10 +66,12 @@ export class Scratches {
 
 /** Begins to read before anything can fail: whoever gives the updates keeps them until they are read. */
 async function fill(
-  path: string,
+  folder: string,
   updates: AsyncIterable<readonly Buffer[]>,
   closing: AbortSignal,
+  room: () => number,
 ): Promise<void> {
+  const path = join(folder, UPDATES_FILE);
   for await (const read of updates) {
     closing.throwIfAborted();
     const parts = read.flatMap((update) => {
@@ -74,7 +79,11 @@ async function fill(
       length.writeUInt32LE(update.length);
       return [length, update];
     });
-    await appendFile(path, Buffer.concat(parts));
+    const bytes = Buffer.concat(parts);
+    // The state is only linked; what is made of both takes as much again.
+    if (sizeOf(join(folder, STATE_FILE)) + bytes.length > room())
+      throw new Error('with the updates after it there is no room for it');
+    await appendFile(path, bytes);
   }
   await appendFile(path, '');
 }
