@@ -5,6 +5,8 @@ import { once } from 'node:events';
 import { existsSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Status } from '../src/admin/admin.ts';
 import { Call, Place } from './support/call.ts';
 import { GOOD, SERVICE } from './support/hello.ts';
 import { ROOT, treeOf } from './support/spare.ts';
@@ -119,4 +121,27 @@ test('requests in work are answered when it is told to end', async () => {
   assert.deepEqual(new Set(await Promise.all(asked)), new Set(['hello']));
   assert.equal(await call.end(), 0);
   assert.equal(call.stderr, '');
+});
+
+test('P6: as it ends, and somebody is being told of an incident, it is not ready any more; a second Ctrl-C waits for nobody', async () => {
+  using place = new Place();
+  // Within the time that there is for it, unless that is cut short.
+  const command = ['/bin/sh', '-c', 'touch called; until [ -e ending ]; do sleep 0.05; done; sleep 1.2'];
+  place.write('service.mjs', SERVICE).configure({ ...GOOD, onIncident: { command } });
+  await using call = place.run();
+  const { status } = await call.ready();
+  const { replicas } = (await (await fetch(status)).json()) as Status;
+  process.kill(replicas[0]?.pid ?? 0, 'SIGKILL');
+  await call.until(() => existsSync(join(place.folder, 'called')) && call.stdout.includes('repaired'));
+  const ready = async (): Promise<number> => (await fetch(status.replace('status', 'readyz'))).status;
+  assert.equal(await ready(), 200);
+  call.kill('SIGINT');
+  await call.until(() => call.stdout.includes('stopping'));
+  place.write('ending', '');
+  await delay(600);
+  assert.equal(await ready(), 503);
+  call.kill('SIGINT');
+  assert.equal(await call.end(), 0);
+  assert.match(call.stdout, /^hook {7}incident 1: not told, because all ends/m);
+  assert.deepEqual(await call.left(), []);
 });

@@ -47,9 +47,10 @@ export class Observer implements AdminSource {
     this.#deploy = deploy;
   }
 
-  /** Enough replicas run to decide. */
+  /** Enough replicas run to decide, and it does not end. */
   ready(): boolean {
-    return this.#manager?.health.answering() ?? false;
+    const manager = this.#manager;
+    return manager !== null && !manager.ended && manager.health.answering();
   }
 
   /** Resolves once the group is whole, or is closed. Throws what `halted` resolves with. */
