@@ -321,7 +321,7 @@ void test('P6 V2: a command that does not end holds up the end for seconds at mo
   await first.close(NEVER);
   assert.ok(performance.now() - sinceMs < 20_000);
   assert.deepEqual(logged, [
-    'hook       incident 1: not told, because all ends; that is done at the next start',
+    'hook       incident 1: not told, because all ends; the next start does it if the folder of the incident is there',
   ]);
   await new Evidence(root.path, hook, () => {}, ROOM).close(NEVER);
   assert.equal(told().length, 1);

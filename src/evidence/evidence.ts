@@ -21,7 +21,9 @@ import { Serial } from './serial.ts';
 const LIMITS = { folders: 200, bytes: 512 * 1024 ** 2 };
 const SCRATCH_FOLDER = 'comparing';
 const WAITING_MAX = 100;
-const TOLD_LATER = 'not told, because all ends; that is done at the next start';
+/** The folder may not have been kept, or be one of a first start that failed, of which nothing stays. */
+const TOLD_LATER =
+  'not told, because all ends; the next start does it if the folder of the incident is there';
 /** Right after a fault all processors are wanted for masking and repairing it. */
 const COMPARE_AFTER_MS = 2000;
 /** Once all ends: for comparing, and then for telling. */
