@@ -258,6 +258,21 @@ void test('P6: that an incident could not be kept is said once, and who is to be
   );
 });
 
+void test('P6 V1: of each of more incidents than may wait at once somebody is told, or it is said that nobody is', async () => {
+  using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
+  const { hook, told } = listener(root.path);
+  const logged: string[] = [];
+  const evidence = new Evidence(root.path, hook, (line) => logged.push(line), ROOM);
+  const ids = Array.from({ length: 110 }, () => evidence.add(INCIDENT, { ...finds(endless), votes: [] }).id);
+  await evidence.close(NEVER);
+  const said = logged.flatMap((line) => /^hook +incident (\d+): /.exec(line)?.[1] ?? []).map(Number);
+  const known = new Set([...told().map(({ incident }) => incident.id), ...said]);
+  assert.deepEqual(
+    ids.filter((id) => !known.has(id)),
+    [],
+  );
+});
+
 void test('P7: a state that was being compared when all ended takes no room in the next life', async () => {
   using root = mkdtempDisposableSync(join(tmpdir(), 'spare-evidence-'));
   const comparing = join(root.path, 'comparing');

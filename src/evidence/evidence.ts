@@ -4,7 +4,7 @@
  *
  * V1. Nothing here holds up the loop, or grows without a limit: what cannot be done in time is left out, and said so.
  * V2. Votes are compared, and who is to be told is told, also of what happens just before the end: within seconds of it, or else in
- *     the next life, as after a kill. So somebody may be told twice, but not never.
+ *     the next life, as after a kill, if the folder is there then. So somebody may be told twice, but not never without a word.
  */
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -22,8 +22,7 @@ const LIMITS = { folders: 200, bytes: 512 * 1024 ** 2 };
 const SCRATCH_FOLDER = 'comparing';
 const WAITING_MAX = 100;
 /** The folder may not have been kept, or be one of a first start that failed, of which nothing stays. */
-const TOLD_LATER =
-  'not told, because all ends; the next start does it if the folder of the incident is there';
+const LATER = 'the next start does it if the folder of the incident is there';
 /** Right after a fault all processors are wanted for masking and repairing it. */
 const COMPARE_AFTER_MS = 2000;
 /** Once all ends: for comparing, and then for telling. */
@@ -81,8 +80,8 @@ export class Evidence {
     });
     if (kept) return incident;
     this.#unwritten -= bytes;
-    void this.#scratches.give(scratch);
     this.#log(`evidence   incident ${incident.id}: too many at once, nothing but its line is kept`);
+    this.#follow(incident.id, false, scratch);
     return incident;
   }
 
@@ -146,12 +145,11 @@ export class Evidence {
         ...(webhook !== null ? [callWebhook(webhook, json, cut)] : []),
       ];
       const failed = (await Promise.allSettled(calls)).filter((result) => result.status === 'rejected');
-      if (failed.length > 0 && cut.aborted) return about(TOLD_LATER);
+      if (failed.length > 0 && cut.aborted) return about(`not told, because all ends; ${LATER}`);
       for (const { reason } of failed) about((reason as Error).message);
       if (isCompared) await this.#folders.settle(id);
     });
-    if (!added && (command.length > 0 || webhook !== null))
-      about('too many at once, nobody is told of it before the next start');
+    if (!added && (command.length > 0 || webhook !== null)) about(`not told, too many at once; ${LATER}`);
   }
 
   /** Null when there is no such incident (any more). */
