@@ -99,7 +99,9 @@ export class Observer implements AdminSource {
       const nothing = { image: null, ordered: -1, decided: -1, replicas: [], updateLog, incidents: 0 };
       return { faults, ...nothing, rotations };
     }
-    const { ordered, decided, updateLog, replicas: places } = manager.view();
+    const { ordered, decided, updateLog, replicas: known } = manager.view();
+    // Where all ends, the core does not hear any more that they are gone.
+    const places = manager.ended ? [] : known;
     const replicas = await Promise.all(places.map((place) => statusOf(place, manager)));
     const incidents = manager.evidence.incidents.count;
     const { image, rotations } = manager;
