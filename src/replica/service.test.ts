@@ -10,14 +10,19 @@ import { Exchange } from './exchange.ts';
 import { Service } from './service.ts';
 import { standStill, untilDone } from '../testing.ts';
 
-async function started(code: string, folder: string, onEnded: (why: string) => void): Promise<Service> {
+async function started(
+  code: string,
+  folder: string,
+  onEnded: (why: string) => void,
+  timeoutMs = 60_000,
+): Promise<Service> {
   return await Service.start(
     {
       command: [process.execPath, '-e', code],
       env: {},
       folder,
       port: await freePort(),
-      timeoutMs: 60_000,
+      timeoutMs,
       replyBytesMax: 1024,
     },
     onEnded,
@@ -76,6 +81,14 @@ const LISTENS_FIRST = `
 
 void test('P5: a service that goes on starting after it listens has started once it has nothing left to do', async (context) => {
   const service = await started(LISTENS_FIRST, tmpdir(), () => {});
+  context.after(() => service.stop());
+  const { body } = await service.ask({ method: 'GET', target: '/', headers: [], body: Buffer.alloc(0) });
+  assert.equal(Buffer.from(body).toString(), 'ready');
+});
+
+void test('P5: so has one that listens when more than half of the time is over', async (context) => {
+  const late = `setTimeout(() => { ${LISTENS_FIRST} }, 6500)`;
+  const service = await started(late, tmpdir(), () => {}, 12_000);
   context.after(() => service.stop());
   const { body } = await service.ask({ method: 'GET', target: '/', headers: [], body: Buffer.alloc(0) });
   assert.equal(Buffer.from(body).toString(), 'ready');

@@ -16,7 +16,7 @@ import { untilAtRest } from './rest.ts';
 const POLL_MS = 5;
 /** Looking takes time away from a service that starts on the same processor, so the longer it takes the less often: of its time. */
 const POLL_SHARE = 0.05;
-/** Of the time for a start: how long a service is waited for that works on after it listens, at most. One may never rest. */
+/** Of the time that is left for a start: how long a service is waited for that works on after it listens, at most. One may never rest. */
 const REST_SHARE = 0.5;
 /** After a broken connection: how long its process may take to be seen as ended. */
 const EXIT_GRACE_MS = 100;
@@ -66,7 +66,9 @@ export class Service {
     const { Exchange, warmUp } = await import('./exchange.ts');
     const service = new Service(options, child, ending, new Exchange(options.port, options.replyBytesMax));
     await Promise.all([service.#listening(), warmUp()]);
-    if (child.pid !== undefined) await untilAtRest(child.pid, beganMs + REST_SHARE * options.timeoutMs);
+    const nowMs = performance.now();
+    const leftMs = beganMs + options.timeoutMs - nowMs;
+    if (child.pid !== undefined) await untilAtRest(child.pid, nowMs + REST_SHARE * leftMs);
     service.#throwIfEnded();
     child.once('exit', () => onEnd(ending.why ?? 'ended'));
     return service;
