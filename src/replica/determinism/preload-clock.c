@@ -30,14 +30,16 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
   return 0;
 }
 
-static bool is_php(void) {
-  static _Atomic int known; /* 1: it is, -1: it is not */
-  int is = atomic_load_explicit(&known, memory_order_relaxed);
-  if (is == 0) {
-    is = dlsym(RTLD_DEFAULT, "php_execute_script") != NULL ? 1 : -1;
-    atomic_store_explicit(&known, is, memory_order_relaxed);
-  }
-  return is > 0;
+/* Asked in each entry until it is: a server loads its PHP after it has asked for the time, as Apache does. */
+static bool is_php(uint64_t turn) {
+  static _Atomic uint64_t looked; /* 1 more than the turn in which it was not found; 0 before the first */
+  static _Atomic bool is;
+  if (atomic_load_explicit(&is, memory_order_relaxed)) return true;
+  if (atomic_load_explicit(&looked, memory_order_relaxed) == turn + 1) return false;
+  bool found = dlsym(RTLD_DEFAULT, "php_execute_script") != NULL;
+  if (found) atomic_store_explicit(&is, true, memory_order_relaxed);
+  else atomic_store_explicit(&looked, turn + 1, memory_order_relaxed);
+  return found;
 }
 
 /*
@@ -46,9 +48,8 @@ static bool is_php(void) {
  * time that a thread asks in an entry: another replica's does the same. For others, as for Node's `Date`, it stands still: how often
  * they have asked before may depend on what they keep in memory.
  */
-static uint64_t microseconds_of_php(struct page *p) {
+static uint64_t microseconds_of_php(struct page *p, uint64_t turn) {
   static _Thread_local struct { uint64_t turn, reads; } asked __attribute__((tls_model("initial-exec")));
-  uint64_t turn = atomic_load_explicit(&p->turn, memory_order_relaxed);
   if (asked.turn != turn) asked.turn = turn, asked.reads = 0;
   return atomic_load_explicit(&p->index, memory_order_relaxed) % 1000 + asked.reads++ / READS_PER_MS * 1000;
 }
@@ -57,7 +58,8 @@ int gettimeofday(struct timeval *restrict now, void *restrict zone) {
   struct page *p = page();
   if (p == NULL) return NEXT(gettimeofday)(now, zone);
   uint64_t us = atomic_load_explicit(&p->time_ns, memory_order_relaxed) / 1000;
-  if (is_php()) us += microseconds_of_php(p);
+  uint64_t turn = atomic_load_explicit(&p->turn, memory_order_relaxed);
+  if (is_php(turn)) us += microseconds_of_php(p, turn);
   *now = (struct timeval){.tv_sec = (time_t)(us / 1000000), .tv_usec = (suseconds_t)(us % 1000000)};
   if (zone != NULL) memset(zone, 0, sizeof(struct timezone));
   return 0;
