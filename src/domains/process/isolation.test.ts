@@ -1,5 +1,6 @@
 /** Is a host that offers isolation ever taken for one that does not? */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 import { withDescriptors } from '../../testing.ts';
 import type * as Module from './isolation.ts';
@@ -51,6 +52,22 @@ void test(
     );
   },
 );
+
+/** Has threads, which count as processes, for all that it does itself. */
+const WITHOUT_PROCESSES = `
+  import { execFileSync } from 'node:child_process';
+  import { readFile } from 'node:fs/promises';
+  const { chooseIsolation } = await import(process.argv[1]);
+  await Promise.all(Array.from({ length: 16 }, () => readFile('/proc/self/stat')));
+  if (process.getuid() === 0) process.setuid(65534);
+  execFileSync('prlimit', ['--pid', String(process.pid), '--nproc=1:']);
+  console.log(await chooseIsolation().then(({ description }) => description, ({ message }) => message));`;
+
+void test('V1: nor where no process can be started', { skip: SKIP }, () => {
+  const args = ['--input-type=module', '--eval', WITHOUT_PROCESSES, import.meta.resolve('./isolation.ts')];
+  const said = execFileSync(process.execPath, args, { encoding: 'utf8' });
+  assert.match(said, /^Isolation by bubblewrap cannot be tried: .*EAGAIN/);
+});
 
 test('V1: a trial that takes too long says nothing about what works', async () => {
   const within = (timeoutMs: number): Trial => ({ env: {}, timeoutMs, stdio: [], send: () => {} });

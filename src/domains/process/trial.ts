@@ -9,6 +9,7 @@ import { text } from 'node:stream/consumers';
 import { spawnPiped } from '../../spawn.ts';
 
 const VERSION_MS_MAX = 10_000;
+const NO_PROCESS_LEFT = 'EAGAIN';
 
 export interface Trial {
   readonly env: Readonly<Record<string, string>>;
@@ -34,8 +35,10 @@ async function run(
   send(child);
   const said = text(child.stdout as Readable).catch(() => '');
   const complaint = text(child.stderr as Readable).catch(() => '');
-  const failure = await new Promise<string>((resolve) => {
-    child.once('error', (error) => resolve(error.message));
+  const failure = await new Promise<string>((resolve, reject) => {
+    child.once('error', (error: NodeJS.ErrnoException) =>
+      error.code === NO_PROCESS_LEFT ? reject(error) : resolve(error.message),
+    );
     child.once('exit', (code, signal) =>
       resolve(code === 0 ? '' : `failed with ${signal ?? `status ${code}`}`),
     );
