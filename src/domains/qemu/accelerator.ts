@@ -44,7 +44,7 @@ export async function findHypervisor(kernel: string): Promise<Hypervisor> {
     );
   }
   const program = await realpath(found);
-  const [, version = 'unknown'] = /version (\d+\.\d+)/.exec((await versionOf(program)) ?? '') ?? [];
+  const [, version = 'unknown'] = /version (\d+\.\d+)/.exec(await said(program)) ?? [];
   if (!(Number(version) >= VERSION_MIN)) {
     throw new SpareError('domain-start-failed', `${program} is too old: ${version}.`, {
       hint: `Spare needs QEMU ${VERSION_MIN} or later.`,
@@ -57,6 +57,19 @@ export async function findHypervisor(kernel: string): Promise<Hypervisor> {
   const accelerator = failure === undefined ? 'kvm' : 'tcg';
   const speed = failure === undefined ? 'with KVM' : `emulated (KVM does not work: ${failure})`;
   return { program, box, accelerator, description: `QEMU ${version} ${place}, ${speed}` };
+}
+
+/** To `--version`. Throws `domain-start-failed`. */
+async function said(program: string): Promise<string> {
+  const found = await versionOf(program).catch((cause: unknown) => {
+    const message = `Whether ${program} works cannot be tried: ${messageOf(cause)}.`;
+    const hint = 'That needs a process, descriptors, and some time of the processor.';
+    throw new SpareError('domain-start-failed', message, { hint, cause });
+  });
+  if (found !== null) return found;
+  throw new SpareError('domain-start-failed', `${program} does not tell its version.`, {
+    hint: 'Start it with --version to see why.',
+  });
 }
 
 /** A user of its own for a machine, when the manager is root; in the group that may use KVM. */
