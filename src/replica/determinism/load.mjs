@@ -3,6 +3,7 @@
  * refuse other requests, and all of them for good what was measured while they started, since timers do not measure it anew.
  */
 import perfHooks, { performance } from 'node:perf_hooks';
+import { Worker } from 'node:worker_threads';
 
 const NS_PER_MS = 1_000_000;
 const DEFAULT_RESOLUTION_MS = 10;
@@ -25,6 +26,12 @@ export function installLoad() {
     value: eventLoopUtilization,
     enumerable: true,
     writable: true,
+    configurable: true,
+  });
+  // Of a thread, to who started it: its constructor sets that.
+  Object.defineProperty(Worker.prototype, 'performance', {
+    get: () => ({ eventLoopUtilization }),
+    set() {},
     configurable: true,
   });
 }

@@ -47,6 +47,25 @@ void test('how busy the machine is shows in no copy, however long it was', async
     assert.ok(Math.abs(delayNs / 20_000_000 - 1) < 0.01, delayNs);
 });
 
+/** As what replaces threads that are too busy. */
+const THREADS = `
+  import { once } from 'node:events';
+  import { Worker } from 'node:worker_threads';
+  const code = 'setInterval(() => {}, 1e6); process.getBuiltinModule("node:worker_threads").parentPort.postMessage(0)';
+  class Own extends Worker {}
+  const seen = [];
+  for (const worker of [new Worker(code, { eval: true }), new Own(code, { eval: true })]) {
+    await once(worker, 'message');
+    seen.push(worker.performance.eventLoopUtilization().utilization);
+    await worker.terminate();
+  }
+  console.log(...seen);`;
+
+void test('nor how busy one of its threads is', async () => {
+  await using sandbox = new Sandbox();
+  assert.equal(await sandbox.node('node', THREADS), '0 0\n');
+});
+
 for (const layers of ['both', 'node'] as const) {
   void test(
     `time and randomness are a function of the page: ${layers}`,
