@@ -54,7 +54,8 @@ const THREADS = `
   const code = 'setInterval(() => {}, 1e6); process.getBuiltinModule("node:worker_threads").parentPort.postMessage(0)';
   class Own extends Worker {}
   const seen = [];
-  for (const worker of [new Worker(code, { eval: true }), new Own(code, { eval: true })]) {
+  for (const Kind of [Worker, Own]) {
+    const worker = new Kind(code, { eval: true });
     await once(worker, 'message');
     seen.push(worker.performance.eventLoopUtilization().utilization);
     await worker.terminate();
