@@ -33,7 +33,10 @@ export function writeUpdate<File>(
   return changed ? writer.result() : NOTHING_CHANGED;
 }
 
-/** One patch for each file, null where it did not change; none of an empty update. Throws a `StateError`. Only the first `pagesMax` pages are kept. */
+/**
+ * One patch for each file, null where it did not change; none of an empty update. Only the first `pagesMax` pages are kept. Throws a
+ * `StateError`.
+ */
 export function readUpdate(update: Uint8Array, pagesMax: number = Infinity): (FilePatch | null)[] {
   if (update.length === 0) return [];
   const reader = new ByteReader(update);
