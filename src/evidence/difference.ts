@@ -5,6 +5,7 @@
 import { MalformedError } from '../wire/bytes.ts';
 import { printable } from '../wire/channel.ts';
 import { decodeReply } from '../wire/http.ts';
+import { firstDifferent } from './compare/difference.ts';
 
 const EXCERPT = 60;
 /** What is looked at for it, of bytes in which there is text here and there. */
@@ -24,8 +25,7 @@ function firstDifference(a: Uint8Array, b: Uint8Array): number {
     Buffer.compare(a.subarray(from, from + BLOCK_BYTES), b.subarray(from, from + BLOCK_BYTES)) === 0;
   let at = 0;
   while (at + BLOCK_BYTES <= shorter && isSame(at)) at += BLOCK_BYTES;
-  while (at < shorter && a[at] === b[at]) at++;
-  return at;
+  return at + firstDifferent(a.subarray(at), b.subarray(at));
 }
 
 /** `wrong` and `right` are encoded replies. */

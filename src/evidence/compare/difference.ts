@@ -49,7 +49,7 @@ export function shortenedBoth(is: string, instead: string): Pick<Difference, 'is
   return { is: excerpt(is), instead: excerpt(instead) };
 }
 
-/** Of two that are not equal. */
+/** Where one ends, if they do not differ before that. */
 export function firstDifferent(is: ArrayLike<unknown>, instead: ArrayLike<unknown>): number {
   let at = 0;
   while (at < is.length && at < instead.length && is[at] === instead[at]) at++;
