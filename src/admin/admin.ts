@@ -98,7 +98,10 @@ const CHANGES: Readonly<Record<string, Handler>> = {
   '/backup': async (source, _, left) => done(await source.backup(left)),
 };
 
-const KNOWN = Object.keys({ ...READS, ...CHANGES });
+const ROUTES = Object.keys({ ...READS, ...CHANGES }).map((route) => ({
+  route,
+  pattern: new RegExp(`^${route.replace(':id', '([^/]+)')}$`),
+}));
 const CONNECTIONS_MAX = 32;
 /** Reads of anybody. Fewer than connections: where all of these had something in work, none would be left for who comes then. */
 const WAITING_MAX = 24;
@@ -134,8 +137,8 @@ function pathOf({ url = '/' }: IncomingMessage): string {
 
 /** The known path that it is, and its `:id`. */
 function routeOf(path: string): { readonly route: string; readonly id: string } | null {
-  for (const route of KNOWN) {
-    const match = new RegExp(`^${route.replace(':id', '([^/]+)')}$`).exec(path);
+  for (const { route, pattern } of ROUTES) {
+    const match = pattern.exec(path);
     if (match !== null) return { route, id: match[1] ?? '' };
   }
   return null;
@@ -158,7 +161,10 @@ async function answer(
   const path = pathOf(request);
   const found = routeOf(path);
   if (found === null)
-    return { status: 404, body: { error: `There is no ${path}; see ${KNOWN.join(', ')}.` } };
+    return {
+      status: 404,
+      body: { error: `There is no ${path}; see ${ROUTES.map(({ route }) => route).join(', ')}.` },
+    };
   const { route, id } = found;
   const [read, change] = [READS[route], CHANGES[route]];
   const isRead = request.method === 'GET' || request.method === 'HEAD';
