@@ -20,7 +20,7 @@ export type StateAtHand = { readonly folder: string } | { readonly why: string }
 /** Compares the votes of one incident. Rejects when it does not get to its end; what it has found until then is kept. */
 export async function compareVotes(folder: string, before: StateAtHand, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
-  const [folders, why] = 'folder' in before ? [[folder, before.folder], []] : [[folder], ['', before.why]];
+  const folders = 'folder' in before ? [folder, before.folder] : [folder];
   const running = promisify(execFile)(
     process.execPath,
     [
@@ -31,7 +31,7 @@ export async function compareVotes(folder: string, before: StateAtHand, signal: 
       `--max-old-space-size=${HEAP_MIB}`,
       PROGRAM,
       ...folders,
-      ...why,
+      ...('why' in before ? ['', before.why] : []),
     ],
     { timeout: TIMEOUT_MS, killSignal: 'SIGKILL', maxBuffer: 64 * 1024, env: {}, signal },
   );
