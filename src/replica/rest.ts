@@ -16,14 +16,18 @@ const UPKEEP_SHARE = 0.2;
 const WINDOWS_AT_REST = 5;
 const NS_PER_MS = 1e6;
 
+/** On a busy host the time may be over before what has happened meanwhile is heard of: it is, then. */
+export async function wait(ms: number): Promise<void> {
+  await delay(ms);
+  await turn();
+}
+
 /** `pid`: the process that was started; its descendants count, too. `endMs`, of `performance.now()`: it is left as it is then. */
 export async function untilAtRest(pid: number, endMs: number): Promise<void> {
   let before = workOf(pid);
   let beforeMs = performance.now();
   for (let left = 1; left > 0 && beforeMs < endMs;) {
-    await delay(WINDOW_MS);
-    // On a busy host the time may be over before what has happened meanwhile is heard of: it is, then.
-    await turn();
+    await wait(WINDOW_MS);
     const work = workOf(pid);
     const nowMs = performance.now();
     const allowedNs = UPKEEP_SHARE * (nowMs - beforeMs) * NS_PER_MS;

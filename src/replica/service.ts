@@ -7,11 +7,11 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { connect } from 'node:net';
-import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { HttpReply, HttpRequest } from '../wire/http.ts';
 import type { Exchange } from './exchange.ts';
 import { refusal } from './refusal.ts';
-import { untilAtRest } from './rest.ts';
+import { untilAtRest, wait } from './rest.ts';
 
 const POLL_MS = 5;
 /** Looking takes time away from a service that starts on the same processor, so the longer it takes the less often: of its time. */
@@ -119,12 +119,6 @@ export class Service {
   stop(): void {
     this.#process.kill('SIGKILL');
   }
-}
-
-/** On a busy host the time may be over before what has happened meanwhile is heard of: it is, then. */
-async function wait(ms: number): Promise<void> {
-  await delay(ms);
-  await turn();
 }
 
 function watch(child: ChildProcess): Ending {
