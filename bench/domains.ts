@@ -16,6 +16,7 @@ import {
   decodeAnswer,
   digestFrames,
   importFrames,
+  prepareFrames,
   startFrames,
 } from '../src/wire/channel.ts';
 import { FrameReader } from '../src/wire/frames.ts';
@@ -104,11 +105,12 @@ class Bench {
 function openingOf({ command, env, state }: ServiceImage, onAnswer: () => void): Opening {
   const seed = Buffer.alloc(32, 1).toString('base64');
   const limits = { timeoutMs: 600_000, replyBytesMax: ANSWER_BYTES_MAX };
-  const start = { timeMs: 0, seed, command, env, port: 8000, state, hasBase: false, founds: true, ...limits };
+  const start = { timeMs: 0, seed, command, env, port: 8000, founds: true, ...limits };
+  const nothing = importFrames(Buffer.alloc(0), true);
   return {
     key: 'bench',
     timeoutMs: limits.timeoutMs,
-    send: (write) => write(startFrames(start)),
+    send: (write) => write([...prepareFrames(state), ...nothing, ...startFrames(start)]),
     listen: () => {
       const reader = new FrameReader(ANSWER_BYTES_MAX);
       return (bytes) => {

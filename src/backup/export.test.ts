@@ -20,7 +20,7 @@ const FILES = ['a.db', 'below/b.db'];
 function updatesIn(folder: string): { updates: Buffer[]; archives: Buffer[] } {
   const paths = FILES.map((name) => join(folder, name));
   const state = createSqliteState(paths);
-  state.prepare(true).end();
+  state.prepare().end();
   const databases = paths.map((path) => new DatabaseSync(path));
   const run = (...sql: string[]): void => databases.forEach((database, at) => database.exec(sql[at] ?? ''));
   const [updates, archives]: [Buffer[], Buffer[]] = [[], []];

@@ -40,11 +40,11 @@ export interface DomainLimits {
  * and make the others from that one.
  */
 export interface Opening {
-  /** Equal for what is sent equally. */
+  /** Equal where who was sent the one will do for the other. */
   readonly key: string;
   /** How long the answer may take; who is asked and can tell why there is none says so before. */
   readonly timeoutMs: number;
-  send(write: (parts: Buffer[]) => Promise<void>): Promise<void>;
+  send(write: (parts: Buffer[]) => Promise<void>): Promise<unknown>;
   /** For one domain: is given all that it says, and told when that is the whole answer, or why there will be none. */
   listen(): (bytes: Buffer) => 'more' | 'answered' | { readonly failed: string };
   /**

@@ -12,12 +12,13 @@ import type { Orderer } from '../ordering/orderer.ts';
 import type { Store } from '../ordering/store.ts';
 import { RECORD } from '../ordering/store-protocol.ts';
 import { bytesToSpare, fullDisk } from '../room.ts';
-import { applyFrames, digestFrames, executeFrames, exportFrames } from '../wire/channel.ts';
+import { digestFrames, executeFrames, exportFrames } from '../wire/channel.ts';
 import { encodeBare, encodeCommand } from '../wire/entry.ts';
 import type { Deployment } from './deployment.ts';
-import type { StartEntry } from './fleet.ts';
+import type { StartEntry } from './opening.ts';
 import type { ManagerOptions } from './options.ts';
 import type { Seeds } from './seeds.ts';
+import type { Verified } from './verified.ts';
 import { Witness, type WitnessParts } from './witness.ts';
 
 export interface EffectParts extends WitnessParts {
@@ -25,6 +26,7 @@ export interface EffectParts extends WitnessParts {
   readonly orderer: Orderer;
   readonly deployment: Deployment;
   readonly seeds: Seeds;
+  readonly verified: Verified;
 }
 
 export interface EffectHandlers {
@@ -145,28 +147,24 @@ export class Effects {
   }
 
   #apply(replica: ReplicaId, from: number, through: number): void {
-    const { fleet, updates } = this.#parts;
+    const { fleet, updates, verified } = this.#parts;
     const link = fleet.link(replica);
     const frames = updates.inMemory(from, through);
     if (frames !== null) link?.send(frames);
-    else link?.stream((write) => this.#replay(write, from, through));
+    else link?.stream((write) => verified.sendUpdates(write, from, through));
   }
 
   #import(replica: ReplicaId, through: number): void {
-    const { fleet, snapshots, updates } = this.#parts;
-    fleet.link(replica)?.stream(async (write) => {
-      using _state = snapshots.hold();
-      using _updates = updates.hold();
-      const after = snapshots.index;
-      for await (const chunk of snapshots.frames((percent) => fleet.tellLoaded(replica, percent)))
-        await write(chunk);
-      await this.#replay(write, after + 1, through);
-    });
-  }
-
-  async #replay(write: (frames: Buffer[]) => Promise<void>, from: number, through: number): Promise<void> {
-    for await (const read of this.#parts.updates.onDisk(from, through))
-      await write(read.flatMap(applyFrames));
+    const { fleet, verified } = this.#parts;
+    const had = fleet.takeStartedOn(replica);
+    const tell = (percent: number): void => fleet.tellLoaded(replica, percent);
+    fleet
+      .link(replica)
+      ?.stream((write) =>
+        had === null
+          ? verified.sendWhole(write, through, tell)
+          : verified.sendRest(write, had, through, tell),
+      );
   }
 
   #start(effect: Extract<Effect, { type: 'start' }>): void {

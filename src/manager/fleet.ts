@@ -8,15 +8,15 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DOMAINS_FOLDER } from '../data-folder.ts';
 import type { Effect } from '../core/index.ts';
-import type { Domain, Driver, Opening, ServiceImage } from '../domains/domain.ts';
+import type { Domain, Driver, ServiceImage } from '../domains/domain.ts';
 import { messageOf, roomOrOther, SpareError } from '../errors.ts';
-import { decodeAnswer, digestFrames, printable, printableLines, startFrames } from '../wire/channel.ts';
-import { FrameReader } from '../wire/frames.ts';
+import { printable, printableLines } from '../wire/channel.ts';
 import { type Heard, Link } from './link.ts';
 import type { Deployment } from './deployment.ts';
-import { type ManagerOptions, REPORT_MS, type Version } from './options.ts';
+import { openingOf, type StartEntry } from './opening.ts';
+import type { ManagerOptions, Version } from './options.ts';
 import { freePort, SERVICE_PORT } from './port.ts';
-import type { Snapshots } from './snapshots.ts';
+import type { Verified } from './verified.ts';
 
 export interface FleetHandlers {
   readonly onAnswer: (id: string, answer: Heard) => void;
@@ -29,12 +29,6 @@ export interface FleetHandlers {
   readonly onNoRoom: (error: SpareError) => void;
 }
 
-/** Agreed time and randomness of entry 0: every replica starts with them, whenever it starts. */
-export interface StartEntry {
-  readonly timeMs: number;
-  readonly seed: Buffer;
-}
-
 /** What a replica runs, by the core's numbers, and whether what its start writes may count. */
 type What = Pick<Extract<Effect, { type: 'start' }>, 'variant' | 'version' | 'founds'>;
 
@@ -43,8 +37,11 @@ const AHEAD_MS = 5000;
 /** What is to be started is not what was accepted, or built from it. */
 const REFUSALS: ReadonlySet<string> = new Set(['image-changed', 'image-unreadable', 'image-damaged']);
 
+/** After so many starts in a row that came to nothing, copies of a version start on the initial state. */
+const FAILED_MAX = 2;
+
 interface Place {
-  readonly version: number;
+  readonly what: What;
   link: Link | null;
   readonly startedAt: number;
   /** It was stopped, perhaps before its domain was up. */
@@ -56,19 +53,25 @@ interface Place {
   refused: boolean;
   /** It starts, and goes behind all others. */
   behind: boolean;
+  /** Its service is to start on the state that the group has now, not on that it began with, and has not. */
+  onPresent: boolean;
+  /** The entry after which that state was; null where it is not known, or was asked for. */
+  startedOn: number | null;
 }
 
 export class Fleet {
   readonly #options: ManagerOptions;
   readonly #driver: Driver;
   readonly #deployment: Deployment;
-  readonly #snapshots: Snapshots;
+  readonly #verified: Verified;
   readonly #handlers: FleetHandlers;
   readonly #places = new Map<string, Place>();
   /** Domains on their way up or down: `close` waits for them. */
   readonly #moving = new Set<Promise<void>>();
   /** Told of: what else is found while they are repaired, such as a file that is gone, is no news. */
   readonly #damaged = new Set<ServiceImage>();
+  /** By version: how many starts on the present state failed since one worked. */
+  readonly #failed = new Map<number, number>();
   /** A check that was made for a rotation, and no start has used. */
   #ahead: {
     readonly version: Version;
@@ -80,13 +83,13 @@ export class Fleet {
     options: ManagerOptions,
     driver: Driver,
     deployment: Deployment,
-    snapshots: Snapshots,
+    verified: Verified,
     handlers: FleetHandlers,
   ) {
     this.#deployment = deployment;
     this.#options = options;
     this.#driver = driver;
-    this.#snapshots = snapshots;
+    this.#verified = verified;
     this.#handlers = handlers;
   }
 
@@ -115,7 +118,7 @@ export class Fleet {
 
   /** Whether it is of a version that has not taken over. */
   isNew(id: string): boolean {
-    return this.#deployment.isNew(this.#places.get(id)?.version ?? 0);
+    return this.#deployment.isNew(this.#places.get(id)?.what.version ?? 0);
   }
 
   /** What is kept of what its processes printed, safe for a terminal. */
@@ -137,10 +140,17 @@ export class Fleet {
     return ahead?.version === version && performance.now() < ahead.untilMs ? ahead.leftOut : null;
   }
 
+  /** The entry on whose state the service of this replica was started, if it needs only what came later; once. */
+  takeStartedOn(id: string): number | null {
+    const place = this.#places.get(id);
+    const startedOn = place?.startedOn ?? null;
+    if (place !== undefined) place.startedOn = null;
+    return startedOn;
+  }
+
   start(id: string, what: What, entry: StartEntry): void {
-    const { version } = what;
     const place: Place = {
-      version,
+      what,
       link: null,
       startedAt: performance.now(),
       stopped: false,
@@ -148,16 +158,25 @@ export class Fleet {
       why: '',
       refused: false,
       behind: true,
+      onPresent: !what.founds && (this.#failed.get(what.version) ?? 0) < FAILED_MAX,
+      startedOn: null,
     };
     this.#places.set(id, place);
+    this.#bringUp(id, place, entry);
+  }
+
+  #bringUp(id: string, place: Place, entry: StartEntry): void {
     this.#track(
-      this.#bringUp(id, place, this.#deployment.version(version), what, entry).catch((thrown: unknown) => {
+      this.#connectNew(id, place, entry).catch((thrown: unknown) => {
         if (place.stopped) return;
         const error = roomOrOther(this.#options.dataFolder, thrown);
         const noRoom = error instanceof SpareError && error.code === 'storage-failed';
         if (noRoom && !this.isNew(id)) return this.#handlers.onNoRoom(error);
+        const refused = error instanceof SpareError && REFUSALS.has(error.code);
+        if (!noRoom && !refused && place.onPresent)
+          return this.#startOnInitial(id, place, entry, messageOf(error));
         place.why = messageOf(error);
-        if (error instanceof SpareError && REFUSALS.has(error.code)) {
+        if (refused) {
           place.refused = true;
           if (!this.isNew(id)) this.#handlers.onRefused(error);
         }
@@ -166,14 +185,28 @@ export class Fleet {
     );
   }
 
-  async #bringUp(
-    id: string,
-    place: Place,
-    version: Version | undefined,
-    { variant, founds }: What,
-    entry: StartEntry,
-  ): Promise<void> {
+  /** What clients have made of the state may be what a service does not start on. Once more, then, on what it did start on. */
+  #startOnInitial(id: string, place: Place, entry: StartEntry, why: string): void {
+    const { version } = place.what;
+    this.#failed.set(version, (this.#failed.get(version) ?? 0) + 1);
+    this.#options.log(
+      `again      ${id} starts on the initial state, because of the present one: ${printable(why)}`,
+    );
+    const { link } = place;
+    place.link = null;
+    place.onPresent = false;
+    place.startedOn = null;
+    const again = (): void => {
+      if (!place.stopped) this.#bringUp(id, place, entry);
+    };
+    if (link === null) again();
+    else this.#track(link.destroy().then(again));
+  }
+
+  async #connectNew(id: string, place: Place, entry: StartEntry): Promise<void> {
     const { dataFolder, limits } = this.#options;
+    const { variant } = place.what;
+    const version = this.#deployment.version(place.what.version);
     const image = version?.variants[variant];
     if (version === undefined || image === undefined) throw new Error(`there is no variant ${variant}`);
     // Nothing is there yet that must be ended, and who closes may not wait for a disk that does not answer.
@@ -182,14 +215,21 @@ export class Fleet {
     if (leftOut === null || place.stopped) return;
     const directory = join(dataFolder, DOMAINS_FOLDER, id);
     mkdirSync(directory, { recursive: true });
-    const opening = await this.#opening(id, version, image, entry, founds);
+    const { founds } = place.what;
+    const port = this.#driver.privateNetwork ? SERVICE_PORT : await freePort();
+    const tell = (percent: number): void => this.tellLoaded(id, percent);
+    const opened = { version, image, port, entry, founds, onPresent: place.onPresent };
+    const opening = openingOf(opened, this.#options, this.#verified, tell);
     const starting = this.#driver.start({ id, image, limits, directory, opening, leftOut });
     starting.catch((error: unknown) => this.#reportDamage(image, error));
     const domain = await starting;
     this.#damaged.delete(image);
     if (place.stopped) return await domain.destroy();
-    place.link = this.#connect(id, place, domain);
-    if (!domain.opened) place.link.stream((write) => opening.send(write));
+    place.link = this.#connect(id, place, domain, entry);
+    if (domain.opened) return;
+    place.link.stream(async (write) => {
+      place.startedOn = await opening.send(write);
+    });
   }
 
   /** That of a change, or of what cannot be read, was reported by who found it. */
@@ -205,51 +245,16 @@ export class Fleet {
     this.#options.log(`loading    ${id} has ${percent} % of the state`);
   }
 
-  /**
-   * The start, and the initial state if there is one: the same for all replicas of a variant, but for `founds`. A machine that
-   * founded the group may be cloned for a later replica: its start is the one that was decided.
-   */
-  async #opening(
-    id: string,
-    version: Version,
-    image: ServiceImage,
-    entry: StartEntry,
-    founds: boolean,
-  ): Promise<Opening> {
-    const { hasBase } = this.#snapshots;
-    const { frameBytesMax, replyBytesMax, startTimeoutMs } = this.#options;
-    const order = {
-      timeMs: entry.timeMs,
-      seed: entry.seed.toString('base64'),
-      command: image.command,
-      env: image.env,
-      port: this.#driver.privateNetwork ? SERVICE_PORT : await freePort(),
-      state: image.state,
-      hasBase,
-      timeoutMs: startTimeoutMs,
-      replyBytesMax,
-    };
-    return {
-      key: `${version.digest} ${JSON.stringify(order)}`,
-      timeoutMs: startTimeoutMs + REPORT_MS,
-      send: async (write) => {
-        await write(startFrames({ ...order, founds }));
-        if (!hasBase) return;
-        for await (const frames of this.#snapshots.baseFrames((percent) => this.tellLoaded(id, percent)))
-          await write(frames);
-      },
-      listen: () => listenForAnswer(new FrameReader(frameBytesMax)),
-      rehearsal: digestFrames(),
-    };
-  }
-
-  #connect(id: string, place: Place, domain: Domain): Link {
+  #connect(id: string, place: Place, domain: Domain, entry: StartEntry): Link {
     return new Link(domain, this.#options.frameBytesMax, {
       onAnswer: (answer) => {
         this.#prioritize(place);
+        if (place.onPresent) this.#failed.delete(place.what.version);
+        place.onPresent = false;
         this.#handlers.onAnswer(id, answer);
       },
       onDown: (kind, why) => {
+        if (place.onPresent && kind === 'crash') return this.#startOnInitial(id, place, entry, why);
         place.why = why;
         this.#handlers.onDown(id, kind);
       },
@@ -288,18 +293,4 @@ export class Fleet {
     this.#driver.stop?.();
     while (this.#moving.size > 0) await Promise.all(this.#moving);
   }
-}
-
-/** What is wrong with the answer is found when a replica itself gives it. */
-function listenForAnswer(reader: FrameReader): ReturnType<Opening['listen']> {
-  return (bytes) => {
-    try {
-      const [first] = reader.read(bytes);
-      if (first === undefined) return 'more';
-      const answer = decodeAnswer(first);
-      return answer.type === 'failed' ? { failed: answer.message } : 'answered';
-    } catch (error) {
-      return { failed: messageOf(error) };
-    }
-  };
 }

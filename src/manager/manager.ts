@@ -31,6 +31,7 @@ import { checkRoomBeside } from './room.ts';
 import { Seeds } from './seeds.ts';
 import { Snapshots } from './snapshots.ts';
 import { UpdateLog } from './updates.ts';
+import { Verified } from './verified.ts';
 
 const CLOCK_MS = 10;
 const TICK_MS = 1000;
@@ -100,7 +101,9 @@ export class Manager {
     this.backups = new Backups(options, store, this.#snapshots, this.ending);
     const hasStopped = (): boolean => this.#core.group.helpless || !this.health.answering();
     this.#deployment = new Deployment(options.version, hasStopped);
-    this.#fleet = new Fleet(options, driver, this.#deployment, this.#snapshots, {
+    const updates = new UpdateLog(store, recovery.decided);
+    const verified = new Verified(this.#snapshots, updates);
+    this.#fleet = new Fleet(options, driver, this.#deployment, verified, {
       onAnswer: (id, answer) => this.#answered(replicaId(id), answer),
       onDown: (id, kind) => this.#tell({ type: 'down', replica: replicaId(id), kind }),
       onRefused: (error) => this.#rejuvenation.refused(error),
@@ -110,12 +113,11 @@ export class Manager {
     this.#work = new InWork(store, recovery.decided, (replica, full) =>
       this.#fleet.link(replica)?.hear(!full, 'votes'),
     );
-    const updates = new UpdateLog(store, recovery.decided);
     const [fleet, snapshots, work, seeds] = [this.#fleet, this.#snapshots, this.#work, this.#seeds];
     const deployment = this.#deployment;
     this.#effects = new Effects(
       options,
-      { store, orderer, fleet, deployment, snapshots, updates, work, seeds },
+      { store, orderer, fleet, deployment, snapshots, updates, verified, work, seeds },
       {
         tell: (event) => this.#tell(event),
         onIncident: () => this.health.broken(performance.now()),

@@ -83,11 +83,6 @@ export class Snapshots {
     return this.#checkpoint?.index ?? -1;
   }
 
-  /** Whether there is an initial state. */
-  get hasBase(): boolean {
-    return this.#base !== null;
-  }
-
   /** Null when that is nothing. */
   get #latest(): State | null {
     if (this.#checkpoint === null) return this.#base;

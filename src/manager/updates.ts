@@ -21,6 +21,7 @@ export class UpdateLog {
   readonly #store: Store;
   readonly #recent = new Map<number, Buffer>();
   #recentBytes = 0;
+  #last: number;
   /** In memory is all that came after this entry. */
   #forgotten: number;
   #trimmed: number;
@@ -31,12 +32,19 @@ export class UpdateLog {
   /** `trimmed`: what is recorded up to here is on disk only. */
   constructor(store: Store, trimmed: number) {
     this.#store = store;
+    this.#last = trimmed;
     this.#forgotten = trimmed;
     this.#trimmed = trimmed;
   }
 
+  /** The last entry whose effect is recorded. */
+  get last(): number {
+    return this.#last;
+  }
+
   /** `update` is empty for an entry that changed nothing. */
   record(index: number, update: Buffer): void {
+    this.#last = index;
     if (update.length > 0) {
       // A copy: the update is a small part of a large chunk read from a channel.
       const kept = Buffer.from(update);
@@ -87,6 +95,11 @@ export class UpdateLog {
   async *#read(from: number, through: number, hold: Disposable): AsyncGenerator<Buffer[]> {
     using _ = hold;
     yield* this.#store.updates(from, through);
+  }
+
+  /** Whether on disk is all that came after this entry, which was the last one at some time of this run. */
+  leadFrom(index: number): boolean {
+    return index >= this.#truncated;
   }
 
   /** Until what it returns is disposed of, all stays on disk. */

@@ -91,8 +91,6 @@ class Agent {
   #ticks: TickServer | null = null;
   #service: Service | null = null;
   #state: State | null = null;
-  /** A start that waits for the initial state. */
-  #starting: StartOrder | null = null;
   /** Where the state goes that is being imported. */
   #intake: Intake | null = null;
 
@@ -148,26 +146,32 @@ class Agent {
     this.#channel.uncork();
   }
 
+  get #prepared(): State {
+    if (this.#state === null) throw new Error('An order came before the state was prepared.');
+    return this.#state;
+  }
+
   get #running(): { clock: Clock; ticks: TickServer; service: Service; state: State } {
-    if (this.#clock === null || this.#ticks === null || this.#service === null || this.#state === null) {
+    if (this.#clock === null || this.#ticks === null || this.#service === null) {
       throw new Error('An order came before the service was started.');
     }
-    return { clock: this.#clock, ticks: this.#ticks, service: this.#service, state: this.#state };
+    return { clock: this.#clock, ticks: this.#ticks, service: this.#service, state: this.#prepared };
   }
 
   async #carryOut(order: Order): Promise<void> {
     switch (order.type) {
+      case 'prepare':
+        this.#state = createSqliteState(order.state.map((file) => resolve(this.#workFolder, file)));
+        this.#intake = this.#state.prepare();
+        return;
       case 'start':
-        this.#starting = order.order;
-        this.#state = createSqliteState(order.order.state.map((file) => resolve(this.#workFolder, file)));
-        this.#intake = this.#state.prepare(order.order.founds);
-        return order.order.hasBase ? undefined : await this.#import(EMPTY, true);
+        return await this.#start(order.order);
       case 'import':
-        return await this.#import(order.chunk, order.last);
+        return this.#import(order.chunk, order.last);
       case 'execute':
         return await this.#execute(order);
       case 'apply':
-        return this.#running.state.apply(order.update);
+        return this.#prepared.apply(order.update);
       case 'digest':
         this.#running.state.flush();
         return this.#send(digestAnswer(markOf(this.#running.state)));
@@ -176,8 +180,9 @@ class Agent {
     }
   }
 
-  async #start(start: StartOrder, state: State): Promise<void> {
-    this.#starting = null;
+  async #start(start: StartOrder): Promise<void> {
+    const state = this.#prepared;
+    state.leave(start.founds);
     mkdirSync(this.#runFolder, { recursive: true });
     const clockPath = join(this.#runFolder, 'clock');
     const tickPath = join(this.#runFolder, 'tick');
@@ -201,16 +206,15 @@ class Agent {
       (why) => this.#fail(`The service ended: ${why}.`),
     );
     state.open();
-    this.#send(resultFrames(0, EMPTY, state.capture()));
+    this.#send(resultFrames(0, EMPTY, start.founds ? state.capture() : EMPTY));
   }
 
-  async #import(chunk: Uint8Array, last: boolean): Promise<void> {
-    this.#intake ??= this.#running.state.import();
+  #import(chunk: Uint8Array, last: boolean): void {
+    this.#intake ??= this.#prepared.import();
     this.#intake.take(chunk);
     if (!last) return;
     this.#intake.end();
     this.#intake = null;
-    if (this.#starting !== null && this.#state !== null) await this.#start(this.#starting, this.#state);
   }
 
   async #execute(order: Extract<Order, { type: 'execute' }>): Promise<void> {

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { AGENT_PARTS } from '../domains/process/package.ts';
 import { freePort } from '../manager/port.ts';
-import { type Answer, decodeAnswer, startFrames } from '../wire/channel.ts';
+import { type Answer, decodeAnswer, importFrames, prepareFrames, startFrames } from '../wire/channel.ts';
 import { FrameReader } from '../wire/frames.ts';
 import { compileAgent } from './compile.ts';
 import { compiledAgent } from './compiled.ts';
@@ -39,12 +39,11 @@ async function answerOf(agent: string, folder: string): Promise<Answer> {
     command,
     env: {},
     port: await freePort(),
-    state: [],
-    hasBase: false,
     founds: true,
     ...limits,
   };
-  for (const part of startFrames(order)) channel.write(part);
+  const first = [...prepareFrames([]), ...importFrames(Buffer.alloc(0), true), ...startFrames(order)];
+  for (const part of first) channel.write(part);
   const reader = new FrameReader(1024 ** 2);
   for await (const bytes of channel) {
     const [frame] = reader.read(bytes as Buffer);

@@ -14,6 +14,7 @@ import {
   exportFrames,
   failedFrames,
   importFrames,
+  prepareFrames,
   printable,
   printableLines,
   resultFrames,
@@ -54,14 +55,14 @@ void test('an order reaches the agent as it was given', () => {
   );
   assert.deepEqual(decodeOrder(sent(digestFrames())), { type: 'digest' });
   assert.deepEqual(decodeOrder(sent(exportFrames())), { type: 'export' });
+  const state = ['a.db', 'ä/b.db'];
+  assert.deepEqual(decodeOrder(sent(prepareFrames(state))), { type: 'prepare', state });
   const order: StartOrder = {
     timeMs: 1.5,
     seed: 'c2VlZA==',
     command: ['node', 'sérver.mjs', ''],
     env: { A: '\u{1f600}' },
     port: 3000,
-    state: ['a.db'],
-    hasBase: true,
     founds: true,
     timeoutMs: 5,
     replyBytesMax: 7,

@@ -4,7 +4,8 @@
  *
  * | order     | answer                                                                            |
  * |-----------|-----------------------------------------------------------------------------------|
- * | `start`   | `result` of index 0 (the reply is empty, the update is what the start wrote)        |
+ * | `prepare` | none; the state that the service starts on follows, as `import` and `apply`         |
+| `start`   | `result` of index 0: the reply is empty, the update what the start wrote, if it founds |
  * | `execute` | `result`                                                                          |
  * | `digest`  | `digest` of the state, all updates written, and the size of its export              |
  * | `export`  | `chunk`s of the full size, but for the last one, which is marked                    |
@@ -22,18 +23,14 @@ export interface StartOrder {
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly port: number;
-  /** Database files, relative to the working folder. */
-  readonly state: readonly string[];
-  /** Whether the initial state follows as an `import`. */
-  readonly hasBase: boolean;
-  /** Whether what the service writes while it starts may become the state; else an `import` will replace it. */
+  /** Whether what the service writes while it starts may become the state; else the state stays what it was before. */
   readonly founds: boolean;
   /** How long the service may take to listen, milliseconds. */
   readonly timeoutMs: number;
   readonly replyBytesMax: number;
 }
 
-const ORDER = { start: 1, execute: 2, apply: 3, digest: 4, export: 5, import: 6 } as const;
+const ORDER = { start: 1, execute: 2, apply: 3, digest: 4, export: 5, import: 6, prepare: 7 } as const;
 const ANSWER = { result: 1, digest: 2, chunk: 3, failed: 4 } as const;
 
 /**
@@ -47,7 +44,12 @@ export const CHUNK_BYTES: number = 1024 * 1024;
 const FAILED_BYTES_MAX = 4096;
 const DIGEST_BYTES = 32;
 
-/** The initial state follows as an `import` before the start when there is one. */
+/** `state`: database files, relative to the working folder. */
+export function prepareFrames(state: readonly string[]): Buffer[] {
+  const json = Buffer.from(JSON.stringify(state));
+  return [frameHead(ORDER.prepare, json.length), json];
+}
+
 export function startFrames(order: StartOrder): Buffer[] {
   const json = Buffer.from(JSON.stringify(order));
   return [frameHead(ORDER.start, json.length), json];
@@ -81,6 +83,7 @@ export function importFrames(chunk: Buffer, last: boolean): Buffer[] {
 }
 
 export type Order =
+  | { readonly type: 'prepare'; readonly state: readonly string[] }
   | { readonly type: 'start'; readonly order: StartOrder }
   | {
       readonly type: 'execute';
@@ -98,6 +101,8 @@ export type Order =
 export function decodeOrder(frame: Frame): Order {
   const reader = new Reader(frame.payload);
   switch (frame.type) {
+    case ORDER.prepare:
+      return { type: 'prepare', state: JSON.parse(frame.payload.toString()) as string[] };
     case ORDER.start:
       return { type: 'start', order: JSON.parse(frame.payload.toString()) as StartOrder };
     case ORDER.execute:

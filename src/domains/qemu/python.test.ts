@@ -9,7 +9,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { type Answer, decodeAnswer, digestFrames, executeFrames, startFrames } from '../../wire/channel.ts';
+import {
+  type Answer,
+  decodeAnswer,
+  digestFrames,
+  executeFrames,
+  importFrames,
+  prepareFrames,
+  startFrames,
+} from '../../wire/channel.ts';
 import { encodeRequestEntry } from '../../wire/entry.ts';
 import { FrameReader } from '../../wire/frames.ts';
 import { decodeReply, encodeRequest } from '../../wire/http.ts';
@@ -88,19 +96,11 @@ async function live(driver: Driver, image: ServiceImage, base: string, id: strin
   const limit = { timeoutMs: 120_000, replyBytesMax: 1024 ** 2 };
   const seed = SEED.toString('base64');
   const answers: unknown[] = [
-    await ask(
-      startFrames({
-        timeMs: TIME_MS,
-        seed,
-        command,
-        env,
-        port: 8000,
-        state,
-        hasBase: false,
-        founds: true,
-        ...limit,
-      }),
-    ),
+    await ask([
+      ...prepareFrames(state),
+      ...importFrames(Buffer.alloc(0), true),
+      ...startFrames({ timeMs: TIME_MS, seed, command, env, port: 8000, founds: true, ...limit }),
+    ]),
   ];
   for (const index of [1, 2]) {
     const headers = ['host', 'test', 'content-length', '0'];

@@ -22,7 +22,7 @@ const VERSION = 1;
 function updateOf(folder: string, name: string, base: Uint8Array, sql: string): Buffer {
   const path = join(folder, name);
   const state = createSqliteState([path]);
-  const intake = state.prepare(true);
+  const intake = state.prepare();
   intake.take(base);
   intake.end();
   state.open();

@@ -219,6 +219,7 @@ void test('a start that touches the database that it is given is no writing to i
       const other = replica(`founds ${founds}`, first.archive(), founds);
       execFileSync('touch', [other.path]);
       await other.start();
+      if (!founds) other.state.flush();
       await other.run('INSERT INTO t VALUES (1)');
       execFileSync('sh', ['-c', 'cat "$0" > "$0.copy" && cat "$0.copy" > "$0"', other.path]);
       assert.throws(() => other.state.capture(), refusal(/written to by other means/));

@@ -11,7 +11,7 @@
 import assert from 'node:assert/strict';
 import type { ArchivedFile, Filling } from './archive.ts';
 import type { ByteWriter } from './bytes.ts';
-import { createDatabase, createFile, DatabaseFiles } from './files.ts';
+import { createDatabase, createFile, DatabaseFiles, renumberSchema } from './files.ts';
 import { Holder } from './holder.ts';
 import { assertFirstPage, canonicalize, isLockPage } from './page.ts';
 import { Pages } from './pages.ts';
@@ -55,22 +55,26 @@ export class Database {
     this.pages = new Pages(files);
   }
 
-  /** Creates the file in place of what is there: an empty database, or one of an archive. `founds`: as of `State.prepare`. */
-  static *create(path: string, base: ArchivedFile, founds: boolean): Filling<Database> {
-    if (base.pageCount === 0) {
-      const files = createDatabase(path);
-      if (!founds) files.renumberSchema();
-      return new Database(path, files);
-    }
+  /** Creates the file in place of what is there: an empty database, or one of an archive. */
+  static *create(path: string, base: ArchivedFile): Filling<Database> {
+    if (base.pageCount === 0) return new Database(path, createDatabase(path));
     createFile(path);
     const database = new Database(path, new DatabaseFiles(path));
     database.#clear(base.pageSize);
     yield* database.#fillAll(base.pageCount);
-    if (!founds) database.#files.renumberSchema();
-    // From now on, so that what the service writes while it starts stays apart from the base.
+    // From now on, so that what the service writes while it starts stays apart from that.
     database.#live = database.#connect();
     database.#settle(base.pageCount);
     return database;
+  }
+
+  /** The service is about to start; `founds`: as of `State.leave`. */
+  leave(founds: boolean): void {
+    this.flush();
+    if (founds) return;
+    renumberSchema(this.#path);
+    // So that the next flush undoes that, too, whatever else it has to do.
+    this.#applied = this.pages.pageCount > 0;
   }
 
   /** To be called once the service has opened the database. Throws a `StateError` if it cannot be followed. */
@@ -108,7 +112,7 @@ export class Database {
 
   /** Remembers the update of another replica until `flush`. */
   apply(patch: FilePatch): void {
-    const { wal } = this.#opened();
+    const { wal } = (this.#live ??= this.#connect());
     if (this.pages.pageCount === 0) this.#clear(patch.pageSize);
     if (patch.pageSize !== this.#pageSize) {
       throw new StateError(`${this.#path}: an update of ${patch.pageSize}-byte pages, not ${this.#pageSize}`);

@@ -15,7 +15,6 @@ import {
   readSync,
   rmSync,
   statSync,
-  writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -23,10 +22,8 @@ import { FILE_HEADER_BYTES, FILE_SUFFIXES, type FileHeader, parseFileHeader, wri
 import { StateError } from './state.ts';
 import { WalIndex } from './wal-index.ts';
 
-/** Where the first page has the high byte of the number that SQLite counts up at each change of the schema. */
-const SCHEMA_NUMBER_AT = 40;
-/** A bit of that byte: a thousand million changes away. */
-const FAR = 0x40;
+/** A bit of the number that SQLite counts up at each change of the schema: a thousand million changes away. */
+const FAR = 0x4000_0000;
 
 export class DatabaseFiles {
   readonly #path: string;
@@ -81,19 +78,6 @@ export class DatabaseFiles {
     if (header.wal) return header;
     throw new StateError(
       `${this.#path}: not in WAL mode; the service must leave PRAGMA journal_mode=WAL as it is, and not switch it back`,
-    );
-  }
-
-  /** Gives the schema a number that no schema made from this one has without it; the file must not be open elsewhere. */
-  renumberSchema(): void {
-    const byte = Buffer.alloc(1);
-    readSync(this.#fd, byte, 0, 1, SCHEMA_NUMBER_AT);
-    writeSync(
-      this.#fd,
-      byte.map((value) => value ^ FAR),
-      0,
-      1,
-      SCHEMA_NUMBER_AT,
     );
   }
 
@@ -160,4 +144,12 @@ export function createFile(path: string): void {
   mkdirSync(dirname(path), { recursive: true });
   for (const suffix of FILE_SUFFIXES) rmSync(`${path}${suffix}`, { force: true });
   closeSync(openSync(path, 'wx', 0o600));
+}
+
+/** Gives the schema of a database that is not in use a number that no schema made from it has without that. */
+export function renumberSchema(path: string): void {
+  using database = new DatabaseSync(path, { defensive: false });
+  const number = Number(database.prepare('PRAGMA schema_version').get()?.['schema_version']);
+  // As of one that only the service's SQLite can parse.
+  database.exec(`PRAGMA writable_schema=ON; PRAGMA schema_version=${number ^ FAR}`);
 }

@@ -96,12 +96,21 @@ export class Replica {
   readonly service: Service;
   #binding: Binding = 'node';
 
-  constructor(service: Service, folder: string, name: string, base: Uint8Array | null, founds: boolean) {
+  constructor(
+    service: Service,
+    folder: string,
+    name: string,
+    base: Uint8Array | null,
+    founds: boolean,
+    updates: readonly Uint8Array[],
+  ) {
     this.service = service;
     this.name = name;
     this.path = join(folder, name, 'service.db');
     this.state = createSqliteState([this.path]);
-    fill(this.state.prepare(founds), base === null ? [] : [base]);
+    fill(this.state.prepare(), base === null ? [] : [base]);
+    for (const update of updates) this.state.apply(update);
+    this.state.leave(founds);
   }
 
   async start(binding: Binding = 'node', sql = ''): Promise<this> {
@@ -154,7 +163,12 @@ export class Replica {
 /** Runs a test with a service process and a folder of its own; everything is gone afterwards. */
 export async function withReplicas(
   test: (
-    replica: (name: string, base?: Uint8Array | null, founds?: boolean) => Replica,
+    replica: (
+      name: string,
+      base?: Uint8Array | null,
+      founds?: boolean,
+      updates?: readonly Uint8Array[],
+    ) => Replica,
     service: Service,
     folder: string,
   ) => Promise<void>,
@@ -162,8 +176,13 @@ export async function withReplicas(
   const folder = mkdtempSync(join(tmpdir(), 'spare-state-'));
   const service = new Service();
   const replicas: Replica[] = [];
-  const create = (name: string, base: Uint8Array | null = null, founds = true): Replica => {
-    const replica = new Replica(service, folder, name, base, founds);
+  const create = (
+    name: string,
+    base: Uint8Array | null = null,
+    founds = true,
+    updates: readonly Uint8Array[] = [],
+  ): Replica => {
+    const replica = new Replica(service, folder, name, base, founds, updates);
     replicas.push(replica);
     return replica;
   };

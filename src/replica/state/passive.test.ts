@@ -54,6 +54,31 @@ void test('an import is seen with its own schema by a service that made another 
   });
 });
 
+void test('what was applied before the service starts is what it starts on, and what its start makes of that is undone', async () => {
+  await withReplicas(async (replica) => {
+    const own = `${START.replace('TABLE', 'TABLE IF NOT EXISTS')}; CREATE TABLE IF NOT EXISTS m (a); INSERT INTO m VALUES (0)`;
+    const active = await replica('active').start('node', START);
+    const updates = [await active.run(), await active.run(FILL), await active.run('CREATE TABLE m (a)')];
+    const archive = active.archive();
+    updates.push(await active.run('INSERT INTO m VALUES (1)', 'DELETE FROM t WHERE id > 100; VACUUM'));
+    for (const [name, base, from] of [
+      ['from nothing', null, 0],
+      ['from a whole state', archive, 3],
+      ['with nothing to apply', active.archive(), 4],
+    ] as const) {
+      const later = replica(name, base, false, updates.slice(from));
+      assert.deepEqual(later.state.digest(), active.state.digest());
+      await later.start('node', own);
+      assert.deepEqual(await later.rows('SELECT a FROM m'), [{ a: 1 }, { a: 0 }]);
+      later.state.flush();
+      await assertSame(active, later);
+      const next = await active.run(FILL);
+      assertEqualBytes(await later.run(FILL), next);
+      updates.push(next);
+    }
+  });
+});
+
 void test('a state is imported over one with another page size', async () => {
   await withReplicas(async (replica) => {
     const sized = (bytes: number): string =>
@@ -221,7 +246,7 @@ void test('several files are one state', async () => {
     const paths = (name: string): string[] => ['b', 'a', 'c'].map((file) => join(folder, name, `${file}.db`));
     const start = async (name: string): Promise<State> => {
       const state = createSqliteState(paths(name));
-      state.prepare(true).end();
+      state.prepare().end();
       for (const path of paths(name)) await service.open(path, path);
       state.open();
       return state;

@@ -42,16 +42,20 @@ class SqliteState implements State {
     this.#paths = paths;
   }
 
-  prepare(founds: boolean): Intake {
+  prepare(): Intake {
     assert(this.#databases === null, 'prepared twice');
-    return new ArchiveReader(this.#paths.length, (files) => this.#create(files, founds));
+    return new ArchiveReader(this.#paths.length, (files) => this.#create(files));
   }
 
-  *#create(files: readonly ArchivedFile[], founds: boolean): Filling {
+  *#create(files: readonly ArchivedFile[]): Filling {
     const databases: Database[] = [];
     this.#databases = databases;
     for (const [at, path] of this.#paths.entries())
-      databases.push(yield* Database.create(path, files[at] ?? NO_PAGES, founds));
+      databases.push(yield* Database.create(path, files[at] ?? NO_PAGES));
+  }
+
+  leave(founds: boolean): void {
+    for (const database of this.#prepared()) database.leave(founds);
   }
 
   open(): void {

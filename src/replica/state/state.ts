@@ -10,14 +10,16 @@
  * S3. After `flush` or `import`, the service's open connections see the new state at their next statement.
  */
 export interface State {
+  /** Called first: makes the state folder ready, with a state that may be of no bytes. `apply` may follow. */
+  prepare(): Intake;
   /**
-   * Called before the service starts: makes the state folder ready, with the initial state; that may be of no bytes. `founds`:
-   * whether the state may go on from what the service makes of that while it starts; else there will be an `import`.
+   * Called right before the service starts. `founds`: what the service makes of the state while it starts belongs to it; else that
+   * is undone by the next `flush` or `import`, of which there is one before the next `capture`.
    */
-  prepare(founds: boolean): Intake;
+  leave(founds: boolean): void;
   /** Called once the service is up: from here on changes are captured. Throws a `StateError` if it cannot be. */
   open(): void;
-  /** The update since the last capture (or since `prepare`), empty when nothing changed. Not while an entry runs. */
+  /** The update since the last capture (or since `leave`), empty when nothing changed. Not while an entry runs. */
   capture(): Uint8Array;
   /** Remembers an update of another replica, to be written at `flush`. */
   apply(update: Uint8Array): void;

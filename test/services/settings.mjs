@@ -1,0 +1,24 @@
+// Keeps what it read of its settings when it started, and writes down each start. /set changes a setting, in the database and in
+// memory; where it is "unfit", the service does not start. State: settings.db.
+import { createServer } from 'node:http';
+import { DatabaseSync } from 'node:sqlite';
+
+const database = new DatabaseSync('settings.db');
+database.exec('create table if not exists settings (name text primary key, value text)');
+database.exec('create table if not exists starts (number integer primary key)');
+database.exec('insert into starts default values');
+const starts = database.prepare('select count(*) as n from starts');
+const store = database.prepare("insert or replace into settings values ('greeting', ?)");
+const stored = database.prepare("select value from settings where name = 'greeting'");
+
+let greeting = stored.get()?.value ?? 'hello';
+if (greeting === 'unfit') throw new Error('the greeting is not fit to be read');
+
+createServer((request, response) => {
+  const { pathname, searchParams } = new URL(request.url, 'http://service');
+  if (pathname === '/set') {
+    greeting = searchParams.get('to');
+    store.run(greeting);
+  }
+  response.end(`${greeting}, ${stored.get()?.value ?? 'nothing'} stored, ${starts.get().n} start`);
+}).listen(process.env.PORT);
