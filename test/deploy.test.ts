@@ -391,7 +391,7 @@ test('P5: a version that does not start takes nothing over: the old one serves o
   assert.equal(failed.status, 1);
   assert.match(
     failed.text,
-    /out of order[^]*\[deploy-failed\]\n.* serves on\. .* the state that the group began with/,
+    /out of order[^]*\[deploy-failed\]\n.* serves on\. .* the state as the old one leaves it/,
   );
   const { count } = load;
   await spare.until('it serves on', PATIENCE_MS, () => load.count > count + CLIENTS);

@@ -6,25 +6,13 @@ import assert from 'node:assert/strict';
 import { closeSync, openSync, readdirSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { createQemuDriver } from '../src/domains/qemu/driver.ts';
 import { conduitSuite } from './support/conduit-suite.ts';
+import { MACHINES, MACHINES_START_MS } from './support/machines.ts';
 import { CONDUIT, PATIENCE_MS, SERVICES, Spare } from './support/spare.ts';
 
-const required = (process.env['SPARE_REQUIRE'] ?? '').split(',').includes('qemu');
 const PASSED = { assertions: 311, failures: [] };
-/** An emulated Node needs most of a minute of CPU time to load this service. */
-const START_MS = 480_000;
 /** Between the suite's 32 requests: the fifth shows the lie, and the group is whole again long before the last. */
 const DELAY_MS = 2000;
-
-/** Why there can be no machines here, or nothing. */
-const missing = await createQemuDriver({
-  folder: '',
-  include: [],
-  progress: () => {},
-  suspension: 'paused',
-}).then(() => '', String);
-const options = { timeout: 900_000, skip: missing !== '' && !required && missing };
 
 async function add(url: string): Promise<unknown> {
   return (await fetch(`${url}/accounts/a`, { method: 'POST', body: '1' })).json();
@@ -32,7 +20,7 @@ async function add(url: string): Promise<unknown> {
 
 void test(
   'P1 P5 P6: in machines: one that alters replies, and an active one killed midway: clients see nothing',
-  options,
+  MACHINES,
   async () => {
     await using spare = new Spare({
       folder: CONDUIT,
@@ -42,7 +30,7 @@ void test(
       limits: { memoryBytes: 512 * 1024 ** 2 },
       variants: [{}, { command: ['node', 'faulty-reply.mjs'] }, {}, {}],
     });
-    await spare.start(START_MS);
+    await spare.start(MACHINES_START_MS);
     assert.match(spare.output, /isolation: QEMU/);
     let atWork = true;
     const suite = conduitSuite(spare.url, DELAY_MS).finally(() => (atWork = false));
@@ -69,7 +57,7 @@ function flipByte(path: string): void {
   closeSync(file);
 }
 
-void describe('a service in parked machines', options, () => {
+void describe('a service in parked machines', MACHINES, () => {
   /** Small, so that an emulated machine is up within seconds. One group: most of a test would be its start. */
   const spare = new Spare({
     folder: SERVICES,
@@ -79,7 +67,7 @@ void describe('a service in parked machines', options, () => {
     suspension: 'parked',
     limits: { memoryBytes: 256 * 1024 ** 2 },
   });
-  before(() => spare.start(START_MS));
+  before(() => spare.start(MACHINES_START_MS));
   after(() => spare[Symbol.asyncDispose]());
 
   async function addUpTo(last: number): Promise<void> {
@@ -123,7 +111,7 @@ void describe('a service in parked machines', options, () => {
     const { replicas } = await spare.status();
     assert.equal(replicas.filter(({ state }) => state === 'suspended').length, 0, 'no clean one comes');
     rmSync(join(images, name), { recursive: true });
-    await spare.whole(START_MS);
+    await spare.whole(MACHINES_START_MS);
     const kinds = (await spare.incidents()).map(({ kind }) => kind);
     assert.equal(kinds.filter((kind) => kind === 'image').length, 1, 'it was reported once');
   });

@@ -3,8 +3,10 @@
  * Spare: what it reads there and keeps is not from the time in which the group was founded.
  */
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { call } from './support/call.ts';
+import { MACHINES, MACHINES_START_MS } from './support/machines.ts';
 import { SERVICES, Spare } from './support/spare.ts';
 
 const SERVICE = {
@@ -28,7 +30,7 @@ async function replaceAll(spare: Spare): Promise<void> {
   }
 }
 
-test('P3: what a service reads when it starts is what clients have made of it, in a replacement and after a restart', async () => {
+void test('P3: what a service reads when it starts is what clients have made of it, in a replacement and after a restart', async () => {
   await using spare = new Spare(SERVICE);
   await spare.start();
   assert.equal(await ask(spare, '/'), 'hello, nothing stored, 1 start');
@@ -43,14 +45,37 @@ test('P3: what a service reads when it starts is what clients have made of it, i
   assert.deepEqual(await spare.incidents(), []);
 });
 
-test('P6: a state on which a service does not start keeps nobody from being replaced, nor the group from being started', async () => {
+/** Another version, for it has another environment. */
+async function deploy(spare: Spare): Promise<{ status: number | null; text: string }> {
+  const config = readFileSync(spare.configFile, 'utf8');
+  writeFileSync(spare.configFile, config.replace('{', '{"env":{"VERSION":"2"},'));
+  return await call('deploy', '--data', spare.data);
+}
+
+void test('P5: a new version starts on the state as the old one leaves it, and does not take over where it cannot', async () => {
+  await using spare = new Spare(SERVICE);
+  await spare.start();
+  await ask(spare, '/set?to=unfit');
+  const refused = await deploy(spare);
+  assert.equal(refused.status, 1);
+  assert.match(
+    refused.text,
+    /did not take over.*ended before it listened.*\n.*starts on the state as the old one leaves it/,
+  );
+  await ask(spare, '/set?to=moin');
+  const { status, text } = await deploy(spare);
+  assert.equal(status, 0, text);
+  assert.equal(await ask(spare, '/'), 'moin, moin stored, 1 start');
+});
+
+void test('P6: a state on which a service does not start keeps nobody from being replaced, nor the group from being started', async () => {
   await using spare = new Spare(SERVICE);
   await spare.start();
   await ask(spare, '/set?to=unfit');
   await replaceAll(spare);
   assert.match(
     spare.output,
-    /^again +r4 starts on the initial state, because of the present one: .*ended before it listened/m,
+    /^start +r4 starts on the initial state, since it did not on the present one: .*ended before it listened/m,
   );
   assert.equal(await ask(spare, '/'), 'hello, unfit stored, 1 start');
   await spare.signal('SIGKILL');
@@ -59,3 +84,26 @@ test('P6: a state on which a service does not start keeps nobody from being repl
   await spare.whole();
   assert.deepEqual(await spare.incidents(), []);
 });
+
+void test(
+  'P3 P6: so it is in machines when the group is started again: their template starts on the present state',
+  MACHINES,
+  async () => {
+    await using spare = new Spare({
+      ...SERVICE,
+      hypervisor: 'qemu',
+      limits: { memoryBytes: 256 * 1024 ** 2 },
+    });
+    await spare.start(MACHINES_START_MS);
+    for (const [to, greeting] of [
+      ['moin', 'moin'],
+      ['unfit', 'hello'],
+    ]) {
+      await ask(spare, `/set?to=${to}`);
+      await spare.signal('SIGKILL');
+      await spare.start(MACHINES_START_MS);
+      assert.equal(await ask(spare, '/'), `${greeting}, ${to} stored, 1 start`);
+    }
+    assert.deepEqual(await spare.incidents(), []);
+  },
+);

@@ -90,8 +90,7 @@ export class Deployment {
     const old = this.#hasStopped()
       ? 'The old one has stopped. Undo the change on disk, so that it can be started again; or repair the new version, and deploy it again.'
       : 'The old one serves on. Repair the new version, and deploy it again.';
-    // Else a start that looks for what a request has migrated since seems to be wrong about it.
-    const hint = `${old} It starts on the state that the group began with, and is given the present one after that.`;
+    const hint = `${old} It starts on the state as the old one leaves it, and what it writes there while it starts does not count.`;
     ended?.failed(new SpareError('deploy-failed', message, { hint }));
   }
 }

@@ -172,11 +172,11 @@ export class Fleet {
         const error = roomOrOther(this.#options.dataFolder, thrown);
         const noRoom = error instanceof SpareError && error.code === 'storage-failed';
         if (noRoom && !this.isNew(id)) return this.#handlers.onNoRoom(error);
-        const refused = error instanceof SpareError && REFUSALS.has(error.code);
-        if (!noRoom && !refused && place.onPresent)
-          return this.#startOnInitial(id, place, entry, messageOf(error));
         place.why = messageOf(error);
-        if (refused) {
+        const code = error instanceof SpareError ? error.code : '';
+        if (code === 'service-start-failed' && this.#mayStartOnInitial(id, place))
+          return this.#startOnInitial(id, place, entry);
+        if (error instanceof SpareError && REFUSALS.has(error.code)) {
           place.refused = true;
           if (!this.isNew(id)) this.#handlers.onRefused(error);
         }
@@ -185,12 +185,18 @@ export class Fleet {
     );
   }
 
+  /** A new version must start on what the old one leaves: it never did on the initial state. */
+  #mayStartOnInitial(id: string, { onPresent }: Place): boolean {
+    return onPresent && !this.isNew(id);
+  }
+
   /** What clients have made of the state may be what a service does not start on. Once more, then, on what it did start on. */
-  #startOnInitial(id: string, place: Place, entry: StartEntry, why: string): void {
+  #startOnInitial(id: string, place: Place, entry: StartEntry): void {
     const { version } = place.what;
     this.#failed.set(version, (this.#failed.get(version) ?? 0) + 1);
+    const why = this.why(id);
     this.#options.log(
-      `again      ${id} starts on the initial state, because of the present one: ${printable(why)}`,
+      `start      ${id} starts on the initial state, since it did not on the present one: ${why}`,
     );
     const { link } = place;
     place.link = null;
@@ -254,8 +260,9 @@ export class Fleet {
         this.#handlers.onAnswer(id, answer);
       },
       onDown: (kind, why) => {
-        if (place.onPresent && kind === 'crash') return this.#startOnInitial(id, place, entry, why);
         place.why = why;
+        if (kind === 'crash' && this.#mayStartOnInitial(id, place))
+          return this.#startOnInitial(id, place, entry);
         this.#handlers.onDown(id, kind);
       },
     });

@@ -36,6 +36,7 @@ const REHEARSAL_MS_MAX = 10_000;
 /** How long a guest that is ready may go on before it is taken as it is. */
 const SETTLE_MS_MAX = 5000;
 const CONSOLE_LINES = 3;
+const HINT = 'If the message does not say why, try the command by itself.';
 
 export function start(
   { hypervisor, limits }: BootOptions,
@@ -107,7 +108,7 @@ function answerOf({ channel }: Machine, opening: Opening): Promise<Buffer> {
       if (found === 'more') return;
       channel.off('data', take);
       if (found === 'answered') resolve(Buffer.concat(said));
-      else reject(notStarted(found.failed, undefined));
+      else reject(new SpareError('service-start-failed', found.failed, { hint: HINT }));
     };
     channel.on('data', take);
   });
@@ -124,8 +125,5 @@ export async function startFailure(machine: Machine, error: unknown): Promise<Sp
 }
 
 function notStarted(message: string, cause: unknown): SpareError {
-  return new SpareError('domain-start-failed', message, {
-    hint: 'If the message does not say why, try the command by itself.',
-    cause,
-  });
+  return new SpareError('domain-start-failed', message, { hint: HINT, cause });
 }

@@ -58,7 +58,7 @@ export class Template implements Disposable {
     this.#leave = this.#use();
   }
 
-  /** Boots a machine from the image and saves it. Throws `domain-start-failed` or `image-damaged`. */
+  /** Boots a machine from the image and saves it. Throws `domain-start-failed`, `service-start-failed` (of the opening) or `image-damaged`. */
   static async make(options: TemplateOptions): Promise<Template> {
     await options.image.verify();
     using booting = new DisposableStack();
