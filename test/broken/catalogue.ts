@@ -209,6 +209,20 @@ const ROWS: Readonly<Record<Break['promise'], readonly Row[]>> = {
       '',
     ],
     [
+      'src/replica/state/passive.test.ts',
+      'src/replica/state/database.ts',
+      'what a start wrote that does not count stays',
+      'this.#applied = this.pages.pageCount > 0;',
+      '',
+    ],
+    [
+      'src/manager/verified.test.ts',
+      'src/manager/verified.ts',
+      'who started on a state gets its last update again',
+      'this.sendUpdates(write, had + 1, through)',
+      'this.sendUpdates(write, had, through)',
+    ],
+    [
       'src/replica/state/patch.test.ts',
       'src/replica/state/patch.ts',
       'ranges are joined over wider gaps',

@@ -50,6 +50,24 @@ const ROWS: readonly Row[] = [
   ],
   ['P2', 'test/crash.test.ts', '.', ...NOT_DURABLE],
   [
+    'P3',
+    'test/starting.test.ts',
+    'what a service reads',
+    'src/manager/fleet.ts',
+    'all copies start on the state that the group began with',
+    'onPresent: !what.founds &&',
+    'onPresent: false &&',
+  ],
+  [
+    'P6',
+    'test/starting.test.ts',
+    'keeps nobody from',
+    'src/manager/fleet.ts',
+    'copies start on the present state only',
+    'return onPresent && !this.isNew(id);',
+    'return false;',
+  ],
+  [
     'P2',
     'test/refresh.test.ts',
     'checkpoint',
@@ -91,7 +109,7 @@ const ROWS: readonly Row[] = [
     'answer alone',
     'src/replica/agent.ts',
     'a passive replica leaves out every update',
-    'return this.#running.state.apply(order.update);',
+    'return this.#prepared.apply(order.update);',
     'return;',
   ],
   [
