@@ -158,13 +158,7 @@ export class Effects {
     const { fleet, verified } = this.#parts;
     const had = fleet.takeStartedOn(replica);
     const tell = (percent: number): void => fleet.tellLoaded(replica, percent);
-    fleet
-      .link(replica)
-      ?.stream((write) =>
-        had === null
-          ? verified.sendWhole(write, through, tell)
-          : verified.sendRest(write, had, through, tell),
-      );
+    fleet.link(replica)?.stream((write) => verified.send(write, had, through, tell));
   }
 
   #start(effect: Extract<Effect, { type: 'start' }>): void {

@@ -42,6 +42,7 @@ const FAILED_MAX = 2;
 
 interface Place {
   readonly what: What;
+  readonly entry: StartEntry;
   link: Link | null;
   readonly startedAt: number;
   /** It was stopped, perhaps before its domain was up. */
@@ -151,6 +152,7 @@ export class Fleet {
   start(id: string, what: What, entry: StartEntry): void {
     const place: Place = {
       what,
+      entry,
       link: null,
       startedAt: performance.now(),
       stopped: false,
@@ -162,27 +164,26 @@ export class Fleet {
       startedOn: null,
     };
     this.#places.set(id, place);
-    this.#bringUp(id, place, entry);
+    this.#bringUp(id, place);
   }
 
-  #bringUp(id: string, place: Place, entry: StartEntry): void {
-    this.#track(
-      this.#connectNew(id, place, entry).catch((thrown: unknown) => {
-        if (place.stopped) return;
-        const error = roomOrOther(this.#options.dataFolder, thrown);
-        const noRoom = error instanceof SpareError && error.code === 'storage-failed';
-        if (noRoom && !this.isNew(id)) return this.#handlers.onNoRoom(error);
-        place.why = messageOf(error);
-        const code = error instanceof SpareError ? error.code : '';
-        if (code === 'service-start-failed' && this.#mayStartOnInitial(id, place))
-          return this.#startOnInitial(id, place, entry);
-        if (error instanceof SpareError && REFUSALS.has(error.code)) {
-          place.refused = true;
-          if (!this.isNew(id)) this.#handlers.onRefused(error);
-        }
-        this.#handlers.onDown(id, 'crash');
-      }),
-    );
+  #bringUp(id: string, place: Place): void {
+    this.#track(this.#connectNew(id, place).catch((error: unknown) => this.#notUp(id, place, error)));
+  }
+
+  #notUp(id: string, place: Place, thrown: unknown): void {
+    if (place.stopped) return;
+    const error = roomOrOther(this.#options.dataFolder, thrown);
+    place.why = messageOf(error);
+    if (error instanceof SpareError) {
+      const { code } = error;
+      if (code === 'storage-failed' && !this.isNew(id)) return this.#handlers.onNoRoom(error);
+      if (code === 'service-start-failed' && this.#mayStartOnInitial(id, place))
+        return this.#startOnInitial(id, place);
+      place.refused = REFUSALS.has(code);
+      if (place.refused && !this.isNew(id)) this.#handlers.onRefused(error);
+    }
+    this.#handlers.onDown(id, 'crash');
   }
 
   /** A new version must start on what the old one leaves: it never did on the initial state. */
@@ -191,7 +192,7 @@ export class Fleet {
   }
 
   /** What clients have made of the state may be what a service does not start on. Once more, then, on what it did start on. */
-  #startOnInitial(id: string, place: Place, entry: StartEntry): void {
+  #startOnInitial(id: string, place: Place): void {
     const { version } = place.what;
     this.#failed.set(version, (this.#failed.get(version) ?? 0) + 1);
     const why = this.why(id);
@@ -203,15 +204,16 @@ export class Fleet {
     place.onPresent = false;
     place.startedOn = null;
     const again = (): void => {
-      if (!place.stopped) this.#bringUp(id, place, entry);
+      if (!place.stopped) this.#bringUp(id, place);
     };
     if (link === null) again();
     else this.#track(link.destroy().then(again));
   }
 
-  async #connectNew(id: string, place: Place, entry: StartEntry): Promise<void> {
+  async #connectNew(id: string, place: Place): Promise<void> {
     const { dataFolder, limits } = this.#options;
-    const { variant } = place.what;
+    const { entry, onPresent } = place;
+    const { variant, founds } = place.what;
     const version = this.#deployment.version(place.what.version);
     const image = version?.variants[variant];
     if (version === undefined || image === undefined) throw new Error(`there is no variant ${variant}`);
@@ -221,17 +223,16 @@ export class Fleet {
     if (leftOut === null || place.stopped) return;
     const directory = join(dataFolder, DOMAINS_FOLDER, id);
     mkdirSync(directory, { recursive: true });
-    const { founds } = place.what;
     const port = this.#driver.privateNetwork ? SERVICE_PORT : await freePort();
     const tell = (percent: number): void => this.tellLoaded(id, percent);
-    const opened = { version, image, port, entry, founds, onPresent: place.onPresent };
+    const opened = { version, image, port, entry, founds, onPresent };
     const opening = openingOf(opened, this.#options, this.#verified, tell);
     const starting = this.#driver.start({ id, image, limits, directory, opening, leftOut });
     starting.catch((error: unknown) => this.#reportDamage(image, error));
     const domain = await starting;
     this.#damaged.delete(image);
     if (place.stopped) return await domain.destroy();
-    place.link = this.#connect(id, place, domain, entry);
+    place.link = this.#connect(id, place, domain);
     if (domain.opened) return;
     place.link.stream(async (write) => {
       place.startedOn = await opening.send(write);
@@ -251,7 +252,7 @@ export class Fleet {
     this.#options.log(`loading    ${id} has ${percent} % of the state`);
   }
 
-  #connect(id: string, place: Place, domain: Domain, entry: StartEntry): Link {
+  #connect(id: string, place: Place, domain: Domain): Link {
     return new Link(domain, this.#options.frameBytesMax, {
       onAnswer: (answer) => {
         this.#prioritize(place);
@@ -261,8 +262,7 @@ export class Fleet {
       },
       onDown: (kind, why) => {
         place.why = why;
-        if (kind === 'crash' && this.#mayStartOnInitial(id, place))
-          return this.#startOnInitial(id, place, entry);
+        if (kind === 'crash' && this.#mayStartOnInitial(id, place)) return this.#startOnInitial(id, place);
         this.#handlers.onDown(id, kind);
       },
     });

@@ -72,8 +72,7 @@ test('P4: the present state is the checkpoint with what came after it, and the i
 
 test('P4: who started on a verified state gets only what came later, or all of it where that is not kept any more', async (context) => {
   const { verified, updates } = await given(context);
-  const rest = (had: number): Promise<string[]> =>
-    received((write) => verified.sendRest(write, had, 8, tell));
+  const rest = (had: number): Promise<string[]> => received((write) => verified.send(write, had, 8, tell));
   assert.deepEqual(await rest(8), []);
   assert.deepEqual(await rest(6), ['apply 8']);
   updates.trim(7);

@@ -27,14 +27,16 @@ export class Verified {
 
   /** The state after the last decided entry; answers which that was, and -1 where there is none. */
   async sendPresent(write: Write, tell: Tell): Promise<number> {
-    const through = this.#updates.last;
-    await this.sendWhole(write, through, tell);
-    return through;
+    const { last } = this.#updates;
+    await this.send(write, null, last, tell);
+    return last;
   }
 
-  async sendWhole(write: Write, through: number, tell: Tell): Promise<void> {
+  /** The state after entry `through`; what it lacks, to one who has that after `had`, as far as the updates since are kept. */
+  async send(write: Write, had: number | null, through: number, tell: Tell): Promise<void> {
     using _state = this.#snapshots.hold();
     using _updates = this.#updates.hold();
+    if (had !== null && this.#updates.leadFrom(had)) return await this.sendUpdates(write, had + 1, through);
     const after = this.#snapshots.index;
     for await (const frames of this.#snapshots.frames(tell)) await write(frames);
     await this.sendUpdates(write, after + 1, through);
@@ -43,12 +45,5 @@ export class Verified {
   /** Updates `from` to `through`, both included. */
   async sendUpdates(write: Write, from: number, through: number): Promise<void> {
     for await (const read of this.#updates.onDisk(from, through)) await write(read.flatMap(applyFrames));
-  }
-
-  /** To one whose state is that after entry `had`: what it lacks, as far as that is kept; else the whole state. */
-  async sendRest(write: Write, had: number, through: number, tell: Tell): Promise<void> {
-    using _updates = this.#updates.hold();
-    if (this.#updates.leadFrom(had)) await this.sendUpdates(write, had + 1, through);
-    else await this.sendWhole(write, through, tell);
   }
 }
