@@ -15,10 +15,11 @@ import { bytesToSpare, fullDisk } from '../room.ts';
 import { digestFrames, executeFrames, exportFrames } from '../wire/channel.ts';
 import { encodeBare, encodeCommand } from '../wire/entry.ts';
 import type { Deployment } from './deployment.ts';
+import type { Link } from './link.ts';
 import type { StartEntry } from './opening.ts';
 import type { ManagerOptions } from './options.ts';
 import type { Seeds } from './seeds.ts';
-import type { Verified } from './verified.ts';
+import type { Sending, Verified } from './verified.ts';
 import { Witness, type WitnessParts } from './witness.ts';
 
 export interface EffectParts extends WitnessParts {
@@ -151,14 +152,15 @@ export class Effects {
     const link = fleet.link(replica);
     const frames = updates.inMemory(from, through);
     if (frames !== null) link?.send(frames);
-    else link?.stream((write) => verified.sendUpdates(write, from, through));
+    else if (link !== null) stream(link, verified.rest(from, through));
   }
 
   #import(replica: ReplicaId, through: number): void {
     const { fleet, verified } = this.#parts;
+    const link = fleet.link(replica);
     const had = fleet.takeStartedOn(replica);
     const tell = (percent: number): void => fleet.tellLoaded(replica, percent);
-    fleet.link(replica)?.stream((write) => verified.send(write, had, through, tell));
+    if (link !== null) stream(link, verified.state(had, through, tell));
   }
 
   #start(effect: Extract<Effect, { type: 'start' }>): void {
@@ -239,4 +241,8 @@ export class Effects {
     const { lastWords } = this.#witness;
     return lastWords === '' ? what : `${what}\nIts last output:\n${lastWords.replace(/^/gm, '  ')}`;
   }
+}
+
+function stream(link: Link, sending: Sending): void {
+  link.stream((write) => sending.send(write), sending);
 }

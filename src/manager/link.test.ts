@@ -197,6 +197,30 @@ test('P7: a large state that is streamed leaves no listeners behind', async () =
   assert.equal(channel.listenerCount('close'), before);
 });
 
+test('P7: what is held for something that is sent is let go of once it is, or never will be', async () => {
+  await using pair = await Pair.make();
+  pair.agent.resume();
+  const letGo: string[] = [];
+  const held = (name: string): Disposable => ({ [Symbol.dispose]: () => letGo.push(name) });
+  const first = Promise.withResolvers<void>();
+  pair.link.stream(() => first.promise, held('first'));
+  pair.link.stream(async (write) => await write([Buffer.from('second')]), held('second'));
+  await delay(20);
+  assert.equal(letGo.length, 0, 'one waits for the other');
+  first.resolve();
+  await pair.until(() => letGo.length === 2);
+  const late = async (): Promise<void> => void letGo.push('sent to nobody');
+  const third = Promise.withResolvers<void>();
+  pair.link.stream(() => third.promise, held('third'));
+  pair.link.stream(late, held('fourth'));
+  await pair.link.destroy();
+  third.resolve();
+  await pair.until(() => letGo.length === 4);
+  pair.link.stream(late, held('fifth'));
+  await pair.until(() => letGo.length === 5);
+  assert.deepEqual(letGo, ['first', 'second', 'third', 'fourth', 'fifth']);
+});
+
 for (const [how, leave, downs] of [
   ['is ended', (pair: Pair) => void pair.link.destroy(), []],
   ['goes away', (pair: Pair) => void pair.agent.destroy(), [{ kind: 'crash', why: 'the channel closed' }]],

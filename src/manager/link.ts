@@ -29,12 +29,18 @@ const BACKLOG_MAX = 100_000;
 /** How long a domain whose channel has ended may take to say why it ends. */
 const EXIT_MS_MAX = 500;
 
-type Job = Buffer[] | ((write: (frames: Buffer[]) => Promise<void>) => Promise<void>);
+export type Write = (frames: Buffer[]) => Promise<void>;
+
+/** What is read from disk while it is sent, and what it needs there until then. */
+interface Streamed {
+  readonly job: (write: Write) => Promise<void>;
+  readonly held: Disposable | undefined;
+}
 
 export class Link {
   readonly domain: Domain;
   readonly #handlers: LinkHandlers;
-  readonly #backlog: Job[] = [];
+  readonly #backlog: (Buffer[] | Streamed)[] = [];
   /** Too many votes of it are undecided, or the disk is behind with what it exports. */
   readonly #against = new Set<'votes' | 'disk'>();
   #busy = false;
@@ -101,27 +107,31 @@ export class Link {
 
   /**
    * Sends what `job` writes, before anything that is sent later. A job that throws ends the link, and its writes
-   * throw once the replica is gone.
+   * throw once the replica is gone. `held` is let go of when all is sent, or never will be.
    */
-  stream(job: Exclude<Job, Buffer[]>): void {
-    this.#backlog.push(job);
+  stream(job: Streamed['job'], held?: Disposable): void {
+    this.#backlog.push({ job, held });
     if (!this.#busy) void this.#drain();
   }
 
   async #drain(): Promise<void> {
     this.#busy = true;
-    for (let job = this.#backlog.shift(); job !== undefined && !this.#closed; job = this.#backlog.shift()) {
-      if (Array.isArray(job)) this.#write(job);
-      else {
-        try {
-          await job((frames) => this.#writeAndWait(frames));
-        } catch (error) {
-          // Why its channel is gone is still to be heard of (K5).
-          if (!this.#gone) this.#down('crash', messageOf(error));
-        }
-      }
+    for (let next = this.#backlog.shift(); next !== undefined; next = this.#backlog.shift()) {
+      if (Array.isArray(next)) this.#write(next);
+      else await this.#run(next);
     }
     this.#busy = false;
+  }
+
+  async #run({ job, held }: Streamed): Promise<void> {
+    using _ = held;
+    if (this.#closed) return;
+    try {
+      await job((frames) => this.#writeAndWait(frames));
+    } catch (error) {
+      // Why its channel is gone is still to be heard of (K5).
+      if (!this.#gone) this.#down('crash', messageOf(error));
+    }
   }
 
   get #gone(): boolean {

@@ -8,9 +8,10 @@ import type { Opening, ServiceImage } from '../domains/domain.ts';
 import { messageOf } from '../errors.ts';
 import { decodeAnswer, digestFrames, prepareFrames, startFrames } from '../wire/channel.ts';
 import { FrameReader } from '../wire/frames.ts';
+import type { Write } from './link.ts';
 import type { Tell } from './loading.ts';
 import { type ManagerOptions, REPORT_MS, type Version } from './options.ts';
-import type { Verified, Write } from './verified.ts';
+import type { Verified } from './verified.ts';
 
 /** Agreed time and randomness of entry 0: every replica starts with them, whenever it starts. */
 export interface StartEntry {

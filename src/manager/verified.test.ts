@@ -9,9 +9,10 @@ import type { Digest } from '../core/index.ts';
 import { Store } from '../ordering/store.ts';
 import { decodeOrder } from '../wire/channel.ts';
 import { FrameReader } from '../wire/frames.ts';
+import type { Write } from './link.ts';
 import { Snapshots } from './snapshots.ts';
 import { UpdateLog } from './updates.ts';
-import { Verified, type Write } from './verified.ts';
+import { Verified } from './verified.ts';
 
 interface Given {
   readonly path: string;
@@ -72,7 +73,10 @@ test('P4: the present state is the checkpoint with what came after it, and the i
 
 test('P4: who started on a verified state gets only what came later, or all of it where that is not kept any more', async (context) => {
   const { verified, updates } = await given(context);
-  const rest = (had: number): Promise<string[]> => received((write) => verified.send(write, had, 8, tell));
+  const rest = async (had: number): Promise<string[]> => {
+    using sending = verified.state(had, 8, tell);
+    return await received((write) => sending.send(write));
+  };
   assert.deepEqual(await rest(8), []);
   assert.deepEqual(await rest(6), ['apply 8']);
   updates.trim(7);
@@ -81,7 +85,7 @@ test('P4: who started on a verified state gets only what came later, or all of i
   assert.deepEqual(await rest(6), ['import five', 'apply 8'], 'as a later checkpoint has it');
 });
 
-test('P4: what is being sent stays until it is, whatever checkpoint comes meanwhile', async (context) => {
+test('P4: what is to be sent stays until it is, whatever checkpoint comes before its turn', async (context) => {
   const { path, verified, snapshots, updates, onDisk } = await given(context);
   const eighth = Buffer.from('eight');
   const comes = async (): Promise<void> => {
@@ -93,15 +97,15 @@ test('P4: what is being sent stays until it is, whatever checkpoint comes meanwh
     updates.trim(8);
     updates.truncate(8);
   };
-  const sent = await received((write) =>
-    verified.sendPresent(async (frames) => {
-      if (snapshots.index === 5) await comes();
-      assert.equal(await onDisk(), 2);
-      assert.ok(existsSync(join(path, 'checkpoint-5')));
-      await write(frames);
-    }, tell),
-  );
-  assert.deepEqual(sent, ['import five', 'apply 6', 'apply 8']);
+  const sending = verified.state(null, 8, tell);
+  const rest = verified.rest(7, 8);
+  await comes();
+  assert.equal(await onDisk(), 2);
+  assert.ok(existsSync(join(path, 'checkpoint-5')));
+  assert.deepEqual(await received((write) => sending.send(write)), ['import five', 'apply 6', 'apply 8']);
+  sending[Symbol.dispose]();
+  assert.deepEqual(await received((write) => rest.send(write)), ['apply 8']);
+  rest[Symbol.dispose]();
   assert.equal(await onDisk(), 0);
   assert.ok(!existsSync(join(path, 'checkpoint-5')));
   assert.deepEqual(await received((write) => verified.sendPresent(write, tell)), ['import eight']);

@@ -4,11 +4,15 @@
  * W1. What is being sent stays on disk until it is, whatever checkpoint comes meanwhile.
  */
 import { applyFrames } from '../wire/channel.ts';
+import type { Write } from './link.ts';
 import type { Tell } from './loading.ts';
 import type { Snapshots } from './snapshots.ts';
 import type { UpdateLog } from './updates.ts';
 
-export type Write = (frames: Buffer[]) => Promise<void>;
+/** What it needs of the disk is kept from the call on that it comes of, until it is disposed of. */
+export interface Sending extends Disposable {
+  send(write: Write): Promise<void>;
+}
 
 export class Verified {
   readonly #snapshots: Snapshots;
@@ -28,22 +32,31 @@ export class Verified {
   /** The state after the last decided entry; answers which that was, and -1 where there is none. */
   async sendPresent(write: Write, tell: Tell): Promise<number> {
     const { last } = this.#updates;
-    await this.send(write, null, last, tell);
+    using present = this.state(null, last, tell);
+    await present.send(write);
     return last;
   }
 
   /** The state after entry `through`; what it lacks, to one who has that after `had`, as far as the updates since are kept. */
-  async send(write: Write, had: number | null, through: number, tell: Tell): Promise<void> {
-    using _state = this.#snapshots.hold();
-    using _updates = this.#updates.hold();
-    if (had !== null && this.#updates.leadFrom(had)) return await this.sendUpdates(write, had + 1, through);
-    const after = this.#snapshots.index;
-    for await (const frames of this.#snapshots.frames(tell)) await write(frames);
-    await this.sendUpdates(write, after + 1, through);
+  state(had: number | null, through: number, tell: Tell): Sending {
+    if (had !== null && this.#updates.leadFrom(had)) return this.rest(had + 1, through);
+    const held = new DisposableStack();
+    held.use(this.#snapshots.hold());
+    const whole = this.#snapshots.frames(tell);
+    const rest = held.use(this.rest(this.#snapshots.index + 1, through));
+    const send = async (write: Write): Promise<void> => {
+      for await (const frames of whole) await write(frames);
+      await rest.send(write);
+    };
+    return { send, [Symbol.dispose]: () => held.dispose() };
   }
 
   /** Updates `from` to `through`, both included. */
-  async sendUpdates(write: Write, from: number, through: number): Promise<void> {
-    for await (const read of this.#updates.onDisk(from, through)) await write(read.flatMap(applyFrames));
+  rest(from: number, through: number): Sending {
+    const held = this.#updates.hold();
+    const send = async (write: Write): Promise<void> => {
+      for await (const read of this.#updates.onDisk(from, through)) await write(read.flatMap(applyFrames));
+    };
+    return { send, [Symbol.dispose]: () => held[Symbol.dispose]() };
   }
 }

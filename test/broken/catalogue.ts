@@ -219,8 +219,8 @@ const ROWS: Readonly<Record<Break['promise'], readonly Row[]>> = {
       'src/manager/verified.test.ts',
       'src/manager/verified.ts',
       'who started on a state gets its last update again',
-      'this.sendUpdates(write, had + 1, through)',
-      'this.sendUpdates(write, had, through)',
+      'return this.rest(had + 1, through);',
+      'return this.rest(had, through);',
     ],
     [
       'src/replica/state/patch.test.ts',
