@@ -227,6 +227,21 @@ void test('a start that touches the database that it is given is no writing to i
   });
 });
 
+void test('a start that writes another database of the same length over the one that it is given is refused', async () => {
+  await withReplicas(async (replica) => {
+    const first = await replica('first').start('node', 'CREATE TABLE t (a)');
+    await first.run();
+    const seed = `${first.path}.seed`;
+    execFileSync('cp', [first.path, seed]);
+    await first.run('INSERT INTO t VALUES (1)');
+    for (const founds of [true, false]) {
+      const other = replica(`founds ${founds}`, first.archive(), founds);
+      execFileSync('cp', [seed, other.path]);
+      await assert.rejects(other.start(), refusal(/written to by other means/));
+    }
+  });
+});
+
 void test('a log that was reset or cut off before it was read is refused', async () => {
   await withReplicas(async (replica, service) => {
     const active = await replica('reset').start('node', 'CREATE TABLE t (a); INSERT INTO t VALUES (7), (8)');

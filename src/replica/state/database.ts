@@ -47,6 +47,8 @@ export class Database {
   #previous: Buffer = Buffer.alloc(0);
   #next: Buffer = Buffer.alloc(0);
   #applied = false;
+  /** Of the state that the service was started on. */
+  #digestLeft: Buffer = Buffer.alloc(0);
   #backlogMax: number = BACKLOG_FRAMES;
 
   private constructor(path: string, files: DatabaseFiles) {
@@ -71,6 +73,7 @@ export class Database {
   /** The service is about to start; `founds`: as of `State.leave`. */
   leave(founds: boolean): void {
     this.flush();
+    this.#digestLeft = this.pages.digest();
     if (founds) return;
     renumberSchema(this.#path);
     // So that the next flush undoes that, too, whatever else it has to do.
@@ -79,8 +82,9 @@ export class Database {
 
   /** To be called once the service has opened the database. Throws a `StateError` if it cannot be followed. */
   open(): void {
-    this.#files.forgiveTouch();
+    const isTouched = this.#files.forgiveTouch();
     this.#files.assertSame();
+    if (isTouched) this.#assertLeft();
     const { pageSize } = this.#files.header();
     if (this.pages.pageCount === 0) this.#clear(pageSize);
     this.#live ??= this.#connect();
@@ -170,6 +174,12 @@ export class Database {
   close(): void {
     this.#live?.holder.close();
     this.#files.close();
+  }
+
+  /** Nothing that the log tells of would bring back what was in a file that was written over. */
+  #assertLeft(): void {
+    this.pages.touchAll();
+    if (!this.pages.digest().equals(this.#digestLeft)) this.#files.refuseWritten();
   }
 
   #opened(): Live {

@@ -56,11 +56,8 @@ export class DatabaseFiles {
         `${this.#path}: the service deleted or replaced its database file; it must keep the one that it is given`,
       );
     }
-    if (this.#kept !== null && (now.mtimeMs !== this.#kept.mtimeMs || now.size !== this.#kept.size)) {
-      throw new StateError(
-        `${this.#path}: the database file was written to by other means than SQLite, such as a copy over it`,
-      );
-    }
+    if (this.#kept !== null && (now.mtimeMs !== this.#kept.mtimeMs || now.size !== this.#kept.size))
+      this.refuseWritten();
     if (this.#log !== null && fstatSync(this.#log.index).nlink === 0) this.#logGone('-shm');
   }
 
@@ -86,9 +83,22 @@ export class DatabaseFiles {
     this.#kept = isStill ? fstatSync(this.#fd) : null;
   }
 
-  /** Also one that was written to until now counts as kept, if its length is the same: start scripts `touch` their database. */
-  forgiveTouch(): void {
-    if (this.#kept !== null) this.#kept = { size: this.#kept.size, mtimeMs: fstatSync(this.#fd).mtimeMs };
+  /**
+   * Also one that was written to until now counts as kept, if its length is the same: start scripts `touch` their database. Returns
+   * whether it was; that its content is the same, too, is the caller's to see.
+   */
+  forgiveTouch(): boolean {
+    if (this.#kept === null) return false;
+    const { mtimeMs, size } = this.#kept;
+    this.#kept = { size, mtimeMs: fstatSync(this.#fd).mtimeMs };
+    return this.#kept.mtimeMs !== mtimeMs;
+  }
+
+  /** Throws a `StateError`. */
+  refuseWritten(): never {
+    throw new StateError(
+      `${this.#path}: the database file was written to by other means than SQLite, such as a copy over it`,
+    );
   }
 
   /** The length of the database file in bytes. */

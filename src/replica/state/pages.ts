@@ -79,6 +79,11 @@ export class Pages implements PageSource {
     this.#tree.touch(page);
   }
 
+  /** The file may have been written to by anybody. */
+  touchAll(): void {
+    this.#tree.touchAll();
+  }
+
   /** What the image of a page is: it need not be read to know its digest. */
   show(page: number, image: Uint8Array): void {
     this.#tree.show(page, image);
