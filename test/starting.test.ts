@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { call } from './support/call.ts';
 import { MACHINES, MACHINES_START_MS } from './support/machines.ts';
 import { SERVICES, Spare } from './support/spare.ts';
@@ -82,6 +83,21 @@ void test('P6: a state on which a service does not start keeps nobody from being
   await spare.start();
   assert.equal(await ask(spare, '/'), 'hello, unfit stored, 1 start');
   await spare.whole();
+  assert.deepEqual(await spare.incidents(), []);
+});
+
+void test('P6: a service that never ends to start on the present state has the time to start on the initial one', async () => {
+  // Longer than what the manager waits for a report that does not come.
+  const env = { START_MS: '6000' };
+  await using spare = new Spare({ ...SERVICE, env, limits: { startTimeoutMs: 12_000 } });
+  await spare.start();
+  await ask(spare, '/set?to=endless');
+  // Until what that changed is on disk as well: else it is executed again, by who starts on what was before.
+  await delay(2000);
+  await spare.signal('SIGKILL');
+  await spare.start();
+  assert.match(spare.output, /starts on the initial state.*did not listen/);
+  assert.equal(await ask(spare, '/'), 'hello, endless stored, 1 start');
   assert.deepEqual(await spare.incidents(), []);
 });
 

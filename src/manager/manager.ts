@@ -52,7 +52,8 @@ function coreOptions(options: ManagerOptions, recovery: Recovery, stateBytes: nu
     refresh,
     requestTimeoutMs,
     keysMax: KEYS_MAX,
-    startTimeoutMs: startTimeoutMs + REPORT_MS,
+    // It may have to be started twice (`Fleet`).
+    startTimeoutMs: 2 * (startTimeoutMs + REPORT_MS),
     stateBytes,
     updateBytes: recovery.updateBytes,
   };
