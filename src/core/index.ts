@@ -7,3 +7,4 @@ export type { Command, Entry, Key, Role, SkipReason } from './entry.ts';
 export type { Event, Vote } from './event.ts';
 export type { FaultKind } from './fault.ts';
 export { assert, digest, index, managerId, replicaId, type Digest, type ReplicaId } from './ids.ts';
+export { transferMs } from './refreshing.ts';

@@ -18,6 +18,11 @@ import { appliedByAll } from './standing.ts';
 /** Of a state that a replica is filled from, with as much of updates on top, or that it exports: where all is busy, still slower. */
 const TRANSFER_BYTES_PER_MS = (4 * 1024 ** 2) / 1000;
 
+/** What a replica may take longer because a whole state of this size comes or goes, milliseconds. */
+export function transferMs(stateBytes: number): number {
+  return stateBytes / TRANSFER_BYTES_PER_MS;
+}
+
 interface Mark {
   readonly index: Index;
   readonly time: number;
@@ -52,9 +57,9 @@ export class Refreshing {
     return this.#refresh.bytes;
   }
 
-  /** What a replica may take longer because the whole state comes or goes, milliseconds. */
+  /** As of the present state. */
   get transferMs(): number {
-    return this.#stateBytes / TRANSFER_BYTES_PER_MS;
+    return transferMs(this.#stateBytes);
   }
 
   /** The last mark that is decided, and durable with everything before it. */

@@ -4,6 +4,7 @@
  * O1. Who founds the group starts on the initial state, since what its start makes of that is voted on. Who comes later starts on the
  *     present one, as after a restart without Spare: what a service reads at its start, such as settings, is not older than the copy.
  */
+import { transferMs } from '../core/index.ts';
 import type { Opening, ServiceImage } from '../domains/domain.ts';
 import { messageOf } from '../errors.ts';
 import { decodeAnswer, digestFrames, prepareFrames, startFrames } from '../wire/channel.ts';
@@ -40,7 +41,11 @@ export interface ReplicaOpening extends Opening {
  */
 export function openingOf(
   { version, image, port, entry, founds, onPresent }: Opened,
-  { frameBytesMax, replyBytesMax, startTimeoutMs }: ManagerOptions,
+  {
+    frameBytesMax,
+    replyBytesMax,
+    startTimeoutMs,
+  }: Pick<ManagerOptions, 'frameBytesMax' | 'replyBytesMax' | 'startTimeoutMs'>,
   verified: Verified,
   tell: Tell,
 ): ReplicaOpening {
@@ -55,7 +60,9 @@ export function openingOf(
   };
   return {
     key: JSON.stringify([version.digest, image.state, order, founds || onPresent]),
-    timeoutMs: startTimeoutMs + REPORT_MS,
+    get timeoutMs() {
+      return startTimeoutMs + REPORT_MS + transferMs(verified.bytes);
+    },
     send: async (write) => {
       await write(prepareFrames(image.state));
       const startedOn = onPresent

@@ -23,6 +23,11 @@ export class Verified {
     this.#updates = updates;
   }
 
+  /** Size of the latest state that is durable as a whole. */
+  get bytes(): number {
+    return this.#snapshots.bytes;
+  }
+
   /** The state that the group began with. `tell`: how far that is, when it takes long. */
   async sendInitial(write: Write, tell: Tell): Promise<null> {
     for await (const frames of this.#snapshots.baseFrames(tell)) await write(frames);
