@@ -4,8 +4,8 @@
  *
  * | order     | answer                                                                            |
  * |-----------|-----------------------------------------------------------------------------------|
- * | `prepare` | none; the state that the service starts on follows, as `import` and `apply`         |
-| `start`   | `result` of index 0: the reply is empty, the update what the start wrote, if it founds |
+ * | `prepare` | none; the state that the service starts on follows, as `import` and `apply`       |
+ * | `start`   | `result` of index 0: an empty reply, and what the start wrote, if it founds       |
  * | `execute` | `result`                                                                          |
  * | `digest`  | `digest` of the state, all updates written, and the size of its export              |
  * | `export`  | `chunk`s of the full size, but for the last one, which is marked                    |
