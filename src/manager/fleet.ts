@@ -201,6 +201,7 @@ export class Fleet {
     );
     const { link } = place;
     place.link = null;
+    place.behind = true;
     place.onPresent = false;
     place.startedOn = null;
     const again = (): void => {

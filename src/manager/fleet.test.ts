@@ -1,0 +1,144 @@
+/** How replicas come up, and come up again on another state. The other ends of their channels are this test's. */
+import assert from 'node:assert/strict';
+import { mkdtempDisposableSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Duplex, duplexPair } from 'node:stream';
+import { test, type TestContext } from 'node:test';
+import type { Driver } from '../domains/domain.ts';
+import { Store } from '../ordering/store.ts';
+import { decodeOrder, failedFrames, type Order, resultFrames } from '../wire/channel.ts';
+import { FrameReader } from '../wire/frames.ts';
+import { Deployment } from './deployment.ts';
+import { Fleet } from './fleet.ts';
+import type { ManagerOptions } from './options.ts';
+import { Snapshots } from './snapshots.ts';
+import { imageIn, MIB, until } from './testing.ts';
+import { UpdateLog } from './updates.ts';
+import { Verified } from './verified.ts';
+
+const NOTHING = new Uint8Array(0);
+const ENTRY = { timeMs: 0, seed: Buffer.alloc(32) };
+/** Once entry 0 is decided. */
+const LATER = { variant: 0, version: 0, founds: false };
+
+/** One that was started, as its agent sees it. */
+class Started {
+  readonly agent: Duplex;
+  readonly orders: Order['type'][] = [];
+  /** Resolves for who ends it. */
+  readonly gone: PromiseWithResolvers<void> = Promise.withResolvers<void>();
+  isEnding = false;
+  hurried = 0;
+
+  constructor(agent: Duplex) {
+    this.agent = agent;
+    const reader = new FrameReader(MIB);
+    agent.on('data', (bytes: Buffer) => {
+      for (const frame of reader.read(bytes)) this.orders.push(decodeOrder(frame).type);
+    });
+  }
+
+  get isOpened(): boolean {
+    return this.orders.includes('start');
+  }
+
+  say(parts: readonly Uint8Array[]): void {
+    for (const part of parts) if (part.length > 0) this.agent.write(part);
+  }
+}
+
+interface Given {
+  readonly fleet: Fleet;
+  readonly started: Started[];
+  readonly heard: string[];
+  readonly downs: string[];
+}
+
+async function given(context: TestContext): Promise<Given> {
+  const folder = mkdtempDisposableSync(join(tmpdir(), 'spare-fleet-'));
+  const { store } = await Store.open(join(folder.path, 'store.db'), null);
+  const snapshots = new Snapshots(folder.path, MIB, { checkpoint: null, base: null });
+  const verified = new Verified(snapshots, new UpdateLog(store, -1));
+  const started: Started[] = [];
+  const driver: Driver = {
+    isolation: 'none',
+    privateNetwork: true,
+    start: async () => {
+      const [agent, channel] = duplexPair();
+      const one = new Started(agent);
+      started.push(one);
+      return {
+        pid: null,
+        channel,
+        opened: false,
+        exited: new Promise(() => {}),
+        prioritize: () => void one.hurried++,
+        suspend: async () => {},
+        resume: async () => {},
+        destroy: async () => {
+          one.isEnding = true;
+          await one.gone.promise;
+          channel.destroy();
+        },
+        usage: async () => ({ cpuSeconds: 0, residentBytes: 0, processes: 1 }),
+        console: () => '',
+      };
+    },
+  };
+  const limits = { memoryBytes: MIB, processes: 1 };
+  const times = { frameBytesMax: MIB, replyBytesMax: MIB, startTimeoutMs: 1000 };
+  const version = { variants: [imageIn(folder.path)], digest: '', check: async () => [] };
+  const options = { version, dataFolder: folder.path, limits, ...times, log: () => {} };
+  const [heard, downs]: [string[], string[]] = [[], []];
+  const deployment = new Deployment(version, () => false);
+  const fleet = new Fleet(options as unknown as ManagerOptions, driver, deployment, verified, {
+    onAnswer: (id) => heard.push(id),
+    onDown: (id) => downs.push(id),
+    onRefused: () => {},
+    onImageDamaged: () => {},
+    onNoRoom: () => {},
+  });
+  context.after(async () => {
+    for (const one of started) one.gone.resolve();
+    await fleet.close();
+    await store.close();
+    folder.remove();
+  });
+  return { fleet, started, heard, downs };
+}
+
+void test('P6: who starts again on the initial state is hurried while nobody serves, too', async (context) => {
+  const { fleet, started, heard, downs } = await given(context);
+  fleet.start('r4', LATER, ENTRY);
+  await until('it is sent the start', () => started[0]?.isOpened === true);
+  fleet.hurry();
+  started[0]?.say(failedFrames('no'));
+  await until('it is ended', () => started[0]?.isEnding === true);
+  started[0]?.gone.resolve();
+  await until('it is sent the start again', () => started[1]?.isOpened === true);
+  fleet.hurry();
+  assert.deepEqual(
+    started.map(({ hurried }) => hurried),
+    [1, 1],
+  );
+  started[1]?.say(resultFrames(0, NOTHING, NOTHING));
+  await until('it is heard', () => heard.length > 0);
+  started[1]?.say(failedFrames('no'));
+  await until('it is down', () => downs.length > 0);
+  assert.equal(started.length, 2, 'not a third time');
+});
+
+void test('P6: who is stopped before it starts again does not', async (context) => {
+  const { fleet, started, downs } = await given(context);
+  fleet.start('r4', LATER, ENTRY);
+  await until('it is sent the start', () => started[0]?.isOpened === true);
+  started[0]?.say(failedFrames('no'));
+  await until('it is ended', () => started[0]?.isEnding === true);
+  fleet.stop('r4');
+  const closed = fleet.close();
+  started[0]?.gone.resolve();
+  await closed;
+  assert.equal(started.length, 1);
+  assert.deepEqual(downs, []);
+});
