@@ -1,5 +1,5 @@
 /**
- * Do updates, imports and role swaps keep replicas equal under SQL that nobody thought of?
+ * Do updates, imports, starts and role swaps keep replicas equal under SQL that nobody thought of?
  * A failure prints the seed and the shrunk workload; pass them to `fc.assert` to see it again.
  */
 import assert from 'node:assert/strict';
@@ -72,6 +72,15 @@ const workload = fc.record({
   binding: fc.constantFrom<Binding>('node', 'libsql'),
   vacuum: fc.constantFrom('NONE', 'FULL', 'INCREMENTAL'),
   entries: fc.array(entry, { minLength: 3, maxLength: 14 }),
+  late: fc.record({
+    /** After how many of the entries the archive that it begins with was made; all later ones it is given as updates. */
+    archived: fc.nat(14),
+    start: fc.array(statement, { maxLength: 4 }),
+    /** How many of these at most it is given only after its start. */
+    rest: fc.nat(3),
+    /** Whether it is given a whole state instead of them. */
+    whole: fc.boolean(),
+  }),
   promoted: fc.array(statement, { minLength: 1, maxLength: 4 }),
 });
 type Workload = typeof workload extends fc.Arbitrary<infer Value> ? Value : never;
@@ -80,7 +89,12 @@ const TABLES = ['(id INTEGER PRIMARY KEY, n, b)', '(id PRIMARY KEY, n, b) WITHOU
 
 async function execute(
   work: Workload,
-  create: (name: string, base?: Uint8Array | null) => Replica,
+  create: (
+    name: string,
+    base?: Uint8Array | null,
+    founds?: boolean,
+    updates?: readonly Uint8Array[],
+  ) => Replica,
   names: string,
 ): Promise<void> {
   const tables = ['a', 'b', 'c'].map((name, at) => `CREATE TABLE ${name} ${TABLES[at]}`).join('; ');
@@ -88,9 +102,14 @@ async function execute(
   const active = await create(`active${names}`).start(work.binding, start);
   const passive = await create(`passive${names}`).start(work.binding);
   passive.state.import().end();
-  passive.state.apply(await active.run());
-  for (const { statements, reopen, flush } of work.entries) {
+  const first = await active.run();
+  passive.state.apply(first);
+  let updates = [first];
+  let archive: Uint8Array | null = null;
+  for (const [at, { statements, reopen, flush }] of work.entries.entries()) {
+    if (at === work.late.archived) [archive, updates] = [active.archive(), []];
     const update = await active.run(...statements);
+    updates.push(update);
     if (reopen) await active.service.close(active.name);
     passive.state.apply(update);
     assert.deepEqual(passive.state.digest(), active.state.digest());
@@ -100,8 +119,13 @@ async function execute(
   }
   passive.state.flush();
   await assertSame(active, passive);
-  const late = await create(`late${names}`, passive.archive()).start(work.binding);
-  fill(late.state.import(), passive.state.export(3000));
+  // The first one makes what it starts on.
+  const rest = updates.splice(Math.max(1, updates.length - work.late.rest));
+  const late = create(`late${names}`, archive, false, updates);
+  await late.start(work.binding, work.late.start.join(';'));
+  if (work.late.whole) fill(late.state.import(), passive.state.export(3000));
+  else for (const update of rest) late.state.apply(update);
+  late.state.flush();
   await assertSame(passive, late);
   for (const sql of work.promoted) {
     const update = await active.run(sql);
@@ -116,7 +140,7 @@ async function execute(
   }
 }
 
-void test('updates, imports and role swaps keep replicas equal under random workloads', async () => {
+void test('updates, imports, starts and role swaps keep replicas equal under random workloads', async () => {
   await withReplicas(async (create) => {
     let run = 0;
     await fc.assert(
