@@ -5,10 +5,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { call } from './support/call.ts';
 import { MACHINES, MACHINES_START_MS } from './support/machines.ts';
-import { SERVICES, Spare } from './support/spare.ts';
+import { PATIENCE_MS, SERVICES, signalTree, Spare } from './support/spare.ts';
 
 const SERVICE = {
   folder: SERVICES,
@@ -23,12 +22,14 @@ async function ask(spare: Spare, path: string): Promise<string> {
   return await reply.text();
 }
 
+async function recover(spare: Spare, id: string): Promise<void> {
+  const { status, text } = await call('recover', id, '--data', spare.data);
+  assert.equal(status, 0, text);
+}
+
 /** So that all who serve afterwards were started now. */
 async function replaceAll(spare: Spare): Promise<void> {
-  for (const { id } of (await spare.status()).replicas) {
-    const { status, text } = await call('recover', id, '--data', spare.data);
-    assert.equal(status, 0, text);
-  }
+  for (const { id } of (await spare.status()).replicas) await recover(spare, id);
 }
 
 void test('P3: what a service reads when it starts is what clients have made of it, in a replacement and after a restart', async () => {
@@ -74,9 +75,16 @@ void test('P6: a state on which a service does not start keeps nobody from being
   await spare.start();
   await ask(spare, '/set?to=unfit');
   await replaceAll(spare);
-  assert.match(
-    spare.output,
-    /^start +r4 starts on the initial state, since it did not on the present one: .*ended before it listened/m,
+  const lines = spare.output.matchAll(
+    /^start +(r\d+) starts once more, on the (\w+) state: .* ended before it listened/gm,
+  );
+  assert.deepEqual(
+    Array.from(lines, ([, id, state]) => [id, state]),
+    [
+      ['r4', 'present'],
+      ['r4', 'initial'],
+    ],
+    'then it is known',
   );
   assert.equal(await ask(spare, '/'), 'hello, unfit stored, 1 start');
   await spare.signal('SIGKILL');
@@ -86,17 +94,34 @@ void test('P6: a state on which a service does not start keeps nobody from being
   assert.deepEqual(await spare.incidents(), []);
 });
 
+void test('P6: who is killed while it starts is started again, on the present state too', async () => {
+  await using spare = new Spare(SERVICE);
+  await spare.start();
+  await ask(spare, '/set?to=slow');
+  const recovered = recover(spare, 'r2');
+  await spare.until('a clean one starts', PATIENCE_MS, async () => {
+    const { replicas } = await spare.status();
+    const pid = replicas.find(({ id, state }) => id === 'r4' && state === 'starting')?.pid ?? 0;
+    if (pid > 0) signalTree(pid, 'SIGKILL');
+    return pid > 0;
+  });
+  await recovered;
+  for (const id of ['r3', 'r0', 'r1']) await recover(spare, id);
+  assert.equal(await ask(spare, '/'), 'slow, slow stored, 1 start');
+  assert.deepEqual(await spare.incidents(), []);
+  assert.match(spare.output, /^start +r4 starts once more, on the present state: killed by SIGKILL$/m);
+});
+
 void test('P6: a service that never ends to start on the present state has the time to start on the initial one', async () => {
   // Longer than what the manager waits for a report that does not come.
   const env = { START_MS: '6000' };
   await using spare = new Spare({ ...SERVICE, env, limits: { startTimeoutMs: 12_000 } });
   await spare.start();
   await ask(spare, '/set?to=endless');
-  // Until what that changed is on disk as well: else it is executed again, by who starts on what was before.
-  await delay(2000);
-  await spare.signal('SIGKILL');
+  // What it answered is recorded then.
+  await spare.signal('SIGINT');
   await spare.start();
-  assert.match(spare.output, /starts on the initial state.*did not listen/);
+  assert.match(spare.output, /starts once more, on the initial state: .* did not listen/);
   assert.equal(await ask(spare, '/'), 'hello, endless stored, 1 start');
   assert.deepEqual(await spare.incidents(), []);
 });

@@ -108,7 +108,7 @@ async function given(context: TestContext): Promise<Given> {
   return { fleet, started, heard, downs };
 }
 
-void test('P6: who starts again on the initial state is hurried while nobody serves, too', async (context) => {
+void test('P6: who starts once more is hurried while nobody serves, too', async (context) => {
   const { fleet, started, heard, downs } = await given(context);
   fleet.start('r4', LATER, ENTRY);
   await until('it is sent the start', () => started[0]?.isOpened === true);

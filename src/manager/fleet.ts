@@ -37,8 +37,10 @@ const AHEAD_MS = 5000;
 /** What is to be started is not what was accepted, or built from it. */
 const REFUSALS: ReadonlySet<string> = new Set(['image-changed', 'image-unreadable', 'image-damaged']);
 
-/** After so many starts in a row that came to nothing, copies of a version start on the initial state. */
+/** After so many starts on the present state in a row that came to nothing, copies of a version start on the initial one. */
 const FAILED_MAX = 2;
+/** How often one is started at most, unless others start on the present state meanwhile. */
+export const STARTS_MAX: number = FAILED_MAX + 1;
 
 interface Place {
   readonly what: What;
@@ -178,8 +180,8 @@ export class Fleet {
     if (error instanceof SpareError) {
       const { code } = error;
       if (code === 'storage-failed' && !this.isNew(id)) return this.#handlers.onNoRoom(error);
-      if (code === 'service-start-failed' && this.#mayStartOnInitial(id, place))
-        return this.#startOnInitial(id, place);
+      if (code === 'service-start-failed' && this.#mayStartAgain(id, place))
+        return this.#startAgain(id, place);
       place.refused = REFUSALS.has(code);
       if (place.refused && !this.isNew(id)) this.#handlers.onRefused(error);
     }
@@ -187,22 +189,24 @@ export class Fleet {
   }
 
   /** A new version must start on what the old one leaves: it never did on the initial state. */
-  #mayStartOnInitial(id: string, { onPresent }: Place): boolean {
+  #mayStartAgain(id: string, { onPresent }: Place): boolean {
     return onPresent && !this.isNew(id);
   }
 
-  /** What clients have made of the state may be what a service does not start on. Once more, then, on what it did start on. */
-  #startOnInitial(id: string, place: Place): void {
+  /**
+   * What clients have made of the state may be what a service does not start on. Where it looks like that, then on what it did start on;
+   * but who was merely killed, or starved, starts on the present state, or would know only what is old.
+   */
+  #startAgain(id: string, place: Place): void {
     const { version } = place.what;
-    this.#failed.set(version, (this.#failed.get(version) ?? 0) + 1);
-    const why = this.why(id);
-    this.#options.log(
-      `start      ${id} starts on the initial state, since it did not on the present one: ${why}`,
-    );
+    const failed = (this.#failed.get(version) ?? 0) + 1;
+    this.#failed.set(version, failed);
+    place.onPresent = failed < FAILED_MAX;
+    const state = place.onPresent ? 'present' : 'initial';
+    this.#options.log(`start      ${id} starts once more, on the ${state} state: ${this.why(id)}`);
     const { link } = place;
     place.link = null;
     place.behind = true;
-    place.onPresent = false;
     place.startedOn = null;
     const again = (): void => {
       if (!place.stopped) this.#bringUp(id, place);
@@ -263,7 +267,7 @@ export class Fleet {
       },
       onDown: (kind, why) => {
         place.why = why;
-        if (kind === 'crash' && this.#mayStartOnInitial(id, place)) return this.#startOnInitial(id, place);
+        if (kind === 'crash' && this.#mayStartAgain(id, place)) return this.#startAgain(id, place);
         this.#handlers.onDown(id, kind);
       },
     });

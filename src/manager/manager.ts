@@ -21,7 +21,7 @@ import { digestOf } from './ballots.ts';
 import { Clock } from './clock.ts';
 import { Deployment, deployUnderWay, notTakenOver } from './deployment.ts';
 import { Effects } from './effects.ts';
-import { Fleet } from './fleet.ts';
+import { Fleet, STARTS_MAX } from './fleet.ts';
 import { Health } from './health.ts';
 import { type Client, InWork } from './in-work.ts';
 import type { Heard } from './link.ts';
@@ -52,8 +52,7 @@ function coreOptions(options: ManagerOptions, recovery: Recovery, stateBytes: nu
     refresh,
     requestTimeoutMs,
     keysMax: KEYS_MAX,
-    // It may have to be started twice (`Fleet`).
-    startTimeoutMs: 2 * (startTimeoutMs + REPORT_MS),
+    startTimeoutMs: STARTS_MAX * (startTimeoutMs + REPORT_MS),
     stateBytes,
     updateBytes: recovery.updateBytes,
   };

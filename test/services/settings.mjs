@@ -1,6 +1,6 @@
 // Keeps what it read of its settings when it started, and writes down each start. /set changes a setting, in the database and in
-// memory; where it is "unfit", the service does not start, where it is "endless", it never ends to. A start takes $START_MS.
-// State: settings.db.
+// memory; where it is "unfit", the service does not start, where it is "endless", it never ends to. A start takes $START_MS, and two
+// seconds where it is "slow". State: settings.db.
 import { createServer } from 'node:http';
 import { DatabaseSync } from 'node:sqlite';
 
@@ -15,7 +15,7 @@ const stored = database.prepare("select value from settings where name = 'greeti
 let greeting = stored.get()?.value ?? 'hello';
 if (greeting === 'unfit') throw new Error('the greeting is not fit to be read');
 const take = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
-take(greeting === 'endless' ? Infinity : Number(process.env.START_MS ?? 0));
+take({ endless: Infinity, slow: 2000 }[greeting] ?? Number(process.env.START_MS ?? 0));
 
 createServer((request, response) => {
   const { pathname, searchParams } = new URL(request.url, 'http://service');
