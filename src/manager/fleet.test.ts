@@ -18,6 +18,7 @@ import { UpdateLog } from './updates.ts';
 import { Verified } from './verified.ts';
 
 const NOTHING = new Uint8Array(0);
+const STARTED = resultFrames(0, NOTHING, NOTHING);
 const ENTRY = { timeMs: 0, seed: Buffer.alloc(32) };
 /** Once entry 0 is decided. */
 const LATER = { variant: 0, version: 0, founds: false };
@@ -55,11 +56,14 @@ interface Given {
   readonly downs: string[];
 }
 
-async function given(context: TestContext): Promise<Given> {
+/** A group of which an entry was decided. `meet` is given whoever is started, before it is sent anything. */
+async function given(context: TestContext, meet: (one: Started) => void = () => {}): Promise<Given> {
   const folder = mkdtempDisposableSync(join(tmpdir(), 'spare-fleet-'));
   const { store } = await Store.open(join(folder.path, 'store.db'), null);
   const snapshots = new Snapshots(folder.path, MIB, { checkpoint: null, base: null });
-  const verified = new Verified(snapshots, new UpdateLog(store, -1));
+  const updates = new UpdateLog(store, -1);
+  updates.record(0, Buffer.of(1));
+  const verified = new Verified(snapshots, updates);
   const started: Started[] = [];
   const driver: Driver = {
     isolation: 'none',
@@ -68,6 +72,7 @@ async function given(context: TestContext): Promise<Given> {
       const [agent, channel] = duplexPair();
       const one = new Started(agent);
       started.push(one);
+      meet(one);
       return {
         pid: null,
         channel,
@@ -122,7 +127,7 @@ void test('P6: who starts once more is hurried while nobody serves, too', async 
     started.map(({ hurried }) => hurried),
     [1, 1],
   );
-  started[1]?.say(resultFrames(0, NOTHING, NOTHING));
+  started[1]?.say(STARTED);
   await until('it is heard', () => heard.length > 0);
   started[1]?.say(failedFrames('no'));
   await until('it is down', () => downs.length > 0);
@@ -141,4 +146,18 @@ void test('P6: who is stopped before it starts again does not', async (context) 
   await closed;
   assert.equal(started.length, 1);
   assert.deepEqual(downs, []);
+});
+
+void test('P4: what a replica has is believed once, and not of who says that it started before it was sent all', async (context) => {
+  let hasty = false;
+  const { fleet, started, heard } = await given(context, (one) => hasty && one.say(STARTED));
+  fleet.start('r4', LATER, ENTRY);
+  await until('it is sent the start', () => started[0]?.isOpened === true);
+  started[0]?.say(STARTED);
+  await until('it is heard', () => heard.includes('r4'));
+  assert.deepEqual([fleet.takeStartedOn('r4'), fleet.takeStartedOn('r4')], [0, null]);
+  hasty = true;
+  fleet.start('r5', LATER, ENTRY);
+  await until('it is heard, and sent the start', () => heard.includes('r5') && started[1]?.isOpened === true);
+  assert.equal(fleet.takeStartedOn('r5'), null);
 });

@@ -240,7 +240,9 @@ export class Fleet {
     place.link = this.#connect(id, place, domain);
     if (domain.opened) return;
     place.link.stream(async (write) => {
-      place.startedOn = await opening.send(write);
+      const startedOn = await opening.send(write);
+      // Nobody knows what is in one that says that it has started before it could.
+      if (place.onPresent) place.startedOn = startedOn;
     });
   }
 
