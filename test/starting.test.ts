@@ -16,8 +16,8 @@ const SERVICE = {
   recovery: { every: 'never' as const },
 };
 
-async function ask(spare: Spare, path: string): Promise<string> {
-  const reply = await fetch(`${spare.url}${path}`);
+async function ask(spare: Spare, path: string, method = 'GET'): Promise<string> {
+  const reply = await fetch(`${spare.url}${path}`, { method });
   assert.equal(reply.status, 200, spare.output);
   return await reply.text();
 }
@@ -110,6 +110,21 @@ void test('P6: who is killed while it starts is started again, on the present st
   assert.equal(await ask(spare, '/'), 'slow, slow stored, 1 start');
   assert.deepEqual(await spare.incidents(), []);
   assert.match(spare.output, /^start +r4 starts once more, on the present state: killed by SIGKILL$/m);
+});
+
+void test('P4 P6: a start that writes more anew than a copy can hold keeps nobody from being replaced', async () => {
+  await using spare = new Spare({
+    ...SERVICE,
+    command: ['node', 'rewriter.mjs'],
+    state: ['rewriter.db'],
+    limits: { memoryBytes: 256 * 1024 ** 2 },
+  });
+  await spare.start();
+  for (let i = 1; i <= 8; i++) assert.equal(await ask(spare, '/', 'POST'), String(8192 * i));
+  await replaceAll(spare);
+  assert.equal(await ask(spare, '/'), String(8192 * 8));
+  assert.deepEqual(await spare.incidents(), []);
+  assert.match(spare.output, /^start +r4 starts once more, on the initial state: memory limit/m);
 });
 
 void test('P6: a service that never ends to start on the present state has the time to start on the initial one', async () => {

@@ -206,6 +206,8 @@ class Agent {
       (why) => this.#fail(`The service ended: ${why}.`),
     );
     state.open();
+    // Of who does not found, what the start wrote is undone at once: where that cannot be done, the start came to nothing.
+    if (!start.founds) state.flush();
     this.#send(resultFrames(0, EMPTY, start.founds ? state.capture() : EMPTY));
   }
 
