@@ -120,9 +120,9 @@ void test('P4 P6: a start that writes more anew than a copy can hold keeps nobod
     limits: { memoryBytes: 256 * 1024 ** 2 },
   });
   await spare.start();
-  for (let i = 1; i <= 8; i++) assert.equal(await ask(spare, '/', 'POST'), String(8192 * i));
+  for (let i = 1; i <= 28; i++) assert.equal(await ask(spare, '/', 'POST'), String(2048 * i));
   await replaceAll(spare);
-  assert.equal(await ask(spare, '/'), String(8192 * 8));
+  assert.equal(await ask(spare, '/'), String(2048 * 28));
   assert.deepEqual(await spare.incidents(), []);
   assert.match(spare.output, /^start +r4 starts once more, on the initial state: memory limit/m);
 });
