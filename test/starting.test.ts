@@ -86,6 +86,7 @@ void test('P6: a state on which a service does not start keeps nobody from being
     ],
     'then it is known',
   );
+  assert.match(spare.output, /^Its last output:\n( {2}.*\n)* {2}Error: the greeting is not fit to be read$/m);
   assert.equal(await ask(spare, '/'), 'hello, unfit stored, 1 start');
   await spare.signal('SIGKILL');
   await spare.start();

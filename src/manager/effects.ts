@@ -18,6 +18,7 @@ import type { Deployment } from './deployment.ts';
 import type { Link } from './link.ts';
 import type { StartEntry } from './opening.ts';
 import type { ManagerOptions } from './options.ts';
+import { withLastWords } from './last-words.ts';
 import type { Seeds } from './seeds.ts';
 import type { Sending, Verified } from './verified.ts';
 import { Witness, type WitnessParts } from './witness.ts';
@@ -238,8 +239,7 @@ export class Effects {
 
   /** Of the latest replica that was faulty, for who wants to know why nothing comes of a start. */
   #inFull({ what }: Incident): string {
-    const { lastWords } = this.#witness;
-    return lastWords === '' ? what : `${what}\nIts last output:\n${lastWords.replace(/^/gm, '  ')}`;
+    return withLastWords(what, this.#witness.lastWords);
   }
 }
 

@@ -11,6 +11,7 @@ import type { Effect } from '../core/index.ts';
 import type { Domain, Driver, ServiceImage } from '../domains/domain.ts';
 import { messageOf, roomOrOther, SpareError } from '../errors.ts';
 import { printable, printableLines } from '../wire/channel.ts';
+import { withLastWords } from './last-words.ts';
 import { type Heard, Link } from './link.ts';
 import type { Deployment } from './deployment.ts';
 import { openingOf, type StartEntry } from './opening.ts';
@@ -203,7 +204,8 @@ export class Fleet {
     this.#failed.set(version, failed);
     place.onPresent = failed < FAILED_MAX;
     const state = place.onPresent ? 'present' : 'initial';
-    this.#options.log(`start      ${id} starts once more, on the ${state} state: ${this.why(id)}`);
+    const what = `start      ${id} starts once more, on the ${state} state: ${this.why(id)}`;
+    for (const line of withLastWords(what, this.console(id)).split('\n')) this.#options.log(line);
     const { link } = place;
     place.link = null;
     place.behind = true;

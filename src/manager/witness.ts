@@ -13,8 +13,6 @@ import type { UpdateLog } from './updates.ts';
 
 /** Characters of console output on an incident's line; its folder has all. */
 const CONSOLE_CHARACTERS = 2000;
-/** Of it in the message that ends Spare: many languages print the cause first, and a hundred lines of where it was after that. */
-const LAST_WORDS_CHARACTERS = 16 * 1024;
 
 /** The largest state that is made anew to say which rows differ. */
 const COMPARED_BYTES_MAX = 256 * 1024 ** 2;
@@ -61,7 +59,7 @@ export class Witness {
     const { replica, kind, index } = effect.fault;
     if (this.#fleet.isRefused(replica)) return null;
     const console = this.#fleet.console(replica);
-    this.lastWords = console.slice(-LAST_WORDS_CHARACTERS);
+    this.lastWords = console;
     return this.#evidence.add(
       {
         index,
