@@ -24,6 +24,7 @@ class FakeGroup {
   /** What happens to it while it is checked whether a clean one could be started. */
   meanwhile: () => unknown = () => {};
   readonly rotated: Rotated[] = [];
+  startMs = START_MS;
   /** The age of each one that was replaced. */
   readonly ages: number[] = [];
   readonly births = new Map<ReplicaId, number>();
@@ -51,7 +52,7 @@ class FakeGroup {
 
   #start(): void {
     this.births.set(replicaId(`r${this.#next++}`), this.now);
-    this.#up = this.now + START_MS;
+    this.#up = this.now + this.startMs;
   }
 
   /** Like the core: forgotten when it cannot be, and once when it is under way. */
@@ -65,9 +66,9 @@ class FakeGroup {
     this.#start();
   }
 
-  async run(ms: number): Promise<void> {
+  async run(ms: number, stepMs: number = STEP_MS): Promise<void> {
     for (const end = this.now + ms; this.now < end;) {
-      this.now += STEP_MS;
+      this.now += stepMs;
       const leaving = this.#leaving;
       if (this.suspicion) this.#leaving = null;
       else if (leaving !== null && leaving.at <= this.now) {
@@ -114,6 +115,36 @@ test('P6: replicas that are due at once are replaced one by one, evenly over the
       ['r3', 'r5', 'r7'],
     ],
   );
+});
+
+const [MINUTE_MS, HOUR_MS] = [60_000, 3_600_000];
+
+test('P3: a passive one is no older than an hour, and of the last minutes when it takes over on schedule', async () => {
+  const group = new FakeGroup({ everyMs: 24 * HOUR_MS, spreadMs: 24 * HOUR_MS });
+  let before = new Map(group.births);
+  const takenOver: number[] = [];
+  for (let minute = 0; minute < 60 * 60; minute++) {
+    await group.run(MINUTE_MS, MINUTE_MS / 6);
+    for (const { by } of group.rotated.splice(0))
+      if (by !== null) takenOver.push(group.now - (before.get(by) ?? NaN));
+    before = new Map(group.births);
+    const ages = Array.from(group.births.values(), (at) => group.now - at);
+    for (const age of ages.slice(SIZE / 2)) assert.ok(age <= HOUR_MS + 5 * MINUTE_MS, `${age} ms`);
+    for (const age of ages) assert.ok(age < 48 * HOUR_MS, `${age} ms`);
+  }
+  assert.ok(takenOver.length >= 4 && takenOver.length <= 6, `${takenOver.length} in 60 hours`);
+  for (const age of takenOver) assert.ok(age <= 15 * MINUTE_MS, `${age} ms`);
+});
+
+test('P6: where it takes minutes to replace one, passive ones are replaced more seldom, and all in time', async () => {
+  const group = new FakeGroup({ everyMs: 24 * HOUR_MS, spreadMs: 24 * HOUR_MS });
+  group.startMs = 20 * MINUTE_MS;
+  await group.run(120 * HOUR_MS, MINUTE_MS);
+  assert.ok(
+    group.rotated.length > 4 * 4 && group.rotated.length < 60,
+    `${group.rotated.length} in five days`,
+  );
+  for (const [id, at] of group.births) assert.ok(group.now - at < 48 * HOUR_MS, id);
 });
 
 test('P5: nothing is begun while the group is not calm; what was begun goes on after that', async () => {

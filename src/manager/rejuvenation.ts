@@ -10,6 +10,8 @@
  *     than two periods, but for what repairs take.
  * J3. What was begun is asked for until the replica is gone, also after a suspicion; it is over once the group is whole, or none may
  *     start that would make it so.
+ * J4. What a service read when it started, and keeps, is as old as its replica. So a passive one is due after an hour, if that is sooner,
+ *     and who takes over on schedule is of the last minutes; less often where replacing one takes minutes itself.
  */
 import type { ReplicaId } from '../core/index.ts';
 import { SpareError } from '../errors.ts';
@@ -49,8 +51,20 @@ export interface Rotatable {
   readonly onRotated: (rotated: Rotated) => void;
 }
 
+const PASSIVE_MS = 3_600_000;
+/** The age up to which one takes over on schedule. */
+const FRESH_MS = 600_000;
+/** So many times as long as it takes to replace one passes at least between two times that a passive one is. */
+const PASSIVE_PAUSE = 60;
+
 /** As often a rotation is tried that must not be, because no clean replica may be started. */
 const RETRY_MS = 30_000;
+
+interface Due {
+  readonly replica: ReplicaId;
+  /** How long none that is a period old may follow. */
+  readonly gapMs: number;
+}
 
 interface Current {
   readonly replica: ReplicaId;
@@ -67,10 +81,15 @@ function groupEnded(when: string): SpareError {
 
 export class Rejuvenation {
   readonly #options: RecoveryOptions | null;
+  readonly #size: number;
   readonly #gapMs: number;
   readonly #group: Rotatable;
   #current: Current | null = null;
+  /** Of those that are a period old. */
   #notBefore = -Infinity;
+  #retryAt = -Infinity;
+  /** How long the last rotation took. */
+  #tookMs = 0;
   #checking = false;
   #count = 0;
   #ended = false;
@@ -79,6 +98,7 @@ export class Rejuvenation {
   /** `options`: null for none but what is asked for; `size`: of a whole group. */
   constructor(options: RecoveryOptions | null, size: number, group: Rotatable) {
     this.#options = options;
+    this.#size = size;
     this.#gapMs = (options?.spreadMs ?? 0) / size;
     this.#group = group;
   }
@@ -94,24 +114,39 @@ export class Rejuvenation {
 
   clock(now: number): void {
     if (this.#current !== null) return this.#pursue(now, this.#current);
-    if (this.#options === null || this.#checking || now < this.#notBefore) return;
-    const [oldest] = this.#group.births();
-    if (oldest === undefined || now < oldest[1] + this.#options.everyMs || !this.#group.isCalm()) return;
+    if (this.#options === null || this.#checking || now < this.#retryAt) return;
+    const due = this.#due(now, this.#options);
+    if (due === null || !this.#group.isCalm()) return;
     this.#checking = true;
-    void this.#beginDue(now, oldest[0]).finally(() => (this.#checking = false));
+    void this.#beginDue(now, due).finally(() => (this.#checking = false));
   }
 
-  async #beginDue(now: number, replica: ReplicaId): Promise<void> {
+  #due(now: number, { everyMs }: RecoveryOptions): Due | null {
+    const all = [...this.#group.births()];
+    const [oldest] = all;
+    if (oldest === undefined) return null;
+    const [replica, bornAt] = oldest;
+    const isOld = now >= this.#notBefore && now >= bornAt + everyMs;
+    const passive = all.find(([id]) => !this.#group.isActive(id));
+    const ageMs = passive === undefined ? 0 : now - passive[1];
+    const mayTakeOver = Math.max(FRESH_MS, this.#size * this.#tookMs);
+    const maySleep = Math.max(PASSIVE_MS, PASSIVE_PAUSE * this.#tookMs);
+    const limitMs = isOld && this.#group.isActive(replica) ? mayTakeOver : maySleep;
+    if (passive !== undefined && ageMs >= limitMs) return { replica: passive[0], gapMs: 0 };
+    return isOld ? { replica, gapMs: this.#gapMs } : null;
+  }
+
+  async #beginDue(now: number, { replica, gapMs }: Due): Promise<void> {
     try {
       await this.#group.check();
     } catch {
       // It was reported by who found it, or a new version is about to take over.
-      this.#notBefore = now + RETRY_MS;
+      this.#retryAt = now + RETRY_MS;
       return;
     }
     // Meanwhile it may have been lost, and another one be in its place already.
     if (!this.#ids().includes(replica) || this.#current !== null || !this.#group.isCalm()) return;
-    this.#notBefore = now + this.#gapMs;
+    this.#notBefore = Math.max(this.#notBefore, now + gapMs);
     this.#begin(now, { replica, done: () => {}, failed: () => {} });
   }
 
@@ -184,6 +219,7 @@ export class Rejuvenation {
     if (clean === undefined || !this.#group.isCalm()) return;
     this.#current = null;
     this.#count++;
+    this.#tookMs = now - beganAt;
     const by = active.has(replica) ? [...this.#active()].find((id) => !active.has(id)) : undefined;
     const rotated = { replica, by: by ?? null, clean, seconds: (now - beganAt) / 1000 };
     this.#group.onRotated(rotated);

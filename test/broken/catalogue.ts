@@ -328,8 +328,8 @@ const ROWS: Readonly<Record<Break['promise'], readonly Row[]>> = {
       'src/manager/rejuvenation.test.ts',
       'src/manager/rejuvenation.ts',
       'nobody is ever too old',
-      'now < oldest[1] + this.#options.everyMs',
-      'now < oldest[1] + 1000 * this.#options.everyMs',
+      'now >= bornAt + everyMs',
+      'now >= bornAt + 1000 * everyMs',
     ],
   ],
   P7: [

@@ -145,7 +145,7 @@ const ROWS: readonly Row[] = [
     'f = 1',
     'src/manager/rejuvenation.ts',
     'nobody is ever too old',
-    'if (this.#options === null || this.#checking || now < this.#notBefore) return;',
+    'if (this.#options === null || this.#checking || now < this.#retryAt) return;',
     'if (now >= 0) return;',
   ],
   [
