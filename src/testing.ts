@@ -1,4 +1,4 @@
-/** For tests of what happens when descriptors, the disk, rights, or the processor's time run out. */
+/** For tests of what happens when descriptors, the disk, rights, or the processor's time run out; and what tests may do without. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import fs, { closeSync, openSync, readdirSync, writeFileSync } from 'node:fs';
@@ -91,4 +91,9 @@ export function replaceTool(context: TestContext, folder: string, name: string, 
   const { PATH } = process.env;
   process.env['PATH'] = `${folder}${delimiter}${PATH}`;
   context.after(() => (process.env['PATH'] = PATH));
+}
+
+/** Whether a test that needs this tool fails where it is missing, and is not skipped: `SPARE_REQUIRE` names some, as in `qemu,bubblewrap`. */
+export function isRequired(tool: 'bubblewrap' | 'qemu'): boolean {
+  return (process.env['SPARE_REQUIRE'] ?? '').split(',').includes(tool);
 }

@@ -1,8 +1,9 @@
 /** Every level of isolation that this host offers passes the conformance suite. */
+import { isRequired } from '../../testing.ts';
 import { conformance } from '../conformance.ts';
 import { createProcessDriver } from './driver.ts';
 
-const required = (process.env['SPARE_REQUIRE'] ?? '').split(',').includes('bubblewrap');
+const required = isRequired('bubblewrap');
 
 conformance('bubblewrap', (agent) => createProcessDriver({ level: 'bubblewrap', agent }), {
   isolated: true,

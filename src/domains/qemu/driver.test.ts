@@ -6,13 +6,14 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { isRequired } from '../../testing.ts';
 import { CONFORMANCE_AGENT, eventually, MIB, openingOf, Site } from '../conformance-peer.ts';
 import type { Driver } from '../domain.ts';
 import { childrenOf, commandLine, isAlive } from '../process/tree.ts';
 import type { Suspension } from './body.ts';
 import { createQemuDriver } from './driver.ts';
 
-const required = (process.env['SPARE_REQUIRE'] ?? '').split(',').includes('qemu');
+const required = isRequired('qemu');
 const BOOTING_MS = 500;
 /** On a busy host a template may be saved before its agent runs, unless that has answered. */
 const OPENED = { opening: openingOf('return "opened"', 'return "again"') };

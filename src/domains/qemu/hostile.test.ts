@@ -11,13 +11,14 @@ import { after, before, describe, it, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { buildInit } from '../../replica/guest/build.ts';
+import { isRequired } from '../../testing.ts';
 import { CONFORMANCE_AGENT, eventually, MIB, type Peer, Site, SPAWN } from '../conformance-peer.ts';
 import type { Driver } from '../domain.ts';
 import { isAlive, readStat } from '../process/tree.ts';
 import { machineBytes } from './command.ts';
 import { createQemuDriver } from './driver.ts';
 
-const required = (process.env['SPARE_REQUIRE'] ?? '').split(',').includes('qemu');
+const required = isRequired('qemu');
 const LIMIT_BYTES = 256 * MIB;
 /** QEMU itself, and the code that it has translated. */
 const OWN_BYTES = 320 * MIB;

@@ -21,13 +21,14 @@ import {
 import { encodeRequestEntry } from '../../wire/entry.ts';
 import { FrameReader } from '../../wire/frames.ts';
 import { decodeReply, encodeRequest } from '../../wire/http.ts';
+import { isRequired } from '../../testing.ts';
 import type { Driver, ServiceImage } from '../domain.ts';
 import { createQemuDriver } from './driver.ts';
 import { readOciProgram } from './image/oci.ts';
 import { writeLayout } from './image/testing.ts';
 import { FileTree } from './image/tree.ts';
 
-const required = (process.env['SPARE_REQUIRE'] ?? '').split(',').includes('qemu');
+const required = isRequired('qemu');
 const PYTHON = '/usr/bin/python3';
 const LIBRARY =
   /^\/usr\/lib\/python3[^/]*\/(test|idlelib|tkinter|lib2to3|config-|dist-packages|ensurepip|__pycache__)/;

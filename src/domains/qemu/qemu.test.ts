@@ -8,10 +8,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 
+import { isRequired } from '../../testing.ts';
 import { conformance } from '../conformance.ts';
 import { createQemuDriver } from './driver.ts';
 
-const required = (process.env['SPARE_REQUIRE'] ?? '').split(',').includes('qemu');
+const required = isRequired('qemu');
 const TOOLS = 'sh sleep yes mount umount unshare setpriv hostname nsenter true'.split(' ');
 /** The manager that gets killed could not remove one of its own. */
 const FOLDER = 'SPARE_QEMU_FOLDER';

@@ -17,7 +17,7 @@ import { after, before, describe, it, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 
 import { messageOf } from '../../errors.ts';
-import { descriptors, fillDisk, withDescriptors } from '../../testing.ts';
+import { isRequired, descriptors, fillDisk, withDescriptors } from '../../testing.ts';
 import { CONFORMANCE_AGENT, eventually, MIB, openingOf, order, Site } from '../conformance-peer.ts';
 import { findHypervisor, type Hypervisor } from './accelerator.ts';
 import { machineBytes } from './command.ts';
@@ -26,7 +26,7 @@ import { findKernel } from './image/kernel.ts';
 import { copyMemory, hasQuickRoom } from './memory-file.ts';
 import { type Running, Template, type TemplateOptions } from './template.ts';
 
-const required = (process.env['SPARE_REQUIRE'] ?? '').split(',').includes('qemu');
+const required = isRequired('qemu');
 
 /** The one that reads the folder is gone again. */
 function isOpen(fd: string): boolean {

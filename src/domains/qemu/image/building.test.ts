@@ -5,11 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { SpareError } from '../../../errors.ts';
+import { isRequired } from '../../../testing.ts';
 import { DEFAULT_AGENT } from '../../process/package.ts';
 import type { BuildOptions } from './build.ts';
 import { buildBeside } from './building.ts';
 
-const required = (process.env['SPARE_REQUIRE'] ?? '').split(',').includes('qemu');
+const required = isRequired('qemu');
 const FILES = 3000;
 
 function optionsOf(base: string, command: string, lines: string[]): BuildOptions {

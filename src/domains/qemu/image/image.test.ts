@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { SpareError } from '../../../errors.ts';
-import { untilDone } from '../../../testing.ts';
+import { isRequired, untilDone } from '../../../testing.ts';
 import { DEFAULT_AGENT } from '../../process/package.ts';
 import { buildImage } from './build.ts';
 import { writeErofs } from './erofs.ts';
@@ -19,7 +19,7 @@ import { collectRoot } from './root.ts';
 import { writeLayout } from './testing.ts';
 import { FileTree } from './tree.ts';
 
-const required = (process.env['SPARE_REQUIRE'] ?? '').split(',').includes('qemu');
+const required = isRequired('qemu');
 
 async function service(base: string): Promise<string> {
   const folder = join(base, 'service');
