@@ -160,28 +160,22 @@ export class Replica {
   }
 }
 
+/** `base`: an archive, of nothing by default; `founds`, by default, as of `State.leave`; `updates`: what is applied before that. */
+export type CreateReplica = (
+  name: string,
+  base?: Uint8Array | null,
+  founds?: boolean,
+  updates?: readonly Uint8Array[],
+) => Replica;
+
 /** Runs a test with a service process and a folder of its own; everything is gone afterwards. */
 export async function withReplicas(
-  test: (
-    replica: (
-      name: string,
-      base?: Uint8Array | null,
-      founds?: boolean,
-      updates?: readonly Uint8Array[],
-    ) => Replica,
-    service: Service,
-    folder: string,
-  ) => Promise<void>,
+  test: (replica: CreateReplica, service: Service, folder: string) => Promise<void>,
 ): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'spare-state-'));
   const service = new Service();
   const replicas: Replica[] = [];
-  const create = (
-    name: string,
-    base: Uint8Array | null = null,
-    founds = true,
-    updates: readonly Uint8Array[] = [],
-  ): Replica => {
+  const create: CreateReplica = (name, base = null, founds = true, updates = []) => {
     const replica = new Replica(service, folder, name, base, founds, updates);
     replicas.push(replica);
     return replica;

@@ -6,7 +6,15 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { exportDatabaseFiles, JournalModeError } from './existing.ts';
-import { assertEqualBytes, assertSame, busyFor, fill, type Replica, withReplicas } from './harness.ts';
+import {
+  assertEqualBytes,
+  assertSame,
+  busyFor,
+  type CreateReplica,
+  fill,
+  type Replica,
+  withReplicas,
+} from './harness.ts';
 import { createSqliteState } from './sqlite.ts';
 import { type State, StateError } from './state.ts';
 
@@ -204,9 +212,7 @@ void test('an unfinished statement of the service keeps its state from being rep
 });
 
 /** An active and a passive one that both began with what another one holds. */
-async function ofOneOrigin(
-  replica: (name: string, base?: Uint8Array) => Replica,
-): Promise<readonly [Replica, Replica]> {
+async function ofOneOrigin(replica: CreateReplica): Promise<readonly [Replica, Replica]> {
   const origin = await replica('origin').start('node', `${START}; ${FILL}`);
   await origin.run();
   const active = await replica('active', origin.archive()).start();

@@ -5,7 +5,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { assertEqualBytes, assertSame, type Binding, fill, type Replica, withReplicas } from './harness.ts';
+import {
+  assertEqualBytes,
+  assertSame,
+  type Binding,
+  type CreateReplica,
+  fill,
+  withReplicas,
+} from './harness.ts';
 
 const table = fc.constantFrom('a', 'b', 'c');
 const id = fc.integer({ min: 1, max: 60 });
@@ -87,16 +94,7 @@ type Workload = typeof workload extends fc.Arbitrary<infer Value> ? Value : neve
 
 const TABLES = ['(id INTEGER PRIMARY KEY, n, b)', '(id PRIMARY KEY, n, b) WITHOUT ROWID', '(id, n, b)'];
 
-async function execute(
-  work: Workload,
-  create: (
-    name: string,
-    base?: Uint8Array | null,
-    founds?: boolean,
-    updates?: readonly Uint8Array[],
-  ) => Replica,
-  names: string,
-): Promise<void> {
+async function execute(work: Workload, create: CreateReplica, names: string): Promise<void> {
   const tables = ['a', 'b', 'c'].map((name, at) => `CREATE TABLE ${name} ${TABLES[at]}`).join('; ');
   const start = `PRAGMA cache_size = 10; PRAGMA auto_vacuum = ${work.vacuum}; VACUUM; ${tables}`;
   const active = await create(`active${names}`).start(work.binding, start);
