@@ -11,7 +11,6 @@ import { decodeOrder, failedFrames, type Order, resultFrames } from '../wire/cha
 import { FrameReader } from '../wire/frames.ts';
 import { Deployment } from './deployment.ts';
 import { Fleet } from './fleet.ts';
-import type { ManagerOptions } from './options.ts';
 import { Snapshots } from './snapshots.ts';
 import { imageIn, MIB, until } from './testing.ts';
 import { UpdateLog } from './updates.ts';
@@ -94,10 +93,10 @@ async function given(context: TestContext, meet: (one: Started) => void = () => 
   const limits = { memoryBytes: MIB, processes: 1 };
   const times = { frameBytesMax: MIB, replyBytesMax: MIB, startTimeoutMs: 1000 };
   const version = { variants: [imageIn(folder.path)], digest: '', check: async () => [] };
-  const options = { version, dataFolder: folder.path, limits, ...times, log: () => {} };
+  const options = { dataFolder: folder.path, limits, ...times, log: () => {} };
   const [heard, downs]: [string[], string[]] = [[], []];
   const deployment = new Deployment(version, () => false);
-  const fleet = new Fleet(options as unknown as ManagerOptions, driver, deployment, verified, {
+  const fleet = new Fleet(options, driver, deployment, verified, {
     onAnswer: (id) => heard.push(id),
     onDown: (id) => downs.push(id),
     onRefused: () => {},

@@ -14,10 +14,12 @@ import { printable, printableLines } from '../wire/channel.ts';
 import { withLastWords } from './last-words.ts';
 import { type Heard, Link } from './link.ts';
 import type { Deployment } from './deployment.ts';
-import { openingOf, type StartEntry } from './opening.ts';
+import { openingOf, type OpeningOptions, type StartEntry } from './opening.ts';
 import type { ManagerOptions, Version } from './options.ts';
 import { freePort, SERVICE_PORT } from './port.ts';
 import type { Verified } from './verified.ts';
+
+export type FleetOptions = OpeningOptions & Pick<ManagerOptions, 'dataFolder' | 'limits' | 'log'>;
 
 export interface FleetHandlers {
   readonly onAnswer: (id: string, answer: Heard) => void;
@@ -64,7 +66,7 @@ interface Place {
 }
 
 export class Fleet {
-  readonly #options: ManagerOptions;
+  readonly #options: FleetOptions;
   readonly #driver: Driver;
   readonly #deployment: Deployment;
   readonly #verified: Verified;
@@ -84,7 +86,7 @@ export class Fleet {
   } | null = null;
 
   constructor(
-    options: ManagerOptions,
+    options: FleetOptions,
     driver: Driver,
     deployment: Deployment,
     verified: Verified,
@@ -204,8 +206,8 @@ export class Fleet {
     this.#failed.set(version, failed);
     place.onPresent = failed < FAILED_MAX;
     const state = place.onPresent ? 'present' : 'initial';
-    const what = `start      ${id} starts once more, on the ${state} state: ${this.why(id)}`;
-    for (const line of withLastWords(what, this.console(id)).split('\n')) this.#options.log(line);
+    const told = `start      ${id} starts once more, on the ${state} state: ${this.why(id)}`;
+    for (const line of withLastWords(told, this.console(id)).split('\n')) this.#options.log(line);
     const { link } = place;
     place.link = null;
     place.behind = true;

@@ -20,6 +20,8 @@ export interface StartEntry {
   readonly seed: Buffer;
 }
 
+export type OpeningOptions = Pick<ManagerOptions, 'frameBytesMax' | 'replyBytesMax' | 'startTimeoutMs'>;
+
 export interface Opened {
   readonly version: Version;
   readonly image: ServiceImage;
@@ -41,11 +43,7 @@ export interface ReplicaOpening extends Opening {
  */
 export function openingOf(
   { version, image, port, entry, founds, onPresent }: Opened,
-  {
-    frameBytesMax,
-    replyBytesMax,
-    startTimeoutMs,
-  }: Pick<ManagerOptions, 'frameBytesMax' | 'replyBytesMax' | 'startTimeoutMs'>,
+  { frameBytesMax, replyBytesMax, startTimeoutMs }: OpeningOptions,
   verified: Verified,
   tell: Tell,
 ): ReplicaOpening {

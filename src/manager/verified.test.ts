@@ -1,14 +1,13 @@
 /** What of the verified state goes to a replica, on a real store. */
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { existsSync, mkdtempDisposableSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import type { Digest } from '../core/index.ts';
 import { Store } from '../ordering/store.ts';
 import { decodeOrder } from '../wire/channel.ts';
 import { FrameReader } from '../wire/frames.ts';
+import { digestOf } from './ballots.ts';
 import type { Write } from './link.ts';
 import { Snapshots } from './snapshots.ts';
 import { UpdateLog } from './updates.ts';
@@ -92,7 +91,7 @@ test('P4: what is to be sent stays until it is, whatever checkpoint comes before
     snapshots.expect('r2', 8);
     snapshots.announce('r2', eighth.length);
     snapshots.take('r2', eighth, true);
-    await snapshots.commit(8, createHash('sha256').update(eighth).digest('base64') as Digest);
+    await snapshots.commit(8, digestOf(eighth));
     snapshots.inForce(8);
     updates.trim(8);
     updates.truncate(8);
