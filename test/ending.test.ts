@@ -126,19 +126,20 @@ test('requests in work are answered when it is told to end', async () => {
 test('P6: as it ends, and somebody is being told of an incident, it is not ready any more, and has no copies; a second Ctrl-C waits for nobody', async () => {
   using place = new Place();
   // Within the time that there is for it, unless that is cut short.
-  const command = ['/bin/sh', '-c', 'touch called; until [ -e ending ]; do sleep 0.05; done; sleep 1.2'];
+  const wait = 'cd data; touch called; until [ -e ending ]; do sleep 0.05; done; sleep 1.2';
+  const command = ['/bin/sh', '-c', wait];
   place.write('service.mjs', SERVICE).configure({ ...GOOD, onIncident: { command } });
   await using call = place.run();
   const { status } = await call.ready();
   const replicas = async (): Promise<Status['replicas']> =>
     ((await (await fetch(status)).json()) as Status).replicas;
   process.kill((await replicas())[0]?.pid ?? 0, 'SIGKILL');
-  await call.until(() => existsSync(join(place.folder, 'called')) && call.stdout.includes('repaired'));
+  await call.until(() => existsSync(join(place.folder, 'data/called')) && call.stdout.includes('repaired'));
   const ready = async (): Promise<number> => (await fetch(status.replace('status', 'readyz'))).status;
   assert.equal(await ready(), 200);
   call.kill('SIGINT');
   await call.until(() => call.stdout.includes('stopping'));
-  place.write('ending', '');
+  place.write('data/ending', '');
   await delay(600);
   assert.equal(await ready(), 503);
   assert.deepEqual(await replicas(), []);

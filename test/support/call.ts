@@ -1,5 +1,6 @@
 /** One call of `spare` as a child process, for what it says, how it ends, and what it leaves behind. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -132,7 +133,9 @@ export class Call implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#ended) return;
+    const closed = once(this.#child, 'close');
     this.kill('SIGKILL');
-    await this.end();
+    await closed;
   }
 }
