@@ -47,6 +47,37 @@ void test('P3: what a service reads when it starts is what clients have made of 
   assert.deepEqual(await spare.incidents(), []);
 });
 
+/** Until its passive replicas are refreshed: after some hundreds of updates. */
+async function refresh(spare: Spare): Promise<void> {
+  const { ordered } = await spare.status();
+  for (let i = 0; i < 600; i++) await ask(spare, '/note');
+  await spare.until('both are refreshed', PATIENCE_MS, async () => {
+    const { replicas } = await spare.status();
+    return replicas.every(({ role, applied }) => role === 'active' || applied > ordered);
+  });
+}
+
+async function outdated(spare: Spare): Promise<string[]> {
+  const { replicas } = await spare.status();
+  return replicas.filter((replica) => replica.outdated).map(({ id }) => id);
+}
+
+void test('P3: the status names who read at its start what has changed since; a clean one knows it', async () => {
+  await using spare = new Spare(SERVICE);
+  await spare.start();
+  for (const id of ['r2', 'r3']) await recover(spare, id);
+  await refresh(spare);
+  assert.deepEqual(await outdated(spare), [], 'they never read what was written');
+  await ask(spare, '/set?to=moin');
+  await refresh(spare);
+  assert.deepEqual(await outdated(spare), ['r4', 'r5']);
+  await recover(spare, 'r4');
+  assert.deepEqual(await outdated(spare), ['r5']);
+  await refresh(spare);
+  assert.deepEqual(await outdated(spare), ['r5']);
+  assert.deepEqual(await spare.incidents(), []);
+});
+
 /** Another version, for it has another environment. */
 async function deploy(spare: Spare): Promise<{ status: number | null; text: string }> {
   const config = readFileSync(spare.configFile, 'utf8');

@@ -8,7 +8,7 @@ import { refusing, type Target } from '../target.ts';
 const { CHUNK_BYTES } = channel;
 const SEEDS = [
   channel.resultFrames(7, Buffer.from('reply'), Buffer.from('update')),
-  channel.digestAnswer(channel.stateMark(Buffer.alloc(32, 1), 4096)),
+  channel.digestAnswer(channel.stateMark(Buffer.alloc(32, 1), 4096), false),
   channel.chunkFrames(Buffer.from('state'), true),
   channel.failedFrames('why'),
 ];
@@ -18,7 +18,7 @@ function encoded(answer: channel.Answer): Buffer {
     case 'result':
       return Buffer.concat(channel.resultFrames(answer.index, answer.reply, answer.update));
     case 'digest':
-      return Buffer.concat(channel.digestAnswer(Buffer.from(answer.digest, 'base64')));
+      return Buffer.concat(channel.digestAnswer(Buffer.from(answer.digest, 'base64'), answer.outdated));
     case 'chunk':
       return Buffer.concat(channel.chunkFrames(answer.chunk, answer.last));
     case 'failed':

@@ -37,6 +37,8 @@ export interface ReplicaStatus {
   readonly processes: number;
   /** Since its domain was started. */
   readonly ageSeconds: number;
+  /** Whether what its service read when it started has changed since, as of its last refresh. */
+  readonly outdated: boolean;
 }
 
 export interface Status {

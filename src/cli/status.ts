@@ -22,7 +22,9 @@ async function statusOf(place: CoreView['replicas'][number], manager: Manager): 
   const domain = manager.domainOf(place.id);
   const usage = await usageOf(domain);
   const ageSeconds = (performance.now() - manager.startedAt(place.id)) / 1000;
-  return { ...place, pid: domain?.pid ?? null, isolation: manager.isolation, ...usage, ageSeconds };
+  const { isolation } = manager;
+  const outdated = manager.isOutdated(place.id);
+  return { ...place, pid: domain?.pid ?? null, isolation, ...usage, ageSeconds, outdated };
 }
 
 function notYet(what: string): SpareError {

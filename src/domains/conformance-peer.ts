@@ -136,6 +136,7 @@ interface More {
   readonly folder?: string;
   readonly leftOut?: readonly string[];
   readonly opening?: Opening;
+  readonly renew?: boolean;
 }
 
 /** A temporary folder with a service folder and the domains' folders in it, as in a data folder. */
@@ -185,6 +186,7 @@ export class Site implements AsyncDisposable {
         directory,
         leftOut: more.leftOut ?? [],
         ...(more.opening === undefined ? {} : { opening: more.opening }),
+        renew: more.renew ?? false,
       }),
       directory,
       this.#sharesKernel,

@@ -62,6 +62,8 @@ export interface DomainSpec {
   /** An existing folder only for this domain's files. The driver removes it in `destroy`. */
   readonly directory: string;
   readonly opening?: Opening;
+  /** Who was made from such an opening before says that its state has changed since: others should be made from a later one. */
+  readonly renew?: boolean;
   /** Real paths of the host that are not shown, wherever they lie; those that there are may be gone. */
   readonly leftOut?: readonly string[];
 }

@@ -7,7 +7,14 @@ import { type Duplex, duplexPair } from 'node:stream';
 import { test, type TestContext } from 'node:test';
 import type { Driver } from '../domains/domain.ts';
 import { Store } from '../ordering/store.ts';
-import { decodeOrder, failedFrames, type Order, resultFrames } from '../wire/channel.ts';
+import {
+  decodeOrder,
+  digestAnswer,
+  failedFrames,
+  type Order,
+  resultFrames,
+  stateMark,
+} from '../wire/channel.ts';
 import { FrameReader } from '../wire/frames.ts';
 import { Deployment } from './deployment.ts';
 import { Fleet } from './fleet.ts';
@@ -22,17 +29,22 @@ const ENTRY = { timeMs: 0, seed: Buffer.alloc(32) };
 /** Once entry 0 is decided. */
 const LATER = { variant: 0, version: 0, founds: false };
 
+/** What one says of its state that is, or is not, outdated. */
+const digestOf = (outdated: boolean): Uint8Array[] => digestAnswer(stateMark(Buffer.alloc(32), 0), outdated);
+
 /** One that was started, as its agent sees it. */
 class Started {
   readonly agent: Duplex;
   readonly orders: Order['type'][] = [];
+  readonly renew: boolean;
   /** Resolves for who ends it. */
   readonly gone: PromiseWithResolvers<void> = Promise.withResolvers<void>();
   isEnding = false;
   hurried = 0;
 
-  constructor(agent: Duplex) {
+  constructor(agent: Duplex, renew: boolean) {
     this.agent = agent;
+    this.renew = renew;
     const reader = new FrameReader(MIB);
     agent.on('data', (bytes: Buffer) => {
       for (const frame of reader.read(bytes)) this.orders.push(decodeOrder(frame).type);
@@ -67,9 +79,9 @@ async function given(context: TestContext, meet: (one: Started) => void = () => 
   const driver: Driver = {
     isolation: 'none',
     privateNetwork: true,
-    start: async () => {
+    start: async ({ renew = false }) => {
       const [agent, channel] = duplexPair();
-      const one = new Started(agent);
+      const one = new Started(agent, renew);
       started.push(one);
       meet(one);
       return {
@@ -159,4 +171,42 @@ void test('P4: what a replica has is believed once, and not of who says that it 
   fleet.start('r5', LATER, ENTRY);
   await until('it is heard, and sent the start', () => heard.includes('r5') && started[1]?.isOpened === true);
   assert.equal(fleet.takeStartedOn('r5'), null);
+});
+
+void test('P3: of who is outdated the last word counts, and one that is started after it is made anew, once', async (context) => {
+  const { fleet, started, heard } = await given(context);
+  const start = async (id: string): Promise<Started> => {
+    fleet.start(id, LATER, ENTRY);
+    await until('it is sent the start', () => started.at(-1)?.isOpened === true);
+    const one = started.at(-1);
+    assert.ok(one !== undefined);
+    one.say(STARTED);
+    return one;
+  };
+  const first = await start('r4');
+  first.say(digestOf(true));
+  await until('it is heard', () => heard.length === 2);
+  assert.ok(fleet.isOutdated('r4'));
+  await start('r5');
+  first.say(digestOf(false));
+  await until('both are heard', () => heard.length === 4);
+  assert.deepEqual([fleet.isOutdated('r4'), fleet.isOutdated('r5')], [false, false]);
+  await start('r6');
+  assert.deepEqual(
+    started.map(({ renew }) => renew),
+    [false, true, false],
+  );
+});
+
+void test('P6: nobody is replaced for being outdated where a clean one would start on the initial state', async (context) => {
+  const { fleet, started, heard } = await given(context);
+  fleet.start('r4', LATER, ENTRY);
+  for (const [at, says] of [failedFrames('no'), failedFrames('no'), STARTED].entries()) {
+    await until('it is sent the start', () => started[at]?.isOpened === true);
+    started[at]?.say(says);
+    started[at]?.gone.resolve();
+  }
+  started[2]?.say(digestOf(true));
+  await until('it is heard', () => heard.length === 2);
+  assert.equal(fleet.isOutdated('r4'), false);
 });

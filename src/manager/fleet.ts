@@ -63,6 +63,8 @@ interface Place {
   onPresent: boolean;
   /** The entry after which that state was; null where it is not known, or was asked for. */
   startedOn: number | null;
+  /** As it said itself: what its service read at its start has changed. */
+  outdated: boolean;
 }
 
 export class Fleet {
@@ -76,6 +78,8 @@ export class Fleet {
   readonly #moving = new Set<Promise<void>>();
   /** Told of: what else is found while they are repaired, such as a file that is gone, is no news. */
   readonly #damaged = new Set<ServiceImage>();
+  /** A replica that started from it was outdated, and none was started from it since. */
+  readonly #outdated = new Set<ServiceImage>();
   /** By version: how many starts on the present state failed since one worked. */
   readonly #failed = new Map<number, number>();
   /** A check that was made for a rotation, and no start has used. */
@@ -110,6 +114,16 @@ export class Fleet {
   /** All that have a place, oldest first, and when they were started. */
   births(): [string, number][] {
     return [...this.#places].map(([id, { startedAt }]) => [id, startedAt]);
+  }
+
+  /** Whether what its service read at its start has changed, as far as it says so, and a clean one would read what there is now. */
+  isOutdated(id: string): boolean {
+    const place = this.#places.get(id);
+    return place?.outdated === true && this.#startsOnPresent(place.what);
+  }
+
+  #startsOnPresent({ version }: What): boolean {
+    return (this.#failed.get(version) ?? 0) < FAILED_MAX;
   }
 
   /** In a line that is safe for a terminal. */
@@ -165,8 +179,9 @@ export class Fleet {
       why: '',
       refused: false,
       behind: true,
-      onPresent: !what.founds && (this.#failed.get(what.version) ?? 0) < FAILED_MAX,
+      onPresent: !what.founds && this.#startsOnPresent(what),
       startedOn: null,
+      outdated: false,
     };
     this.#places.set(id, place);
     this.#bringUp(id, place);
@@ -236,12 +251,13 @@ export class Fleet {
     const tell = (percent: number): void => this.tellLoaded(id, percent);
     const opened = { version, image, port, entry, founds, onPresent };
     const opening = openingOf(opened, this.#options, this.#verified, tell);
-    const starting = this.#driver.start({ id, image, limits, directory, opening, leftOut });
+    const renew = this.#outdated.delete(image);
+    const starting = this.#driver.start({ id, image, limits, directory, opening, renew, leftOut });
     starting.catch((error: unknown) => this.#reportDamage(image, error));
     const domain = await starting;
     this.#damaged.delete(image);
     if (place.stopped) return await domain.destroy();
-    place.link = this.#connect(id, place, domain);
+    place.link = this.#connect(id, place, image, domain);
     if (domain.opened) return;
     place.link.stream(async (write) => {
       const startedOn = await opening.send(write);
@@ -263,12 +279,16 @@ export class Fleet {
     this.#options.log(`loading    ${id} has ${percent} % of the state`);
   }
 
-  #connect(id: string, place: Place, domain: Domain): Link {
+  #connect(id: string, place: Place, image: ServiceImage, domain: Domain): Link {
     return new Link(domain, this.#options.frameBytesMax, {
       onAnswer: (answer) => {
         this.#prioritize(place);
         if (place.onPresent) this.#failed.delete(place.what.version);
         place.onPresent = false;
+        if (answer.type === 'digest') {
+          place.outdated = answer.outdated;
+          if (answer.outdated) this.#outdated.add(image);
+        }
         this.#handlers.onAnswer(id, answer);
       },
       onDown: (kind, why) => {

@@ -106,7 +106,7 @@ const MALFORMED: Record<string, Buffer> = {
 for (const [what, bytes] of Object.entries(MALFORMED)) {
   test(`P7: ${what} is a protocol fault, once, and nothing after it is looked at`, async () => {
     await using pair = await Pair.make();
-    pair.send(bytes, ...digestAnswer(digestBytes), bytes);
+    pair.send(bytes, ...digestAnswer(digestBytes, false), bytes);
     await pair.until(() => pair.downs.length > 0);
     await delay(20);
     assert.deepEqual(
@@ -255,7 +255,7 @@ test('answers come whole and in order however they are cut', async () => {
   await using pair = await Pair.make();
   const bytes = Buffer.concat([
     ...resultFrames(1, Buffer.from('reply'), Buffer.from('update')),
-    ...digestAnswer(digestBytes),
+    ...digestAnswer(digestBytes, false),
     ...resultFrames(2, Buffer.alloc(0), Buffer.alloc(0)),
   ]);
   for (const byte of bytes) pair.send(Buffer.of(byte));

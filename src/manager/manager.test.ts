@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { index as toIndex, replicaId } from '../core/index.ts';
+import { NEVER } from '../core/testing/never.ts';
 import type { Driver } from '../domains/domain.ts';
 import { readStat } from '../domains/process/tree.ts';
 import { SpareError } from '../errors.ts';
@@ -230,6 +231,24 @@ void test('I1: what a rotation checked before it began holds for one start, that
   assert.equal(checks.count(), before + 1);
   killActive(manager);
   await until('a replica that was lost is replaced', () => checks.count() > before + 1);
+});
+
+void test('P3: one whose service made at its start what a request has changed sleeps for minutes at most', async (context) => {
+  const dayMs = 86_400_000;
+  await using group = await wholeGroup({ keeperMs: NEVER, recovery: { everyMs: dayMs, spreadMs: dayMs } });
+  const { manager } = group;
+  const roles = (): string[] =>
+    manager
+      .view()
+      .replicas.map(({ id, role }) => `${id} ${role}${manager.isOutdated(id) ? ' outdated' : ''}`);
+  manager.submit(null, REQUEST, () => {});
+  const outdated = ['r0 active', 'r1 active', 'r2 passive outdated', 'r3 passive outdated'];
+  await until('it is known of both', () => roles().join() === outdated.join());
+  assert.equal(manager.rotations.underWay, null);
+  const now = performance.now.bind(performance);
+  context.mock.method(performance, 'now', () => now() + 20 * 60_000);
+  await until('both are replaced', () => manager.rotations.done === 2);
+  assert.deepEqual(roles(), ['r0 active', 'r1 active', 'r4 passive', 'r5 passive']);
 });
 
 void test('P6: one that is replaced while a new version comes up is said to be once a clean one of its own version sleeps', async () => {

@@ -143,6 +143,7 @@ export class Manager {
     return new Rejuvenation(recovery, 2 * faults + 2, {
       births: () => this.#births(),
       isActive: (id) => this.#core.group.get(id)?.role === 'active',
+      isOutdated: (id) => this.#fleet.isOutdated(id),
       isCalm: () => this.health.calm(),
       check: () => this.#checkAhead(),
       rotate: (replica) => this.#tell({ type: 'rotate', replica }),
@@ -350,6 +351,11 @@ export class Manager {
   /** When its domain was started, on the clock of `performance.now`. */
   startedAt(replica: ReplicaId): number {
     return this.#fleet.births().find(([id]) => id === replica)?.[1] ?? performance.now();
+  }
+
+  /** As of `Fleet`. */
+  isOutdated(replica: ReplicaId): boolean {
+    return this.#fleet.isOutdated(replica);
   }
 
   domainOf(replica: ReplicaId): Domain | null {

@@ -28,6 +28,7 @@ class FakeGroup {
   /** The age of each one that was replaced. */
   readonly ages: number[] = [];
   readonly births = new Map<ReplicaId, number>();
+  isOutdated: (replica: ReplicaId) => boolean = () => false;
   readonly rejuvenation: Rejuvenation;
   #next = 0;
   #leaving: { replica: ReplicaId; at: number } | null = null;
@@ -39,6 +40,7 @@ class FakeGroup {
     this.rejuvenation = new Rejuvenation(options, SIZE, {
       births: () => this.births,
       isActive: (replica) => [...this.births.keys()].indexOf(replica) < SIZE / 2,
+      isOutdated: (replica) => this.isOutdated(replica),
       isCalm: () => !this.suspicion && this.births.size === SIZE && this.now >= this.#up,
       rotate: (replica) => this.#rotate(replica),
       check: async () => {
@@ -134,6 +136,38 @@ test('P3: a passive one is no older than an hour, and of the last minutes when i
   }
   assert.ok(takenOver.length >= 4 && takenOver.length <= 6, `${takenOver.length} in 60 hours`);
   for (const age of takenOver) assert.ok(age <= 15 * MINUTE_MS, `${age} ms`);
+});
+
+test('P3: a passive one that knows something old is replaced at once, a young one after minutes; none that is active', async () => {
+  const group = new FakeGroup({ everyMs: 24 * HOUR_MS, spreadMs: 24 * HOUR_MS });
+  await group.run(20 * MINUTE_MS, MINUTE_MS / 60);
+  const old = new Set(['r0', 'r3']);
+  group.isOutdated = (replica) => old.has(replica);
+  await group.run(MINUTE_MS, MINUTE_MS / 60);
+  assert.deepEqual(
+    group.rotated.splice(0).map(({ replica, by, clean }) => [replica, by, clean]),
+    [['r3', null, 'r4']],
+  );
+  old.add('r4');
+  await group.run(3 * MINUTE_MS, MINUTE_MS / 60);
+  assert.equal(group.rotated.length, 0);
+  await group.run(2 * MINUTE_MS, MINUTE_MS / 60);
+  assert.equal(group.rotated[0]?.replica, 'r4');
+});
+
+test('P6: where all that is passive is outdated all the time, it is replaced every few minutes, more seldom where that takes minutes, and all in time', async () => {
+  for (const [startMs, min, max] of [
+    [START_MS, 560, 700],
+    [MINUTE_MS / 2, 80, 100],
+  ] as const) {
+    const group = new FakeGroup({ everyMs: 24 * HOUR_MS, spreadMs: 24 * HOUR_MS });
+    group.startMs = startMs;
+    group.isOutdated = () => true;
+    await group.run(24 * HOUR_MS, MINUTE_MS / 60);
+    assert.ok(group.rotated.length >= min && group.rotated.length <= max, `${group.rotated.length} in a day`);
+    await group.run(24 * HOUR_MS, MINUTE_MS / 60);
+    for (const [id, at] of group.births) assert.ok(group.now - at < 48 * HOUR_MS, id);
+  }
 });
 
 test('P6: where it takes minutes to replace one, passive ones are replaced more seldom, and all in time', async () => {

@@ -10,8 +10,9 @@
  *     than two periods, but for what repairs take.
  * J3. What was begun is asked for until the replica is gone, also after a suspicion; it is over once the group is whole, or none may
  *     start that would make it so.
- * J4. What a service read when it started, and keeps, is as old as its replica. So a passive one is due after an hour, if that is sooner,
- *     and who takes over on schedule is of the last minutes; less often where replacing one takes minutes itself.
+ * J4. What a service read when it started, and keeps, is as old as its replica. So a passive one is due after minutes once some of that
+ *     is known to have changed, and after an hour in any case; and who takes over on schedule is of the last minutes. Less often where
+ *     replacing one takes minutes itself.
  */
 import type { ReplicaId } from '../core/index.ts';
 import { SpareError } from '../errors.ts';
@@ -43,6 +44,8 @@ export interface Rotatable {
   /** All replicas of the version that runs that have a domain, oldest first, and when that was started. */
   readonly births: () => Iterable<readonly [ReplicaId, number]>;
   readonly isActive: (replica: ReplicaId) => boolean;
+  /** Whether its service read something at its start that has changed, and a clean one would know. */
+  readonly isOutdated: (replica: ReplicaId) => boolean;
   /** 2f+2 replicas, none of them starting, and no suspicion. */
   readonly isCalm: () => boolean;
   /** Whether a clean one could be started. Throws a `SpareError` when not. */
@@ -52,6 +55,8 @@ export interface Rotatable {
 }
 
 const PASSIVE_MS = 3_600_000;
+/** The same for one that is outdated: some are by each request, as who reads at its start what all requests change. */
+const OUTDATED_MS = 300_000;
 /** The age up to which one takes over on schedule. */
 const FRESH_MS = 600_000;
 /** So many times as long as it takes to replace one passes at least between two times that a passive one is. */
@@ -127,13 +132,18 @@ export class Rejuvenation {
     if (oldest === undefined) return null;
     const [replica, bornAt] = oldest;
     const isOld = now >= this.#notBefore && now >= bornAt + everyMs;
-    const passive = all.find(([id]) => !this.#group.isActive(id));
-    const ageMs = passive === undefined ? 0 : now - passive[1];
-    const mayTakeOver = Math.max(FRESH_MS, this.#size * this.#tookMs);
-    const maySleep = Math.max(PASSIVE_MS, PASSIVE_PAUSE * this.#tookMs);
-    const limitMs = isOld && this.#group.isActive(replica) ? mayTakeOver : maySleep;
-    if (passive !== undefined && ageMs >= limitMs) return { replica: passive[0], gapMs: 0 };
+    const takesOver = isOld && this.#group.isActive(replica);
+    const passive = all.find(
+      ([id, at]) => !this.#group.isActive(id) && now - at >= this.#restMs(id, takesOver),
+    );
+    if (passive !== undefined) return { replica: passive[0], gapMs: 0 };
     return isOld ? { replica, gapMs: this.#gapMs } : null;
+  }
+
+  /** The age at which a passive one is due, or, if one of them `takesOver`, too old for that. */
+  #restMs(replica: ReplicaId, takesOver: boolean): number {
+    const [limitMs, pause] = takesOver ? [FRESH_MS, this.#size] : [PASSIVE_MS, PASSIVE_PAUSE];
+    return Math.max(this.#group.isOutdated(replica) ? OUTDATED_MS : limitMs, pause * this.#tookMs);
   }
 
   async #beginDue(now: number, { replica, gapMs }: Due): Promise<void> {

@@ -10,6 +10,7 @@ import { createProcessDriver } from '../domains/process/driver.ts';
 import { EmbeddedOrderer } from '../ordering/embedded.ts';
 import { Store } from '../ordering/store.ts';
 import { Manager } from './manager.ts';
+import type { RecoveryOptions } from './rejuvenation.ts';
 
 export const MIB: number = 1024 ** 2;
 export const REPLY_BYTES: number = 16 * MIB;
@@ -45,6 +46,7 @@ interface Differing {
   readonly ordered?: readonly Uint8Array[];
   /** A service with state, of which each change makes a checkpoint; how long it may take for a request. */
   readonly keeperMs?: number;
+  readonly recovery?: RecoveryOptions;
 }
 
 export interface Group extends AsyncDisposable {
@@ -86,7 +88,7 @@ export async function startGroup(differing: Differing = {}): Promise<Group> {
       deadline: { floorMs: lateMs, ceilingMs: lateMs, factor: 1 },
       patience: { graceMs: NEVER, overtimeMs: NEVER },
       refresh: keeperMs === undefined ? NO_REFRESH : { ...NO_REFRESH, entries: 1, checkpointBytes: 0 },
-      recovery: null,
+      recovery: differing.recovery ?? null,
       requestTimeoutMs: keeperMs ?? NEVER,
       startTimeoutMs: NEVER,
       replyBytesMax: 2 * REPLY_BYTES,

@@ -45,7 +45,10 @@ function environment(name: string): string {
 }
 
 /** What the service finds in its environment besides its own settings: the determinism layer. */
-function serviceEnvironment(start: StartOrder, clockPath: string, tickPath: string): Record<string, string> {
+function serviceEnvironment(
+  start: StartOrder,
+  paths: { readonly clockPath: string; readonly tickPath: string; readonly readsPath: string },
+): Record<string, string> {
   const module = fileURLToPath(new URL('./determinism/node.mjs', import.meta.url));
   const preload = preloadPath();
   const fixed: Record<string, string> = {};
@@ -56,8 +59,9 @@ function serviceEnvironment(start: StartOrder, clockPath: string, tickPath: stri
     // Files, hashes, name lookups of Node: with one thread for them, what was begun first ends first in every copy.
     UV_THREADPOOL_SIZE: '1',
     ...start.env,
-    SPARE_CLOCK: clockPath,
-    SPARE_TICK: tickPath,
+    SPARE_CLOCK: paths.clockPath,
+    SPARE_TICK: paths.tickPath,
+    SPARE_READS: paths.readsPath,
     NODE_OPTIONS: `--import=${module}${ownOptions === undefined ? '' : ` ${ownOptions}`}`,
     ...(preload === null ? {} : { LD_PRELOAD: preload }),
   };
@@ -173,8 +177,7 @@ class Agent {
       case 'apply':
         return this.#prepared.apply(order.update);
       case 'digest':
-        this.#running.state.flush();
-        return this.#send(digestAnswer(markOf(this.#running.state)));
+        return this.#digest();
       case 'export':
         return await this.#export();
     }
@@ -182,8 +185,9 @@ class Agent {
 
   async #start(start: StartOrder): Promise<void> {
     const state = this.#prepared;
-    state.leave(start.founds);
     mkdirSync(this.#runFolder, { recursive: true });
+    const readsPath = join(this.#runFolder, 'reads');
+    state.leave(start.founds, readsPath);
     const clockPath = join(this.#runFolder, 'clock');
     const tickPath = join(this.#runFolder, 'tick');
     this.#clock = new Clock(clockPath);
@@ -197,7 +201,7 @@ class Agent {
     this.#service = await Service.start(
       {
         command: start.command,
-        env: serviceEnvironment(start, clockPath, tickPath),
+        env: serviceEnvironment(start, { clockPath, tickPath, readsPath }),
         folder: this.#workFolder,
         port: start.port,
         timeoutMs: start.timeoutMs,
@@ -208,7 +212,15 @@ class Agent {
     state.open();
     // Of who does not found, what the start wrote is undone at once: where that cannot be done, the start came to nothing.
     if (!start.founds) state.flush();
-    this.#send(resultFrames(0, EMPTY, start.founds ? state.capture() : EMPTY));
+    const update = start.founds ? state.capture() : EMPTY;
+    state.started();
+    this.#send(resultFrames(0, EMPTY, update));
+  }
+
+  #digest(): void {
+    const { state } = this.#running;
+    state.flush();
+    this.#send(digestAnswer(markOf(state), state.isOutdated()));
   }
 
   #import(chunk: Uint8Array, last: boolean): void {

@@ -83,11 +83,13 @@ void test('an answer reaches the manager as it was given', () => {
     }),
   );
   const mark = stateMark(Buffer.alloc(32, 7), 12_345);
-  assert.deepEqual(decodeAnswer(sent(digestAnswer(mark))), {
-    type: 'digest',
-    digest: Buffer.from(mark).toString('base64'),
-    exportBytes: 12_345,
-  });
+  for (const outdated of [false, true])
+    assert.deepEqual(decodeAnswer(sent(digestAnswer(mark, outdated))), {
+      type: 'digest',
+      digest: Buffer.from(mark).toString('base64'),
+      exportBytes: 12_345,
+      outdated,
+    });
   assert.deepEqual(decodeAnswer(sent(failedFrames('why'))), { type: 'failed', message: 'why' });
 });
 
@@ -119,9 +121,10 @@ void test('a reply longer than its frame, an index that is none, a chunk or dige
     sent(chunkFrames(Buffer.alloc(CHUNK_BYTES + 1), false)),
     { type: 3, payload: Buffer.from([2]) },
     { type: 3, payload: Buffer.alloc(0) },
-    sent(digestAnswer(Buffer.alloc(39))),
-    sent(digestAnswer(Buffer.alloc(41))),
-    sent(digestAnswer(stateMark(Buffer.alloc(32), -1))),
+    sent(digestAnswer(Buffer.alloc(39), false)),
+    sent(digestAnswer(Buffer.alloc(41), false)),
+    sent(digestAnswer(stateMark(Buffer.alloc(32), -1), false)),
+    { type: 2, payload: Buffer.concat([stateMark(Buffer.alloc(32), 1), Buffer.of(2)]) },
     sent(chunkFrames(Buffer.alloc(CHUNK_BYTES - 1), false)),
     sent(chunkFrames(Buffer.alloc(0), false)),
     { type: 4, payload: Buffer.alloc(5000) },

@@ -7,7 +7,8 @@
  * | `prepare` | none; the state that the service starts on follows, as `import` and `apply`       |
  * | `start`   | `result` of index 0: an empty reply, and what the start wrote, if it founds       |
  * | `execute` | `result`                                                                          |
- * | `digest`  | `digest` of the state, all updates written, and the size of its export              |
+ * | `digest`  | `digest` of the state, all updates written, the size of its export, and whether     |
+ * |           | what the service read when it started has changed since                             |
  * | `export`  | `chunk`s of the full size, but for the last one, which is marked                    |
  * | `import`  | none; an import is a run of chunks, the last one marked                           |
  * | `apply`   | none                                                                              |
@@ -43,6 +44,8 @@ export const UPDATE_TOO_LARGE: string = `the service changed more than ${UPDATE_
 export const CHUNK_BYTES: number = 1024 * 1024;
 const FAILED_BYTES_MAX = 4096;
 const DIGEST_BYTES = 32;
+/** Of `stateMark`. */
+const MARK_BYTES = DIGEST_BYTES + 8;
 
 /** `state`: database files, relative to the working folder. */
 export function prepareFrames(state: readonly string[]): Buffer[] {
@@ -129,8 +132,13 @@ export function decodeOrder(frame: Frame): Order {
 /** Bytes of a replica, checked in form only: nothing in them is believed before f+1 replicas agree. */
 export type Answer =
   | { readonly type: 'result'; readonly index: number; readonly reply: Buffer; readonly update: Buffer }
-  /** `digest` stands for `exportBytes`, too. */
-  | { readonly type: 'digest'; readonly digest: string; readonly exportBytes: number }
+  /** `digest` stands for `exportBytes`, too; `outdated` is of the replica alone. */
+  | {
+      readonly type: 'digest';
+      readonly digest: string;
+      readonly exportBytes: number;
+      readonly outdated: boolean;
+    }
   | { readonly type: 'chunk'; readonly last: boolean; readonly chunk: Buffer }
   | { readonly type: 'failed'; readonly message: string };
 
@@ -143,12 +151,12 @@ export function resultFrames(index: number, reply: Uint8Array, update: Uint8Arra
 
 /** What stands for a state: its digest and how large its export is. The decided reply of a mark, too. */
 export function stateMark(digest: Uint8Array, exportBytes: number): Uint8Array {
-  return new Writer(DIGEST_BYTES + 8).raw(digest).f64(exportBytes).bytes;
+  return new Writer(MARK_BYTES).raw(digest).f64(exportBytes).bytes;
 }
 
-/** `mark`: of `stateMark`. */
-export function digestAnswer(mark: Uint8Array): Uint8Array[] {
-  return [frameHead(ANSWER.digest, mark.length), mark];
+/** `mark`: of `stateMark`; `outdated`: whether the service read something else when it started. */
+export function digestAnswer(mark: Uint8Array, outdated: boolean): Uint8Array[] {
+  return [frameHead(ANSWER.digest, mark.length + 1), mark, Buffer.of(outdated ? 1 : 0)];
 }
 
 export function chunkFrames(chunk: Uint8Array, last: boolean): Uint8Array[] {
@@ -175,8 +183,10 @@ export function decodeAnswer(frame: Frame): Answer {
     case ANSWER.digest: {
       reader.bytes(DIGEST_BYTES);
       const exportBytes = reader.integer();
-      if (reader.left > 0) throw new MalformedError('a digest too long');
-      return { type: 'digest', digest: frame.payload.toString('base64'), exportBytes };
+      const outdated = reader.u8();
+      if (outdated > 1 || reader.left > 0) throw new MalformedError('a bad digest');
+      const digest = frame.payload.toString('base64', 0, MARK_BYTES);
+      return { type: 'digest', digest, exportBytes, outdated: outdated === 1 };
     }
     case ANSWER.chunk: {
       const last = reader.u8();

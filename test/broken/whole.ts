@@ -181,7 +181,7 @@ const ROWS: readonly Row[] = [
     'template that is old',
     'src/domains/qemu/driver.ts',
     'a template is never too old',
-    'performance.now() - old.madeAtMs < TEMPLATE_MS_MAX || ',
+    'performance.now() - old.madeAtMs < limitMs || ',
     'old.madeAtMs < Infinity || ',
   ],
   [

@@ -107,7 +107,9 @@ export const STATE_ATTACKS: readonly Attack[] = [
     kind: 'state',
     stopped: 'compared with what was decided at the mark',
     run: (captured) =>
-      captured.answers('digest', () => captured.send(digestAnswer(stateMark(Buffer.alloc(32, 1), 100)))),
+      captured.answers('digest', () =>
+        captured.send(digestAnswer(stateMark(Buffer.alloc(32, 1), 100), false)),
+      ),
   },
   exporting('an export without end', SIZE, exports(chunks)),
   exporting(

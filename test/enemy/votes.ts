@@ -70,7 +70,7 @@ export const VOTE_ATTACKS: readonly Attack[] = [
     by: 'active',
     kind: 'protocol',
     stopped: TURN,
-    run: after((captured) => captured.send(digestAnswer(stateMark(Buffer.alloc(32, 1), 100)))),
+    run: after((captured) => captured.send(digestAnswer(stateMark(Buffer.alloc(32, 1), 100), false))),
   },
   {
     name: 'a state nobody asked for',
@@ -89,7 +89,7 @@ export const VOTE_ATTACKS: readonly Attack[] = [
         // In one write: stopped between two, it would say the second as its answer of the next time, when it is asked.
         captured.manager.cork();
         pass();
-        captured.send(digestAnswer(stateMark(Buffer.alloc(32, 1), 100)));
+        captured.send(digestAnswer(stateMark(Buffer.alloc(32, 1), 100), false));
         captured.manager.uncork();
       }),
   },

@@ -41,6 +41,8 @@ export const IMAGES = 'images';
 const KERNEL_ROOT = '/';
 /** After this a template is made anew: what is the same in all clones, such as where things lie in memory, changes. */
 const TEMPLATE_MS_MAX = 6 * 3600 * 1000;
+/** The same for one whose clones are outdated. */
+const OUTDATED_MS_MAX = 600_000;
 /** Enough for the variants of two versions. */
 const TEMPLATES_MAX = 8;
 
@@ -175,7 +177,8 @@ class QemuDriver implements Driver {
 
   /** The old one serves until the new one is there. */
   #renewIfOld(key: string, spec: DomainSpec, old: Template): void {
-    if (performance.now() - old.madeAtMs < TEMPLATE_MS_MAX || this.#renewing.has(key)) return;
+    const limitMs = spec.renew === true ? OUTDATED_MS_MAX : TEMPLATE_MS_MAX;
+    if (performance.now() - old.madeAtMs < limitMs || this.#renewing.has(key)) return;
     this.#renewing.add(key);
     const known = this.#templates.get(key);
     this.#make(spec, true)

@@ -15,6 +15,7 @@ const LAYER: InC = {
     'preload-clock.c',
     'preload-openssl.c',
     'preload-random.c',
+    'preload-reads.c',
     'preload-sqlite.c',
     'preload-uuid.c',
   ],

@@ -156,7 +156,9 @@ static struct page *page_for_place(int fd, off_t at) {
 /* Bytes from a place on are drawn as any others. */
 ssize_t pread(int fd, void *buffer, size_t size, off_t at) {
   struct page *p = page_for_place(fd, at);
-  return p == NULL ? NEXT(pread)(fd, buffer, size, at) : draw(p, buffer, size);
+  if (p != NULL) return draw(p, buffer, size);
+  note_read(page(), fd, at, size);
+  return NEXT(pread)(fd, buffer, size, at);
 }
 
 ssize_t readv(int fd, const struct iovec *buffers, int count) {

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <time.h>
 
 #pragma GCC visibility push(hidden)
@@ -33,6 +34,9 @@ void fill_sql(struct page *p, void *buffer, size_t size);
 
 /* Those that OpenSSL draws for keys, and seeds its generators with: a stream of its own. */
 void fill_seeds(struct page *p, void *buffer, size_t size);
+
+/* A file is about to be read from that place on: of a database, while the service starts, that is noted. */
+void note_read(struct page *p, int fd, off_t at, size_t size);
 
 /* Whether this thread lets SQLite seed its own generator, for which it is to read the kernel's random bytes. */
 extern _Thread_local bool is_seeding_sqlite __attribute__((tls_model("initial-exec")));

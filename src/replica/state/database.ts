@@ -13,9 +13,11 @@ import type { ArchivedFile, Filling } from './archive.ts';
 import type { ByteWriter } from './bytes.ts';
 import { createDatabase, createFile, DatabaseFiles, renumberSchema } from './files.ts';
 import { Holder } from './holder.ts';
+import { Known } from './known.ts';
 import { assertFirstPage, canonicalize, isLockPage } from './page.ts';
 import { Pages } from './pages.ts';
 import { applyPage, type FilePatch, PageDiffer, writePatchHeader } from './patch.ts';
+import type { ReadableFile } from './reads.ts';
 import { StateError } from './state.ts';
 import { type Scan, Wal } from './wal.ts';
 import type { WalIndex } from './wal-index.ts';
@@ -50,6 +52,8 @@ export class Database {
   /** Of the state that the service was started on. */
   #digestLeft: Buffer = Buffer.alloc(0);
   #backlogMax: number = BACKLOG_FRAMES;
+
+  #known: Known | null = null;
 
   private constructor(path: string, files: DatabaseFiles) {
     this.#path = path;
@@ -89,6 +93,23 @@ export class Database {
     if (this.pages.pageCount === 0) this.#clear(pageSize);
     this.#live ??= this.#connect();
     this.#files.assertLog();
+  }
+
+  /** The database's file, with the pages that it has in the state. */
+  get file(): ReadableFile {
+    const { pageSize, pageCount } = this.pages;
+    return { ...this.#files.identity, pageSize, pageCount };
+  }
+
+  /** The start is over, and left the state as it is. `read`: pages that the service read; null: it made all that there is. */
+  started(read: readonly number[] | null): void {
+    const all = Array.from({ length: this.pages.pageCount }, (_, at) => at + 1);
+    this.#known = new Known(this.pages, read ?? all);
+  }
+
+  /** As of `State`. */
+  get isOutdated(): boolean {
+    return this.#known?.isOutdated === true;
   }
 
   /** Appends the change since the last capture; false, and nothing appended, when there is none. */

@@ -28,7 +28,7 @@ const FAR = 0x4000_0000;
 export class DatabaseFiles {
   readonly #path: string;
   readonly #fd: number;
-  readonly #identity: { readonly dev: number; readonly ino: number };
+  readonly identity: { readonly dev: number; readonly ino: number };
   #log: { readonly wal: number; readonly index: number } | null = null;
   /** When the database file was written last, and its length; null while SQLite may write to it. */
   #kept: { readonly mtimeMs: number; readonly size: number } | null = null;
@@ -37,7 +37,7 @@ export class DatabaseFiles {
   constructor(path: string) {
     this.#path = path;
     this.#fd = openSync(path, 'r+');
-    this.#identity = fstatSync(this.#fd);
+    this.identity = fstatSync(this.#fd);
   }
 
   /** Opens log and wal-index, which exist once a connection has read from the database. */
@@ -51,7 +51,7 @@ export class DatabaseFiles {
   /** Throws a `StateError` unless the database and its wal-index are still those that were opened, and as they were kept. Cheap. */
   assertSame(): void {
     const now = statSync(this.#path, { throwIfNoEntry: false });
-    if (now?.ino !== this.#identity.ino || now.dev !== this.#identity.dev) {
+    if (now?.ino !== this.identity.ino || now.dev !== this.identity.dev) {
       throw new StateError(
         `${this.#path}: the service deleted or replaced its database file; it must keep the one that it is given`,
       );

@@ -110,7 +110,7 @@ export class Replica {
     this.state = createSqliteState([this.path]);
     fill(this.state.prepare(), base === null ? [] : [base]);
     for (const update of updates) this.state.apply(update);
-    this.state.leave(founds);
+    this.state.leave(founds, join(folder, name, 'reads'));
   }
 
   async start(binding: Binding = 'node', sql = ''): Promise<this> {

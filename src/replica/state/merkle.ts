@@ -38,6 +38,11 @@ export class MerkleTree {
     this.#shown.add(page);
   }
 
+  /** Of the image of page `page`, as of the last root. */
+  leaf(page: number): Buffer {
+    return Buffer.from(this.#level(0, page).subarray((page - 1) * HASH_BYTES, page * HASH_BYTES));
+  }
+
   #hashLeaf(leaf: number, image: Uint8Array): void {
     this.#level(0, leaf + 1).set(hash('sha256', image, 'buffer'), leaf * HASH_BYTES);
   }

@@ -121,6 +121,11 @@ export class Pages implements PageSource {
     return image;
   }
 
+  /** SHA-256 of the image of a page, as of the last `digest`. */
+  hash(page: number): Buffer {
+    return this.#tree.leaf(page);
+  }
+
   /** SHA-256 over page size, page count and all images; reads only what changed since the last call. */
   digest(): Buffer {
     const sizes = Buffer.alloc(9);

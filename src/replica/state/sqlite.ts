@@ -17,6 +17,7 @@ import {
 } from './archive.ts';
 import { ByteWriter } from './bytes.ts';
 import { Database } from './database.ts';
+import { Reads } from './reads.ts';
 import { type Intake, type State, StateError } from './state.ts';
 import { readUpdate, writeUpdate } from './update.ts';
 
@@ -36,6 +37,8 @@ class SqliteState implements State {
   readonly #paths: readonly string[];
   readonly #writer: ByteWriter = new ByteWriter();
   #databases: readonly Database[] | null = null;
+  /** Of a start that does not found. */
+  #reads: Reads | null = null;
 
   constructor(paths: readonly string[]) {
     assert(new Set(paths).size === paths.length, 'a database file is named twice');
@@ -54,12 +57,24 @@ class SqliteState implements State {
       databases.push(yield* Database.create(path, files[at] ?? NO_PAGES));
   }
 
-  leave(founds: boolean): void {
-    for (const database of this.#prepared()) database.leave(founds);
+  leave(founds: boolean, notes: string): void {
+    const databases = this.#prepared();
+    for (const database of databases) database.leave(founds);
+    const files = databases.map(({ file }) => file);
+    this.#reads = founds ? null : new Reads(notes, files);
   }
 
   open(): void {
     for (const database of this.#prepared()) database.open();
+  }
+
+  started(): void {
+    const read = this.#reads?.pages();
+    for (const [at, database] of this.#prepared().entries()) database.started(read?.[at] ?? null);
+  }
+
+  isOutdated(): boolean {
+    return this.#prepared().some((database) => database.isOutdated);
   }
 
   capture(): Uint8Array {

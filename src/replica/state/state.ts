@@ -14,11 +14,16 @@ export interface State {
   prepare(): Intake;
   /**
    * Called right before the service starts. `founds`: what the service makes of the state while it starts belongs to it; else that
-   * is undone by the next `flush` or `import`, of which there is one before the next `capture`.
+   * is undone by the next `flush` or `import`, of which there is one before the next `capture`. `notes`: a file that is made there, in
+   * which the service's processes note what they read of the state while it starts.
    */
-  leave(founds: boolean): void;
+  leave(founds: boolean, notes: string): void;
   /** Called once the service is up: from here on changes are captured. Throws a `StateError` if it cannot be. */
   open(): void;
+  /** Called when what the start wrote is captured, or undone. */
+  started(): void;
+  /** Whether something that the service read, or made, while it started is different by now, as of the last `digest`. */
+  isOutdated(): boolean;
   /** The update since the last capture (or since `leave`), empty when nothing changed. Not while an entry runs. */
   capture(): Uint8Array;
   /** Remembers an update of another replica, to be written at `flush`. */
