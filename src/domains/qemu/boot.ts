@@ -119,9 +119,16 @@ export async function startFailure(machine: Machine, error: unknown): Promise<Sp
   machine.kill();
   const ended = await machine.exited;
   if (error instanceof SpareError) return error;
-  const last = machine.console.text().trim().split('\n').slice(-CONSOLE_LINES).join(' | ');
+  const last = lastLines(machine.console.text()).join(' | ');
   const why = ended.startsWith('killed') ? messageOf(error) : ended;
   return notStarted(`The machine did not start: ${why}. ${last}`.trim(), error);
+}
+
+/** What it printed last; of a kernel that panics what that begins with, for its end is where in the kernel it was. */
+function lastLines(printed: string): string[] {
+  const lines = printed.trim().split('\n');
+  const panic = lines.findIndex((line) => line.includes('Kernel panic'));
+  return panic < 0 ? lines.slice(-CONSOLE_LINES) : lines.slice(panic, panic + CONSOLE_LINES);
 }
 
 function notStarted(message: string, cause: unknown): SpareError {

@@ -21,15 +21,16 @@ const OPENED = { opening: openingOf('return "opened"', 'return "again"') };
 /** With a driver, and a place for its domains, of its own. */
 function driverTest(
   title: string,
-  { suspension, timeout }: { readonly suspension: Suspension; readonly timeout: number },
+  { suspension, timeout, init }: { suspension: Suspension; timeout: number; init?: string },
   body: (driver: Driver, site: Site, context: TestContext) => Promise<void>,
 ): void {
   void test(title, { timeout }, async (context) => {
     using place = mkdtempDisposableSync(join(tmpdir(), 'spare-driver-'));
     const options = { agent: CONFORMANCE_AGENT, folder: place.path, include: [], suspension };
+    const own = init === undefined ? {} : { init };
     let driver: Driver;
     try {
-      driver = await createQemuDriver({ ...options, progress: () => {} });
+      driver = await createQemuDriver({ ...options, ...own, progress: () => {} });
     } catch (error) {
       if (required) throw error;
       context.skip(String(error));
@@ -52,6 +53,17 @@ driverTest(
     driver.stop?.();
     assert.match(await started, /machine did not start/);
     await assert.rejects(site.start(driver), /machine did not start/);
+  },
+);
+
+driverTest(
+  'of a kernel that panics it is told why, not where in the kernel it was',
+  { suspension: 'paused', timeout: 300_000, init: import.meta.filename },
+  async (driver, site) => {
+    await assert.rejects(
+      site.start(driver),
+      /switched off\..* Kernel panic - not syncing: No working init found/,
+    );
   },
 );
 
