@@ -164,6 +164,34 @@ const ROWS: Readonly<Record<Break['promise'], readonly Row[]>> = {
       'return this.#slots.get(toIndex(this.#chosen + 1));',
       'return this.#slots.get(this.#head);',
     ],
+    [
+      'src/replica/state/known.test.ts',
+      'src/replica/state/reads.ts',
+      'what was read is not known',
+      'read.push(page + 1)',
+      'read.push()',
+    ],
+    [
+      'src/replica/state/known.test.ts',
+      'src/replica/state/known.ts',
+      'that the file grew counts as a change of what was read',
+      '.fill(0, SIZES.from, SIZES.to)',
+      '',
+    ],
+    [
+      'src/manager/rejuvenation.test.ts',
+      'src/manager/rejuvenation.ts',
+      'who is outdated sleeps for as long as the others',
+      'this.#group.isOutdated(replica) ? OUTDATED_MS : limitMs',
+      'limitMs',
+    ],
+    [
+      'src/manager/manager.test.ts',
+      'src/manager/manager.ts',
+      'the schedule is not told who is outdated',
+      'isOutdated: (id) => this.#fleet.isOutdated(id)',
+      'isOutdated: () => false',
+    ],
   ],
   P4: [
     [

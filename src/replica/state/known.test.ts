@@ -42,7 +42,7 @@ async function isOutdatedBy(sql: string, active: Replica, passive: Replica): Pro
 }
 
 void test(
-  'P5: who read a setting at its start is outdated when that changes, or the schema; not by what it did not read',
+  'P3: who read a setting at its start is outdated when that changes, or the schema; not by what it did not read',
   {
     skip: SKIP_LIBC,
   },
@@ -60,7 +60,7 @@ void test(
   },
 );
 
-void test('P5: so it is with a whole state that comes later', { skip: SKIP_LIBC }, async () => {
+void test('P3: so it is with a whole state that comes later', { skip: SKIP_LIBC }, async () => {
   await withReplicas(async (replica, _, folder) => {
     const [active, passive] = await started(replica, folder, 'SELECT value FROM settings');
     for (const [sql, isOutdated] of [
@@ -77,7 +77,7 @@ void test('P5: so it is with a whole state that comes later', { skip: SKIP_LIBC 
   });
 });
 
-void test('P5: who founds made all that there is after its start, and knows it', async () => {
+void test('P3: who founds made all that there is after its start, and knows it', async () => {
   await withReplicas(async (replica) => {
     const active = await replica('active').start();
     const passive = await replica('passive').start();
