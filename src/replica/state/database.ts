@@ -101,10 +101,9 @@ export class Database {
     return { ...this.#files.identity, pageSize, pageCount };
   }
 
-  /** The start is over, and left the state as it is. `read`: pages that the service read; null: it made all that there is. */
-  started(read: readonly number[] | null): void {
-    const all = Array.from({ length: this.pages.pageCount }, (_, at) => at + 1);
-    this.#known = new Known(this.pages, read ?? all);
+  /** The start is over, and left the state as it is. `read`: pages that the service read; those that it changed it knows, too. */
+  started(read: readonly number[]): void {
+    this.#known = new Known(this.pages, [...read, ...this.pages.touched()]);
   }
 
   /** As of `State`. */

@@ -14,23 +14,44 @@ const TABLES = `
 const ARTICLES = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
   INSERT INTO articles (text) SELECT hex(zeroblob(1000)) FROM n`;
 
-/** One that founds, with these tables; and one that starts on its state, whose service executes `read` under the libc layer then. */
-async function started(replica: CreateReplica, folder: string, read: string): Promise<[Replica, Replica]> {
-  const active = await replica('active').start();
-  await active.run(TABLES);
-  active.state.started();
-  const passive = replica('passive', active.archive(), false);
+/** What the service of a replica reads while it starts, under the libc layer. */
+async function read(one: Replica, folder: string, sql: string): Promise<void> {
   await using sandbox = new Sandbox();
   const module = `
     import { DatabaseSync } from 'node:sqlite';
-    new DatabaseSync(${JSON.stringify(passive.path)}).prepare(${JSON.stringify(read)}).all();`;
-  const parts = ['--input-type=module', '-e', module];
-  const notes = `SPARE_READS=${join(folder, 'passive', 'reads')}`;
-  await sandbox.run('both', 'env', [notes, process.execPath, ...parts]);
+    new DatabaseSync(${JSON.stringify(one.path)}).prepare(${JSON.stringify(sql)}).all();`;
+  const notes = `SPARE_READS=${join(folder, one.name, 'reads')}`;
+  await sandbox.run('both', 'env', [notes, process.execPath, '--input-type=module', '-e', module]);
+}
+
+/** One that has these tables; and one that starts on its state, and reads the settings. */
+async function started(replica: CreateReplica, folder: string): Promise<[Replica, Replica]> {
+  const active = await replica('active').start();
+  await active.run(TABLES);
+  const passive = replica('passive', active.archive(), false);
+  await read(passive, folder, 'SELECT value FROM settings');
   await passive.start();
   passive.state.flush();
   passive.state.started();
   return [active, passive];
+}
+
+/** Two whose services execute this SQL at their start. */
+async function founders(
+  replica: CreateReplica,
+  base: Uint8Array | null,
+  sql: string,
+  before: (one: Replica) => Promise<void> = async () => {},
+): Promise<[Replica, Replica]> {
+  const found = async (name: string): Promise<Replica> => {
+    const one = replica(name, base);
+    await before(one);
+    await one.start('node', sql);
+    one.state.capture();
+    one.state.started();
+    return one;
+  };
+  return [await found('founder'), await found('other')];
 }
 
 /** Whether it knows something old after the active one has executed these statements. */
@@ -48,7 +69,7 @@ void test(
   },
   async () => {
     await withReplicas(async (replica, _, folder) => {
-      const [active, passive] = await started(replica, folder, 'SELECT value FROM settings');
+      const [active, passive] = await started(replica, folder);
       const after = (sql: string): Promise<boolean> => isOutdatedBy(sql, active, passive);
       assert.equal(await after("UPDATE articles SET text = 'second'"), false);
       assert.equal(await after(ARTICLES), false);
@@ -62,7 +83,7 @@ void test(
 
 void test('P3: so it is with a whole state that comes later', { skip: SKIP_LIBC }, async () => {
   await withReplicas(async (replica, _, folder) => {
-    const [active, passive] = await started(replica, folder, 'SELECT value FROM settings');
+    const [active, passive] = await started(replica, folder);
     for (const [sql, isOutdated] of [
       [ARTICLES, false],
       ["UPDATE settings SET value = 'new'", true],
@@ -77,15 +98,29 @@ void test('P3: so it is with a whole state that comes later', { skip: SKIP_LIBC 
   });
 });
 
-void test('P3: who founds made all that there is after its start, and knows it', async () => {
+void test('P3: who founds knows all that its start made', async () => {
   await withReplicas(async (replica) => {
-    const active = await replica('active').start();
-    const passive = await replica('passive').start();
-    for (const { state, name } of [active, passive]) {
-      await active.service.exec(name, TABLES);
-      state.capture();
-      state.started();
-    }
+    const [active, passive] = await founders(replica, null, TABLES);
     assert.equal(await isOutdatedBy("UPDATE articles SET text = 'second'", active, passive), true);
   });
 });
+
+void test(
+  'P3: who founds on a database that exists knows what it read of that, and what its start wrote',
+  {
+    skip: SKIP_LIBC,
+  },
+  async () => {
+    await withReplicas(async (replica, _, folder) => {
+      const [existing] = await started(replica, folder);
+      const starts = 'CREATE TABLE starts (at); INSERT INTO starts VALUES (5)';
+      const readBefore = (one: Replica): Promise<void> => read(one, folder, 'SELECT value FROM settings');
+      const [active, passive] = await founders(replica, existing.archive(), starts, readBefore);
+      const after = (sql: string): Promise<boolean> => isOutdatedBy(sql, active, passive);
+      assert.equal(await after("UPDATE articles SET text = 'second'"), false);
+      assert.equal(await after('UPDATE starts SET at = 6'), true);
+      assert.equal(await after('UPDATE starts SET at = 5'), false);
+      assert.equal(await after("UPDATE settings SET value = 'new'"), true);
+    });
+  },
+);

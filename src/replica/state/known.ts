@@ -1,31 +1,38 @@
 /**
- * What a service knows of one database since its start: the pages that it read then, and what was in them.
+ * What a service knows of one database since its start: the pages that it read or wrote then, and what was in them at its end.
  */
 import { hash } from 'node:crypto';
+import { HASH_BYTES } from './merkle.ts';
 import type { Pages } from './pages.ts';
 
 /** Of the header in page 1: how large the file is and what of it is free, which changes without anybody having to know. */
 const SIZES = { from: 28, to: 40 } as const;
+/** 2 MiB of hashes. Who reads more reads what any request changes. */
+const PAGES_MAX = 65_536;
 
 export class Known {
   readonly #pages: Pages;
   readonly #numbers: readonly number[];
-  readonly #hashes: readonly Buffer[];
+  readonly #hashes: Buffer;
 
-  /** `numbers`: of pages, from 1. The first is always read. */
+  /** `numbers`: of pages, from 1, some maybe twice. The first page is always read. */
   constructor(pages: Pages, numbers: readonly number[]) {
     this.#pages = pages;
     pages.digest();
-    this.#numbers = [...new Set([1, ...numbers])].filter((page) => page <= pages.pageCount);
-    this.#hashes = this.#numbers.map((page) => hashOf(pages, page));
+    const known = [...new Set([1, ...numbers])].filter((page) => page <= pages.pageCount);
+    this.#numbers = known.slice(0, PAGES_MAX);
+    this.#hashes = Buffer.concat(this.#numbers.map((page) => hashOf(pages, page)));
   }
 
   /** Whether one of them holds something else by now, as of the last digest. */
   get isOutdated(): boolean {
     const { pageCount } = this.#pages;
-    return this.#numbers.some(
-      (page, at) => page > pageCount || this.#hashes[at]?.equals(hashOf(this.#pages, page)) !== true,
-    );
+    return this.#numbers.some((page, at) => page > pageCount || !this.#isSame(page, at * HASH_BYTES));
+  }
+
+  #isSame(page: number, at: number): boolean {
+    const now = hashOf(this.#pages, page);
+    return this.#hashes.compare(now, 0, HASH_BYTES, at, at + HASH_BYTES) === 0;
   }
 }
 

@@ -10,7 +10,7 @@
  */
 import { hash } from 'node:crypto';
 
-const HASH_BYTES = 32;
+export const HASH_BYTES = 32;
 const ARITY = 16;
 /** Pages hashed anew at each root though nobody touched them. */
 const SCRUBBED = 256;
@@ -38,9 +38,15 @@ export class MerkleTree {
     this.#shown.add(page);
   }
 
-  /** Of the image of page `page`, as of the last root. */
+  /** Of the image of page `page`, as of the last root. Changes with the next one. */
   leaf(page: number): Buffer {
-    return Buffer.from(this.#level(0, page).subarray((page - 1) * HASH_BYTES, page * HASH_BYTES));
+    return this.#level(0, page).subarray((page - 1) * HASH_BYTES, page * HASH_BYTES);
+  }
+
+  /** Pages of these that may have changed since the last root, in no order. */
+  touched(count: number): number[] {
+    const touched = this.#built ? [...this.#touched] : Array.from({ length: count }, (_, leaf) => leaf + 1);
+    return touched.filter((page) => page <= count);
   }
 
   #hashLeaf(leaf: number, image: Uint8Array): void {

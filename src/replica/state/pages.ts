@@ -121,7 +121,12 @@ export class Pages implements PageSource {
     return image;
   }
 
-  /** SHA-256 of the image of a page, as of the last `digest`. */
+  /** Those that may have changed since the last `digest`. */
+  touched(): number[] {
+    return this.#tree.touched(this.#pageCount);
+  }
+
+  /** SHA-256 of the image of a page, as of the last `digest`; overwritten by the next one. */
   hash(page: number): Buffer {
     return this.#tree.leaf(page);
   }

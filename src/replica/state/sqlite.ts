@@ -37,7 +37,6 @@ class SqliteState implements State {
   readonly #paths: readonly string[];
   readonly #writer: ByteWriter = new ByteWriter();
   #databases: readonly Database[] | null = null;
-  /** Of a start that does not found. */
   #reads: Reads | null = null;
 
   constructor(paths: readonly string[]) {
@@ -60,8 +59,10 @@ class SqliteState implements State {
   leave(founds: boolean, notes: string): void {
     const databases = this.#prepared();
     for (const database of databases) database.leave(founds);
-    const files = databases.map(({ file }) => file);
-    this.#reads = founds ? null : new Reads(notes, files);
+    this.#reads = new Reads(
+      notes,
+      databases.map(({ file }) => file),
+    );
   }
 
   open(): void {
@@ -69,8 +70,8 @@ class SqliteState implements State {
   }
 
   started(): void {
-    const read = this.#reads?.pages();
-    for (const [at, database] of this.#prepared().entries()) database.started(read?.[at] ?? null);
+    const read = this.#reads?.pages() ?? [];
+    for (const [at, database] of this.#prepared().entries()) database.started(read[at] ?? []);
   }
 
   isOutdated(): boolean {
