@@ -106,6 +106,23 @@ void test('bodies that came, and those of clients that left, take no room', asyn
   assert.equal(statusOf(await first.until(/\r\n\r\n/)), 200);
 });
 
+/**
+ * On each of some connections a request that is not answered, and as much of `behind` it as is read. One after another: what another
+ * connection sends later comes later.
+ */
+async function holdBehind(front: Front, stack: DisposableStack, behind: string): Promise<Wire[]> {
+  const before = front.ordered.length;
+  const wires: Wire[] = [];
+  for (let i = 1; i <= 8; i++) {
+    const wire = stack.use(new Wire(front.port));
+    wires.push(wire.send(`GET / HTTP/1.1\r\n${HOST}\r\n`));
+    await front.reached(before + i);
+    wire.send(behind);
+    assert.equal(statusOf(await exchange(front.port, `GET / HTTP/1.1\r\n${CLOSE}Host:\r\n\r\n`)), 400);
+  }
+  return wires;
+}
+
 for (const [what, refused] of [
   ['is refused', 'Host:\r\n'],
   ['names no host', ''],
@@ -114,17 +131,8 @@ for (const [what, refused] of [
   void test(`P7: what waits behind a request that is not answered is bounded, and who has waited for longest is cut off: it ${what}`, async () => {
     await using front = await startFront(() => 'wait');
     using stack = new DisposableStack();
-    const wires: Wire[] = [];
-    for (let i = 0; i < 8; i++) {
-      wires.push(stack.use(new Wire(front.port)).send(`GET / HTTP/1.1\r\n${HOST}\r\n`));
-      await front.reached(i + 1);
-    }
     // As many as the system takes in one piece; of a connection that is read no more, the rest stays there.
-    for (const wire of wires) {
-      wire.send(`GET / HTTP/1.1\r\n${refused}\r\n`.repeat(2500));
-      // One after another: what another connection sends later comes later.
-      assert.equal(statusOf(await exchange(front.port, `GET / HTTP/1.1\r\n${CLOSE}Host:\r\n\r\n`)), 400);
-    }
+    const wires = await holdBehind(front, stack, `GET / HTTP/1.1\r\n${refused}\r\n`.repeat(2500));
     assert.equal(await wires[0]?.end(), '');
     for (const { done } of front.ordered) done(replyVerdict({ body: Buffer.from('served') }));
     assert.match((await wires.at(-1)?.until(/served/)) ?? '', /^HTTP\/1\.1 200 /);
@@ -216,30 +224,17 @@ void test('P7: who sends many requests ahead on a connection fills no queue, and
 void test('P7: bodies of requests that wait behind others are bounded, too', async () => {
   await using front = await startFront(() => 'wait');
   using stack = new DisposableStack();
-  const wires: Wire[] = [];
   const large = `POST / HTTP/1.1\r\n${HOST}Content-Length: ${LIMIT}\r\n\r\n${'x'.repeat(LIMIT)}`;
-  for (let i = 0; i < 8; i++) {
-    wires.push(stack.use(new Wire(front.port)).send(`GET / HTTP/1.1\r\n${HOST}\r\n`));
-    await front.reached(i + 1);
-    wires.at(-1)?.send(large.repeat(80));
-    // What another connection sends later comes later.
-    assert.equal(statusOf(await exchange(front.port, `GET / HTTP/1.1\r\n${CLOSE}Host:\r\n\r\n`)), 400);
-  }
+  const wires = await holdBehind(front, stack, large.repeat(80));
   assert.equal(await wires[0]?.end(), '');
 });
+
+const MANY_HEADERS = `GET / HTTP/1.1\r\n${HOST}${'a: b\r\n'.repeat(HEADERS_MAX / 2 - 4)}\r\n`.repeat(200);
 
 void test('P7: headers of requests that wait behind others are bounded, too, with what it takes to hold each of them', async () => {
   await using front = await startFront(() => 'wait');
   using stack = new DisposableStack();
-  const wires: Wire[] = [];
-  const many = `GET / HTTP/1.1\r\n${HOST}${'a: b\r\n'.repeat(HEADERS_MAX / 2 - 4)}\r\n`;
-  for (let i = 0; i < 8; i++) {
-    wires.push(stack.use(new Wire(front.port)).send(`GET / HTTP/1.1\r\n${HOST}\r\n`));
-    await front.reached(i + 1);
-    wires.at(-1)?.send(many.repeat(200));
-    // What another connection sends later comes later.
-    assert.equal(statusOf(await exchange(front.port, `GET / HTTP/1.1\r\n${CLOSE}Host:\r\n\r\n`)), 400);
-  }
+  const wires = await holdBehind(front, stack, MANY_HEADERS);
   assert.equal(await wires[0]?.end(), '');
   front.ordered.at(-1)?.done(replyVerdict({ body: Buffer.from('served') }));
   assert.match((await wires.at(-1)?.until(/served/)) ?? '', /^HTTP\/1\.1 200 /);
