@@ -77,19 +77,17 @@ export function createFront(options: FrontOptions, backend: Backend): Server {
     receive(response, coming, options.bodyBytesMax, (body) => {
       const go = (): void => forward(admission, backend, unread, response, body);
       if (response.socket !== null) return go();
-      const bytes = bytesBehind(response.req);
-      behind.hold(response, bytes + body.length);
-      response.once('socket', () => {
-        behind.hold(response, bytes);
-        queueMicrotask(go);
-      });
+      behind.hold(response, bytesBehind(response.req) + body.length);
+      response.once('socket', () => queueMicrotask(go));
     });
   /** Whether it is to be read. */
   const admit = (response: ServerResponse): boolean => {
     const { req: request } = response;
     if (response.socket === null) {
       behind.hold(response, bytesBehind(request));
-      response.once('close', () => behind.release(response));
+      const release = (): void => behind.release(response);
+      response.once('socket', release);
+      response.once('close', release);
     }
     // What came in one piece is parsed to its end all the same.
     if (request.socket.destroyed) return false;

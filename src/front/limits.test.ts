@@ -240,6 +240,21 @@ void test('P7: headers of requests that wait behind others are bounded, too, wit
   assert.match((await wires.at(-1)?.until(/served/)) ?? '', /^HTTP\/1\.1 200 /);
 });
 
+void test('P7: who has waited behind another request and is in work now is not cut off for those that wait', async () => {
+  const admission = { inFlight: 16, inFlightBytes: 1e6, waiting: 1, waitingBytes: 1e6 };
+  await using front = await startFront(() => 'wait', { admission });
+  using stack = new DisposableStack();
+  using wire = new Wire(front.port);
+  wire.send(`GET / HTTP/1.1\r\n${HOST}\r\nGET / HTTP/1.1\r\n${CLOSE}\r\n`);
+  await front.reached(1);
+  front.ordered[0]?.done(replyVerdict({}));
+  await front.reached(2);
+  const wires = await holdBehind(front, stack, MANY_HEADERS);
+  assert.equal(await wires[0]?.end(), '');
+  front.ordered[1]?.done(replyVerdict({ body: Buffer.from('served') }));
+  assert.match(await wire.end(), /served$/);
+});
+
 /** Asks for `FLOOD`, and reads nothing of it yet. */
 async function askAndPause(front: Front): Promise<Wire> {
   const wire = new Wire(front.port);
