@@ -16,6 +16,7 @@ import type { Verdict } from '../manager/in-work.ts';
 import { createServer } from '../node-http.ts';
 import { encodeRequest } from '../wire/http.ts';
 import { Admission, type AdmissionLimits, type Ticket } from './admission.ts';
+import { Behind } from './behind.ts';
 import { Gathered } from './gathered.ts';
 import { refuse } from './refuse.ts';
 import {
@@ -30,7 +31,7 @@ import {
 import { respond } from './respond.ts';
 import { Room } from './room.ts';
 import { refuseUnreadable } from './unreadable.ts';
-import { cut, Unread } from './unread.ts';
+import { Unread } from './unread.ts';
 
 export interface FrontOptions {
   readonly admission: AdmissionLimits;
@@ -51,12 +52,6 @@ const CONNECTIONS_MAX = 10_000;
 /** Of the descriptors that the process may have: the others are for the files and domains of the manager. */
 const CONNECTIONS_SHARE = 1 / 2;
 
-/** What is kept of a request, refused or not, that came behind another one of its connection which is not answered. */
-const BEHIND_BYTES = 4096;
-/** The same of each name and each value of its headers, beside its characters: most are short. */
-const BEHIND_TEXT_BYTES = 64;
-const BEHIND_BYTES_MAX = 32 * 1024 ** 2;
-
 const KEY_TEXT = 'The Idempotency-Key is not usable: 1 to 255 printable ASCII characters.';
 
 const EXPECTATION_TEXT = 'Nothing can be expected here but 100-continue.';
@@ -72,23 +67,15 @@ export function createFront(options: FrontOptions, backend: Backend): Server {
   // As much as may come, as may be in work and wait once it has come.
   const coming = new Room<Drop>(inFlightBytes + waitingBytes, (drop) => drop(503, TOO_SLOW_TEXT));
   const unread = new Unread(options.unreadBytesMax);
-  const behind = new Room<ServerResponse>(BEHIND_BYTES_MAX, cut);
+  const behind = new Behind();
   const take = (response: ServerResponse): void =>
-    receive(response, coming, options.bodyBytesMax, (body) => {
-      const go = (): void => forward(admission, backend, unread, response, body);
-      if (response.socket !== null) return go();
-      behind.hold(response, bytesBehind(response.req) + body.length);
-      response.once('socket', () => queueMicrotask(go));
-    });
+    receive(response, coming, options.bodyBytesMax, (body) =>
+      behind.wait(response, body.length, () => forward(admission, backend, unread, response, body)),
+    );
   /** Whether it is to be read. */
   const admit = (response: ServerResponse): boolean => {
     const { req: request } = response;
-    if (response.socket === null) {
-      behind.hold(response, bytesBehind(request));
-      const release = (): void => behind.release(response);
-      response.once('socket', release);
-      response.once('close', release);
-    }
+    behind.add(response);
     // What came in one piece is parsed to its end all the same.
     if (request.socket.destroyed) return false;
     const refused = refusal(request, options, backend);
@@ -103,9 +90,8 @@ export function createFront(options: FrontOptions, backend: Backend): Server {
   limitConnections(server, Math.min(CONNECTIONS_MAX, Math.floor(CONNECTIONS_SHARE * descriptorsMax())));
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     if (!admit(response)) return;
-    // Behind another one it is not its turn. By then it may be refused, and Node would send the head of that first.
-    if (response.socket !== null) response.writeContinue();
-    else response.once('socket', () => response.headersSent || request.complete || response.writeContinue());
+    // When it is its turn it may have come whole, or be refused, and Node would send the head of that first.
+    behind.wait(response, 0, () => response.headersSent || request.complete || response.writeContinue());
     take(response);
   });
   server.on('checkExpectation', (_: IncomingMessage, response: ServerResponse) => {
@@ -113,12 +99,6 @@ export function createFront(options: FrontOptions, backend: Backend): Server {
   });
   refuseUnreadable(server);
   return server;
-}
-
-function bytesBehind({ url = '', rawHeaders }: IncomingMessage): number {
-  let bytes = BEHIND_BYTES + url.length;
-  for (const text of rawHeaders) bytes += BEHIND_TEXT_BYTES + text.length;
-  return bytes;
 }
 
 /** How many files and connections the process may have open. */
