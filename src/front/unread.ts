@@ -19,16 +19,12 @@ export class Unread {
     this.#room = new Room(bytesMax, cut);
   }
 
-  /** Ends the response with `body`, a part of `bytes` that are kept until then. */
+  /** Ends the response, whose turn has come (H4), with `body`, a part of `bytes` that are kept until then. */
   end(response: ServerResponse, body: Uint8Array, bytes: number): void {
     // What came with it, such as a large update, would be kept as well, and not counted.
     const kept = body.buffer.byteLength > 2 * body.length ? Buffer.from(body) : body;
     this.#room.hold(response, bytes);
-    const stalled = setTimeout(() => {
-      // It is not its turn yet.
-      if (response.socket === null) stalled.refresh();
-      else cut(response);
-    }, STALLED_MS).unref();
+    const stalled = setTimeout(cut, STALLED_MS, response).unref();
     response.once('close', () => {
       clearTimeout(stalled);
       this.#room.release(response);
