@@ -14,6 +14,12 @@ const REQUEST_BYTES = 4096;
 const TEXT_BYTES = 64;
 const BYTES_MAX = 32 * 1024 ** 2;
 
+/** Calls `go` once all that came before it on its connection is answered; never when the connection ends before. */
+export function whenItsTurn(response: ServerResponse, go: () => void): void {
+  if (response.socket !== null) go();
+  else response.once('socket', go);
+}
+
 export class Behind {
   readonly #room = new Room<ServerResponse>(BYTES_MAX, cut);
 
@@ -26,11 +32,10 @@ export class Behind {
     response.once('close', release);
   }
 
-  /** Calls `go` when it is its turn. `bodyBytes`: what is kept of its body until then. */
+  /** Calls `go` when it is its turn. `bodyBytes`: of its body, which is kept until then. */
   wait(response: ServerResponse, bodyBytes: number, go: () => void): void {
-    if (response.socket !== null) return go();
-    this.#room.hold(response, bytesOf(response.req) + bodyBytes);
-    response.once('socket', go);
+    if (response.socket === null) this.#room.hold(response, bytesOf(response.req) + bodyBytes);
+    whenItsTurn(response, go);
   }
 }
 

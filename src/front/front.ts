@@ -16,7 +16,7 @@ import type { Verdict } from '../manager/in-work.ts';
 import { createServer } from '../node-http.ts';
 import { encodeRequest } from '../wire/http.ts';
 import { Admission, type AdmissionLimits, type Ticket } from './admission.ts';
-import { Behind } from './behind.ts';
+import { Behind, whenItsTurn } from './behind.ts';
 import { Gathered } from './gathered.ts';
 import { refuse } from './refuse.ts';
 import {
@@ -91,7 +91,7 @@ export function createFront(options: FrontOptions, backend: Backend): Server {
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     if (!admit(response)) return;
     // When it is its turn it may have come whole, or be refused, and Node would send the head of that first.
-    behind.wait(response, 0, () => response.headersSent || request.complete || response.writeContinue());
+    whenItsTurn(response, () => response.headersSent || request.complete || response.writeContinue());
     take(response);
   });
   server.on('checkExpectation', (_: IncomingMessage, response: ServerResponse) => {

@@ -29,13 +29,8 @@ export function refuse(response: ServerResponse, status: number, text: string): 
 
 /** Refuses what is no HTTP request any more, such as a tunnel. */
 export function refuseConnection(socket: Duplex, status: string): void {
-  endConnection(socket, `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
-}
-
-/** `text`: what is sent last. */
-export function endConnection(socket: Duplex, text = ''): void {
   socket.on('error', () => {});
-  socket.end(text);
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
   linger(socket, () => socket.destroy());
 }
 

@@ -13,22 +13,28 @@ import {
   Wire,
 } from './testing.ts';
 
-const UNREADABLE: Record<string, string> = {
-  'no request': 'GARB AGE\r\n\r\n',
-  'a header that is too large': `GET /b HTTP/1.1\r\n${HOST}X: ${'x'.repeat(20_000)}\r\n\r\n`,
-  'a tunnel': `CONNECT a.test:80 HTTP/1.1\r\n${HOST}\r\n`,
-  'a broken body': `POST /b HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n`,
+/** And the status that it gets. */
+const UNREADABLE: Record<string, [text: string, status: number]> = {
+  'no request': ['GARB AGE\r\n\r\n', 400],
+  'a header that is too large': [`GET /b HTTP/1.1\r\n${HOST}X: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
+  'a tunnel': [`CONNECT a.test:80 HTTP/1.1\r\n${HOST}\r\n`, 501],
+  'a broken body': [`POST /b HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n`, 400],
 };
 
-for (const [what, behind] of Object.entries(UNREADABLE)) {
-  void test(`P1: a request gets its own reply, and not the error of what comes behind it: ${what}`, async () => {
+for (const [what, [text, status]] of Object.entries(UNREADABLE)) {
+  void test(`P1: a request gets its own reply, and what comes behind it its error after that: ${what}`, async () => {
     await using front = await startFront(() => 'wait');
     using wire = new Wire(front.port);
-    wire.send(`GET /a HTTP/1.1\r\n${HOST}\r\n${behind}`);
+    wire.send(`GET /a HTTP/1.1\r\n${HOST}\r\n${text}`);
     await front.reached(1);
     wire.send(FLOOD);
     front.ordered[0]?.done(replyVerdict({ body: Buffer.from('served') }));
-    assert.match(await wire.end(), /^HTTP\/1\.1 200 OK\r\n[^]*served(HTTP\/1\.1 501 |$)/);
+    const [served = '', refused = '', ...rest] = (await wire.end()).split(/(?=HTTP\/1\.1 )/);
+    assert.equal(statusOf(served), 200);
+    assert.match(served, /served$/);
+    assert.equal(statusOf(refused), status);
+    assert.match(refused, /Connection: close/);
+    assert.deepEqual(rest, []);
     assert.equal(front.ordered.length, 1);
   });
 }

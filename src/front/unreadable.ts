@@ -7,7 +7,8 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { endConnection, refuseConnection } from './refuse.ts';
+import { whenItsTurn } from './behind.ts';
+import { refuseConnection } from './refuse.ts';
 
 /** By Node's code; all others are a 400. */
 const STATUS: Readonly<Record<string, string>> = {
@@ -35,11 +36,11 @@ export function refuseUnreadable(server: Server): void {
     if (known.has(socket)) return;
     known.add(socket);
     const response = last.get(socket);
-    const answered = response === undefined || response.closed;
-    const isItself = !answered && !response.headersSent && !response.req.complete;
+    const end = (): void => refuseConnection(socket, STATUS[error.code ?? ''] ?? '400 Bad Request');
     if (!socket.writable) socket.destroy();
-    else if (answered || (isItself && response.socket !== null))
-      refuseConnection(socket, STATUS[error.code ?? ''] ?? '400 Bad Request');
-    else response.once(isItself ? 'socket' : 'close', () => endConnection(socket));
+    else if (response === undefined || response.closed) end();
+    else if (response.req.complete) response.once('close', end);
+    // Else the connection ends with what it was refused for.
+    else if (!response.headersSent) whenItsTurn(response, end);
   });
 }
