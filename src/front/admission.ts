@@ -22,8 +22,9 @@ export interface Ticket {
 
 export class Admission {
   readonly #limits: AdmissionLimits;
-  readonly #queue: Ticket[] = [];
-  #queueBytes = 0;
+  /** In the order in which they run. */
+  readonly #waiting = new Set<Ticket>();
+  #waitingBytes = 0;
   #running = 0;
   #runningBytes = 0;
 
@@ -33,14 +34,14 @@ export class Admission {
 
   /** Runs the request now or later; false when too many wait already. */
   enter(ticket: Ticket): boolean {
-    if (this.#queue.length === 0 && this.#fits(ticket)) {
+    if (this.#waiting.size === 0 && this.#fits(ticket)) {
       this.#run(ticket);
       return true;
     }
     const { waiting, waitingBytes } = this.#limits;
-    if (this.#queue.length >= waiting || this.#queueBytes + ticket.bytes > waitingBytes) return false;
-    this.#queue.push(ticket);
-    this.#queueBytes += ticket.bytes;
+    if (this.#waiting.size >= waiting || this.#waitingBytes + ticket.bytes > waitingBytes) return false;
+    this.#waiting.add(ticket);
+    this.#waitingBytes += ticket.bytes;
     return true;
   }
 
@@ -53,17 +54,16 @@ export class Admission {
 
   /** Nobody waits for the answer any more; without effect on a request that runs or ran. */
   abandon(ticket: Ticket): void {
-    const at = this.#queue.indexOf(ticket);
-    if (at === -1) return;
-    this.#queue.splice(at, 1);
-    this.#queueBytes -= ticket.bytes;
+    if (!this.#waiting.delete(ticket)) return;
+    this.#waitingBytes -= ticket.bytes;
     this.#next();
   }
 
   #next(): void {
-    for (let next = this.#queue[0]; next !== undefined && this.#fits(next); next = this.#queue[0]) {
-      this.#queue.shift();
-      this.#queueBytes -= next.bytes;
+    for (const next of this.#waiting) {
+      if (!this.#fits(next)) return;
+      this.#waiting.delete(next);
+      this.#waitingBytes -= next.bytes;
       this.#run(next);
     }
   }

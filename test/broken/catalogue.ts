@@ -463,7 +463,7 @@ const ROWS: Readonly<Record<Break['promise'], readonly Row[]>> = {
       'src/front/admission.test.ts',
       'src/front/admission.ts',
       'any number of requests may wait',
-      'this.#queue.length >= waiting || ',
+      'this.#waiting.size >= waiting || ',
       '',
     ],
     [
