@@ -19,6 +19,7 @@ import { replicaId } from '../src/core/index.ts';
 import type { Domain, DomainSpec, Driver } from '../src/domains/domain.ts';
 import { createProcessDriver } from '../src/domains/process/driver.ts';
 import { createFront } from '../src/front/front.ts';
+import type { Client } from '../src/manager/in-work.ts';
 import { Manager } from '../src/manager/manager.ts';
 import { type ManagerOptions, REFRESH } from '../src/manager/options.ts';
 import { EmbeddedOrderer } from '../src/ordering/embedded.ts';
@@ -35,19 +36,19 @@ const MARK_POLL_MS = 100;
 /** The slowest of three is never waited for, and never replaced while it is measured. */
 const NEVER_MS = 1_000_000_000;
 
-class AllActiveOrderer implements Orderer {
-  readonly #inner: Orderer;
+class AllActiveOrderer<Tag> implements Orderer<Tag> {
+  readonly #inner: Orderer<Tag>;
   #booted = false;
-  onOrdered: Orderer['onOrdered'] = () => {};
-  onDurable: Orderer['onDurable'] = () => {};
+  onOrdered: Orderer<Tag>['onOrdered'] = () => {};
+  onDurable: Orderer<Tag>['onDurable'] = () => {};
 
-  constructor(inner: Orderer) {
+  constructor(inner: Orderer<Tag>) {
     this.#inner = inner;
     inner.onOrdered = (index, entry, tag) => this.onOrdered(index, entry, tag);
     inner.onDurable = (index) => this.onDurable(index);
   }
 
-  append(entry: Buffer, tag: number | null): void {
+  append(entry: Buffer, tag: Tag | null): void {
     this.#inner.append(entry, tag);
     if (!this.#booted) this.#afterBoot(entry);
   }
@@ -121,7 +122,7 @@ function managerOptions({ folder, command, state, data }: Call): ManagerOptions 
 }
 
 /** Orders a mark when the manager's own rule would have it, which wants suspended replicas. */
-function keepMarking(manager: Manager, orderer: Orderer): void {
+function keepMarking(manager: Manager, orderer: Orderer<Client>): void {
   let marked = 0;
   setInterval(() => {
     const { ordered, decided, updateLog } = manager.view();
@@ -154,7 +155,7 @@ async function main(): Promise<void> {
   mkdirSync(join(call.data, 'domains'), { recursive: true });
   const { store, opened } = await Store.open(join(call.data, 'store.db'), 'always-active');
   const driver = new ThreeDomains(await createProcessDriver());
-  const orderer = new AllActiveOrderer(new EmbeddedOrderer(store, 0));
+  const orderer = new AllActiveOrderer(new EmbeddedOrderer<Client>(store, 0));
   const manager = new Manager(managerOptions(call), { driver, store, orderer, opened });
   const observer = new Observer(FAULTS);
   const front = createFront(

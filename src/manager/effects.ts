@@ -15,6 +15,7 @@ import { bytesToSpare, fullDisk } from '../room.ts';
 import { digestFrames, executeFrames, exportFrames } from '../wire/channel.ts';
 import { encodeBare, encodeCommand } from '../wire/entry.ts';
 import type { Deployment } from './deployment.ts';
+import type { Client } from './in-work.ts';
 import type { Link } from './link.ts';
 import type { StartEntry } from './opening.ts';
 import type { ManagerOptions } from './options.ts';
@@ -25,7 +26,7 @@ import { Witness, type WitnessParts } from './witness.ts';
 
 export interface EffectParts extends WitnessParts {
   readonly store: Store;
-  readonly orderer: Orderer;
+  readonly orderer: Orderer<Client>;
   readonly deployment: Deployment;
   readonly seeds: Seeds;
   readonly verified: Verified;

@@ -19,8 +19,7 @@ test('W1 W2: a client is told the reply once; the entry and what was voted are a
   const [entry, bytes, update] = ['an entry', 'a reply', 'an update'].map((text) => Buffer.from(text));
   assert.ok(entry !== undefined && bytes !== undefined && update !== undefined);
   const told: unknown[] = [];
-  work.take(1, entry);
-  work.waits(1, (verdict) => told.push(verdict));
+  work.take(1, entry, (verdict) => told.push(verdict));
   work.executed(1, TIME_MS);
   const vote = work.cast(replicaId('r0'), 1, bytes, update);
   const outcome = { type: 'reply', of: index(1), digest: vote.reply } as const;
@@ -41,7 +40,7 @@ test('P2: a client whose reply was to be read from a store that failed gets none
   const { store } = await Store.open(join(folder.path, 'spare.db'), SERVICE);
   const work = new InWork(store, -1, () => {});
   const told: unknown[] = [];
-  work.waits(1, (verdict) => told.push(verdict));
+  work.take(1, Buffer.from('an entry'), (verdict) => told.push(verdict));
   spoil(store);
   work.answer(1, { type: 'reply', of: index(0), digest: digest('kept on disk') }, '');
   await assert.rejects(store.durable());

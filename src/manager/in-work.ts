@@ -24,6 +24,8 @@ export type Client = (verdict: Verdict) => void;
 interface Entry {
   /** As it was ordered. */
   readonly bytes: Buffer;
+  /** Null: nobody waits for it here, or who did was told. */
+  client: Client | null;
   /** The agreed time that it is executed with; null: it is not executed yet. */
   timeMs: number | null;
 }
@@ -32,7 +34,6 @@ export class InWork {
   readonly #store: Store;
   readonly ballots: Ballots;
   readonly #entries = new Map<number, Entry>();
-  readonly #clients = new Map<number, Client>();
 
   /** `answered`, `onFull`: see `Ballots`. */
   constructor(store: Store, answered: number, onFull: (replica: string, full: boolean) => void) {
@@ -40,12 +41,8 @@ export class InWork {
     this.ballots = new Ballots(BALLOT_BYTES_MAX, onFull, answered);
   }
 
-  take(index: number, bytes: Buffer): void {
-    this.#entries.set(index, { bytes, timeMs: null });
-  }
-
-  waits(index: number, client: Client): void {
-    this.#clients.set(index, client);
+  take(index: number, bytes: Buffer, client: Client | null): void {
+    this.#entries.set(index, { bytes, client, timeMs: null });
   }
 
   /** It is executed with this agreed time. */
@@ -72,14 +69,15 @@ export class InWork {
   }
 
   #tell(index: number, outcome: Outcome, hint: string): void {
-    const client = this.#clients.get(index);
-    if (client === undefined) return;
-    this.#clients.delete(index);
+    const entry = this.#entries.get(index);
+    if (entry === undefined || entry.client === null) return;
+    const { client } = entry;
+    entry.client = null;
     if (outcome.type === 'unknown') return client({ type: 'forgotten' });
     if (outcome.type === 'skipped') return client({ ...outcome, hint });
     if (outcome.type === 'key-reused') return client(outcome);
     // One that is answered from the log was not executed: its reply is dated as it is given.
-    const timeMs = this.#entries.get(index)?.timeMs ?? Date.now();
+    const timeMs = entry.timeMs ?? Date.now();
     const bytes = outcome.digest === null ? null : this.ballots.reply(outcome.of, outcome.digest);
     if (bytes !== null) return client({ type: 'reply', bytes, timeMs });
     const read = (kept: Buffer | null): void =>

@@ -61,7 +61,7 @@ function coreOptions(options: ManagerOptions, recovery: Recovery, stateBytes: nu
 export class Manager {
   readonly #options: ManagerOptions;
   readonly #store: Store;
-  readonly #orderer: Orderer;
+  readonly #orderer: Orderer<Client>;
   readonly #core: Core;
   readonly #time = new Clock();
   readonly #snapshots: Snapshots;
@@ -73,10 +73,8 @@ export class Manager {
   readonly #rejuvenation: Rejuvenation;
   readonly health: Health;
   readonly backups: Backups;
-  readonly #pendingTags = new Map<number, Client>();
   #events: Event[] = [];
   #handling = false;
-  #nextTag = 0;
   #timers: NodeJS.Timeout[] = [];
   #tickUndecided = false;
   #lastTick = -1;
@@ -89,7 +87,7 @@ export class Manager {
 
   constructor(
     options: ManagerOptions,
-    parts: { driver: Driver; store: Store; orderer: Orderer; opened: Opened },
+    parts: { driver: Driver; store: Store; orderer: Orderer<Client>; opened: Opened },
   ) {
     const { driver, store, orderer } = parts;
     const { recovery } = parts.opened;
@@ -128,7 +126,7 @@ export class Manager {
     this.#core = new Core(coreOptions(options, recovery, this.#snapshots.bytes));
     this.health = new Health(this.#core, options.faults);
     this.#rejuvenation = this.#rejuvenate();
-    orderer.onOrdered = (index, entry, tag) => this.#ordered(index, entry, tag);
+    orderer.onOrdered = (index, entry, client) => this.#ordered(index, entry, client);
     orderer.onDurable = (index) => this.#tell({ type: 'durable', index: toIndex(index) });
     store.onFailure = (error) => this.#halt(error);
     this.#snapshots.onBehind = (replica, behind) => {
@@ -192,9 +190,7 @@ export class Manager {
 
   /** Orders a request, as `encodeRequest` gives it; `done` is called once. */
   submit(key: Key | null, request: Uint8Array, done: Client): void {
-    const tag = this.#nextTag++;
-    this.#pendingTags.set(tag, done);
-    this.#orderer.append(encodeRequestEntry(key, request, Date.now(), this.#seeds.next()), tag);
+    this.#orderer.append(encodeRequestEntry(key, request, Date.now(), this.#seeds.next()), done);
   }
 
   #clock(): void {
@@ -266,14 +262,10 @@ export class Manager {
     this.#effects.startWith({ timeMs, seed: Buffer.from(seed) });
   }
 
-  #ordered(index: number, bytes: Buffer, tag: number | null): void {
+  /** `client`: who waits for it here. */
+  #ordered(index: number, bytes: Buffer, client: Client | null): void {
     if (index === 0) this.#remember(bytes);
-    if (tag !== null) {
-      const client = this.#pendingTags.get(tag);
-      this.#pendingTags.delete(tag);
-      if (client !== undefined) this.#work.waits(index, client);
-    }
-    if (index > this.#recovered) this.#work.take(index, bytes);
+    if (index > this.#recovered) this.#work.take(index, bytes, client);
     const decoded = decodeEntry(bytes);
     if (decoded.kind === 'tick') this.#lastTick = index;
     this.#tell({ type: 'ordered', index: toIndex(index), entry: coreEntry(decoded) });

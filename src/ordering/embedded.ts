@@ -2,11 +2,11 @@
 import type { Orderer } from './orderer.ts';
 import type { Store } from './store.ts';
 
-export class EmbeddedOrderer implements Orderer {
+export class EmbeddedOrderer<Tag> implements Orderer<Tag> {
   readonly #store: Store;
   #next: number;
-  onOrdered: Orderer['onOrdered'] = () => {};
-  onDurable: Orderer['onDurable'] = () => {};
+  onOrdered: Orderer<Tag>['onOrdered'] = () => {};
+  onDurable: Orderer<Tag>['onDurable'] = () => {};
 
   /** `next`: the index of the next entry to be appended. */
   constructor(store: Store, next: number) {
@@ -20,7 +20,7 @@ export class EmbeddedOrderer implements Orderer {
     };
   }
 
-  append(entry: Buffer, tag: number | null): void {
+  append(entry: Buffer, tag: Tag | null): void {
     const index = this.#next++;
     this.#store.writeEntry(index, entry);
     this.onOrdered(index, entry, tag);
