@@ -118,5 +118,4 @@ export type StoreAnswer =
   /** `rows`: packed. `through`: there are no others up to here. */
   | { readonly type: 'rows'; readonly id: number; readonly rows: ArrayBuffer; readonly through: number }
   | { readonly type: 'not-copied'; readonly id: number; readonly message: string }
-  | { readonly type: 'failed'; readonly code: 'damaged' | 'failed'; readonly message: string }
-  | { readonly type: 'closed' };
+  | { readonly type: 'failed'; readonly code: 'damaged' | 'failed'; readonly message: string };

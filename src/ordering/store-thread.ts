@@ -273,8 +273,7 @@ class StoreThread {
         return this.#copy(request);
       case 'close':
         this.#db.close();
-        answer({ type: 'closed' });
-        return parentPort?.close();
+        process.exit();
     }
   }
 }

@@ -78,7 +78,6 @@ export class Store {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 0;
-  #closed: (() => void) | null = null;
   /** Its thread is gone, or goes. */
   #failure: SpareError | null = null;
   readonly #batcher: Batcher;
@@ -136,8 +135,6 @@ export class Store {
         return undefined;
       case 'failed':
         return this.#failed(message.message, message.code);
-      case 'closed':
-        return this.#closed?.();
       case 'opened':
       case 'refused':
         return undefined;
@@ -224,13 +221,9 @@ export class Store {
     this.#batcher.flush();
     if (this.#failure !== null) return void (await this.#worker.terminate());
     this.#failure = storageFailed(this.#path, 'it was closed');
-    const closed = new Promise<void>((resolve) => {
-      this.#closed = resolve;
-    });
-    this.#worker.once('exit', () => this.#closed?.());
+    const exited = new Promise((resolve) => this.#worker.once('exit', resolve));
     this.#post({ type: 'close' });
-    await closed;
+    await exited;
     this.#refuse(this.#failure);
-    await this.#worker.terminate();
   }
 }
