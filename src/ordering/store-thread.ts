@@ -280,13 +280,11 @@ class StoreThread {
 
 try {
   const db = open();
-  if (db === null) parentPort?.close();
-  else {
+  if (db !== null) {
     const thread = new StoreThread(db);
     thread.opened();
     parentPort?.on('message', (request: StoreRequest) => thread.receive(request));
   }
 } catch (error) {
   answer({ type: 'refused', code: refusalOf(error), message: messageOf(error) });
-  parentPort?.close();
 }
