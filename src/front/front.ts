@@ -17,7 +17,7 @@ import { createServer } from '../node-http.ts';
 import { encodeRequest } from '../wire/http.ts';
 import { Admission, type AdmissionLimits, type Ticket } from './admission.ts';
 import { Behind, whenItsTurn } from './behind.ts';
-import { Gathered } from './gathered.ts';
+import { bodyLimitText, Coming } from './coming.ts';
 import { refuse } from './refuse.ts';
 import {
   forwardedHeaders,
@@ -29,7 +29,6 @@ import {
   unusableTarget,
 } from './request.ts';
 import { respond } from './respond.ts';
-import { Room } from './room.ts';
 import { refuseUnreadable } from './unreadable.ts';
 import { Unread } from './unread.ts';
 
@@ -56,20 +55,15 @@ const KEY_TEXT = 'The Idempotency-Key is not usable: 1 to 255 printable ASCII ch
 
 const EXPECTATION_TEXT = 'Nothing can be expected here but 100-continue.';
 
-const TOO_SLOW_TEXT = 'Too much is being sent, and this body has been coming for longest.';
-
-/** Refuses a request whose body is coming. */
-type Drop = (status: number, text: string) => void;
-
 export function createFront(options: FrontOptions, backend: Backend): Server {
   const admission = new Admission(options.admission);
   const { inFlightBytes, waitingBytes } = options.admission;
   // As much as may come, as may be in work and wait once it has come.
-  const coming = new Room<Drop>(inFlightBytes + waitingBytes, (drop) => drop(503, TOO_SLOW_TEXT));
+  const coming = new Coming(inFlightBytes + waitingBytes, options.bodyBytesMax);
   const unread = new Unread(options.unreadBytesMax);
   const behind = new Behind();
   const take = (response: ServerResponse): void =>
-    receive(response, coming, options.bodyBytesMax, (body) =>
+    coming.take(response, (body) =>
       behind.wait(response, body.length, () => forward(admission, backend, unread, response, body)),
     );
   /** Whether it is to be read. */
@@ -127,39 +121,6 @@ function refusal(request: IncomingMessage, options: FrontOptions, backend: Backe
   if (Number(length ?? 0) > options.bodyBytesMax) return [413, bodyLimitText(options.bodyBytesMax)];
   if (!backend.ready()) return [503, 'The service is starting.'];
   return null;
-}
-
-function bodyLimitText(bytes: number): string {
-  return `The request's body is larger than the limit of ${bytes} bytes.`;
-}
-
-function receive(
-  response: ServerResponse,
-  coming: Room<Drop>,
-  limit: number,
-  whole: (body: Buffer) => void,
-): void {
-  const { req: request } = response;
-  let body: Gathered | null = new Gathered(Number(request.headers['content-length'] ?? limit));
-  const drop: Drop = (status, text) => {
-    body = null;
-    coming.release(drop);
-    refuse(response, status, text);
-  };
-  request.on('data', (chunk: Buffer) => {
-    if (body === null) return;
-    if (body.length + chunk.length > limit) return drop(413, bodyLimitText(limit));
-    body.add(chunk);
-    coming.hold(drop, body.bytesHeld);
-  });
-  request.on('end', () => {
-    coming.release(drop);
-    const all = body?.bytes();
-    body = null;
-    if (all !== undefined) whole(all);
-  });
-  request.on('close', () => coming.release(drop));
-  request.on('error', () => {});
 }
 
 function forward(

@@ -468,9 +468,9 @@ const ROWS: Readonly<Record<Break['promise'], readonly Row[]>> = {
     ],
     [
       'src/front/limits.test.ts',
-      'src/front/front.ts',
+      'src/front/coming.ts',
       'bodies may be of any size',
-      'if (body.length + chunk.length > limit) return',
+      'if (body.length + chunk.length > this.#limit) return',
       'if (body.length < 0) return',
     ],
     [
