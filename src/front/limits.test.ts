@@ -106,6 +106,27 @@ void test('bodies that came, and those of clients that left, take no room', asyn
   assert.equal(statusOf(await first.until(/\r\n\r\n/)), 200);
 });
 
+void test('a body that was refused as too large takes no room, and is not refused once more when there is none', async () => {
+  const admission = { inFlight: 8, inFlightBytes: LIMIT, waiting: 8, waitingBytes: LIMIT };
+  await using front = await startFront(NOTHING, { admission });
+  using large = new Wire(front.port);
+  large.send(
+    `POST / HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked\r\n\r\nffff\r\n${'x'.repeat(LIMIT - 1)}\r\n`,
+  );
+  large.send('ffff\r\nxx');
+  assert.equal(statusOf(await large.until(/limit/)), 413);
+  using stack = new DisposableStack();
+  const head = `POST / HTTP/1.1\r\n${CLOSE}Content-Length: ${LIMIT}\r\n\r\n`;
+  const wires: Wire[] = [];
+  for (let i = 0; i < 3; i++) {
+    wires.push(stack.use(new Wire(front.port)).send(head + 'x'.repeat(LIMIT - 1)));
+    // Each before the next one.
+    assert.equal(statusOf(await exchange(front.port, `GET / HTTP/1.1\r\n${CLOSE}Host:\r\n\r\n`)), 400);
+  }
+  assert.equal(statusOf((await wires[0]?.end()) ?? ''), 503);
+  assert.equal(large.received.match(/HTTP\/1\.1/g)?.length, 1);
+});
+
 /**
  * On each of some connections a request that is not answered, and as much of `behind` it as is read. One after another: what another
  * connection sends later comes later.
