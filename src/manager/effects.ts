@@ -133,9 +133,7 @@ export class Effects {
 
   #execute({ replica, index, time, tickFrom }: Extract<Effect, { type: 'execute' }>): void {
     const { fleet, work } = this.#parts;
-    const entry = work.entry(index);
-    assert(entry !== null, 'an entry that is not released is at hand');
-    work.executed(index, time);
+    const entry = work.execute(index, time);
     fleet.link(replica)?.send(executeFrames(index, time, tickFrom, entry));
   }
 

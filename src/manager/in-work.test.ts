@@ -20,7 +20,7 @@ test('W1 W2: a client is told the reply once; the entry and what was voted are a
   assert.ok(entry !== undefined && bytes !== undefined && update !== undefined);
   const told: unknown[] = [];
   work.take(1, entry, (verdict) => told.push(verdict));
-  work.executed(1, TIME_MS);
+  assert.equal(work.execute(1, TIME_MS), entry);
   const vote = work.cast(replicaId('r0'), 1, bytes, update);
   const outcome = { type: 'reply', of: index(1), digest: vote.reply } as const;
   for (let i = 0; i < 2; i++) work.answer(1, outcome, '');

@@ -4,7 +4,7 @@
  * W1. All of an entry is let go of at its `release`, and never before.
  * W2. A client is told a verdict once.
  */
-import type { Outcome, ReplicaId, Vote } from '../core/index.ts';
+import { assert, type Outcome, type ReplicaId, type Vote } from '../core/index.ts';
 import type { Store } from '../ordering/store.ts';
 import { Ballots, digestOf } from './ballots.ts';
 
@@ -45,13 +45,15 @@ export class InWork {
     this.#entries.set(index, { bytes, client, timeMs: null });
   }
 
-  /** It is executed with this agreed time. */
-  executed(index: number, timeMs: number): void {
+  /** One that is in work, as it was ordered; it is executed with this agreed time. */
+  execute(index: number, timeMs: number): Buffer {
     const entry = this.#entries.get(index);
-    if (entry !== undefined) entry.timeMs = timeMs;
+    assert(entry !== undefined, 'an entry that is not released is at hand');
+    entry.timeMs = timeMs;
+    return entry.bytes;
   }
 
-  /** One that is in work, as it was ordered. */
+  /** Null: it is not in work. */
   entry(index: number): Buffer | null {
     return this.#entries.get(index)?.bytes ?? null;
   }
