@@ -94,6 +94,20 @@ void test('P5 P6: a replica that is not heard answers no more than its memory ca
   assert.deepEqual(faults(), []);
 });
 
+void test('P5 P7: while nothing is decided, one tick is ordered and no more; ticks go on after that', async () => {
+  await using group = await wholeGroup();
+  const { manager } = group;
+  const active = manager.view().replicas.filter(({ state }) => state === 'running');
+  const pids = active.map(({ id }) => Number(manager.domainOf(id)?.pid));
+  for (const pid of pids) process.kill(pid, 'SIGSTOP');
+  await until('a tick is ordered', () => manager.view().ordered > manager.view().decided);
+  const { ordered } = manager.view();
+  await delay(2500);
+  assert.equal(manager.view().ordered, ordered);
+  for (const pid of pids) process.kill(pid, 'SIGCONT');
+  await until('the next one is decided', () => manager.view().decided > ordered);
+});
+
 const LATE_MS = 2000;
 
 void test('P5 P6: one that ends to answer is blamed alone, however many replies the one ahead of it had sent; all is answered', async () => {
