@@ -1,12 +1,13 @@
 /**
  * How many connections a server holds. When there is one more than may be, the one goes that has had nothing in work for longest:
- * to refuse those who come last would be simpler, but a few who hold on would shut everybody out.
+ * to refuse those who come last would be simpler, but a few who hold on would shut everybody out. Of requests that are sent ahead
+ * the one counts whose turn it is: what comes behind it, be it refused, or wait for a reply that is not taken, is not in work.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 export function limitConnections(server: Server, most: number): void {
-  /** In the order of their last whole request, or else in which they came; and the response to that request. */
+  /** In the order in which their last whole request had its turn, or else in which they came; and the response to that request. */
   const held = new Map<Socket, ServerResponse | null>();
   server.on('connection', (socket: Socket) => {
     held.set(socket, null);
@@ -20,9 +21,11 @@ export function limitConnections(server: Server, most: number): void {
     }
   });
   for (const event of ['request', 'checkContinue'] as const)
-    server.on(event, (request: IncomingMessage, response: ServerResponse) =>
-      request.once('end', () => {
-        if (held.delete(request.socket)) held.set(request.socket, response);
-      }),
-    );
+    server.on(event, (request: IncomingMessage, response: ServerResponse) => {
+      const note = (): void => {
+        if (response.socket === null) response.once('socket', note);
+        else if (held.delete(request.socket)) held.set(request.socket, response);
+      };
+      request.once('end', note);
+    });
 }
