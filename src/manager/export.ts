@@ -27,7 +27,7 @@ export class Export {
   readonly #fd: number;
   readonly #handlers: ExportHandlers;
   readonly #hash = createHash('sha256');
-  #bytesMax = 0;
+  #announced = 0;
   #bytes = 0;
   #unsynced = 0;
   #syncing: Promise<void> = Promise.resolve();
@@ -41,7 +41,7 @@ export class Export {
   }
 
   announce(bytes: number): void {
-    this.#bytesMax = bytes;
+    this.#announced = bytes;
   }
 
   /** Of all bytes, once they are there. */
@@ -53,7 +53,7 @@ export class Export {
   take(chunk: Buffer, last: boolean): Digest | null | 'refused' {
     if (this.#digest !== null) return 'refused';
     this.#bytes += chunk.length;
-    if (this.#bytes > this.#bytesMax || (last && this.#bytes < this.#bytesMax)) return 'refused';
+    if (this.#bytes > this.#announced || (last && this.#bytes < this.#announced)) return 'refused';
     // All of it: a disk that is nearly full takes a part, and says nothing.
     writeFileSync(this.#fd, chunk);
     this.#hash.update(chunk);

@@ -442,8 +442,8 @@ const ROWS: Readonly<Record<Break['promise'], readonly Row[]>> = {
       'src/manager/snapshots.test.ts',
       'src/manager/export.ts',
       'an export may be larger than announced',
-      'if (this.#bytes > this.#bytesMax || (last && this.#bytes < this.#bytesMax)) return',
-      'if (last && this.#bytes < this.#bytesMax) return',
+      'if (this.#bytes > this.#announced || (last && this.#bytes < this.#announced)) return',
+      'if (last && this.#bytes < this.#announced) return',
     ],
     [
       'src/manager/snapshots.test.ts',
