@@ -64,7 +64,9 @@ export function createFront(options: FrontOptions, backend: Backend): Server {
   const behind = new Behind();
   const take = (response: ServerResponse): void =>
     coming.take(response, (body) =>
-      behind.wait(response, body.length, () => forward(admission, backend, unread, response, body)),
+      behind.wait(response, body.buffer.byteLength, () =>
+        forward(admission, backend, unread, response, body),
+      ),
     );
   /** Whether it is to be read. */
   const admit = (response: ServerResponse): boolean => {

@@ -250,6 +250,15 @@ void test('P7: bodies of requests that wait behind others are bounded, too', asy
   assert.equal(await wires[0]?.end(), '');
 });
 
+void test('P7: such a body counts with all that it takes, which is more than it has bytes where it came in pieces', async () => {
+  await using front = await startFront(() => 'wait');
+  using stack = new DisposableStack();
+  const body = `8000\r\n${'x'.repeat(0x8000)}\r\n1\r\nx\r\n0\r\n\r\n`;
+  const pieces = `POST / HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked\r\n\r\n${body}`;
+  const wires = await holdBehind(front, stack, pieces.repeat(100));
+  assert.equal(await wires[0]?.end(), '');
+});
+
 const MANY_HEADERS = `GET / HTTP/1.1\r\n${HOST}${'a: b\r\n'.repeat(HEADERS_MAX / 2 - 4)}\r\n`.repeat(200);
 
 void test('P7: headers of requests that wait behind others are bounded, too, with what it takes to hold each of them', async () => {
