@@ -5,6 +5,8 @@ import fs, { closeSync, openSync, readdirSync, writeFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { delimiter, join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 
 const NOBODY = 65_534;
 
@@ -49,6 +51,13 @@ function takeAll(): number[] {
 /** The one that lists them included. */
 export function descriptors(): number {
   return readdirSync('/proc/self/fd').length;
+}
+
+/** Of those that are in use. */
+export function bytesInBuffers(): number {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  return process.memoryUsage().arrayBuffers;
 }
 
 /** What this module prints, run where no file may grow beyond so many bytes: that stands for a disk that is full. */

@@ -1,6 +1,7 @@
 /** Are votes' bytes kept once, given back as they were, and bounded for each replica? */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bytesInBuffers } from '../testing.ts';
 import { Ballots, digestOf } from './ballots.ts';
 
 const reply = Buffer.from('a reply');
@@ -85,6 +86,20 @@ test('P5 P7: what is answered counts for nobody, and is kept until its release a
     null,
     'room again',
   );
+});
+
+test('P7: of an answered entry all is kept or nothing: a small reply lies in the frame of a large update', () => {
+  const MIB = 1024 ** 2;
+  const ballots = new Ballots(20 * MIB, () => {});
+  const before = bytesInBuffers();
+  for (let index = 1; index <= 16; index++) {
+    const frame = Buffer.alloc(8 * MIB, index);
+    ballots.cast('r0', index, frame.subarray(0, 10), frame.subarray(10));
+    ballots.answered(index);
+  }
+  const held = bytesInBuffers() - before;
+  // Two, and the last one may be in a register still.
+  assert.ok(held > 15 * MIB && held < 30 * MIB, `${held / MIB} MiB are held`);
 });
 
 test('P5: what is to be answered is kept whatever is kept of what was', () => {

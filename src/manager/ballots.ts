@@ -94,7 +94,7 @@ export class Ballots {
     if (list.some((known) => known.digest === digest)) return digest;
     const kept: Kept = { digest, bytes, owner: null };
     list.push(kept);
-    if (owner !== ANSWERED || this.#hasRoom(bytes)) this.#charge(kept, owner);
+    if (owner !== ANSWERED || this.#hasRoom(bytes.length)) this.#charge(kept, owner);
     else this.#passing.push(kept);
     return digest;
   }
@@ -104,16 +104,21 @@ export class Ballots {
     while (this.#answered < through) {
       const ballot = this.#ballots.get(++this.#answered);
       if (ballot === undefined) continue;
-      for (const kept of [...ballot.replies, ...ballot.updates]) {
-        if (kept.bytes !== null && this.#hasRoom(kept.bytes)) this.#charge(kept, ANSWERED);
+      const all = [...ballot.replies, ...ballot.updates];
+      let bytes = 0;
+      for (const kept of all) bytes += kept.bytes?.length ?? 0;
+      // Some of it alone would keep the frame in which all of it came.
+      const fits = this.#hasRoom(bytes);
+      for (const kept of all) {
+        if (fits) this.#charge(kept, ANSWERED);
         else this.#letGo(kept);
       }
     }
   }
 
   /** For an answered entry. */
-  #hasRoom({ length }: Buffer): boolean {
-    return (this.#bytesOf.get(ANSWERED) ?? 0) + length <= this.#bytesMax;
+  #hasRoom(bytes: number): boolean {
+    return (this.#bytesOf.get(ANSWERED) ?? 0) + bytes <= this.#bytesMax;
   }
 
   #letGo(kept: Kept): void {

@@ -4,21 +4,11 @@ import { mkdtempDisposableSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { Store } from '../ordering/store.ts';
+import { bytesInBuffers } from '../testing.ts';
 import { UpdateLog } from './updates.ts';
 
 const MIB = 1024 ** 2;
-
-setFlagsFromString('--expose-gc');
-const collect = runInNewContext('gc') as () => void;
-
-/** By buffers that are in use. */
-function bytesHeld(): number {
-  collect();
-  return process.memoryUsage().arrayBuffers;
-}
 
 void test('P4: a passive replica that is far behind gets its updates no faster than it reads: too many at once come from disk', async (context) => {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'spare-updates-'));
@@ -116,13 +106,13 @@ void test('P7: what nobody fetches does not stay in memory, and is there all the
   const { store } = await Store.open(join(folder.path, 'store.db'), null);
   context.after(() => store.close());
   const updates = new UpdateLog(store, 0);
-  const before = bytesHeld();
+  const before = bytesInBuffers();
   const count = 300;
   for (let index = 1; index <= count; index++) {
     updates.record(index, Buffer.alloc(MIB, index));
     if (index % 20 === 0) await store.durable();
   }
-  const held = bytesHeld() - before;
+  const held = bytesInBuffers() - before;
   assert.ok(held < 200 * MIB, `${held / MIB} MiB are held`);
   assert.equal(updates.inMemory(count - 63, count)?.length, 128, 'as much as is sent at once is at hand');
   assert.ok(updates.inMemory(count - 100, count - 90) === null, 'not some of them alone');

@@ -435,8 +435,8 @@ const ROWS: Readonly<Record<Break['promise'], readonly Row[]>> = {
       'src/manager/ballots.test.ts',
       'src/manager/ballots.ts',
       'any number of bytes is kept of what is answered',
-      'return (this.#bytesOf.get(ANSWERED) ?? 0) + length <= this.#bytesMax;',
-      'return length <= this.#bytesMax;',
+      'return (this.#bytesOf.get(ANSWERED) ?? 0) + bytes <= this.#bytesMax;',
+      'return bytes <= this.#bytesMax;',
     ],
     [
       'src/manager/snapshots.test.ts',
