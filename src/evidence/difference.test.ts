@@ -1,6 +1,7 @@
 /** What an operator reads first of two replies that differ: does it name the place? */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { encodeReply } from '../wire/http.ts';
 import { replyDifference, updateDifference } from './difference.ts';
 
@@ -21,6 +22,13 @@ for (const [what, [wrong, right, name]] of Object.entries(HEADERS)) {
     assert.equal(replyDifference(wrong, right), `header ${name} differs`);
   });
 }
+
+void test('P6: of a body that came compressed no garble is shown', () => {
+  const coded = (text: string): Buffer =>
+    encodeReply({ status: 200, headers: ['Content-Encoding', 'gzip'], body: gzipSync(text) });
+  const found = replyDifference(coded('one two three'), coded('one two four'));
+  assert.match(found, /^body \(gzip\) differs at byte \d+$/);
+});
 
 for (const at of [0, 1, 65_535, 65_536, 131_071, 199_999, 200_000]) {
   void test(`P6: of two large updates it is named from which byte on they differ: ${at}`, () => {

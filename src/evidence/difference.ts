@@ -4,7 +4,7 @@
  */
 import { MalformedError } from '../wire/bytes.ts';
 import { printable } from '../wire/channel.ts';
-import { decodeReply } from '../wire/http.ts';
+import { codingOf, decodeReply } from '../wire/http.ts';
 import { firstDifferent } from './compare/difference.ts';
 
 const EXCERPT = 60;
@@ -41,6 +41,8 @@ export function replyDifference(wrong: Buffer, right: Buffer): string {
       return `header ${printable((a.headers[at] ?? b.headers[at] ?? '').slice(0, EXCERPT))} differs`;
     }
     const at = firstDifference(a.body, b.body);
+    const coding = codingOf(a);
+    if (coding !== undefined) return `body (${printable(coding.slice(0, EXCERPT))}) differs at byte ${at}`;
     return `body differs at byte ${at}: ${excerpt(a.body, at)} instead of ${excerpt(b.body, at)}`;
   } catch (error) {
     if (!(error instanceof MalformedError)) throw error;

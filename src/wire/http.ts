@@ -67,6 +67,12 @@ export function encodeReply(reply: HttpReply): Buffer {
   return writer.raw(reply.body).bytes;
 }
 
+/** What its body is compressed by, as it says; undefined: it says nothing. */
+export function codingOf({ headers }: HttpReply): string | undefined {
+  const at = headers.findIndex((text, i) => i % 2 === 0 && text.toLowerCase() === 'content-encoding');
+  return at === -1 ? undefined : headers[at + 1];
+}
+
 /** Of what is malformed, for the operator. */
 const SHOWN = 60;
 

@@ -1,6 +1,7 @@
 /** Does a comparison point at the place that differs, whatever the two replies are? */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { encodeReply, type HttpReply } from '../../wire/http.ts';
 import { LISTED_MAX } from './difference.ts';
 import { replyDifferences } from './replies.ts';
@@ -44,6 +45,32 @@ void test('P6: what is equal as JSON and not as bytes, text and binary are told 
   assert.deepEqual(places({ body: Buffer.from('ab') }, { body: Buffer.from('abc') }), [
     'body line 1, byte 2: "ab" | "abc"',
   ]);
+});
+
+for (const [coding, compress] of Object.entries({
+  br: brotliCompressSync,
+  deflate: deflateSync,
+  gzip: gzipSync,
+  zstd: zstdCompressSync,
+})) {
+  void test(`P6: a body that came compressed by ${coding} is compared as it was before`, () => {
+    const whole = (value: unknown): Partial<HttpReply> => ({
+      headers: ['Content-Encoding', coding],
+      body: compress(JSON.stringify(value)),
+    });
+    assert.deepEqual(places(whole({ a: 1, b: 'x' }), whole({ a: 1, b: 'y' })), ['body $.b: "x" | "y"']);
+  });
+}
+
+const HEX = /^body byte \d+: ([0-9a-f]+|nothing) \| ([0-9a-f]+|nothing)$/;
+
+void test('P7: what is not compressed as it says, ends too early or becomes huge is told as bytes', () => {
+  const gzip = (body: Buffer): Partial<HttpReply> => ({ headers: ['content-encoding', 'gzip'], body });
+  const short = gzipSync('one');
+  for (const wrong of [Buffer.from('gone'), short.subarray(0, -9), gzipSync(Buffer.alloc(64 * 1024 ** 2))])
+    assert.match(places(gzip(wrong), gzip(short)).join(), HEX);
+  const other = gzipSync('one', { level: 0 });
+  assert.match(places(gzip(other), gzip(short)).join(), HEX);
 });
 
 void test('P6: texts that differ from their first byte on differ in their first line', () => {

@@ -1,8 +1,20 @@
 /** Where two encoded replies differ: status, headers, body. Either may be no reply at all. */
+import { brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync } from 'node:zlib';
 import { MalformedError } from '../../wire/bytes.ts';
-import { decodeReply, type HttpReply } from '../../wire/http.ts';
+import { codingOf, decodeReply, type HttpReply } from '../../wire/http.ts';
 import { bodyDifferences } from './bodies.ts';
 import { type Difference, NOTHING, shortened, shortenedBoth } from './difference.ts';
+
+type Decode = (body: Uint8Array, options: { maxOutputLength: number }) => Buffer;
+/** By `Content-Encoding`. */
+const DECODERS: ReadonlyMap<string, Decode> = new Map<string, Decode>([
+  ['br', brotliDecompressSync],
+  ['deflate', inflateSync],
+  ['gzip', gunzipSync],
+  ['zstd', zstdDecompressSync],
+]);
+/** A body that is longer before it was compressed is compared as it came. */
+const PLAIN_BYTES_MAX = 4 * 1024 ** 2;
 
 export function replyDifferences(is: Buffer, instead: Buffer): Difference[] {
   const a = decoded(is);
@@ -12,8 +24,24 @@ export function replyDifferences(is: Buffer, instead: Buffer): Difference[] {
   }
   const status: Difference[] =
     a.status === b.status ? [] : [{ where: 'status', is: String(a.status), instead: String(b.status) }];
-  const body = bodyDifferences(Buffer.from(a.body), Buffer.from(b.body));
-  return [...status, ...headerDifferences(a.headers, b.headers), ...body];
+  return [...status, ...headerDifferences(a.headers, b.headers), ...bodiesDifferences(a, b)];
+}
+
+/** As they were before they were compressed, if that is where they differ. */
+function bodiesDifferences(a: HttpReply, b: HttpReply): Difference[] {
+  const is = plain(a);
+  const instead = plain(b);
+  const found = is === undefined || instead === undefined ? [] : bodyDifferences(is, instead);
+  return found.length > 0 ? found : bodyDifferences(Buffer.from(a.body), Buffer.from(b.body));
+}
+
+function plain(reply: HttpReply): Buffer | undefined {
+  const decode = DECODERS.get(codingOf(reply)?.toLowerCase() ?? '');
+  try {
+    return decode?.(reply.body, { maxOutputLength: PLAIN_BYTES_MAX });
+  } catch {
+    return undefined;
+  }
 }
 
 function decoded(bytes: Buffer): HttpReply | string {
