@@ -14,6 +14,7 @@ const LAYER: InC = {
     'preload.c',
     'preload-clock.c',
     'preload-openssl.c',
+    'preload-php.c',
     'preload-random.c',
     'preload-reads.c',
     'preload-sqlite.c',

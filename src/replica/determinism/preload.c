@@ -17,7 +17,8 @@
  *
  * Not covered, because it does not go through libc symbols: statically linked programs and Go's own system calls,
  * the RDRAND instruction, file times set by the kernel, io_uring, absolute timerfd and POSIX timers, stdio on a
- * descriptor of /dev/urandom that fopen did not open, what is first read of it at another place than 0, load addresses (ASLR).
+ * descriptor of /dev/urandom that fopen did not open, what is first read of it at another place than 0, load addresses (ASLR); what is
+ * loaded with RTLD_DEEPBIND, but by PHP (preload-php.c).
  */
 #include "preload.h"
 
