@@ -32,6 +32,7 @@ async function withAdmin(
     incidents: () => [],
     incident: async () => null,
     ready: () => true,
+    console: (replica) => `printed by ${replica}`,
     recover: async () => ROTATED,
     deploy: async () => null,
     backup: async () => ({ file: 'backup.new', digest: 'd', decided: 3 }),
@@ -60,6 +61,15 @@ void test('alive is not yet ready', () =>
   withAdmin({ ready: () => false }, async (ask) => {
     assert.equal((await ask('/livez')).status, 200);
     assert.equal((await ask('/readyz')).status, 503);
+  }));
+
+void test('what a replica printed is read with the token alone', () =>
+  withAdmin({}, async (ask) => {
+    for (const token of ['', `${TOKEN}!`])
+      assert.equal((await ask('/replicas/r0/console', 'GET', token)).status, 401);
+    assert.equal((await ask('/replicas/r0/console', 'POST', TOKEN)).headers.get('allow'), 'GET, HEAD');
+    const shown = await ask('/replicas/r0/console', 'GET', TOKEN);
+    assert.deepEqual(await shown.json(), { replica: 'r0', console: 'printed by r0' });
   }));
 
 void test('what is not there, not allowed or fails says so', () =>

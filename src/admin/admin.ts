@@ -4,8 +4,8 @@
  * `GET /status`, `GET /incidents`, `GET /incidents/:id` (with its evidence), `GET /livez` (the manager runs), `GET /readyz` (the
  * group answers requests); `POST /replicas/:id/recover` (a clean replica takes its place; answered when it has), `POST /deploy`
  * (what is on disk and in the configuration now takes over; answered when it has), `POST /backup` (answers where in the data
- * folder it lies, and is given up where nobody waits for that any more). What changes something needs the token of the data folder
- * (`access.ts`).
+ * folder it lies, and is given up where nobody waits for that any more); `GET /replicas/:id/console` (what it printed last). What
+ * changes something, and what a service printed, needs the token of the data folder (`access.ts`).
  *
  * A1. Of each connection one request is in work; one that sends more ahead is closed.
  * A2. Who reads shuts nobody out: of the reads of those who show no token fewer wait than there may be connections.
@@ -61,6 +61,8 @@ export interface AdminSource {
   /** Null when there is none with that number. */
   readonly incident: (id: number) => Promise<CaseView | null>;
   readonly ready: () => boolean;
+  /** The last that a replica's processes printed, safe for a terminal. Throws `replica-unknown`, `group-not-whole`. */
+  readonly console: (replica: string) => string;
   /** Throws a `SpareError` when it cannot be done now. */
   readonly recover: (replica: string) => Promise<Rotated>;
   /** Throws a `SpareError` when it cannot be, or did not take over. */
@@ -94,16 +96,32 @@ const READS: Readonly<Record<string, Handler>> = {
   '/readyz': (source) => ({ status: source.ready() ? 200 : 503, body: { ready: source.ready() } }),
 };
 
+/** With the token: a service may print what is its clients' own. */
+const SECRETS: Readonly<Record<string, Handler>> = {
+  '/replicas/:id/console': (source, id) => done({ replica: id, console: source.console(id) }),
+};
+
 const CHANGES: Readonly<Record<string, Handler>> = {
   '/replicas/:id/recover': async (source, id) => done(await source.recover(id)),
   '/deploy': async (source) => done(await source.deploy()),
   '/backup': async (source, _, left) => done(await source.backup(left)),
 };
 
-const ROUTES = Object.keys({ ...READS, ...CHANGES }).map((route) => ({
-  route,
-  pattern: new RegExp(`^${route.replace(':id', '([^/]+)')}$`),
-}));
+interface Route {
+  readonly path: string;
+  readonly pattern: RegExp;
+  readonly methods: readonly string[];
+  /** To those without the token, too. */
+  readonly isOpen: boolean;
+  readonly handler: Handler;
+}
+
+const READING = ['GET', 'HEAD'];
+const ROUTES: readonly Route[] = [
+  ...routes(READS, READING, true),
+  ...routes(SECRETS, READING, false),
+  ...routes(CHANGES, ['POST'], false),
+];
 const CONNECTIONS_MAX = 32;
 /** Reads of anybody. Fewer than connections: where all of these had something in work, none would be left for who comes then. */
 const WAITING_MAX = 24;
@@ -133,14 +151,25 @@ const STATUS_OF: Partial<Record<ErrorCode, number>> = {
 /** Reads that cost nothing, and on whose answer it may depend whether Spare is ended. */
 const PROBES: ReadonlySet<string> = new Set(['/livez', '/readyz']);
 
+function routes(
+  handlers: Readonly<Record<string, Handler>>,
+  methods: readonly string[],
+  isOpen: boolean,
+): Route[] {
+  return Object.entries(handlers).map(([path, handler]) => {
+    const pattern = new RegExp(`^${path.replace(':id', '([^/]+)')}$`);
+    return { path, pattern, methods, isOpen, handler };
+  });
+}
+
 function pathOf({ url = '/' }: IncomingMessage): string {
   return url.replace(/\?.*$/, '');
 }
 
 /** The known path that it is, and its `:id`. */
-function routeOf(path: string): { readonly route: string; readonly id: string } | null {
-  for (const { route, pattern } of ROUTES) {
-    const match = pattern.exec(path);
+function routeOf(path: string): { readonly route: Route; readonly id: string } | null {
+  for (const route of ROUTES) {
+    const match = route.pattern.exec(path);
     if (match !== null) return { route, id: match[1] ?? '' };
   }
   return null;
@@ -165,17 +194,13 @@ async function answer(
   if (found === null)
     return {
       status: 404,
-      body: { error: `There is no ${path}; see ${ROUTES.map(({ route }) => route).join(', ')}.` },
+      body: { error: `There is no ${path}; see ${ROUTES.map((route) => route.path).join(', ')}.` },
     };
-  const { route, id } = found;
-  const [read, change] = [READS[route], CHANGES[route]];
-  const isRead = request.method === 'GET' || request.method === 'HEAD';
-  if (read !== undefined && isRead) return await read(source, id, left);
-  if (change === undefined || request.method !== 'POST') {
-    const allow = read === undefined ? 'POST' : 'GET, HEAD';
+  const { methods, isOpen, handler } = found.route;
+  const allow = methods.join(', ');
+  if (!methods.includes(request.method ?? ''))
     return { status: 405, body: { error: `Only ${allow}.` }, headers: { allow } };
-  }
-  if (isAllowed(request.headers.authorization, token)) return await change(source, id, left);
+  if (isOpen || isAllowed(request.headers.authorization, token)) return await handler(source, found.id, left);
   return { status: 401, body: { error: 'Not allowed.', hint: TOKEN_HINT } };
 }
 

@@ -10,6 +10,7 @@ export const HELP = `Spare makes a stateful web service survive intrusions at f+
 Usage: spare run [options] -- command...
        spare image build [options] -- command...
        spare recover [--config FILE | --data FOLDER] REPLICA
+       spare console [--config FILE | --data FOLDER] REPLICA
        spare deploy [options] [-- command...]
        spare incidents [--config FILE | --data FOLDER]
        spare incidents show [--config FILE | --data FOLDER] ID
@@ -19,8 +20,8 @@ Usage: spare run [options] -- command...
 
 Runs f+1 active and f+1 suspended copies of the service, which listens for HTTP on $PORT, and lets out
 only replies that f+1 copies agree on. With "recover" a clean copy takes the place of one that runs,
-with "deploy" a new version of the service that of all. With "incidents" it says what went wrong, and
-with an ID all that is known of it. "backup" writes all that is needed to go on into a file, also while
+with "deploy" a new version of the service that of all. With "console" it says what a copy printed last,
+with "incidents" what went wrong, and with an ID all that is known of it. "backup" writes all that is needed to go on into a file, also while
 copies run; "restore" makes a data folder from it, "export" plain SQLite files. With "image build" the
 image of the virtual machines is made and its digest printed, without starting any.
 
@@ -44,7 +45,7 @@ export type Call =
   | ({ readonly type: 'backup'; readonly file: string } & Where)
   | ({ readonly type: 'restore'; readonly file: string } & ServiceFlags)
   | ({ readonly type: 'export'; readonly file: string; readonly folder: string } & ServiceFlags)
-  | ({ readonly type: 'recover'; readonly replica: string } & Where)
+  | ({ readonly type: 'recover' | 'console'; readonly replica: string } & Where)
   /** `flags` count only where nothing runs. */
   | ({ readonly type: 'deploy' | 'image' } & ServiceFlags)
   /** `id`: the one to show; null: list them. */
@@ -92,11 +93,12 @@ export function parseCall(args: readonly string[]): Call {
     if ([value].flat().includes('')) throw wrong(`--${name} is empty.`);
   const [verb, ...rest] = positionals;
   if (verb === undefined) throw wrong('What to do is missing, as in `spare run`.');
-  if (['recover', 'incidents', 'backup'].includes(verb) && command[0] !== undefined)
+  if (['recover', 'console', 'incidents', 'backup'].includes(verb) && command[0] !== undefined)
     throw wrong(
       `\`spare ${verb}\` starts no service; nothing goes behind --, as ${JSON.stringify(command[0])}.`,
     );
-  if (verb === 'recover') return parseRecover(values, rest);
+  if (verb === 'recover' || verb === 'console')
+    return { type: verb, replica: parseReplica(verb, rest), ...parseWhere(verb, values) };
   if (verb === 'incidents') return parseIncidents(values, rest);
   if (verb === 'backup') return { type: 'backup', file: parseFile(verb, rest), ...parseWhere(verb, values) };
   if (verb === 'restore')
@@ -154,11 +156,11 @@ function parseExport([file, folder, more]: readonly string[]): {
   return { file, folder };
 }
 
-function parseRecover(values: Values, [replica, more]: readonly string[]): Call {
+function parseReplica(verb: string, [replica, more]: readonly string[]): string {
   if (replica === undefined || replica === '')
-    throw wrong('Which replica is missing, as in `spare recover r0`; see /status.');
+    throw wrong(`Which replica is missing, as in \`spare ${verb} r0\`; see /status.`);
   if (more !== undefined) throw wrong(`One replica at a time, without ${JSON.stringify(more)}.`);
-  return { type: 'recover', replica, ...parseWhere('recover', values) };
+  return replica;
 }
 
 function parseIncidents(values: Values, [verb, id, more]: readonly string[]): Call {

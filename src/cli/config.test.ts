@@ -90,15 +90,24 @@ void test('a call is refused with what is wrong in it', async () => {
   await refused('config-invalid', /--faults needs a value/, () =>
     parseCall(['run', '--faults', '--data', 'x']),
   );
-  for (const args of [['run'], ['recover', 'r0'], ['incidents'], ['backup', 'a']])
+  for (const args of [['run'], ['recover', 'r0'], ['console', 'r0'], ['incidents'], ['backup', 'a']])
     for (const flag of ['data', 'config'])
       await refused('config-invalid', RegExp(`--${flag} is empty`), () => parseCall([...args, `--${flag}=`]));
   await refused('config-invalid', /a file, and that of a folder/, () => parseCall(['export', 'a.backup']));
   await refused('config-invalid', /without "more"/, () => parseCall(['export', 'a.backup', 'out', 'more']));
-  await refused('config-invalid', /Which replica is missing/, () => parseCall(['recover', '']));
+  for (const verb of ['recover', 'console'])
+    await refused('config-invalid', new RegExp(`Which replica is missing, as in .spare ${verb} r0`), () =>
+      parseCall([verb, '']),
+    );
   await refused('config-invalid', /--help takes no value/, () => parseCall(['run', '--help=1']));
   await refused('config-invalid', /behind --, before "node"/, () => parseCall(['run', 'node', 'server.mjs']));
-  for (const args of [['incidents'], ['incidents', 'show', '1'], ['recover', 'r0'], ['backup', 'file']])
+  for (const args of [
+    ['incidents'],
+    ['incidents', 'show', '1'],
+    ['recover', 'r0'],
+    ['console', 'r0'],
+    ['backup', 'file'],
+  ])
     await refused('config-invalid', /nothing goes behind --.*"foo"/, () => parseCall([...args, '--', 'foo']));
 });
 

@@ -105,9 +105,20 @@ async function dataFolderOf({ configFile, data }: Where): Promise<string> {
   return dataFolder(config, folder);
 }
 
-async function recover(call: Extract<Call, { type: 'recover' }>): Promise<void> {
-  const path = `/replicas/${encodeURIComponent(call.replica)}/recover`;
-  print(rotatedLine((await askAdmin(await dataFolderOf(call), path)) as Rotated));
+type OfReplica = Extract<Call, { type: 'recover' | 'console' }>;
+
+function pathOf({ type, replica }: OfReplica): string {
+  return `/replicas/${encodeURIComponent(replica)}/${type}`;
+}
+
+async function recover(call: OfReplica): Promise<void> {
+  print(rotatedLine((await askAdmin(await dataFolderOf(call), pathOf(call))) as Rotated));
+}
+
+async function showConsole(call: OfReplica): Promise<void> {
+  const answer = await askAdmin(await dataFolderOf(call), pathOf(call), 'GET');
+  const { console: printed } = answer as { console: string };
+  if (printed !== '') print(printed);
 }
 
 /** Has the running group do it; where none runs, the next start will find it accepted. */
@@ -191,6 +202,9 @@ async function main(): Promise<number> {
     }
     case 'recover':
       await recover(call);
+      return 0;
+    case 'console':
+      await showConsole(call);
       return 0;
     case 'deploy':
       await deploy(call);

@@ -65,6 +65,11 @@ export class Observer implements AdminSource {
     }
   }
 
+  console(replica: string): string {
+    if (this.#manager === null) throw notYet('There is no replica');
+    return this.#manager.console(replica);
+  }
+
   async recover(replica: string): Promise<Rotated> {
     if (this.#manager === null) throw notYet('No replica can be replaced');
     return await this.#manager.recover(replica);

@@ -26,7 +26,7 @@ import { Health } from './health.ts';
 import { type Client, InWork } from './in-work.ts';
 import type { Heard } from './link.ts';
 import { type ManagerOptions, REPORT_MS, type Version } from './options.ts';
-import { Rejuvenation, type Rotated, rotatedLine } from './rejuvenation.ts';
+import { Rejuvenation, type Rotated, rotatedLine, unknownReplica } from './rejuvenation.ts';
 import { checkRoomBeside } from './room.ts';
 import { Seeds } from './seeds.ts';
 import { Snapshots } from './snapshots.ts';
@@ -207,6 +207,13 @@ export class Manager {
   /** Replaces a replica by a clean one; resolves once that is done. Throws a `SpareError` when it cannot be now. */
   recover(replica: string): Promise<Rotated> {
     return this.#rejuvenation.recover(performance.now(), replica);
+  }
+
+  /** The last that a replica's processes printed, safe for a terminal. Throws `replica-unknown`. */
+  console(replica: string): string {
+    const known = this.#fleet.births().map(([id]) => id);
+    if (!known.includes(replica)) throw unknownReplica(replica, known);
+    return this.#fleet.console(replica);
   }
 
   /** Whether a new version can be there beside the one that runs. Throws `deploy-failed`. */

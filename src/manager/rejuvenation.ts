@@ -84,6 +84,12 @@ function groupEnded(when: string): SpareError {
   return new SpareError('admin-failed', `The group ended ${when}.`, { hint });
 }
 
+export function unknownReplica(name: string, known: readonly string[]): SpareError {
+  return new SpareError('replica-unknown', `There is no replica ${JSON.stringify(name)}.`, {
+    hint: `There are: ${known.join(', ')}. A replica that was replaced never comes back under its name.`,
+  });
+}
+
 export class Rejuvenation {
   readonly #options: RecoveryOptions | null;
   readonly #size: number;
@@ -166,11 +172,7 @@ export class Rejuvenation {
     if (this.#ended) throw groupEnded(`before ${JSON.stringify(name)} was replaced`);
     const known = this.#ids();
     const replica = known.find((id) => id === name);
-    if (replica === undefined) {
-      throw new SpareError('replica-unknown', `There is no replica ${JSON.stringify(name)}.`, {
-        hint: `There are: ${known.join(', ')}. A replica that was replaced never comes back under its name.`,
-      });
-    }
+    if (replica === undefined) throw unknownReplica(name, known);
     if (this.#current !== null) {
       const message = `${replica} cannot be replaced now: ${this.#current.replica} is being replaced.`;
       const hint = 'Replicas are replaced one at a time. Try again in a few seconds.';
