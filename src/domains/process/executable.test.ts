@@ -27,6 +27,16 @@ void it('names the installation of every hop that a program is linked through', 
   assert.deepEqual(found.needed, needed);
 });
 
+void it('finds a program in the folder that a link of the search path leads to: links in there are relative to that', () => {
+  program('store/real/tool/bin/tool');
+  mkdirSync(join(base, 'store/real/bin'));
+  symlinkSync('../tool/bin/tool', join(base, 'store/real/bin/tool'));
+  symlinkSync('store/real', join(base, 'current'));
+  const found = findExecutable('tool', join(base, 'service'), join(base, 'current/bin'), []);
+  assert.equal(found.path, join(base, 'store/real/bin/tool'));
+  assert.deepEqual(found.needed, [join(base, 'store/real'), join(base, 'store/real/tool')]);
+});
+
 void it('a file that is no program is not taken for one', () => {
   const path = program('programs/tool');
   mkdirSync(join(base, 'notes'));

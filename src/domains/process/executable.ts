@@ -13,7 +13,7 @@ import { SpareError } from '../../errors.ts';
 import { contains } from './paths.ts';
 
 export interface Executable {
-  /** Absolute path under which the program was found, possibly a symlink. */
+  /** Absolute path under which the program was found, possibly a symlink; of the folder, the real one if it was searched. */
   readonly path: string;
   /** Absolute paths needed to run it; may lie in folders that are visible anyway. */
   readonly needed: readonly string[];
@@ -64,7 +64,9 @@ export function findExecutable(
   searchPath: string,
   hidden: readonly string[],
 ): Executable {
-  const path = locate(program, folder, searchPath, 'to start the service with');
+  const found = locate(program, folder, searchPath, 'to start the service with');
+  // A domain is shown folders, not the links to them: what is relative in one would lead elsewhere there.
+  const path = program.includes('/') ? found : join(realpathSync(dirname(found)), basename(found));
   const home = homedir();
   const isBroad = (candidate: string): boolean =>
     candidate === '/' ||
