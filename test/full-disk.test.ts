@@ -1,7 +1,7 @@
 /** Does a disk that fails while Spare runs end it in words that a person understands, whatever is being written? */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmSync, statfsSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statfsSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { suite, test } from 'node:test';
@@ -203,6 +203,40 @@ test('P2 P6: the state before a lie is not made anew where that would fill the d
   for (let i = 0; i < 100; i++) await add(url, 'after it');
   assert.match((await comparisons())?.[0]?.unnamed ?? '', /^it takes \d+ bytes, and there is room for 0$/);
   assert.equal(call.stderr, '');
+  return undefined;
+});
+
+/** Writes 8 MiB when it starts, after a second. */
+const LATE_WRITER = `
+import { createServer } from 'node:http';
+import { DatabaseSync } from 'node:sqlite';
+const database = new DatabaseSync('app.db');
+database.exec('create table if not exists large (bytes)');
+Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
+database.exec('insert into large values (zeroblob(${LINE_BYTES}))');
+createServer((request, response) => response.end('hello')).listen(process.env.PORT);`;
+
+test('P2: where a copy does not start because the disk is full, the group ends; the state is not what it failed of', async (t) => {
+  using place = new Place().write('service/server.mjs', LATE_WRITER);
+  place.configure({
+    folder: 'service',
+    command: ['node', 'server.mjs'],
+    state: ['app.db'],
+    data: 'disk/data',
+  });
+  const disk = join(place.folder, 'disk');
+  using small = SmallDisk.mount(disk);
+  if (small === undefined) return t.skip('nothing may be mounted');
+  await using call = place.run();
+  const { status } = await call.ready();
+  const [pid = 0] = await pidsOf(status);
+  signalTree(pid, 'SIGKILL');
+  const starting = join(disk, 'data/domains/r4/work/app.db');
+  await call.until(() => existsSync(starting));
+  small.leave(LINE_BYTES / 2);
+  assert.equal(await call.end(), 1, call.stderr);
+  assert.match(call.stderr, /failed: .*full\.? \[storage-failed\]\n/);
+  assert.doesNotMatch(call.stdout, /starts once more/);
   return undefined;
 });
 

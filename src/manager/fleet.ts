@@ -10,6 +10,7 @@ import { DOMAINS_FOLDER } from '../data-folder.ts';
 import type { Effect } from '../core/index.ts';
 import type { Domain, Driver, ServiceImage } from '../domains/domain.ts';
 import { messageOf, roomOrOther, SpareError } from '../errors.ts';
+import { fullDisk } from '../room.ts';
 import { printable, printableLines } from '../wire/channel.ts';
 import { withLastWords } from './last-words.ts';
 import { type Heard, Link } from './link.ts';
@@ -28,7 +29,7 @@ export interface FleetHandlers {
   readonly onRefused: (error: SpareError) => void;
   /** The image of machines is not what was built from what was accepted; told once, until a replica starts from it again. */
   readonly onImageDamaged: (error: SpareError) => void;
-  /** The disk of the data folder was full when a replica was to be started that is not of a new version. */
+  /** The disk of the data folder is full, and a replica that is not of a new version could not be started. */
   readonly onNoRoom: (error: SpareError) => void;
 }
 
@@ -216,6 +217,9 @@ export class Fleet {
    * but who was merely killed, or starved, starts on the present state, or would know only what is old.
    */
   #startAgain(id: string, place: Place): void {
+    // It has its state on that disk, and so failed of that: nobody could be started there.
+    const full = fullDisk(this.#options.dataFolder);
+    if (full !== null) return this.#handlers.onNoRoom(full);
     const { version } = place.what;
     const failed = (this.#failed.get(version) ?? 0) + 1;
     this.#failed.set(version, failed);
