@@ -37,6 +37,8 @@ export interface Running {
   readonly agent: number;
   /** The first process of its pid namespace, if it has one of its own. */
   readonly init: Seen | undefined;
+  /** Between the one that was started and the domain. They are of its group, and go with it, unless it went first. */
+  readonly above: readonly Seen[];
   readonly tree: ProcessTree;
   readonly channel: Duplex;
   readonly console: Console;
@@ -87,8 +89,9 @@ export async function launch(isolation: Isolation, prepared: Prepared): Promise<
     throw notStarted(isolation, failure ?? lastLine(output));
   }
   guardian.watch(init?.pid ?? agent);
+  const above = (path ?? []).slice(1, init === undefined ? -1 : -2).flatMap((pid) => readStat(pid) ?? []);
   const tree = init === undefined ? markedTree(agent, marker) : namespaceTree(init.pid);
-  return { child, agent, init, tree, channel, console: output, exit, guardian };
+  return { child, agent, init, above, tree, channel, console: output, exit, guardian };
 }
 
 function spawnDomain(isolation: Isolation, prepared: Prepared, command: Command): ChildProcess {

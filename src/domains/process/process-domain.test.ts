@@ -21,7 +21,7 @@ import type { Driver } from '../domain.ts';
 import { createProcessDriver, type Level } from './driver.ts';
 import { killGroup } from './launch.ts';
 import { goBehind } from './priority.ts';
-import { childrenOf, readStat } from './tree.ts';
+import { childrenOf, isAlive, readStat } from './tree.ts';
 
 /** Below the manager, down to the agent. */
 function between(agent: number): number[] {
@@ -63,6 +63,19 @@ for (const level of ['bubblewrap', 'bubblewrap-root', 'unshare', 'plain'] satisf
     return undefined;
   });
 }
+
+void it('D3: none of the processes above a domain stays because it is stopped while the one above it ends', async (context) => {
+  const driver = await createProcessDriver({ level: 'bubblewrap', agent: CONFORMANCE_AGENT }).catch(String);
+  if (typeof driver === 'string') return context.skip(driver);
+  await using site = await Site.create();
+  await using peer = await site.start(driver);
+  const above = between(peer.pid).slice(0, -1);
+  const [started = 0, ...rest] = above;
+  for (const pid of rest.slice(0, -1)) process.kill(pid, 'SIGSTOP');
+  process.kill(started, 'SIGKILL');
+  assert.equal(await peer.domain.exited, 'killed by SIGKILL');
+  return assert.deepEqual(above.filter(isAlive), []);
+});
 
 void it('settings of interpreters that lie below /etc are shown', async (context) => {
   const driver = await createProcessDriver({ level: 'bubblewrap', agent: CONFORMANCE_AGENT }).catch(String);

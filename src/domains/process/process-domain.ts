@@ -15,7 +15,7 @@ import type { Domain, DomainLimits, DomainUsage } from '../domain.ts';
 import { Accounting } from './accounting.ts';
 import { type Exit, killGroup, type Running, signalName } from './launch.ts';
 import { BEHIND_MS_MAX, goAlong, goBehind } from './priority.ts';
-import { isAlive, isThere, readStat } from './tree.ts';
+import { isAlive, isThere, readStat, type Seen } from './tree.ts';
 import { Watchdog } from './watchdog.ts';
 
 const STOP_TIMEOUT_MS = 1000;
@@ -36,6 +36,11 @@ function signal(pid: number, name: NodeJS.Signals): void {
   } catch {
     // Gone already, which is as good.
   }
+}
+
+/** A zombie has taken its namespace along already; whoever inherited it may be slow to reap it. */
+function lives(seen: Seen): boolean {
+  return isAlive(seen.pid) && isThere(seen);
 }
 
 /** `exit status 1`, `killed by SIGKILL`; wrappers report a signal as 128 + its number. */
@@ -168,22 +173,19 @@ export class ProcessDomain implements Domain {
   #kill(): void {
     // To end takes a processor, too: behind all others, many processes would be at it for long.
     this.prioritize();
-    const { child, init, tree } = this.#running;
-    if (init !== undefined && this.#initLives()) signal(init.pid, 'SIGKILL');
+    const { child, init, above, tree } = this.#running;
+    if (init !== undefined && lives(init)) signal(init.pid, 'SIGKILL');
     killGroup(child);
+    // Whoever of them is stopped does not end by itself.
+    for (const one of above) if (lives(one)) signal(one.pid, 'SIGKILL');
     if (init === undefined) for (const pid of tree.pids(Infinity)) signal(pid, 'SIGKILL');
-  }
-
-  /** A zombie has taken its namespace along already; whoever inherited it may be slow to reap it. */
-  #initLives(): boolean {
-    const { init } = this.#running;
-    return init !== undefined && isAlive(init.pid) && isThere(init);
   }
 
   /** False if the system did not end them in time. */
   async #waitUntilGone(): Promise<boolean> {
-    const { init, tree } = this.#running;
-    const isLeft = (): boolean => (init === undefined ? tree.pids(1).length > 0 : this.#initLives());
+    const { init, above, tree } = this.#running;
+    const isLeft = (): boolean =>
+      above.some(lives) || (init === undefined ? tree.pids(1).length > 0 : lives(init));
     const deadline = performance.now() + END_TIMEOUT_MS;
     // Without a namespace a process can be missed in the moment it changes its parent or its program; on a busy host that takes long.
     for (let missing = 0, looks = init === undefined ? 10 : 1; missing < looks;) {
