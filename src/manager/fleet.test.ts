@@ -210,3 +210,32 @@ void test('P6: nobody is replaced for being outdated where a clean one would sta
   await until('it is heard', () => heard.length === 2);
   assert.equal(fleet.isOutdated('r4'), false);
 });
+
+void test('P6: who says nothing when it is to start is started again after its time, and given up when it still says nothing', async (context) => {
+  const { fleet, started, downs } = await given(context);
+  fleet.start('r4', LATER, ENTRY);
+  for (const at of [0, 1, 2]) {
+    await until('it is sent the start', () => started[at]?.isOpened === true);
+    const began = at * 1e6;
+    fleet.clock(began);
+    fleet.clock(began + 5000);
+    assert.deepEqual(downs, [], 'it may still start');
+    fleet.clock(began + 10_000);
+    if (at < 2) assert.equal(started[at]?.isEnding, true);
+    started[at]?.gone.resolve();
+  }
+  assert.deepEqual(downs, ['r4']);
+  assert.equal(fleet.why('r4'), 'it said nothing for 6 s');
+  assert.equal(started.length, 3);
+});
+
+void test('P6: who has answered once is not given up for what it says of its start', async (context) => {
+  const { fleet, started, heard, downs } = await given(context);
+  fleet.start('r4', LATER, ENTRY);
+  await until('it is sent the start', () => started[0]?.isOpened === true);
+  fleet.clock(0);
+  started[0]?.say(STARTED);
+  await until('it is heard', () => heard.length > 0);
+  fleet.clock(1e6);
+  assert.deepEqual(downs, []);
+});

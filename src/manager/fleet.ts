@@ -60,6 +60,8 @@ interface Place {
   refused: boolean;
   /** It starts, and goes behind all others. */
   behind: boolean;
+  /** Since when it owes its first answer, by the manager's clock, and how long that may take; null where it is not asked, or has answered. */
+  owed: { sinceMs: number | null; readonly limitMs: () => number } | null;
   /** Its service is to start on the state that the group has now, not on that it began with, and has not. */
   onPresent: boolean;
   /** The entry after which that state was; null where it is not known, or was asked for. */
@@ -180,6 +182,7 @@ export class Fleet {
       why: '',
       refused: false,
       behind: true,
+      owed: null,
       onPresent: !what.founds && this.#startsOnPresent(what),
       startedOn: null,
       outdated: false,
@@ -230,6 +233,7 @@ export class Fleet {
     const { link } = place;
     place.link = null;
     place.behind = true;
+    place.owed = null;
     place.startedOn = null;
     const again = (): void => {
       if (!place.stopped) this.#bringUp(id, place);
@@ -263,6 +267,7 @@ export class Fleet {
     if (place.stopped) return await domain.destroy();
     place.link = this.#connect(id, place, image, domain);
     if (domain.opened) return;
+    place.owed = { sinceMs: null, limitMs: () => opening.timeoutMs };
     place.link.stream(async (write) => {
       const startedOn = await opening.send(write);
       // Nobody knows what is in one that says that it has started before it could.
@@ -287,6 +292,7 @@ export class Fleet {
     return new Link(domain, this.#options.frameBytesMax, {
       onAnswer: (answer) => {
         this.#prioritize(place);
+        place.owed = null;
         if (place.onPresent) this.#failed.delete(place.what.version);
         place.onPresent = false;
         if (answer.type === 'digest') {
@@ -301,6 +307,16 @@ export class Fleet {
         this.#handlers.onDown(id, kind);
       },
     });
+  }
+
+  /** Gives up who says nothing when it is to start. `now`: of a clock that leaves out when the manager stood still. */
+  clock(now: number): void {
+    for (const { link, owed } of this.#places.values()) {
+      if (link === null || owed === null) continue;
+      owed.sinceMs ??= now;
+      const limitMs = owed.limitMs();
+      if (now - owed.sinceMs > limitMs) link.giveUp(`it said nothing for ${Math.round(limitMs / 1000)} s`);
+    }
   }
 
   /** Nobody serves, so those that start need not go behind all others. May be called again and again. */

@@ -91,6 +91,11 @@ export class Link {
     else this.domain.channel.pause();
   }
 
+  /** As if it had ended. */
+  giveUp(why: string): void {
+    this.#down('crash', why);
+  }
+
   #down(kind: 'crash' | 'protocol', why: string): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -197,6 +197,7 @@ export class Manager {
     this.#tell({ type: 'clock' });
     const { health } = this;
     if (!health.answering()) this.#fleet.hurry();
+    this.#fleet.clock(this.#time.now(performance.now()));
     this.#rejuvenation.clock(performance.now());
     const repairedMs = health.clock(performance.now());
     if (repairedMs === null) return;
