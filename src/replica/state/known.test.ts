@@ -1,8 +1,10 @@
 /** Is it noticed when what a service read at its start has changed, and only then? */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { Sandbox, SKIP_LIBC } from '../determinism/testing.ts';
+import { exportDatabaseFiles } from './existing.ts';
 import { type CreateReplica, type Replica, withReplicas } from './harness.ts';
 
 const TABLES = `
@@ -13,6 +15,13 @@ const TABLES = `
   INSERT INTO articles (text) VALUES ('first')`;
 const ARTICLES = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
   INSERT INTO articles (text) SELECT hex(zeroblob(1000)) FROM n`;
+/** 70,000 pages. */
+const PAGES = `
+  PRAGMA page_size=512;
+  PRAGMA journal_mode=WAL;
+  CREATE TABLE pages (id INTEGER PRIMARY KEY, bytes);
+  WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 70000)
+  INSERT INTO pages (bytes) SELECT zeroblob(400) FROM n`;
 
 /** What the service of a replica reads while it starts, under the libc layer. */
 async function read(one: Replica, folder: string, sql: string): Promise<void> {
@@ -124,3 +133,39 @@ void test(
     });
   },
 );
+
+void test(
+  'P3: who read more than can be remembered is outdated by what is added at the end',
+  { skip: SKIP_LIBC },
+  async () => {
+    await withReplicas(async (replica, _, folder) => {
+      const path = join(folder, 'existing.db');
+      {
+        using existing = new DatabaseSync(path);
+        existing.exec(PAGES);
+      }
+      const base = Buffer.concat([...exportDatabaseFiles([path], 1 << 20)]);
+      const active = await replica('active', base).start();
+      const passive = replica('passive', base, false);
+      await read(passive, folder, 'SELECT sum(length(bytes)) FROM pages');
+      await passive.start();
+      passive.state.flush();
+      passive.state.started();
+      const add = 'INSERT INTO pages (bytes) VALUES (1)';
+      assert.equal(await isOutdatedBy('SELECT 1', active, passive), false);
+      assert.equal(await isOutdatedBy(add, active, passive), true);
+    });
+  },
+);
+
+void test('P3: who started on nothing is outdated once there is something', async () => {
+  await withReplicas(async (replica) => {
+    const active = await replica('active').start('node', TABLES);
+    const passive = await replica('passive', null, false).start('node', TABLES);
+    passive.state.flush();
+    passive.state.started();
+    passive.state.import().end();
+    assert.equal(passive.state.isOutdated(), false);
+    assert.equal(await isOutdatedBy('SELECT 1', active, passive), true);
+  });
+});

@@ -7,25 +7,29 @@ import type { Pages } from './pages.ts';
 
 /** Of the header in page 1: how large the file is and what of it is free, which changes without anybody having to know. */
 const SIZES = { from: 28, to: 40 } as const;
-/** 2 MiB of hashes. Who reads more reads what any request changes. */
+/** 2 MiB of hashes. Who reads more counts as one who knows all. */
 const PAGES_MAX = 65_536;
 
 export class Known {
   readonly #pages: Pages;
+  /** Of the whole. */
+  readonly #digest: Buffer;
+  /** None for who knows all, or that there is nothing: of that one hash is enough. */
   readonly #numbers: readonly number[];
   readonly #hashes: Buffer;
 
   /** `numbers`: of pages, from 1, some maybe twice. The first page is always read. */
   constructor(pages: Pages, numbers: readonly number[]) {
     this.#pages = pages;
-    pages.digest();
+    this.#digest = pages.digest();
     const known = [...new Set([1, ...numbers])].filter((page) => page <= pages.pageCount);
-    this.#numbers = known.slice(0, PAGES_MAX);
+    this.#numbers = known.length > PAGES_MAX ? [] : known;
     this.#hashes = Buffer.concat(this.#numbers.map((page) => hashOf(pages, page)));
   }
 
   /** Whether one of them holds something else by now, as of the last digest. */
   get isOutdated(): boolean {
+    if (this.#numbers.length === 0) return !this.#pages.digest().equals(this.#digest);
     const { pageCount } = this.#pages;
     return this.#numbers.some((page, at) => page > pageCount || !this.#isSame(page, at * HASH_BYTES));
   }
