@@ -19,31 +19,28 @@ struct notes {
   } files[];
 };
 
-static _Atomic(struct notes *) mapped;
-static struct notes none;
+static struct notes none, *notes = &none;
 
-static struct notes *attach(void) {
+/* Before the program does anything: it may empty its environment. */
+__attribute__((constructor)) static void attach(void) {
+  struct page *p = page();
+  int saved_errno = errno;
   const char *path = getenv("SPARE_READS");
-  struct notes *found = &none, *first = NULL;
-  struct stat s = {0};
-  int fd = path == NULL ? -1 : open(path, O_RDWR | O_CLOEXEC);
-  if (fd >= 0) {
-    if (fstat(fd, &s) == 0) found = mmap(NULL, (size_t)s.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (found == MAP_FAILED) found = &none;
-    close(fd);
+  int fd = p == NULL || p->turn != 0 || path == NULL ? -1 : open(path, O_RDWR | O_CLOEXEC);
+  struct stat s;
+  if (fd >= 0 && fstat(fd, &s) == 0) {
+    void *found = mmap(NULL, (size_t)s.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (found != MAP_FAILED) notes = found;
   }
-  if (atomic_compare_exchange_strong(&mapped, &first, found)) return found;
-  if (found != &none) munmap(found, (size_t)s.st_size);
-  return first;
+  if (fd >= 0) close(fd);
+  errno = saved_errno;
 }
 
 void note_read(struct page *p, int fd, off_t at, size_t size) {
-  if (p == NULL || p->turn != 0 || at < 0 || size == 0) return;
+  if (p == NULL || p->turn != 0 || notes->count == 0 || at < 0 || size == 0) return;
   int saved_errno = errno;
-  struct notes *notes = atomic_load_explicit(&mapped, memory_order_acquire);
-  if (notes == NULL) notes = attach();
   struct stat s;
-  if (notes->count > 0 && fstat(fd, &s) == 0)
+  if (fstat(fd, &s) == 0)
     for (struct file *file = notes->files; file < notes->files + notes->count; file++) {
       if (file->ino != s.st_ino || file->dev != s.st_dev || file->pages == 0) continue;
       _Atomic uint8_t *bits = (_Atomic uint8_t *)notes + file->at;

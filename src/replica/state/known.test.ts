@@ -1,5 +1,6 @@
 /** Is it noticed when what a service read at its start has changed, and only then? */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
@@ -23,22 +24,49 @@ const PAGES = `
   WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 70000)
   INSERT INTO pages (bytes) SELECT zeroblob(400) FROM n`;
 
-/** What the service of a replica reads while it starts, under the libc layer. */
-async function read(one: Replica, folder: string, sql: string): Promise<void> {
-  await using sandbox = new Sandbox();
+type Program = (path: string, sql: string) => readonly string[];
+
+const NODE: Program = (path, sql) => {
   const module = `
     import { DatabaseSync } from 'node:sqlite';
-    new DatabaseSync(${JSON.stringify(one.path)}).prepare(${JSON.stringify(sql)}).all();`;
+    new DatabaseSync(${JSON.stringify(path)}).prepare(${JSON.stringify(sql)}).all();`;
+  return [process.execPath, '--input-type=module', '-e', module];
+};
+const OTHERS: Readonly<Record<string, Program>> = {
+  'Python without an environment': (path, sql) => {
+    const lines = `
+import os, sqlite3, sys
+os.environ.clear()
+sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchall()`;
+    return ['python3', '-c', lines, path, sql];
+  },
+  PHP: (path, sql) => [
+    'php',
+    '-r',
+    '(new SQLite3($argv[1]))->query($argv[2])->fetchArray();',
+    '--',
+    path,
+    sql,
+  ],
+};
+
+/** What the service of a replica, such a program, reads while it starts, under the libc layer. */
+async function read(one: Replica, folder: string, sql: string, program: Program = NODE): Promise<void> {
+  await using sandbox = new Sandbox();
   const notes = `SPARE_READS=${join(folder, one.name, 'reads')}`;
-  await sandbox.run('both', 'env', [notes, process.execPath, '--input-type=module', '-e', module]);
+  await sandbox.run('both', 'env', [notes, ...program(one.path, sql)]);
 }
 
 /** One that has these tables; and one that starts on its state, and reads the settings. */
-async function started(replica: CreateReplica, folder: string): Promise<[Replica, Replica]> {
+async function started(
+  replica: CreateReplica,
+  folder: string,
+  program: Program = NODE,
+): Promise<[Replica, Replica]> {
   const active = await replica('active').start();
   await active.run(TABLES);
   const passive = replica('passive', active.archive(), false);
-  await read(passive, folder, 'SELECT value FROM settings');
+  await read(passive, folder, 'SELECT value FROM settings', program);
   await passive.start();
   passive.state.flush();
   passive.state.started();
@@ -89,6 +117,18 @@ void test(
     });
   },
 );
+
+for (const [name, program] of Object.entries(OTHERS)) {
+  const [command = '', ...parts] = program(':memory:', 'SELECT 1');
+  const skip = SKIP_LIBC || (spawnSync(command, parts).status === 0 ? false : `no ${command} with SQLite`);
+  void test(`P3: what ${name} reads is seen as well`, { skip }, async () => {
+    await withReplicas(async (replica, _, folder) => {
+      const [active, passive] = await started(replica, folder, program);
+      assert.equal(await isOutdatedBy("UPDATE articles SET text = 'second'", active, passive), false);
+      assert.equal(await isOutdatedBy("UPDATE settings SET value = 'new'", active, passive), true);
+    });
+  });
+}
 
 void test('P3: so it is with a whole state that comes later', { skip: SKIP_LIBC }, async () => {
   await withReplicas(async (replica, _, folder) => {
