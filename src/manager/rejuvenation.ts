@@ -12,7 +12,7 @@
  *     start that would make it so.
  * J4. What a service read when it started, and keeps, is as old as its replica. So a passive one is due after minutes once some of that
  *     is known to have changed, and after an hour in any case; and who takes over on schedule is of the last minutes. Less often where
- *     replacing one takes minutes itself.
+ *     replacing one takes more than a few seconds.
  */
 import type { ReplicaId } from '../core/index.ts';
 import { SpareError } from '../errors.ts';

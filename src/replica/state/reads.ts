@@ -2,7 +2,8 @@
  * Which pages of its databases a service reads while it starts: a file that the agent makes, and that the service's processes map
  * and mark (`preload-reads.c`).
  *
- * Not seen: what is read through a mapping (`PRAGMA mmap_size`), by system calls of a program's own, or without the libc layer.
+ * Not seen: what is read otherwise than by `pread`, as through a mapping (`PRAGMA mmap_size`), by system calls of a program's own, or
+ * without the libc layer.
  */
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 
