@@ -22,8 +22,8 @@ export class Known {
   constructor(pages: Pages, numbers: readonly number[]) {
     this.#pages = pages;
     this.#digest = pages.digest();
-    const known = [...new Set([1, ...numbers])].filter((page) => page <= pages.pageCount);
-    this.#numbers = known.length > PAGES_MAX ? [] : known;
+    const known = numbers.length > PAGES_MAX ? [] : new Set([1, ...numbers]);
+    this.#numbers = [...known].filter((page) => page <= pages.pageCount);
     this.#hashes = Buffer.concat(this.#numbers.map((page) => hashOf(pages, page)));
   }
 
