@@ -5,7 +5,7 @@
  * Not seen: what is read otherwise than by `pread`, as through a mapping (`PRAGMA mmap_size`), by system calls of a program's own, or
  * without the libc layer.
  */
-import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 
 /** One that may be read. */
 export interface ReadableFile {
@@ -38,8 +38,8 @@ export class Reads {
       this.#files.push({ pageCount, at });
       at += Math.ceil(pageCount / 8);
     }
-    writeFileSync(path, head, { mode: 0o600 });
-    truncateSync(path, at);
+    // Written whole: who marks a page that has no place on a full disk would be ended.
+    writeFileSync(path, Buffer.concat([head], at), { mode: 0o600 });
   }
 
   /** By file: the numbers, from 1, of the pages that were read until now. */
