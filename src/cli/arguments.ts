@@ -21,9 +21,10 @@ Usage: spare run [options] -- command...
 Runs f+1 active and f+1 suspended copies of the service, which listens for HTTP on $PORT, and lets out
 only replies that f+1 copies agree on. With "recover" a clean copy takes the place of one that runs,
 with "deploy" a new version of the service that of all. With "console" it says what a copy printed last,
-with "incidents" what went wrong, and with an ID all that is known of it. "backup" writes all that is needed to go on into a file, also while
-copies run; "restore" makes a data folder from it, "export" plain SQLite files. With "image build" the
-image of the virtual machines is made and its digest printed, without starting any.
+with "incidents" what went wrong, and with an ID all that is known of it. "backup" writes all that is
+needed to go on into a file, also while copies run; "restore" makes a data folder from it, "export" plain
+SQLite files. With "image build" the image of the virtual machines is made and its digest printed,
+without starting any.
 
   --config FILE         configuration (default: ./spare.config.ts or .mts, if there is one)
   --faults N            copies that may fail at once, 1 to 4 (default 1)

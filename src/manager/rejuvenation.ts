@@ -140,14 +140,14 @@ export class Rejuvenation {
     const isOld = now >= this.#notBefore && now >= bornAt + everyMs;
     const takesOver = isOld && this.#group.isActive(replica);
     const passive = all.find(
-      ([id, at]) => !this.#group.isActive(id) && now - at >= this.#restMs(id, takesOver),
+      ([id, at]) => !this.#group.isActive(id) && now - at >= this.#ageMaxMs(id, takesOver),
     );
     if (passive !== undefined) return { replica: passive[0], gapMs: 0 };
     return isOld ? { replica, gapMs: this.#gapMs } : null;
   }
 
   /** The age at which a passive one is due, or, if one of them `takesOver`, too old for that. */
-  #restMs(replica: ReplicaId, takesOver: boolean): number {
+  #ageMaxMs(replica: ReplicaId, takesOver: boolean): number {
     const [limitMs, pause] = takesOver ? [FRESH_MS, this.#size] : [PASSIVE_MS, PASSIVE_PAUSE];
     return Math.max(this.#group.isOutdated(replica) ? OUTDATED_MS : limitMs, pause * this.#tookMs);
   }
