@@ -148,9 +148,9 @@ for (const { what, minutes, renew } of [
       context.mock.method(performance, 'now', () => now() + minutes * 60_000);
       assert.equal(await layoutOf({ renew }), first);
       const layouts = new Set<unknown>();
-      // Asked for again and again: behind all that goes on here it may take so long that it is given up.
+      // Asked for again and again, and with pauses: it is made behind all that goes on here, and given up if that takes too long.
       while (layouts.size < 2) {
-        await delay(LOOK_MS);
+        await delay(5 * LOOK_MS);
         layouts.add(await layoutOf({ renew }));
       }
       // What is new stays.
