@@ -6,6 +6,12 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
+/** Calls `go` once all that came before it on its connection is answered; never when the connection ends before. */
+export function whenItsTurn(response: ServerResponse, go: () => void): void {
+  if (response.socket !== null) go();
+  else response.once('socket', go);
+}
+
 export function limitConnections(server: Server, most: number): void {
   /** In the order in which their last whole request had its turn, or else in which they came; and the response to that request. */
   const held = new Map<Socket, ServerResponse | null>();
@@ -23,9 +29,8 @@ export function limitConnections(server: Server, most: number): void {
   for (const event of ['request', 'checkContinue'] as const)
     server.on(event, (request: IncomingMessage, response: ServerResponse) => {
       const note = (): void => {
-        if (response.socket === null) response.once('socket', note);
-        else if (held.delete(request.socket)) held.set(request.socket, response);
+        if (held.delete(request.socket)) held.set(request.socket, response);
       };
-      request.once('end', note);
+      request.once('end', () => whenItsTurn(response, note));
     });
 }

@@ -5,6 +5,7 @@
  * W1. When there is no room, the connection goes on which one has waited for longest.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { whenItsTurn } from '../connections.ts';
 import { Room } from './room.ts';
 import { cut } from './unread.ts';
 
@@ -13,12 +14,6 @@ const REQUEST_BYTES = 4096;
 /** The same of each name and each value of its headers, beside its characters: most are short. */
 const TEXT_BYTES = 64;
 const BYTES_MAX = 32 * 1024 ** 2;
-
-/** Calls `go` once all that came before it on its connection is answered; never when the connection ends before. */
-export function whenItsTurn(response: ServerResponse, go: () => void): void {
-  if (response.socket !== null) go();
-  else response.once('socket', go);
-}
 
 export class Behind {
   readonly #room = new Room<ServerResponse>(BYTES_MAX, cut);

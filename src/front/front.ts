@@ -10,13 +10,13 @@
  * H4. Of each connection one request at a time is in work or waits: one that sends many ahead keeps nobody out.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import { limitConnections } from '../connections.ts';
+import { limitConnections, whenItsTurn } from '../connections.ts';
 import type { Key } from '../core/index.ts';
 import type { Verdict } from '../manager/in-work.ts';
 import { createServer } from '../node-http.ts';
 import { encodeRequest } from '../wire/http.ts';
 import { Admission, type AdmissionLimits, type Ticket } from './admission.ts';
-import { Behind, whenItsTurn } from './behind.ts';
+import { Behind } from './behind.ts';
 import { bodyLimitText, Coming } from './coming.ts';
 import { refuse } from './refuse.ts';
 import {

@@ -7,7 +7,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { whenItsTurn } from './behind.ts';
+import { whenItsTurn } from '../connections.ts';
 import { refuseConnection } from './refuse.ts';
 
 /** By Node's code; all others are a 400. */
