@@ -52,7 +52,7 @@ export class Database {
   /** Of the state that the service was started on. */
   #digestLeft: Buffer = Buffer.alloc(0);
   #backlogMax: number = BACKLOG_FRAMES;
-
+  /** Once the start is over. */
   #known: Known | null = null;
 
   private constructor(path: string, files: DatabaseFiles) {

@@ -29,7 +29,7 @@ export class Known {
 
   /** Whether one of them holds something else by now, as of the last digest. */
   get isOutdated(): boolean {
-    if (this.#numbers.length === 0) return !this.#pages.digest().equals(this.#digest);
+    if (this.#numbers.length === 0) return !this.#pages.lastDigest.equals(this.#digest);
     const { pageCount } = this.#pages;
     return this.#numbers.some((page, at) => page > pageCount || !this.#isSame(page, at * HASH_BYTES));
   }

@@ -24,6 +24,7 @@ export class Pages implements PageSource {
   readonly #tree: MerkleTree = new MerkleTree();
   #wal: Wal | null = null;
   #buffer: Buffer = Buffer.alloc(0);
+  #digest: Buffer = Buffer.alloc(0);
   #pageSize = 0;
   #pageCount = 0;
   #filePages = 0;
@@ -121,6 +122,11 @@ export class Pages implements PageSource {
     return image;
   }
 
+  /** What `digest` said last. */
+  get lastDigest(): Buffer {
+    return this.#digest;
+  }
+
   /** Those that may have changed since the last `digest`. */
   touched(): number[] {
     return this.#tree.touched(this.#pageCount);
@@ -138,6 +144,7 @@ export class Pages implements PageSource {
     sizes.writeUInt32BE(this.pageSize, 1);
     sizes.writeUInt32BE(this.#pageCount, 5);
     const root = this.#tree.root(this.#pageCount, (page) => this.read(page));
-    return hash('sha256', Buffer.concat([sizes, root]), 'buffer');
+    this.#digest = hash('sha256', Buffer.concat([sizes, root]), 'buffer');
+    return this.#digest;
   }
 }
