@@ -8,7 +8,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DOMAINS_FOLDER } from '../data-folder.ts';
 import type { Effect } from '../core/index.ts';
-import type { Domain, Driver, ServiceImage } from '../domains/domain.ts';
+import type { Domain, Driver, Opening, ServiceImage } from '../domains/domain.ts';
 import { messageOf, roomOrOther, SpareError } from '../errors.ts';
 import { fullDisk } from '../room.ts';
 import { printable, printableLines } from '../wire/channel.ts';
@@ -60,8 +60,8 @@ interface Place {
   refused: boolean;
   /** It starts, and goes behind all others. */
   behind: boolean;
-  /** Since when it owes its first answer, by the manager's clock, and how long that may take; null where it is not asked, or has answered. */
-  owed: { sinceMs: number | null; readonly limitMs: () => number } | null;
+  /** What it owes its first answer to, and since when, by the manager's clock; null where it is not asked, or has answered. */
+  owed: { sinceMs: number | null; readonly opening: Opening } | null;
   /** Its service is to start on the state that the group has now, not on that it began with, and has not. */
   onPresent: boolean;
   /** The entry after which that state was; null where it is not known, or was asked for. */
@@ -267,7 +267,7 @@ export class Fleet {
     if (place.stopped) return await domain.destroy();
     place.link = this.#connect(id, place, image, domain);
     if (domain.opened) return;
-    place.owed = { sinceMs: null, limitMs: () => opening.timeoutMs };
+    place.owed = { sinceMs: null, opening };
     place.link.stream(async (write) => {
       const startedOn = await opening.send(write);
       // Nobody knows what is in one that says that it has started before it could.
@@ -314,8 +314,9 @@ export class Fleet {
     for (const { link, owed } of this.#places.values()) {
       if (link === null || owed === null) continue;
       owed.sinceMs ??= now;
-      const limitMs = owed.limitMs();
-      if (now - owed.sinceMs > limitMs) link.giveUp(`it said nothing for ${Math.round(limitMs / 1000)} s`);
+      const { timeoutMs } = owed.opening;
+      if (now - owed.sinceMs > timeoutMs)
+        link.giveUp(`it said nothing for ${Math.round(timeoutMs / 1000)} s`);
     }
   }
 
