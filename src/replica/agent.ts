@@ -18,6 +18,7 @@ import { decodeEntry } from '../wire/entry.ts';
 import { type Frame, FrameReader } from '../wire/frames.ts';
 import { decodeRequest, encodeReply } from '../wire/http.ts';
 import { openChannel } from './channel.ts';
+import { interruptNobody } from './courtesy.ts';
 import { Clock } from './determinism/clock.ts';
 import { TickServer } from './determinism/tick.ts';
 import { preloadPath } from './preload.ts';
@@ -198,7 +199,7 @@ class Agent {
       seed: Buffer.from(start.seed, 'base64'),
     });
     this.#ticks = await TickServer.listen(tickPath);
-    this.#service = await Service.start(
+    const starting = Service.start(
       {
         command: start.command,
         env: serviceEnvironment(start, { clockPath, tickPath, readsPath }),
@@ -209,6 +210,8 @@ class Agent {
       },
       (why) => this.#fail(`The service ended: ${why}.`),
     );
+    // The service's process is there, and does not inherit it.
+    [this.#service] = await Promise.all([starting, interruptNobody()]);
     state.open();
     // Of who does not found, what the start wrote is undone at once: where that cannot be done, the start came to nothing.
     if (!start.founds) state.flush();

@@ -1,61 +1,16 @@
 /** Is the compiled agent the one of the sources that are there, and does it run? */
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { spawnSync } from 'node:child_process';
 import { appendFileSync, cpSync, mkdtempDisposableSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
-import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { AGENT_PARTS } from '../domains/process/package.ts';
-import { freePort } from '../manager/port.ts';
-import { type Answer, decodeAnswer, importFrames, prepareFrames, startFrames } from '../wire/channel.ts';
-import { FrameReader } from '../wire/frames.ts';
 import { compileAgent } from './compile.ts';
 import { compiledAgent } from './compiled.ts';
+import { startAgent } from './testing.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const SERVICE = `
-  const { createServer } = require('node:http');
-  const isFixed = Date.now() === 12345 && Date.now() === 12345;
-  if (isFixed) createServer(() => {}).listen(process.env.PORT);
-`;
-
-/** What the agent says to an order to start a service that listens only where its clock is the agreed one. */
-async function answerOf(agent: string, folder: string): Promise<Answer> {
-  const env = { ...process.env, SPARE_RUN: join(folder, 'run'), SPARE_WORK: folder };
-  const child = spawn(process.execPath, [agent], {
-    env,
-    stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
-    detached: true,
-  });
-  const channel = child.stdio[3] as Socket;
-  const command = [process.execPath, '-e', SERVICE];
-  const limits = { timeoutMs: 60_000, replyBytesMax: 1 };
-  const seed = Buffer.alloc(32).toString('base64');
-  const order = {
-    timeMs: 12345,
-    seed,
-    command,
-    env: {},
-    port: await freePort(),
-    founds: true,
-    ...limits,
-  };
-  const first = [...prepareFrames([]), ...importFrames(Buffer.alloc(0), true), ...startFrames(order)];
-  for (const part of first) channel.write(part);
-  const reader = new FrameReader(1024 ** 2);
-  for await (const bytes of channel) {
-    const [frame] = reader.read(bytes as Buffer);
-    if (frame === undefined) continue;
-    // With its service.
-    process.kill(-(child.pid ?? 0), 'SIGKILL');
-    await once(child, 'exit');
-    return decodeAnswer(frame);
-  }
-  throw new Error('it said nothing');
-}
-
 function copySources(root: string): void {
   for (const part of AGENT_PARTS.filter((name) => name.startsWith('src/'))) {
     cpSync(join(ROOT, part), join(root, part), { recursive: true });
@@ -76,7 +31,10 @@ test('J1: what is compiled runs, is of all that it was compiled of, and is not u
   // Nothing of the sources is needed, nor of the packages.
   rmSync(join(root, 'src'), { recursive: true });
   rmSync(join(root, 'node_modules'));
-  assert.equal((await answerOf(agent, root)).type, 'result');
+  {
+    await using started = await startAgent(agent, root);
+    assert.equal(started.answer.type, 'result');
+  }
   assert.equal(compiledAgent(root), null);
   symlinkSync(join(ROOT, 'node_modules'), join(root, 'node_modules'));
   copySources(root);

@@ -1,10 +1,4 @@
-/**
- * The command line of a domain, and the resource limits that every level of isolation puts on it.
- *
- * L1. What wakes up in a domain interrupts nobody who works: it goes on with what it has got once the other rests, or has had its share.
- *     On a busy host the agent and the service would otherwise take the processor, and what its caches hold, from each other
- *     twice a request; that costs a twentieth of the throughput. Where nobody works it makes no difference.
- */
+/** The command line of a domain, and the resource limits that every level of isolation puts on it. */
 import type { ChildProcess } from 'node:child_process';
 import { release } from 'node:os';
 
@@ -32,11 +26,8 @@ const DATA_SLACK_BYTES = 1024 ** 3;
 const THREADS_PER_PROCESS = 16;
 const THREADS_SPARE = 64;
 
-/** L1, for the shell and all that it becomes or starts; without util-linux things go on without it. */
-const BATCH = '/usr/bin/chrt --batch --pid 0 $$';
 /** `-u` in bash, `-p` in dash and busybox. A limit that the host has set lower stays. */
 const SCRIPT = [
-  `${BATCH} >/dev/null`,
   'ulimit -c 0',
   'ulimit -n "$1" || ulimit -n "$(ulimit -H -n)"',
   'ulimit -f "$2"',

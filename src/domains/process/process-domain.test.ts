@@ -286,21 +286,6 @@ void it('P5: a domain that starts stands behind those that serve, until it is pr
   return undefined;
 });
 
-/** By sched(7). */
-const SCHED_BATCH = '3';
-
-void it('L1: what wakes up in a domain interrupts nobody who works', async (context) => {
-  if (!existsSync('/usr/bin/chrt')) return context.skip('no util-linux');
-  const driver = await createProcessDriver({ agent: CONFORMANCE_AGENT });
-  await using site = await Site.create();
-  await using peer = await site.start(driver);
-  const policyOf = (pid: number): string | undefined =>
-    readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ')[38];
-  assert.equal(policyOf(peer.pid), SCHED_BATCH);
-  assert.notEqual(policyOf(process.pid), SCHED_BATCH);
-  return undefined;
-});
-
 /** A session of its own that would use a whole processor, for so many seconds at most. */
 function busy(seconds: number): ChildProcess {
   const command = ['-s', 'KILL', String(seconds), 'sh', '-c', 'while :; do :; done'];
