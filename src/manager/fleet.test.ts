@@ -209,6 +209,37 @@ void test('P6: nobody is replaced for being outdated where a clean one would sta
   started[2]?.say(digestOf(true));
   await until('it is heard', () => heard.length === 2);
   assert.equal(fleet.isOutdated('r4'), false);
+  const real = performance.now.bind(performance);
+  context.mock.method(performance, 'now', () => real() + 3601_000);
+  assert.equal(fleet.isOutdated('r4'), true, 'an hour later it is worth a try');
+});
+
+void test('P6: an hour after starts on the present state came to nothing, one tries it again; what works then is gone on with', async (context) => {
+  const { fleet, started, heard } = await given(context);
+  let laterMs = 0;
+  const real = performance.now.bind(performance);
+  context.mock.method(performance, 'now', () => real() + laterMs);
+  const start = async (id: string, words: readonly Uint8Array[][]): Promise<number | null> => {
+    const [before, heardBefore] = [started.length, heard.length];
+    fleet.start(id, LATER, ENTRY);
+    for (const [at, says] of words.entries()) {
+      await until('it is sent the start', () => started[before + at]?.isOpened === true);
+      started[before + at]?.say(says);
+      started[before + at]?.gone.resolve();
+    }
+    await until('it is heard', () => heard.length > heardBefore);
+    assert.equal(started.length, before + words.length);
+    return fleet.takeStartedOn(id);
+  };
+  const no = failedFrames('no');
+  assert.equal(await start('r4', [no, no, STARTED]), null);
+  assert.equal(await start('r5', [STARTED]), null, 'on the initial state at once');
+  laterMs += 3601_000;
+  assert.equal(await start('r6', [no, STARTED]), null, 'tried once, and no more than that');
+  assert.equal(await start('r7', [STARTED]), null);
+  laterMs += 3601_000;
+  assert.equal(await start('r8', [STARTED]), 0);
+  assert.equal(await start('r9', [STARTED]), 0);
 });
 
 void test('P6: who says nothing when it is to start is started again after its time, and given up when it still says nothing', async (context) => {

@@ -41,8 +41,10 @@ const AHEAD_MS = 5000;
 /** What is to be started is not what was accepted, or built from it. */
 const REFUSALS: ReadonlySet<string> = new Set(['image-changed', 'image-unreadable', 'image-damaged']);
 
-/** After so many starts on the present state in a row that came to nothing, copies of a version start on the initial one. */
+/** After so many starts on the present state in a row that came to nothing, copies of a version start on the initial one, for a while. */
 const FAILED_MAX = 2;
+/** Clients may have changed what it did not start on: so long after a failed start one tries the present state again. */
+const PRESENT_AGAIN_MS = 3600_000;
 /** How often one is started at most, unless others start on the present state meanwhile. */
 export const STARTS_MAX: number = FAILED_MAX + 1;
 
@@ -83,8 +85,8 @@ export class Fleet {
   readonly #damaged = new Set<ServiceImage>();
   /** A replica that started from it was outdated, and none was started from it since. */
   readonly #outdated = new Set<ServiceImage>();
-  /** By version: how many starts on the present state failed since one worked. */
-  readonly #failed = new Map<number, number>();
+  /** By version: how many starts on the present state failed since one worked, and when the last one did. */
+  readonly #failed = new Map<number, { readonly count: number; readonly atMs: number }>();
   /** A check that was made for a rotation, and no start has used. */
   #ahead: {
     readonly version: Version;
@@ -126,7 +128,9 @@ export class Fleet {
   }
 
   #startsOnPresent({ version }: What): boolean {
-    return (this.#failed.get(version) ?? 0) < FAILED_MAX;
+    const failed = this.#failed.get(version);
+    if (failed === undefined || failed.count < FAILED_MAX) return true;
+    return performance.now() - failed.atMs > PRESENT_AGAIN_MS;
   }
 
   /** In a line that is safe for a terminal. */
@@ -224,9 +228,9 @@ export class Fleet {
     const full = fullDisk(this.#options.dataFolder);
     if (full !== null) return this.#handlers.onNoRoom(full);
     const { version } = place.what;
-    const failed = (this.#failed.get(version) ?? 0) + 1;
-    this.#failed.set(version, failed);
-    place.onPresent = failed < FAILED_MAX;
+    const count = (this.#failed.get(version)?.count ?? 0) + 1;
+    this.#failed.set(version, { count, atMs: performance.now() });
+    place.onPresent = count < FAILED_MAX;
     const state = place.onPresent ? 'present' : 'initial';
     const told = `start      ${id} starts once more, on the ${state} state: ${this.why(id)}`;
     for (const line of withLastWords(told, this.console(id)).split('\n')) this.#options.log(line);
