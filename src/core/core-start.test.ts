@@ -128,6 +128,27 @@ for (const faults of EACH) {
     world.until('answered', () => world.answered, 3000);
   });
 
+  for (const when of ['at first', 'after a kill']) {
+    void test(`P5: ${f}, ${when}, active ones that hang in their start keep nobody from being served`, () => {
+      let hangs = (id: string): boolean => number(id) < faults;
+      const world = new World({
+        faults,
+        core: { startTimeoutMs: 180_000, requestTimeoutMs: 30_000 },
+        behaviour: (id) => ({ hung: hangs(id) }),
+      });
+      if (when === 'after a kill') {
+        world.until('whole', () => world.whole, 10_000);
+        const next = world.disk.nextReplica;
+        hangs = (id) => number(id) >= next && number(id) < next + faults;
+        world.kill();
+      }
+      // Nobody asks for anything before it is served.
+      world.until('f+1 execute', () => world.core.replicas.count('running') > faults, 3000);
+      recovers(world);
+      assert.deepEqual(named(world), []);
+    });
+  }
+
   void test(`P5 P7: ${f}, once it ran, starts that fail are tried again, ever more seldom, and not given up`, () => {
     let broken = false;
     const world = whole(faults, { behaviour: () => ({ failsToStart: broken }) });

@@ -12,8 +12,11 @@
  * U4. A suspicion is over once everything up to it is decided and f+1 replicas have caught up: these stay.
  * U5. A manager finds only its own replicas late; for another's it suspects when nothing is heard of them for as long as
  *     a request may take.
+ * U7. An active replica that does not come up keeps nobody from being served: where one that sleeps came up with it, those that
+ *     sleep execute.
  */
 import type { Core } from './core.ts';
+import type { Role } from './entry.ts';
 import type { Index, ReplicaId } from './ids.ts';
 import { executingNow, forgivePause, type Local } from './local.ts';
 import { proposeDecisions } from './ordering.ts';
@@ -21,6 +24,7 @@ import { agreed, conflicting, type Votes } from './quorum.ts';
 import { superviseRotation } from './rotating.ts';
 import { readyToStay, settle } from './settling.ts';
 import { executable, type Slot } from './slot.ts';
+import { stateOf } from './view.ts';
 
 export function supervise(core: Core, now: number): void {
   for (const local of core.replicas.all()) forgivePause(now, local);
@@ -29,6 +33,7 @@ export function supervise(core: Core, now: number): void {
   if (next !== undefined && executable(next)) watchEntry(core, now, next);
   watchSilent(core, now);
   watchPhases(core, now);
+  watchStarts(core, now);
   settle(core, now, readyToStay(core, now));
   superviseRotation(core, now);
   core.succession.supervise(now);
@@ -147,4 +152,21 @@ function watchPhases(core: Core, now: number): void {
       (AWAKE.has(local.phase) && now - local.since > patienceMs(core, local));
     if (overdue) core.fault(now, local, 'late', core.order.decided);
   }
+}
+
+/** Starts differ, and whoever stood in is replaced in the end: so much longer than another one may it take at least. */
+const LONGER_MS = 2000;
+
+/** After a boot: who takes twice as long as one that was started with it may never come up. */
+function watchStarts(core: Core, now: number): void {
+  if (core.group.suspicion !== null || core.order.decided < 0) return;
+  const inRole = (role: Role): Local[] =>
+    [...core.replicas.all()].filter(({ id, faulty }) => !faulty && core.group.get(id)?.role === role);
+  const starting = inRole('active').filter((local) => stateOf(local) === 'starting');
+  if (starting.length === 0) return;
+  const asleep = inRole('passive').filter(({ phase }) => phase === 'suspended');
+  const overdue = starting.some(({ since: startedAt }) =>
+    asleep.some(({ since: upAt }) => now - upAt > Math.max(LONGER_MS, upAt - startedAt)),
+  );
+  if (overdue) core.propose({ type: 'suspect', index: core.order.decided });
 }

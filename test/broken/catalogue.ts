@@ -295,6 +295,13 @@ const ROWS: Readonly<Record<Break['promise'], readonly Row[]>> = {
       '',
     ],
     [
+      'src/core/core-start.test.ts',
+      'src/core/suspicion.ts',
+      'who hangs in its start is waited for',
+      "if (overdue) core.propose({ type: 'suspect', index: core.order.decided });",
+      '',
+    ],
+    [
       'src/core/deadline.test.ts',
       'src/core/deadline.ts',
       'the deadline has no ceiling',
