@@ -210,7 +210,7 @@ void test('P6: nobody is replaced for being outdated where a clean one would sta
   await until('it is heard', () => heard.length === 2);
   assert.equal(fleet.isOutdated('r4'), false);
   const real = performance.now.bind(performance);
-  context.mock.method(performance, 'now', () => real() + 3601_000);
+  context.mock.method(performance, 'now', () => real() + 3_601_000);
   assert.equal(fleet.isOutdated('r4'), true, 'an hour later it is worth a try');
 });
 
@@ -234,10 +234,10 @@ void test('P6: an hour after starts on the present state came to nothing, one tr
   const no = failedFrames('no');
   assert.equal(await start('r4', [no, no, STARTED]), null);
   assert.equal(await start('r5', [STARTED]), null, 'on the initial state at once');
-  laterMs += 3601_000;
+  laterMs += 3_601_000;
   assert.equal(await start('r6', [no, STARTED]), null, 'tried once, and no more than that');
   assert.equal(await start('r7', [STARTED]), null);
-  laterMs += 3601_000;
+  laterMs += 3_601_000;
   assert.equal(await start('r8', [STARTED]), 0);
   assert.equal(await start('r9', [STARTED]), 0);
 });

@@ -44,7 +44,7 @@ const REFUSALS: ReadonlySet<string> = new Set(['image-changed', 'image-unreadabl
 /** After so many starts on the present state in a row that came to nothing, copies of a version start on the initial one, for a while. */
 const FAILED_MAX = 2;
 /** Clients may have changed what it did not start on: so long after a failed start one tries the present state again. */
-const PRESENT_AGAIN_MS = 3600_000;
+const PRESENT_AGAIN_MS = 3_600_000;
 /** How often one is started at most, unless others start on the present state meanwhile. */
 export const STARTS_MAX: number = FAILED_MAX + 1;
 

@@ -11,6 +11,7 @@ import { compiledAgent } from './compiled.ts';
 import { startAgent } from './testing.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
+
 function copySources(root: string): void {
   for (const part of AGENT_PARTS.filter((name) => name.startsWith('src/'))) {
     cpSync(join(ROOT, part), join(root, part), { recursive: true });
