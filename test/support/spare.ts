@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -150,9 +150,9 @@ export class Spare implements AsyncDisposable {
   }
 }
 
-/** Also what processes have not ended in yet, as of a group that was just killed. */
+/** Also what processes have not ended in yet, as of a group that was just killed: where one removes a file meanwhile, `rmSync` ends early. */
 export function removeAll(folder: string): void {
-  rmSync(folder, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
+  while (existsSync(folder)) rmSync(folder, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
 }
 
 /** The process and all that descend from it, parents first. */
