@@ -152,7 +152,8 @@ export class Spare implements AsyncDisposable {
 
 /** Also what processes have not ended in yet, as of a group that was just killed: where one removes a file meanwhile, `rmSync` ends early. */
 export function removeAll(folder: string): void {
-  while (existsSync(folder)) rmSync(folder, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
+  while (existsSync(folder))
+    rmSync(folder, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
 }
 
 /** The process and all that descend from it, parents first. */
