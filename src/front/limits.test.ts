@@ -203,21 +203,21 @@ void test('the reply to a client that left meanwhile is dropped', async () => {
 void test('beyond the bounded queue clients get 503 and when to come again; who leaves makes room', async () => {
   const admission = { inFlight: 1, inFlightBytes: 1e6, waiting: 1, waitingBytes: 1e6 };
   await using front = await startFront(() => 'wait', { admission });
-  const ask = `GET / HTTP/1.1\r\n${CLOSE}\r\n`;
+  const ask = (target: string): string => `GET ${target} HTTP/1.1\r\n${CLOSE}\r\n`;
   using running = new Wire(front.port);
-  running.send(ask);
+  running.send(ask('/running'));
   await front.reached(1);
   using waiting = new Wire(front.port);
-  waiting.send(ask);
-  await delay(20);
-  const refused = await exchange(front.port, ask);
+  waiting.send(ask('/waiting'));
+  await front.asked('/waiting');
+  const refused = await exchange(front.port, ask('/refused'));
   assert.equal(statusOf(refused), 503);
   assert.deepEqual(valuesOf(refused, 'retry-after'), ['1']);
   waiting.socket.destroy();
-  await delay(20);
+  await front.left(1);
   using next = new Wire(front.port);
-  next.send(ask);
-  await delay(20);
+  next.send(ask('/next'));
+  await front.asked('/next');
   front.ordered[0]?.done(replyVerdict({}));
   await front.reached(2);
   front.ordered[1]?.done(replyVerdict({}));
@@ -233,7 +233,7 @@ void test('P7: who sends many requests ahead on a connection fills no queue, and
   await front.reached(1);
   using other = new Wire(front.port);
   other.send(`GET /other HTTP/1.1\r\n${CLOSE}\r\n`);
-  await delay(20);
+  await front.asked('/other');
   for (let i = 0; i < 3; i++) {
     await front.reached(i + 1);
     front.ordered[i]?.done(replyVerdict({}));

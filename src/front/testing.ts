@@ -35,6 +35,8 @@ export interface Front extends AsyncDisposable {
   ready: boolean;
   /** Resolves once that many requests reached the backend. */
   reached(count: number): Promise<void>;
+  /** Resolves once a request to this target was taken in, or refused. */
+  asked(target: string): Promise<void>;
   /** Resolves once so many connections are left. */
   left(count: number): Promise<void>;
 }
@@ -66,6 +68,8 @@ export async function startFront(service: Service, options: Partial<FrontOptions
       },
     },
   );
+  const asked = new Set<string | undefined>();
+  server.on('request', ({ url }) => asked.add(url));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
@@ -80,6 +84,9 @@ export async function startFront(service: Service, options: Partial<FrontOptions
     },
     async reached(count) {
       await wait(() => ordered.length >= count);
+    },
+    async asked(target) {
+      await wait(() => asked.has(target));
     },
     async left(count) {
       const connections = promisify(server.getConnections.bind(server));
