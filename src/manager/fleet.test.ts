@@ -124,6 +124,19 @@ async function given(context: TestContext, meet: (one: Started) => void = () => 
   return { fleet, started, heard, downs };
 }
 
+/** What those from this one on say to their start, one after another; they can be ended. */
+async function answer(
+  started: readonly Started[],
+  from: number,
+  words: readonly Uint8Array[][],
+): Promise<void> {
+  for (const [at, says] of words.entries()) {
+    await until('it is sent the start', () => started[from + at]?.isOpened === true);
+    started[from + at]?.say(says);
+    started[from + at]?.gone.resolve();
+  }
+}
+
 void test('P6: who starts once more is hurried while nobody serves, too', async (context) => {
   const { fleet, started, heard, downs } = await given(context);
   fleet.start('r4', LATER, ENTRY);
@@ -201,11 +214,7 @@ void test('P3: of who is outdated the last word counts, and one that is started 
 void test('P6: nobody is replaced for being outdated where a clean one would start on the initial state', async (context) => {
   const { fleet, started, heard } = await given(context);
   fleet.start('r4', LATER, ENTRY);
-  for (const [at, says] of [failedFrames('no'), failedFrames('no'), STARTED].entries()) {
-    await until('it is sent the start', () => started[at]?.isOpened === true);
-    started[at]?.say(says);
-    started[at]?.gone.resolve();
-  }
+  await answer(started, 0, [failedFrames('no'), failedFrames('no'), STARTED]);
   started[2]?.say(digestOf(true));
   await until('it is heard', () => heard.length === 2);
   assert.equal(fleet.isOutdated('r4'), false);
@@ -222,11 +231,7 @@ void test('P6: an hour after starts on the present state came to nothing, one tr
   const start = async (id: string, words: readonly Uint8Array[][]): Promise<number | null> => {
     const [before, heardBefore] = [started.length, heard.length];
     fleet.start(id, LATER, ENTRY);
-    for (const [at, says] of words.entries()) {
-      await until('it is sent the start', () => started[before + at]?.isOpened === true);
-      started[before + at]?.say(says);
-      started[before + at]?.gone.resolve();
-    }
+    await answer(started, before, words);
     await until('it is heard', () => heard.length > heardBefore);
     assert.equal(started.length, before + words.length);
     return fleet.takeStartedOn(id);

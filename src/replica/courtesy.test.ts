@@ -4,6 +4,7 @@ import { existsSync, mkdtempDisposableSync, readdirSync, readFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { childrenOf } from '../domains/process/tree.ts';
 import { startAgent } from './testing.ts';
 
 /** By sched(7). */
@@ -24,7 +25,7 @@ test('P5: the agent interrupts nobody who works; its service is like all others'
   assert.ok(threads.length > 1);
   const policies = threads.map((thread) => policyOf(`/proc/${agent.pid}/task/${thread}`));
   assert.deepEqual(new Set(policies), new Set([SCHED_BATCH]));
-  const children = readFileSync(`/proc/${agent.pid}/task/${agent.pid}/children`, 'utf8').trim().split(' ');
+  const children = childrenOf(agent.pid);
   assert.equal(children.length, 1);
   assert.equal(policyOf(`/proc/${children[0]}`), SCHED_OTHER);
   return undefined;
