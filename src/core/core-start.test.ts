@@ -149,6 +149,26 @@ for (const faults of EACH) {
     });
   }
 
+  for (const when of ['at first', 'after a kill']) {
+    void test(`P5: ${f}, ${when}, an active one that takes less than twice as long as others wakes nobody`, () => {
+      let isSlow = (id: string): boolean => number(id) < faults;
+      const world = new World({
+        faults,
+        core: { startTimeoutMs: 180_000, requestTimeoutMs: 30_000 },
+        behaviour: (id) => ({ startMs: isSlow(id) ? 15_000 : 10_000, fillMs: 50 }),
+      });
+      if (when === 'after a kill') {
+        world.until('whole', () => world.whole, 30_000);
+        const next = world.disk.nextReplica;
+        isSlow = (id) => number(id) >= next && number(id) < next + faults;
+        world.kill();
+      }
+      world.until('f+1 execute', () => world.core.replicas.count('running') > faults, 16_000);
+      recovers(world);
+      assert.equal(effects(world, 'resume').length, 0);
+    });
+  }
+
   void test(`P5 P7: ${f}, once it ran, starts that fail are tried again, ever more seldom, and not given up`, () => {
     let broken = false;
     const world = whole(faults, { behaviour: () => ({ failsToStart: broken }) });

@@ -14,6 +14,7 @@ function owing(...results: [number, boolean][]): Local {
     id: replicaId('r0'),
     variant: 0,
     version: 0,
+    startedAt: 0,
     phase: 'executing',
     since: 0,
     heardAt: 0,

@@ -32,6 +32,7 @@ export interface Local {
   readonly variant: number;
   /** Of the service; see `succession.ts`. */
   readonly version: number;
+  readonly startedAt: number;
   phase: Phase;
   /** When it entered the phase, or was heard of with a whole state that it was given in it, milliseconds. */
   since: number;

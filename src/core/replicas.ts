@@ -130,6 +130,7 @@ export class Replicas {
       id,
       variant,
       version,
+      startedAt: now,
       phase: 'starting',
       since: now,
       heardAt: now,

@@ -165,7 +165,7 @@ function watchStarts(core: Core, now: number): void {
   const starting = inRole('active').filter((local) => stateOf(local) === 'starting');
   if (starting.length === 0) return;
   const asleep = inRole('passive').filter(({ phase }) => phase === 'suspended');
-  const overdue = starting.some(({ since: startedAt }) =>
+  const overdue = starting.some(({ startedAt }) =>
     asleep.some(({ since: upAt }) => now - upAt > Math.max(LONGER_MS, upAt - startedAt)),
   );
   if (overdue) core.propose({ type: 'suspect', index: core.order.decided });
