@@ -102,7 +102,7 @@ export interface Driver {
   /**
    * Resolves once the agent's program runs; it need not have said anything yet. Throws a `SpareError` when the
    * domain cannot be started at all; then nothing of it is left, `spec.directory` neither. That is `service-start-failed` where the
-   * agent said no to the opening.
+   * agent said no to the opening, or nothing, or ended.
    */
   start(spec: DomainSpec): Promise<Domain>;
   /** Gives up what is being started, where that may take long: `start` throws. Domains that run stay. */

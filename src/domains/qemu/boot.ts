@@ -59,7 +59,7 @@ export async function boot(options: BootOptions, files: BootFiles): Promise<Save
     if (options.behind) goBehind(machine.pid);
     await machine.run();
     await machine.wake('ready', BOOT_MS_MAX);
-    const answer = options.opening === undefined ? undefined : await openWith(machine, options.opening);
+    const answer = options.opening === undefined ? undefined : await openOrFail(machine, options.opening);
     await Promise.race([machine.control.heard('idle'), machine.exited, delay(SETTLE_MS_MAX)]);
     await machine.stop();
     return { state: await machine.save(), answer };
@@ -69,6 +69,15 @@ export async function boot(options: BootOptions, files: BootFiles): Promise<Save
     options.signal.removeEventListener('abort', kill);
     machine.kill();
     await machine.exited;
+  }
+}
+
+/** As a process does that says nothing, or ends: what it was sent may be why, such as a state for which it takes too much memory. */
+async function openOrFail(machine: Machine, opening: Opening): Promise<Buffer> {
+  try {
+    return await openWith(machine, opening);
+  } catch (error) {
+    throw await startFailure(machine, error, 'service-start-failed');
   }
 }
 
@@ -114,14 +123,19 @@ function answerOf({ channel }: Machine, opening: Opening): Promise<Buffer> {
   });
 }
 
-/** Ends the machine. */
-export async function startFailure(machine: Machine, error: unknown): Promise<SpareError> {
+/** Ends the machine. `code`: of what is no `SpareError` yet. */
+export async function startFailure(
+  machine: Machine,
+  error: unknown,
+  code: 'domain-start-failed' | 'service-start-failed' = 'domain-start-failed',
+): Promise<SpareError> {
   machine.kill();
   const ended = await machine.exited;
   if (error instanceof SpareError) return error;
   const last = lastLines(machine.console.text()).join(' | ');
   const why = ended.startsWith('killed') ? messageOf(error) : ended;
-  return notStarted(`The machine did not start: ${why}. ${last}`.trim(), error);
+  const message = `The machine did not start: ${why}. ${last}`.trim();
+  return new SpareError(code, message, { hint: HINT, cause: error });
 }
 
 /** What it printed last; of a kernel that panics what that begins with, for its end is where in the kernel it was. */
@@ -129,8 +143,4 @@ function lastLines(printed: string): string[] {
   const lines = printed.trim().split('\n');
   const panic = lines.findIndex((line) => line.includes('Kernel panic'));
   return panic < 0 ? lines.slice(-CONSOLE_LINES) : lines.slice(panic, panic + CONSOLE_LINES);
-}
-
-function notStarted(message: string, cause: unknown): SpareError {
-  return new SpareError('domain-start-failed', message, { hint: HINT, cause });
 }

@@ -68,6 +68,15 @@ driverTest(
 );
 
 driverTest(
+  'P6: an agent that ends, instead of answering its opening, has failed of that',
+  { suspension: 'paused', timeout: 300_000 },
+  async (driver, site) => {
+    const opening = openingOf('process.exit(3)', '');
+    await assert.rejects(site.start(driver, {}, { opening }), { code: 'service-start-failed' });
+  },
+);
+
+driverTest(
   'a parked machine is no process and holds no memory, and goes on where it was',
   { suspension: 'parked', timeout: 300_000 },
   async (driver, site) => {
