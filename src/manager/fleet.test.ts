@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { type Duplex, duplexPair } from 'node:stream';
 import { test, type TestContext } from 'node:test';
 import type { Driver } from '../domains/domain.ts';
+import { SpareError } from '../errors.ts';
 import { Store } from '../ordering/store.ts';
 import {
   decodeOrder,
@@ -221,6 +222,19 @@ void test('P6: nobody is replaced for being outdated where a clean one would sta
   const real = performance.now.bind(performance);
   context.mock.method(performance, 'now', () => real() + 3_601_000);
   assert.equal(fleet.isOutdated('r4'), true, 'an hour later it is worth a try');
+});
+
+void test('P6: of machines that were all to be made from one, which did not start, one start has failed', async (context) => {
+  const none = new SpareError('service-start-failed', 'no', { hint: '' });
+  const { fleet, started } = await given(context, () => {
+    if (started.length <= 4) throw none;
+  });
+  for (const id of ['r4', 'r5', 'r6', 'r7']) fleet.start(id, LATER, ENTRY);
+  await until('all are sent the start', () => started.filter(({ isOpened }) => isOpened).length === 4);
+  assert.ok(
+    started.slice(4).every(({ orders }) => orders.includes('apply')),
+    'on the present state',
+  );
 });
 
 void test('P6: an hour after starts on the present state came to nothing, one tries it again; what works then is gone on with', async (context) => {

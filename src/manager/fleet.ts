@@ -85,8 +85,11 @@ export class Fleet {
   readonly #damaged = new Set<ServiceImage>();
   /** A replica that started from it was outdated, and none was started from it since. */
   readonly #outdated = new Set<ServiceImage>();
-  /** By version: how many starts on the present state failed since one worked, and when the last one did. */
-  readonly #failed = new Map<number, { readonly count: number; readonly atMs: number }>();
+  /** By version: how many starts on the present state failed since one worked, and when and of what the last one did. */
+  readonly #failed = new Map<
+    number,
+    { readonly count: number; readonly atMs: number; readonly cause: object }
+  >();
   /** A check that was made for a rotation, and no start has used. */
   #ahead: {
     readonly version: Version;
@@ -207,7 +210,7 @@ export class Fleet {
       const { code } = error;
       if (code === 'storage-failed' && !this.isNew(id)) return this.#handlers.onNoRoom(error);
       if (code === 'service-start-failed' && this.#mayStartAgain(id, place))
-        return this.#startAgain(id, place);
+        return this.#startAgain(id, place, error);
       place.refused = REFUSALS.has(code);
       if (place.refused && !this.isNew(id)) this.#handlers.onRefused(error);
     }
@@ -221,15 +224,17 @@ export class Fleet {
 
   /**
    * What clients have made of the state may be what a service does not start on. Where it looks like that, then on what it did start on;
-   * but who was merely killed, or starved, starts on the present state, or would know only what is old.
+   * but who was merely killed, or starved, starts on the present state, or would know only what is old. `cause`: the same one for
+   * machines that were to be made from one, which did not start.
    */
-  #startAgain(id: string, place: Place): void {
+  #startAgain(id: string, place: Place, cause: object): void {
     // It has its state on that disk, and so failed of that: nobody could be started there.
     const full = fullDisk(this.#options.dataFolder);
     if (full !== null) return this.#handlers.onNoRoom(full);
     const { version } = place.what;
-    const count = (this.#failed.get(version)?.count ?? 0) + 1;
-    this.#failed.set(version, { count, atMs: performance.now() });
+    const before = this.#failed.get(version);
+    const count = (before?.count ?? 0) + (before?.cause === cause ? 0 : 1);
+    this.#failed.set(version, { count, atMs: performance.now(), cause });
     place.onPresent = count < FAILED_MAX;
     const state = place.onPresent ? 'present' : 'initial';
     const told = `start      ${id} starts once more, on the ${state} state: ${this.why(id)}`;
@@ -307,7 +312,7 @@ export class Fleet {
       },
       onDown: (kind, why) => {
         place.why = why;
-        if (kind === 'crash' && this.#mayStartAgain(id, place)) return this.#startAgain(id, place);
+        if (kind === 'crash' && this.#mayStartAgain(id, place)) return this.#startAgain(id, place, {});
         this.#handlers.onDown(id, kind);
       },
     });
