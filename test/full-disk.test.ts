@@ -119,6 +119,24 @@ test('P2: a first start on a full disk is told to make room, not to choose anoth
   return undefined;
 });
 
+test('P2: where there is no room to try what isolates, that is told, not that the data folder is full', async (t) => {
+  using place = new Place().configure(LONG_LINES);
+  const disk = join(place.folder, 'disk');
+  using small = SmallDisk.mount(disk);
+  if (small === undefined) return t.skip('nothing may be mounted');
+  small.leave(4096);
+  const usual = process.env['TMPDIR'];
+  process.env['TMPDIR'] = disk;
+  t.after(() => (usual === undefined ? delete process.env['TMPDIR'] : (process.env['TMPDIR'] = usual)));
+  await using call = place.run();
+  assert.equal(await call.end(), 1);
+  assert.match(
+    call.stderr,
+    /^spare: Isolation by .* cannot be tried: ENOSPC.*\. \[domain-start-failed\]\n {2}That needs room in .*disk \(TMPDIR/,
+  );
+  return undefined;
+});
+
 test('P2: a backup is not begun where the group would be without room to go on; the group answers, and with room it is made', async (t) => {
   using place = new Place().configure({ ...LONG_LINES, data: 'disk/data' });
   const disk = join(place.folder, 'disk');

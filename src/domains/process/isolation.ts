@@ -62,14 +62,11 @@ function tried(level: Level): Promise<Isolation | string> {
   const known = probes.get(level);
   if (known !== undefined) return known;
   const probe = tryLevel(level).catch((error: unknown) => {
-    throw new SpareError(
-      'domain-start-failed',
-      `Isolation by ${level} cannot be tried: ${messageOf(error)}.`,
-      {
-        hint: `That needs room in ${tmpdir()} (TMPDIR names another folder), and some time of the processor.`,
-        cause: error,
-      },
-    );
+    const message = `Isolation by ${level} cannot be tried: ${messageOf(error)}.`;
+    // Not as its cause: where that is want of room, it is none in the data folder (`roomOrOther`).
+    throw new SpareError('domain-start-failed', message, {
+      hint: `That needs room in ${tmpdir()} (TMPDIR names another folder), and some time of the processor.`,
+    });
   });
   probes.set(level, probe);
   return probe;
