@@ -47,7 +47,7 @@ export interface Config {
 
 /** Proactive recovery; durations such as `30s`, `15m`, `24h`, `7d`. */
 export interface Recovery {
-  /** The age at which a replica is replaced by a clean one, or `never`. Default `24h`. */
+  /** The age at which a replica is replaced by a clean one (a suspended one: an hour at most), or `never`. Default `24h`. */
   every?: string;
   /** How long it takes to replace all of them, one after another, when they are of the same age. Default: `every`. */
   spread?: string;
