@@ -3,6 +3,8 @@
  * layer alone?
  */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { Sandbox, SKIP_LIBC, START_MS } from './testing.ts';
 
@@ -256,6 +258,20 @@ void test('the functions refuse, size and call back as the originals do', async 
     module,
   ]);
   assert.equal(under, originals);
+});
+
+/** As in Bun, where these may be written to, but not be defined anew. */
+const FIXED = `
+  const prototype = Object.getPrototypeOf(require('node:crypto').webcrypto);
+  for (const name of ['getRandomValues', 'randomUUID']) Object.defineProperty(prototype, name, { configurable: false });`;
+
+void test('functions that cannot be defined anew draw from the page as well', async () => {
+  await using sandbox = new Sandbox();
+  const fixed = join(sandbox.folder, 'fixed.cjs');
+  writeFileSync(fixed, FIXED);
+  const draw = 'console.log(crypto.randomUUID(), crypto.getRandomValues(new Uint32Array(2)))';
+  const drawn = () => sandbox.run('node', process.execPath, ['--require', fixed, '-e', draw]);
+  assert.equal(await drawn(), await drawn());
 });
 
 void test(

@@ -156,11 +156,12 @@ function webCryptoFunctions(stream, prototype) {
   };
 }
 
-/** Replaces the functions of `target` by others of the same name, as ordinary writable properties. */
+/** Replaces the functions of `target` by others of the same name, as ordinary writable properties where they may be made that. */
 function replace(target, functions) {
   for (const [name, value] of Object.entries(functions)) {
-    const enumerable = Object.getOwnPropertyDescriptor(target, name)?.enumerable ?? true;
-    Object.defineProperty(target, name, { value, enumerable, writable: true, configurable: true });
+    const { enumerable = true, configurable = true } = Object.getOwnPropertyDescriptor(target, name) ?? {};
+    const ordinary = { value, enumerable, writable: true, configurable: true };
+    Object.defineProperty(target, name, configurable ? ordinary : { value });
   }
 }
 
