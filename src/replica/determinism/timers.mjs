@@ -131,8 +131,6 @@ export function installTimers(queue) {
   Object.assign(timers, ordinary);
   Object.assign(promises, promised);
   const { scheduler } = promises;
-  if (scheduler)
-    Object.getPrototypeOf(scheduler).wait = (delay, options) =>
-      promised.setTimeout(delay, undefined, options);
+  if (scheduler) scheduler.wait = (delay, options) => promised.setTimeout(delay, undefined, options);
   AbortSignal.timeout = abortSignalTimeout(queue);
 }

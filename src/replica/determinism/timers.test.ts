@@ -234,6 +234,15 @@ void test('timers look and behave like those of Node', async () => {
   assert.equal(await ask('/log'), 'refreshed');
 });
 
+/** In Bun `scheduler` is a plain object: what is set on its prototype, all objects have. */
+void test('the scheduler alone gets another wait, not what it inherits from', async () => {
+  await using sandbox = new Sandbox();
+  const module = `
+    import { scheduler } from 'node:timers/promises';
+    console.log(Object.getPrototypeOf(scheduler).wait === scheduler.wait);`;
+  assert.equal(await sandbox.node('node', module), 'false\n');
+});
+
 void test('a process lives as long as it would with its timers, and the channel alone does not keep it', async () => {
   await using sandbox = new Sandbox();
   await sandbox.ticks();
