@@ -50,6 +50,23 @@ test('P1 P4: clock, randomness and timers are the same in all copies, also in th
   );
 });
 
+/** Node, made to go by `BUN_OPTIONS`, as Bun does, and not by its own. */
+const AS_BUN = `
+  const { BUN_OPTIONS, NODE_OPTIONS, ...env } = process.env;
+  const parts = ['node', '--import', BUN_OPTIONS.replace('--preload=', ''), 'ticker.mjs'];
+  process.execve(process.execPath, parts, env);`;
+
+test('P1: Bun gets the module as Node does', async () => {
+  await using spare = await new Spare({
+    folder: SERVICES,
+    command: ['node', '-e', AS_BUN],
+    state: ['ticker.db'],
+  }).start();
+  const first = await ask(spare.url);
+  assert.notEqual((await ask(spare.url)).now.random, first.now.random);
+  assert.deepEqual(await spare.incidents(), []);
+});
+
 /** All replies to many requests at once, each asked for `rounds` times. */
 async function askAll(url: string, paths: readonly string[], rounds: number): Promise<string[]> {
   const asked = Array.from({ length: rounds }, () => paths).flat();

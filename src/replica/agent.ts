@@ -54,7 +54,8 @@ function serviceEnvironment(
   const preload = preloadPath();
   const fixed: Record<string, string> = {};
   for (const name of ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ']) fixed[name] = process.env[name] ?? '';
-  const ownOptions = start.env['NODE_OPTIONS'];
+  const withOwn = (option: string, own: string | undefined) =>
+    own === undefined ? option : `${option} ${own}`;
   return {
     ...fixed,
     // Files, hashes, name lookups of Node: with one thread for them, what was begun first ends first in every copy.
@@ -63,7 +64,8 @@ function serviceEnvironment(
     SPARE_CLOCK: paths.clockPath,
     SPARE_TICK: paths.tickPath,
     SPARE_READS: paths.readsPath,
-    NODE_OPTIONS: `--import=${module}${ownOptions === undefined ? '' : ` ${ownOptions}`}`,
+    NODE_OPTIONS: withOwn(`--import=${module}`, start.env['NODE_OPTIONS']),
+    BUN_OPTIONS: withOwn(`--preload=${module}`, start.env['BUN_OPTIONS']),
     ...(preload === null ? {} : { LD_PRELOAD: preload }),
   };
 }

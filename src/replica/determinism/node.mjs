@@ -1,7 +1,7 @@
 /**
  * The Node layer of determinism, loaded into every Node process and worker thread of a service by
  * `NODE_OPTIONS=--import=…/node.mjs`, before the service. Runs in the service's own Node (18 or later), hence plain
- * JavaScript without dependencies.
+ * JavaScript without dependencies. Bun gets it by `BUN_OPTIONS`, Deno only if its command says `--preload`.
  *
  * What a service sees of time and randomness becomes a function of the current entry of the order (`page.mjs`), and
  * timers run only inside entries (`queue.mjs`). Without SPARE_CLOCK in the environment this module does nothing.
