@@ -1,11 +1,11 @@
 /**
- * `random()` and `randomblob()` of SQL in `node:sqlite` and better-sqlite3, which bring a SQLite of their own. It has a
- * generator that is seeded once in a process; so every connection gets functions of the same names when it is opened,
+ * `random()` and `randomblob()` of SQL in `node:sqlite`, `bun:sqlite` and better-sqlite3, which bring a SQLite of their own. It
+ * has a generator that is seeded once in a process; so every connection gets functions of the same names when it is opened,
  * as any program may define them. (`preload-sqlite.c` does that for the system's SQLite.)
  *
- * Limits: a `node:sqlite` older than its `function()` (22.13) keeps SQLite's own; with `PRAGMA trusted_schema = OFF` these
- * functions are refused in defaults, views and triggers, as all that a program defines here; drivers that bring another
- * SQLite, libsql for one, keep theirs.
+ * Limits: a `node:sqlite` (before 22.13) or `bun:sqlite` without `function()` keeps SQLite's own, and so does what
+ * `Database.deserialize` of Bun gives; with `PRAGMA trusted_schema = OFF` these functions are refused in defaults, views and
+ * triggers, as all that a program defines here; drivers that bring another SQLite, libsql for one, keep theirs.
  */
 import process from 'node:process';
 
@@ -76,6 +76,18 @@ function watchNodeSqlite(sqlite, functions) {
   });
 }
 
+/** In Bun whoever imports `bun:sqlite` gets what was put into this object. */
+function watchBunSqlite(sqlite, functions) {
+  const { function: define } = sqlite.Database.prototype;
+  if (typeof define !== 'function') return;
+  sqlite.Database = watched(sqlite.Database, (db) => {
+    for (const [name, body] of Object.entries(functions)) {
+      Reflect.apply(define, db, [name, { safeIntegers: true }, body]);
+    }
+  });
+  sqlite.default = sqlite.Database;
+}
+
 /** The class of an addon on which better-sqlite3 builds, if this is that addon. */
 function watchBetterSqlite(addon, functions) {
   const prototype = addon?.Database?.prototype;
@@ -98,6 +110,8 @@ export function installSqlite(stream) {
   const functions = functionsOf(stream);
   const sqlite = nodeSqlite();
   if (sqlite?.DatabaseSync.prototype.function) watchNodeSqlite(sqlite, functions);
+  const bunSqlite = process.getBuiltinModule?.('bun:sqlite');
+  if (bunSqlite) watchBunSqlite(bunSqlite, functions);
   const { dlopen } = process;
   process.dlopen = function (module, ...parts) {
     const result = Reflect.apply(dlopen, this, [module, ...parts]);

@@ -3,7 +3,8 @@
  * what they are in SQLite?
  */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'node:test';
 import { Sandbox } from './testing.ts';
@@ -77,6 +78,30 @@ void test(
   { skip: existsSync(BETTER) ? false : 'no better-sqlite3' },
   () => afterHistories(BETTER_SQLITE),
 );
+
+/** A class that defines functions as the one of `bun:sqlite` does, found where that is. */
+const AS_BUN = `
+  const { DatabaseSync } = require('node:sqlite');
+  class Database {
+    #db = new DatabaseSync(':memory:');
+    function(name, { safeIntegers }, body) { this.#db.function(name, { useBigIntArguments: safeIntegers }, body); }
+    get(sql) { return this.#db.prepare(sql).get(); }
+  }
+  const sqlite = { Database, default: Database };
+  const { getBuiltinModule } = process;
+  process.getBuiltinModule = (name) => (name === 'bun:sqlite' ? sqlite : getBuiltinModule(name));`;
+
+void test('two processes draw the same in SQL: bun:sqlite', async () => {
+  await using sandbox = new Sandbox();
+  const asBun = join(sandbox.folder, 'as-bun.cjs');
+  writeFileSync(asBun, AS_BUN);
+  const draw = `
+    const { Database, default: same } = process.getBuiltinModule('bun:sqlite');
+    const columns = 'CAST(random() AS TEXT), hex(randomblob(8)), length(randomblob(5000))';
+    for (const Class of [Database, same, class extends Database {}]) console.log(new Class().get('SELECT ' + columns));`;
+  const drawn = () => sandbox.run('node', process.execPath, ['--require', asBun, '-e', draw]);
+  assert.equal(await drawn(), await drawn());
+});
 
 void test('the functions of SQL size, refuse and are allowed as those of SQLite are', async () => {
   await using sandbox = new Sandbox();
