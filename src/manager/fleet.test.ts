@@ -279,6 +279,18 @@ void test('P6: who says nothing when it is to start is started again after its t
   assert.equal(started.length, 3);
 });
 
+void test('P6: who is to start is behind all others for a part of its time only: where the host is busy it could not do it in that', async (context) => {
+  const { fleet, started } = await given(context);
+  fleet.start('r4', LATER, ENTRY);
+  await until('it is sent the start', () => started[0]?.isOpened === true);
+  // It has 6 s.
+  const hurried = [0, 1400, 1600, 3000].map((now) => {
+    fleet.clock(now);
+    return started[0]?.hurried;
+  });
+  assert.deepEqual(hurried, [0, 0, 1, 1]);
+});
+
 void test('P6: who has answered once is not given up for what it says of its start', async (context) => {
   const { fleet, started, heard, downs } = await given(context);
   fleet.start('r4', LATER, ENTRY);
