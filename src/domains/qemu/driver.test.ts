@@ -41,6 +41,29 @@ function driverTest(
   });
 }
 
+/** A QEMU of this process, in a box or not, other than these, once there is one. */
+async function machineBeside(...others: readonly number[]): Promise<number> {
+  let found: number | undefined;
+  const look = (): boolean => {
+    const children = childrenOf(process.pid);
+    const all = [...children, ...children.flatMap(childrenOf)];
+    found = all.find((pid) => commandLine(pid)[0]?.includes('qemu-system') && !others.includes(pid));
+    return found !== undefined;
+  };
+  assert.equal(await eventually(look), true, 'a machine boots');
+  return Number(found);
+}
+
+driverTest(
+  'P5: a machine that ends while it boots is booted once more: all that are to be cloned from it would fail',
+  { suspension: 'paused', timeout: 300_000 },
+  async (driver, site) => {
+    const starting = [site.start(driver), site.start(driver)];
+    process.kill(await machineBeside(), 'SIGKILL');
+    for (const started of starting) await (await started)[Symbol.asyncDispose]();
+  },
+);
+
 driverTest(
   'D3: a machine that is being booted is given up at once',
   { suspension: 'paused', timeout: 300_000 },
@@ -102,13 +125,6 @@ driverTest(
 /** As many kinds of domains as there may be templates. */
 const KINDS = 8;
 
-/** The QEMU of this process, in a box or not. */
-function bootingMachine(): number | undefined {
-  const children = childrenOf(process.pid);
-  const all = [...children, ...children.flatMap(childrenOf)];
-  return all.find((pid) => commandLine(pid)[0]?.includes('qemu-system'));
-}
-
 driverTest(
   'a template that fails after it was forgotten does not make the driver forget its successor',
   { suspension: 'paused', timeout: 600_000 },
@@ -117,27 +133,27 @@ driverTest(
       async (peer) => peer[Symbol.asyncDispose](),
       (error: unknown) => String(error),
     );
-    let booting: number | undefined;
-    assert.equal(await eventually(() => (booting = bootingMachine()) !== undefined, 60_000), true);
-    assert.ok(booting !== undefined);
+    const booting = await machineBeside();
     const others = Array.from({ length: KINDS }, (_, i) =>
       site.start(driver, { memoryBytes: (64 + i) * MIB }, { folder: '/nowhere' }),
     );
     for (const { status } of await Promise.allSettled(others)) assert.equal(status, 'rejected');
     const second = site.start(driver, {}, OPENED);
-    await delay(LOOK_MS);
+    const another = await machineBeside(booting);
     process.kill(booting, 'SIGKILL');
+    // It is booted once more.
+    process.kill(await machineBeside(booting, another), 'SIGKILL');
     assert.match(String(await first), /did not start/);
     await using peer = await second;
-    await using another = await site.start(driver, {}, OPENED);
-    assert.equal(await another.run(LAYOUT), await peer.run(LAYOUT));
+    await using later = await site.start(driver, {}, OPENED);
+    assert.equal(await later.run(LAYOUT), await peer.run(LAYOUT));
   },
 );
 
 /** Where the agent's stack lies: the same in all clones of a template, and by chance in those of no other. */
 const LAYOUT =
   "return /.*(?=\\[stack\\])/.exec(require('node:fs').readFileSync('/proc/self/maps', 'utf8'))[0];";
-const LOOK_MS = 200;
+const LOOK_MS = 1000;
 
 for (const { what, minutes, renew } of [
   { what: 'old', minutes: 7 * 60, renew: false },
@@ -159,7 +175,7 @@ for (const { what, minutes, renew } of [
       const layouts = new Set<unknown>();
       // Asked for again and again, and with pauses: it is made behind all that goes on here, and given up if that takes too long.
       while (layouts.size < 2) {
-        await delay(5 * LOOK_MS);
+        await delay(LOOK_MS);
         layouts.add(await layoutOf({ renew }));
       }
       // What is new stays.

@@ -3,7 +3,8 @@
  * boundary also against exploits of the guest's kernel; what is left to attack is QEMU and, with KVM, the host's
  * virtualisation.
  *
- * Templates are made when they are first needed, one for each kind of domain: same service, limits and opening.
+ * Templates are made when they are first needed, one for each kind of domain: same service, limits and opening. Where its machine
+ * does not boot, it is booted once more.
  */
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -163,16 +164,26 @@ class QemuDriver implements Driver {
     const built = await imageOf(image, this.#options);
     const { folder, suspension } = this.#options;
     const { signal } = this.#stopped;
-    return Template.make({
-      hypervisor: this.#hypervisor,
-      image: built,
-      limits,
-      folder,
-      opening,
-      behind,
-      signal,
-      suspension,
-    });
+    const make = (): Promise<Template> =>
+      Template.make({
+        hypervisor: this.#hypervisor,
+        image: built,
+        limits,
+        folder,
+        opening,
+        behind,
+        signal,
+        suspension,
+      });
+    try {
+      return await make();
+    } catch (error) {
+      const mayBoot = error instanceof SpareError && error.code === 'domain-start-failed';
+      if (!mayBoot || signal.aborted) throw error;
+      // All that are to be cloned from it would have failed at once: more replicas than may fail.
+      this.#options.progress(`machine    boots once more: ${error.message}`);
+      return make();
+    }
   }
 
   /** The old one serves until the new one is there. */
