@@ -24,6 +24,25 @@ for (const faults of EACH) {
   const size = 2 * faults + 2;
   const number = (id: string): number => Number(id.slice(1));
 
+  /** A group of which `faults` active replicas, of the first start or of the one after a kill, start so, and the others otherwise. */
+  function starting(
+    when: 'at first' | 'after a kill',
+    some: Partial<Behaviour>,
+    others: Partial<Behaviour>,
+  ): World {
+    let first = 0;
+    const behaviour = (id: string): Partial<Behaviour> =>
+      number(id) >= first && number(id) < first + faults ? some : others;
+    const core = { startTimeoutMs: 180_000, requestTimeoutMs: 30_000 };
+    if (when === 'at first') return new World({ faults, core, behaviour });
+    first = Infinity;
+    const world = new World({ faults, core, behaviour });
+    world.until('whole', () => world.whole, 30_000);
+    first = world.disk.nextReplica;
+    world.kill();
+    return world;
+  }
+
   void test(`P5: ${f}, a service that does not start is given up`, () => {
     const world = new World({ faults, behaviour: () => ({ failsToStart: true }) });
     world.until('it is given up', () => world.halted !== null);
@@ -128,41 +147,17 @@ for (const faults of EACH) {
     world.until('answered', () => world.answered, 3000);
   });
 
-  for (const when of ['at first', 'after a kill']) {
+  for (const when of ['at first', 'after a kill'] as const) {
     void test(`P5: ${f}, ${when}, active ones that hang in their start keep nobody from being served`, () => {
-      let hangs = (id: string): boolean => number(id) < faults;
-      const world = new World({
-        faults,
-        core: { startTimeoutMs: 180_000, requestTimeoutMs: 30_000 },
-        behaviour: (id) => ({ hung: hangs(id) }),
-      });
-      if (when === 'after a kill') {
-        world.until('whole', () => world.whole, 10_000);
-        const next = world.disk.nextReplica;
-        hangs = (id) => number(id) >= next && number(id) < next + faults;
-        world.kill();
-      }
+      const world = starting(when, { hung: true }, {});
       // Nobody asks for anything before it is served.
       world.until('f+1 execute', () => world.core.replicas.count('running') > faults, 3000);
       recovers(world);
       assert.deepEqual(named(world), []);
     });
-  }
 
-  for (const when of ['at first', 'after a kill']) {
     void test(`P5: ${f}, ${when}, an active one that takes less than twice as long as others wakes nobody`, () => {
-      let isSlow = (id: string): boolean => number(id) < faults;
-      const world = new World({
-        faults,
-        core: { startTimeoutMs: 180_000, requestTimeoutMs: 30_000 },
-        behaviour: (id) => ({ startMs: isSlow(id) ? 15_000 : 10_000, fillMs: 50 }),
-      });
-      if (when === 'after a kill') {
-        world.until('whole', () => world.whole, 30_000);
-        const next = world.disk.nextReplica;
-        isSlow = (id) => number(id) >= next && number(id) < next + faults;
-        world.kill();
-      }
+      const world = starting(when, { startMs: 15_000, fillMs: 50 }, { startMs: 10_000, fillMs: 50 });
       world.until('f+1 execute', () => world.core.replicas.count('running') > faults, 16_000);
       recovers(world);
       assert.equal(effects(world, 'resume').length, 0);
