@@ -24,20 +24,23 @@ for (const faults of EACH) {
   const size = 2 * faults + 2;
   const number = (id: string): number => Number(id.slice(1));
 
-  /** A group of which `faults` active replicas, of the first start or of the one after a kill, start so, and the others otherwise. */
+  /**
+   * A group of which `faults` active replicas start so, and the others otherwise: at first, or also after a kill, before which it was
+   * whole within that time.
+   */
   function starting(
     when: 'at first' | 'after a kill',
     some: Partial<Behaviour>,
     others: Partial<Behaviour>,
+    wholeMs: number,
   ): World {
     let first = 0;
     const behaviour = (id: string): Partial<Behaviour> =>
       number(id) >= first && number(id) < first + faults ? some : others;
     const core = { startTimeoutMs: 180_000, requestTimeoutMs: 30_000 };
-    if (when === 'at first') return new World({ faults, core, behaviour });
-    first = Infinity;
     const world = new World({ faults, core, behaviour });
-    world.until('whole', () => world.whole, 30_000);
+    if (when === 'at first') return world;
+    world.until('whole', () => world.whole, wholeMs);
     first = world.disk.nextReplica;
     world.kill();
     return world;
@@ -149,7 +152,7 @@ for (const faults of EACH) {
 
   for (const when of ['at first', 'after a kill'] as const) {
     void test(`P5: ${f}, ${when}, active ones that hang in their start keep nobody from being served`, () => {
-      const world = starting(when, { hung: true }, {});
+      const world = starting(when, { hung: true }, {}, 10_000);
       // Nobody asks for anything before it is served.
       world.until('f+1 execute', () => world.core.replicas.count('running') > faults, 3000);
       recovers(world);
@@ -157,7 +160,7 @@ for (const faults of EACH) {
     });
 
     void test(`P5: ${f}, ${when}, an active one that takes less than twice as long as others wakes nobody`, () => {
-      const world = starting(when, { startMs: 15_000, fillMs: 50 }, { startMs: 10_000, fillMs: 50 });
+      const world = starting(when, { startMs: 15_000, fillMs: 50 }, { startMs: 10_000, fillMs: 50 }, 30_000);
       world.until('f+1 execute', () => world.core.replicas.count('running') > faults, 16_000);
       recovers(world);
       assert.equal(effects(world, 'resume').length, 0);
