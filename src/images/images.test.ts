@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import type { Worker } from 'node:worker_threads';
 import { SpareError } from '../errors.ts';
 import { withoutRights } from '../testing.ts';
-import { Images } from './images.ts';
+import { Images, sameVariants } from './images.ts';
 
 void test('P2: what is accepted and cannot be kept, or was kept and is damaged, is said in words of the data folder', async () => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-images-'));
@@ -181,4 +181,12 @@ void test('P2: what was accepted is durable, and so is its name, before anything
     `named ${file}`,
     `durable ${place.path}`,
   ]);
+});
+
+void test('P6: a configuration that names another container image is a change: the accepted one would go on, and nobody be told', () => {
+  const variant = { folder: '/app', command: ['server'], env: {}, state: [], oci: '/images/one' };
+  const accepted = { number: 0, variants: [variant], digest: '' };
+  sameVariants(accepted, [{ ...variant }]);
+  const changed = { code: 'image-changed', message: /container image/ };
+  assert.throws(() => sameVariants(accepted, [{ ...variant, oci: '/images/two' }]), changed);
 });

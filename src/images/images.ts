@@ -288,7 +288,9 @@ export function isMeasured(dataFolder: string, folder: string): boolean {
 /** Throws `image-changed` when the configuration says something else than what was accepted. */
 export function sameVariants(accepted: Image, variants: readonly ServiceImage[]): void {
   const text = (all: readonly ServiceImage[]): string =>
-    JSON.stringify(all.map(({ folder, command, env, state }) => [folder, command, env, state]));
+    JSON.stringify(all.map(({ folder, command, env, state, oci }) => [folder, command, env, state, oci]));
   if (text(accepted.variants) === text(variants)) return;
-  throw changed('the configuration names another folder, command, environment, or other variants');
+  throw changed(
+    'the configuration names another folder, command, environment or container image, or other variants',
+  );
 }
