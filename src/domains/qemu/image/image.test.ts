@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { SpareError } from '../../../errors.ts';
-import { isRequired, untilDone } from '../../../testing.ts';
+import { isRequired, untilDone, withoutRights } from '../../../testing.ts';
 import { DEFAULT_AGENT } from '../../process/package.ts';
 import { buildImage } from './build.ts';
 import { writeErofs } from './erofs.ts';
@@ -215,6 +215,29 @@ void test('R1: a root that is taken from an OCI image layout has none of the sta
     '/spare/service/data',
     '/spare/service/data/other.db',
   ]);
+});
+
+void test('a link in a layer leads nowhere on the host: as of /var/run to /run, where much is closed', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-oci-'));
+  const [layer, outside] = [join(place.path, 'layer'), join(place.path, 'outside')];
+  const [scratch, closed] = [join(place.path, 'scratch'), join(outside, 'closed')];
+  for (const path of [join(layer, 'var'), closed, scratch]) await mkdir(path, { recursive: true });
+  await symlink(outside, join(layer, 'var/run'));
+  const folder = await writeLayout(place.path, [layer], PROGRAM);
+  const tree = new FileTree(false);
+  for (const [path, mode] of [
+    [place.path, 0o755],
+    [scratch, 0o777],
+    [closed, 0],
+  ] as const)
+    await chmod(path, mode);
+  try {
+    using _ = withoutRights();
+    await readLayers(folder, tree, scratch);
+  } finally {
+    await chmod(closed, 0o700);
+  }
+  assert.deepEqual([...tree.entries.keys()], ['/', '/var', '/var/run']);
 });
 
 void test('an OCI image layout with a changed blob is refused', async () => {

@@ -6,7 +6,7 @@
  * O2. Owners, and devices, do not count: a service has no rights to use either.
  */
 import { execFile } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { copyFile, mkdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -108,7 +108,7 @@ export async function readLayers(layout: string, tree: FileTree, scratch: string
     } catch (cause) {
       throw broken(layout, messageOf(cause), cause);
     }
-    applyWhiteouts(folder, tree);
+    applyWhiteouts(new FileTree(false).copy(folder, '/'), tree);
     tree.copy(folder, '/', (path) => basename(path).startsWith(WHITEOUT));
   }
 }
@@ -130,11 +130,10 @@ export async function copyFromLayers(
   }
 }
 
-/** What a layer takes away from those below it. */
-function applyWhiteouts(folder: string, tree: FileTree): void {
-  for (const path of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
-    const name = basename(path);
-    const above = join('/', dirname(path));
+/** What a layer takes away from those below it. Its links are not followed: unpacked, they lead to files of the host. */
+function applyWhiteouts(layer: FileTree, tree: FileTree): void {
+  for (const path of layer.entries.keys()) {
+    const [name, above] = [basename(path), dirname(path)];
     if (name === OPAQUE) tree.empty(above);
     else if (name.startsWith(WHITEOUT)) tree.remove(join(above, name.slice(WHITEOUT.length)));
   }
