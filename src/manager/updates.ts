@@ -1,9 +1,9 @@
 /**
  * The update log: decided updates, in memory for the replicas that are behind, on disk for those to come.
  *
- * P1. On disk are all updates after `trimmed`: what a replica may still ask for. In memory are the newest of them,
+ * L1. On disk are all updates after `trimmed`: what a replica may still ask for. In memory are the newest of them,
  *     whoever may ask for more: what is being filled may take hours for it.
- * P2. What is read from disk is there until it was read, and never in memory as a whole.
+ * L2. What is read from disk is there until it was read, and never in memory as a whole.
  */
 import type { Store } from '../ordering/store.ts';
 import { RECORD } from '../ordering/store-protocol.ts';

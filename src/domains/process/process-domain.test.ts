@@ -146,7 +146,7 @@ const GREEDY = `${SPAWN}
   const child = spawn(process.execPath, ['-e', code, argument], { stdio: ['ignore', 'pipe', 'ignore'] });
   await new Promise((resolve) => child.stdout.once('data', resolve));`;
 
-void it('P4, D2: a process that continues while its domain is suspended ends it, one that is stopped does not', async () => {
+void it('L4, D2: a process that continues while its domain is suspended ends it, one that is stopped does not', async () => {
   const driver = await createProcessDriver({ agent: CONFORMANCE_AGENT });
   await using site = await Site.create();
   await using peer = await site.start(driver, { memoryBytes: 1024 * MIB });
@@ -164,7 +164,7 @@ void it('P4, D2: a process that continues while its domain is suspended ends it,
   assert.deepEqual(findMarked(marker), []);
 });
 
-void it('P4, D6: the limits hold for a suspended domain, too', async () => {
+void it('L4, D6: the limits hold for a suspended domain, too', async () => {
   const driver = await createProcessDriver({ agent: CONFORMANCE_AGENT });
   await using site = await Site.create();
   await using peer = await site.start(driver, { memoryBytes: 256 * MIB });
@@ -206,7 +206,7 @@ void it('D6: the memory of the first process of the namespace counts, too: a dom
   return assert.equal(await endOf(peer), 'memory limit (256 MiB) exceeded');
 });
 
-void it('P4, D2: the first process of the namespace does not work while its domain is suspended', async (context) => {
+void it('L4, D2: the first process of the namespace does not work while its domain is suspended', async (context) => {
   const driver = await initDriver();
   if (typeof driver === 'string') return context.skip(driver);
   await using site = await Site.create();
@@ -239,7 +239,7 @@ void it('D6: the memory of a process whose first thread has ended counts', async
   return assert.equal(await endOf(peer), 'memory limit (256 MiB) exceeded');
 });
 
-void it('P1, D3: a process whose first thread has ended ends with its domain', async (context) => {
+void it('L1, D3: a process whose first thread has ended ends with its domain', async (context) => {
   const driver = await initDriver();
   if (typeof driver === 'string') return context.skip(driver);
   await using site = await Site.create();

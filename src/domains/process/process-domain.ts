@@ -1,10 +1,10 @@
 /**
  * A domain that is a process tree: stops and continues it, watches its limits, and ends it.
  *
- * P1. Whoever ends the domain, `exited` resolves only once no process of it is left.
- * P2. The first reason wins: a domain that is ended for its memory says so, whatever its processes said last.
- * P3. `suspend` and `resume` run one after the other; both are without effect on a domain that has ended.
- * P4. A suspended domain is watched, too: a process can have a timer of its own send it the signal that continues it. Who works
+ * L1. Whoever ends the domain, `exited` resolves only once no process of it is left.
+ * L2. The first reason wins: a domain that is ended for its memory says so, whatever its processes said last.
+ * L3. `suspend` and `resume` run one after the other; both are without effect on a domain that has ended.
+ * L4. A suspended domain is watched, too: a process can have a timer of its own send it the signal that continues it. Who works
  *     nevertheless is ended.
  */
 import type { Duplex } from 'node:stream';

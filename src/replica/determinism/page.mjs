@@ -1,10 +1,10 @@
 /**
  * The clock page (`clock.ts`) as seen from JavaScript, which cannot map it and must read it: about a microsecond.
  *
- * P1. Never stale: while a request is being answered the page cannot change and is not read again; at all other
+ * E1. Never stale: while a request is being answered the page cannot change and is not read again; at all other
  *     times (start, tick, raw sockets, work after the answer) every look at it reads it. Services that do not speak
  *     HTTP are therefore right, too, only a little slower.
- * P2. `entry` changes exactly when the page names another entry, or the same one again. What is derived from the seed starts
+ * E2. `entry` changes exactly when the page names another entry, or the same one again. What is derived from the seed starts
  *     anew with it.
  */
 import { openSync, readSync, writeSync } from 'node:fs';

@@ -6,9 +6,9 @@
  * the last page number and the number of ranges, each range as distance from the end of the last one, length, bytes.
  * Zero ranges stand for a whole image. A distance of zero ends the list.
  *
- * P1. Equal images give equal bytes: ranges are maximal runs of differences, joined over gaps below 8 bytes, and
+ * L1. Equal images give equal bytes: ranges are maximal runs of differences, joined over gaps below 8 bytes, and
  *     the whole image is used exactly when it is not larger. Unchanged pages do not appear.
- * P2. Decoding accepts nothing that points outside its page or file.
+ * L2. Decoding accepts nothing that points outside its page or file.
  */
 import type { ByteReader, ByteWriter } from './bytes.ts';
 import { isPageSize, PAGE_COUNT_MAX } from './page.ts';
