@@ -7,7 +7,6 @@ import { SpareError } from '../errors.ts';
 import type { Version } from './options.ts';
 
 interface UnderWay {
-  readonly version: Version;
   readonly beganAt: number;
   readonly done: (seconds: number) => void;
   readonly failed: (error: SpareError) => void;
@@ -62,7 +61,7 @@ export class Deployment {
     if (this.#underWay !== null) throw deployUnderWay();
     this.#versions.set(this.#number + 1, version);
     return new Promise((done, failed) => {
-      this.#underWay = { version, beganAt: now, done, failed };
+      this.#underWay = { beganAt: now, done, failed };
       tell();
     });
   }
@@ -72,7 +71,7 @@ export class Deployment {
     this.#number = number;
     const ended = this.#underWay;
     this.#underWay = null;
-    ended?.done((now - (ended?.beganAt ?? now)) / 1000);
+    ended?.done((now - ended.beganAt) / 1000);
   }
 
   /** The group has ended. */
