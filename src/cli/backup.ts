@@ -12,6 +12,7 @@ import { syncFile } from '../durable.ts';
 import { messageOf, SpareError } from '../errors.ts';
 import { isMeasured } from '../images/images.ts';
 import { Store } from '../ordering/store.ts';
+import { sizeOf } from '../room.ts';
 import { askAdmin } from './admin-client.ts';
 import type { Settings } from './settings.ts';
 import { checkDataFolder, claimForRestore, prepareDataFolder } from './data-folder.ts';
@@ -25,10 +26,6 @@ export type Progress = (text: string) => void;
 
 function mib(bytes: number): string {
   return `${Math.ceil(bytes / 1024 ** 2)} MiB`;
-}
-
-function sizeOf(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
 /**
