@@ -2,8 +2,8 @@
  * The control channel of one QEMU (QMP): commands with their answers, and events. One JSON object a line.
  *
  * Q1. Every command is answered or rejected: when QEMU goes, says something else, or takes too long.
- * Q2. A line has a greatest length, all is read at a bounded pace, and what is not understood closes the channel: a QEMU that was taken over from
- *     inside its guest must not take the manager over, too.
+ * Q2. A line has a greatest length, all is read at a bounded pace, and what is not understood closes the channel: a QEMU that was
+ *     taken over from inside its guest must not take the manager over, too.
  * Q3. Why it refuses a command is told to operators in a few printable words.
  */
 import type { Duplex } from 'node:stream';
@@ -24,10 +24,16 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
+/** An event that somebody waits for. */
+interface AwaitedEvent extends Waiting {
+  readonly name: string;
+  readonly fits: (data: Json) => boolean;
+}
+
 export class Qmp {
   readonly #socket: Duplex;
   readonly #waiting = new Map<number, Waiting>();
-  readonly #listeners = new Set<(event: string, data: Json) => void>();
+  readonly #awaited = new Set<AwaitedEvent>();
   #rest = '';
   #commands = 0;
   #closed: Error | undefined;
@@ -65,18 +71,10 @@ export class Qmp {
     });
   }
 
-  /** Resolves with the data of the first such event for which `check` holds; rejects when the channel closes. */
-  event(name: string, check: (data: Json) => boolean = () => true): Promise<Json> {
-    return new Promise((resolve, reject) => {
-      const listener = (event: string, data: Json): void => {
-        if (event === '') reject(this.#closed ?? new Error('it ended'));
-        else if (event !== name || !check(data)) return;
-        this.#listeners.delete(listener);
-        resolve(data);
-      };
-      this.#listeners.add(listener);
-      if (this.#closed !== undefined) listener('', {});
-    });
+  /** Resolves with the data of the first such event for which `fits` holds; rejects when the channel closes. */
+  event(name: string, fits: (data: Json) => boolean): Promise<Json> {
+    if (this.#closed !== undefined) return Promise.reject(this.#closed);
+    return new Promise((resolve, reject) => this.#awaited.add({ name, fits, resolve, reject }));
   }
 
   #take(text: string): void {
@@ -95,8 +93,11 @@ export class Qmp {
 
   #understand(message: Json): void {
     const { id, event } = message;
-    if (typeof event === 'string') {
-      for (const listener of this.#listeners) listener(event, object(message['data']));
+    const data = object(message['data']);
+    for (const awaited of this.#awaited) {
+      if (awaited.name !== event || !awaited.fits(data)) continue;
+      this.#awaited.delete(awaited);
+      awaited.resolve(data);
     }
     const waiting = typeof id === 'number' ? this.#waiting.get(id) : undefined;
     if (waiting === undefined || typeof id !== 'number') return;
@@ -109,10 +110,9 @@ export class Qmp {
     if (this.#closed !== undefined) return;
     this.#closed = new Error(why);
     this.#socket.destroy();
-    for (const { reject } of this.#waiting.values()) reject(this.#closed);
+    for (const { reject } of [...this.#waiting.values(), ...this.#awaited]) reject(this.#closed);
     this.#waiting.clear();
-    for (const listener of this.#listeners) listener('', {});
-    this.#listeners.clear();
+    this.#awaited.clear();
   }
 }
 
