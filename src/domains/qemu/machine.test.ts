@@ -246,8 +246,8 @@ const RESTLESS = yes(`
 /** Holds more than it may once its machine stands still; to get that is little work, for one that works is ended for that. */
 const GREEDY = yes(`
   const held = () => 1024 * /RssAnon:\\s+(\\d+)/.exec(fs.readFileSync('/proc/self/status', 'latin1'))[1];
-  globalThis.kept ??= [Buffer.alloc(620 * 1024 ** 2 - held(), 1)];
-  if (execute === 'stop') setTimeout(() => kept.push(Buffer.alloc(40 * 1024 ** 2, 1)), 5);`);
+  globalThis.kept ??= [Buffer.alloc(632 * 1024 ** 2 - held(), 1)];
+  if (execute === 'stop') setTimeout(() => kept.push(Buffer.alloc(16 * 1024 ** 2, 1)), 5);`);
 
 void it('V4, D2: a hypervisor that works while its machine stands still is ended, one that rests is not', async (context) => {
   const domain = await pretended(context, RESTLESS, 'paused');
