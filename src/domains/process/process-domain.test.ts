@@ -6,7 +6,7 @@ import { availableParallelism } from 'node:os';
 import { it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { withDescriptors } from '../../testing.ts';
+import { isRequired, withDescriptors } from '../../testing.ts';
 import {
   CONFORMANCE_AGENT,
   eventually,
@@ -38,6 +38,12 @@ async function endOf({ domain }: Peer): Promise<string> {
   return await Promise.race([domain.exited, delay(PATIENCE_MS, 'not ended', { ref: false })]);
 }
 
+/** In bubblewrap; or why it cannot be, unless it must. */
+async function boxedDriver(): Promise<Driver | string> {
+  const made = createProcessDriver({ level: 'bubblewrap', agent: CONFORMANCE_AGENT });
+  return isRequired('bubblewrap') ? made : made.catch(String);
+}
+
 const DAEMON = `const options = { detached: true, stdio: 'ignore' };
   require('node:child_process').spawn('sh', ['-c', 'sleep $0 & exit', argument], options);`;
 
@@ -65,7 +71,7 @@ for (const level of ['bubblewrap', 'bubblewrap-root', 'unshare', 'plain'] satisf
 }
 
 void it('D3: none of the processes above a domain stays because it is stopped while the one above it ends', async (context) => {
-  const driver = await createProcessDriver({ level: 'bubblewrap', agent: CONFORMANCE_AGENT }).catch(String);
+  const driver = await boxedDriver();
   if (typeof driver === 'string') return context.skip(driver);
   await using site = await Site.create();
   await using peer = await site.start(driver);
@@ -78,7 +84,7 @@ void it('D3: none of the processes above a domain stays because it is stopped wh
 });
 
 void it('settings of interpreters that lie below /etc are shown', async (context) => {
-  const driver = await createProcessDriver({ level: 'bubblewrap', agent: CONFORMANCE_AGENT }).catch(String);
+  const driver = await boxedDriver();
   if (typeof driver === 'string') return context.skip(driver);
   const names = readdirSync('/etc').filter((name) => /^(java-|perl$|php$)/.test(name));
   if (names.length === 0) return context.skip('there are none');
@@ -122,7 +128,7 @@ void it('without descriptors a domain is not started, and nothing stays', async 
 });
 
 void it('two starts at once are two users, none of them known to the host', async (context) => {
-  const driver = await createProcessDriver({ level: 'bubblewrap', agent: CONFORMANCE_AGENT }).catch(String);
+  const driver = await boxedDriver();
   if (typeof driver === 'string') return context.skip(driver);
   if (process.getuid?.() !== 0) return context.skip('only for root');
   await using site = await Site.create();
@@ -194,7 +200,7 @@ const SECOND_THREAD_CODE =
 /** With a first process in it that can be taken over, or why there is none. */
 async function initDriver(): Promise<Driver | string> {
   if (process.arch !== 'x64') return 'its code is for x86-64';
-  return createProcessDriver({ level: 'bubblewrap', agent: CONFORMANCE_AGENT }).catch(String);
+  return boxedDriver();
 }
 
 void it('D6: the memory of the first process of the namespace counts, too: a domain can take it over', async (context) => {
@@ -218,7 +224,7 @@ void it('L4, D2: the first process of the namespace does not work while its doma
 });
 
 void it('D6: the limits that the system puts on a domain hold for the first process of its namespace, too', async (context) => {
-  const driver = await createProcessDriver({ level: 'bubblewrap', agent: CONFORMANCE_AGENT }).catch(String);
+  const driver = await boxedDriver();
   if (typeof driver === 'string') return context.skip(driver);
   await using site = await Site.create();
   await using peer = await site.start(driver);
@@ -260,7 +266,7 @@ const PYTHON = '/usr/bin/python3';
 void it("D1: the kernel's keyrings, of which a domain would have the manager's, cannot be reached", async (context) => {
   if (!existsSync(PYTHON)) return context.skip('no python3');
   if (process.arch !== 'x64' && process.arch !== 'arm64') return context.skip(process.arch);
-  const driver = await createProcessDriver({ level: 'bubblewrap', agent: CONFORMANCE_AGENT }).catch(String);
+  const driver = await boxedDriver();
   if (typeof driver === 'string') return context.skip(driver);
   await using site = await Site.create();
   await using peer = await site.start(driver);
