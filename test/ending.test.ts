@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Status } from '../src/admin/admin.ts';
 import { Call, Place } from './support/call.ts';
 import { GOOD, SERVICE } from './support/hello.ts';
+import { MACHINES } from './support/machines.ts';
 import { ROOT, treeOf } from './support/spare.ts';
 
 /** Of which no group is ever up. */
@@ -16,6 +17,8 @@ const NEVER_UP = { ...GOOD, command: [process.execPath, '-e', 'setInterval(() =>
 
 /** Of a file, with nothing in it, whose digest takes minutes. */
 const MINUTES_BYTES = 128 * 1024 ** 3;
+/** Of one that takes long to be put into an image. */
+const IMAGE_BYTES = 3 * 1024 ** 3;
 
 /** Interrupts at `when`; nothing may be left but what was there before. */
 async function interrupted(
@@ -56,6 +59,22 @@ void suite('interrupted while it starts, with nothing left behind', { concurrenc
       'console.log("here"); setInterval(() => {}, 1000); await new Promise(() => {});',
       ({ stdout }) => stdout.includes('here'),
     ));
+  void test('as it builds the image of its machines', MACHINES, async () => {
+    using place = new Place();
+    place.write('service/service.mjs', SERVICE).write('large.bin', '');
+    const large = join(place.folder, 'large.bin');
+    truncateSync(large, IMAGE_BYTES);
+    place.configure({ ...GOOD, folder: 'service', hypervisor: 'qemu', image: { include: [large] } });
+    const before = place.files();
+    await using call = place.run();
+    await call.until(() => call.stdout.includes(', kernel '));
+    call.kill('SIGINT');
+    assert.equal(await call.end(), 0);
+    assert.equal(call.stderr, '');
+    assert.doesNotMatch(call.stdout, /digest/);
+    assert.deepEqual(await call.left(), []);
+    assert.deepEqual(place.files(), before);
+  });
 });
 
 test('an image that is not built because it was interrupted does not look built: it ends by the signal', async () => {

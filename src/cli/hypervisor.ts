@@ -22,15 +22,16 @@ export async function createDriver(settings: Settings, log: (line: string) => vo
 
 /**
  * Builds what is not there yet, into the data folder, and checks all. `alone`: no group runs there, and other images are removed.
- * Throws `image-build-failed`, `image-damaged`.
+ * Throws `image-build-failed`, `image-damaged`, or the reason of `signal` once that is aborted.
  */
 export async function prepareImages(
   settings: Settings,
   log: (line: string) => void,
   alone: boolean,
+  signal: AbortSignal,
 ): Promise<void> {
   if (settings.hypervisor === 'process') return;
-  const images = await buildImages(variantsOf(settings), qemuOptions(settings, log));
+  const images = await buildImages(variantsOf(settings), qemuOptions(settings, log), signal);
   if (alone) await removeOtherImages(settings.data, images);
   const digests = new Set(images.map(({ manifest }) => manifest.digest));
   for (const digest of digests) log(`image      sha256:${digest}`);

@@ -62,7 +62,7 @@ async function buildImages(
   try {
     // A group may run with it, and start replicas from the images that it has; its next start removes what it needs no more.
     const alone = !isDataFolder(settings.data);
-    await unlessAborted(signal, prepareImages(settings, log, alone));
+    await prepareImages(settings, log, alone, signal);
   } catch (error) {
     // It takes minutes: a group may have begun there.
     if (!isDataFolder(settings.data)) data.discard();

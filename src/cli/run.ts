@@ -182,7 +182,7 @@ export async function run(
   const opened = await unlessAborted(signal, withExisting(store, found, settings, log));
   // Reads all that the service starts from, which may be much.
   const image = await unlessAborted(signal, acceptedImage(images, known, settings));
-  await prepareImages(settings, log, true);
+  await prepareImages(settings, log, true, signal);
   signal.throwIfAborted();
   const orderer = new EmbeddedOrderer(store, opened.next);
   const options = managerOptions(settings, versionOf(images, image), log);

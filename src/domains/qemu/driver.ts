@@ -56,24 +56,25 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<Driv
 /** Images are built one after the other: those of variants are often the same. */
 let building: Promise<unknown> = Promise.resolve();
 
-function imageOf(service: ServiceImage, options: QemuDriverOptions): Promise<Image> {
+function imageOf(service: ServiceImage, options: QemuDriverOptions, signal: AbortSignal): Promise<Image> {
   const { folder, agent = DEFAULT_AGENT } = options;
   const images = join(folder, IMAGES);
   const build = building.then(() =>
-    buildBeside({ ...options, service, agent, hidden: folder, images, kernel: KERNEL_ROOT }),
+    buildBeside({ ...options, service, agent, hidden: folder, images, kernel: KERNEL_ROOT }, signal),
   );
   building = build.catch(() => {});
   return build;
 }
 
-/** Builds what is not there yet, and checks all. Answers each image once. */
+/** Builds what is not there yet, and checks all, unless `signal` is aborted: then throws its reason. Answers each image once. */
 export async function buildImages(
   services: readonly ServiceImage[],
   options: QemuDriverOptions,
+  signal: AbortSignal,
 ): Promise<Image[]> {
   const found = new Map<string, Image>();
   for (const service of services) {
-    const image = await imageOf(service, options);
+    const image = await imageOf(service, options, signal);
     if (!found.has(image.folder)) await image.verify();
     found.set(image.folder, image);
   }
@@ -161,9 +162,9 @@ class QemuDriver implements Driver {
   }
 
   async #make({ image, limits, opening }: DomainSpec, behind: boolean): Promise<Template> {
-    const built = await imageOf(image, this.#options);
-    const { folder, suspension } = this.#options;
     const { signal } = this.#stopped;
+    const built = await imageOf(image, this.#options, signal);
+    const { folder, suspension } = this.#options;
     const make = (): Promise<Template> =>
       Template.make({
         hypervisor: this.#hypervisor,

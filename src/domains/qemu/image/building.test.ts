@@ -37,19 +37,20 @@ void test('whoever has an image built goes on meanwhile, and hears of it as of o
   for (let i = 0; i < FILES; i += 1) writeFileSync(join(parts, `${i}.mjs`), '');
   writeFileSync(join(place.path, 'service/server.mjs'), '');
   const lines: string[] = [];
+  const { signal } = context;
   const options = optionsOf(place.path, process.execPath, lines);
-  const first = await buildBeside(options).catch((error: unknown) => {
+  const first = await buildBeside(options, signal).catch((error: unknown) => {
     if (required) throw error;
     return null;
   });
   if (first === null) return context.skip('no image can be built here');
   assert.equal(lines.at(-1)?.split(' ').at(-1), first.manifest.digest);
   const [all, own] = [process.cpuUsage(), process.threadCpuUsage()];
-  const second = await buildBeside(options);
+  const second = await buildBeside(options, signal);
   const share = total(process.threadCpuUsage(own)) / total(process.cpuUsage(all));
   assert.deepEqual([second.folder, second.manifest], [first.folder, first.manifest]);
   assert.ok(share < 0.25, `${Math.round(100 * share)} % of the work`);
-  await assert.rejects(buildBeside(optionsOf(place.path, 'not-there', lines)), (error) => {
+  await assert.rejects(buildBeside(optionsOf(place.path, 'not-there', lines), signal), (error) => {
     assert.ok(error instanceof SpareError && error.code === 'command-not-found' && error.hint !== '');
     return true;
   });

@@ -7,9 +7,12 @@ import type { BuildOptions } from './build.ts';
 import type { Built } from './building-thread.ts';
 import { Image } from './manifest.ts';
 
-/** Throws what `buildImage` throws. */
-export async function buildBeside({ progress, ...options }: BuildOptions): Promise<Image> {
+/** Throws what `buildImage` throws, or the reason of `signal` once that is aborted: then a draft may be left. */
+export async function buildBeside(
+  { progress, ...options }: BuildOptions,
+  signal: AbortSignal,
+): Promise<Image> {
   const thread = new URL('./building-thread.ts', import.meta.url);
-  const { folder, manifest } = await doBeside<Built>(thread, options, { progress });
+  const { folder, manifest } = await doBeside<Built>(thread, options, { progress, signal });
   return new Image(folder, manifest);
 }
