@@ -4,18 +4,22 @@ import { mkdtempDisposableSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
+import { childrenOf } from '../domains/process/tree.ts';
 import { freePort } from '../manager/port.ts';
 import { Exchange } from './exchange.ts';
 import { Service } from './service.ts';
 import { standStill, untilDone } from '../testing.ts';
 
+/** Ends with the test. */
 async function started(
+  context: TestContext,
   code: string,
   folder: string,
   onEnded: (why: string) => void,
   timeoutMs = 60_000,
 ): Promise<Service> {
+  context.after(() => childrenOf(process.pid).forEach((pid) => process.kill(pid)));
   return await Service.start(
     {
       command: [process.execPath, '-e', code],
@@ -38,8 +42,7 @@ const STALLED_MS = 1000;
 
 void test('P5: a service that ends with a request has ended, though the agent stood still just then', async (context) => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-service-'));
-  const service = await started(ENDS, place.path, () => {});
-  context.after(() => service.stop());
+  const service = await started(context, ENDS, place.path, () => {});
   context.mock.method(Exchange.prototype, 'ask', async () => {
     setImmediate(() => {
       writeFileSync(join(place.path, 'end'), '');
@@ -62,7 +65,7 @@ void test('P5: a service that ends as soon as it listens has not started, though
   );
   untilDone(context);
   const ended: string[] = [];
-  const start = started(ENDS_AT_ONCE, place.path, (why) => ended.push(why));
+  const start = started(context, ENDS_AT_ONCE, place.path, (why) => ended.push(why));
   await assert.rejects(start, /The service ended: exit status 3/);
   assert.deepEqual(ended, []);
 });
@@ -80,16 +83,14 @@ const LISTENS_FIRST = `
   });`;
 
 void test('P5: a service that goes on starting after it listens has started once it has nothing left to do', async (context) => {
-  const service = await started(LISTENS_FIRST, tmpdir(), () => {});
-  context.after(() => service.stop());
+  const service = await started(context, LISTENS_FIRST, tmpdir(), () => {});
   const { body } = await service.ask({ method: 'GET', target: '/', headers: [], body: Buffer.alloc(0) });
   assert.equal(Buffer.from(body).toString(), 'ready');
 });
 
 void test('P5: so has one that listens when more than half of the time is over', async (context) => {
   const late = `setTimeout(() => { ${LISTENS_FIRST} }, 6500)`;
-  const service = await started(late, tmpdir(), () => {}, 12_000);
-  context.after(() => service.stop());
+  const service = await started(context, late, tmpdir(), () => {}, 12_000);
   const { body } = await service.ask({ method: 'GET', target: '/', headers: [], body: Buffer.alloc(0) });
   assert.equal(Buffer.from(body).toString(), 'ready');
 });
@@ -113,8 +114,7 @@ const UNREADABLE = {
 
 void test('V2: a reply that is not whole, or no HTTP, is a 502 that says so; the next request is served', async (context) => {
   const ended: string[] = [];
-  const service = await started(ANSWERS, tmpdir(), (why) => ended.push(why));
-  context.after(() => service.stop());
+  const service = await started(context, ANSWERS, tmpdir(), (why) => ended.push(why));
   const ask = async (reply: string): Promise<string> => {
     const target = `/${Buffer.from(reply).toString('base64')}`;
     const got = await service.ask({ method: 'GET', target, headers: [], body: Buffer.alloc(0) });

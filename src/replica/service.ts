@@ -41,13 +41,11 @@ interface Ending {
 
 export class Service {
   readonly #options: ServiceOptions;
-  readonly #process: ChildProcess;
   readonly #ending: Ending;
   readonly #exchange: Exchange;
 
-  private constructor(options: ServiceOptions, child: ChildProcess, ending: Ending, exchange: Exchange) {
+  private constructor(options: ServiceOptions, ending: Ending, exchange: Exchange) {
     this.#options = options;
-    this.#process = child;
     this.#ending = ending;
     this.#exchange = exchange;
   }
@@ -64,7 +62,7 @@ export class Service {
     const ending = watch(child);
     // What speaks HTTP is half of what the agent loads: while the service starts, not before.
     const { Exchange, warmUp } = await import('./exchange.ts');
-    const service = new Service(options, child, ending, new Exchange(options.port, options.replyBytesMax));
+    const service = new Service(options, ending, new Exchange(options.port, options.replyBytesMax));
     await Promise.all([service.#listening(), warmUp()]);
     const nowMs = performance.now();
     const leftMs = beganMs + options.timeoutMs - nowMs;
@@ -114,10 +112,6 @@ export class Service {
   #throwIfEnded(): void {
     const { why } = this.#ending;
     if (why !== null) throw new Error(`The service ended: ${why}.`);
-  }
-
-  stop(): void {
-    this.#process.kill('SIGKILL');
   }
 }
 
