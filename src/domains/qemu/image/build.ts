@@ -21,11 +21,13 @@ import {
   Image,
   IMAGE_FILES,
   type ImageFile,
+  type Manifest,
   manifestPath,
   readManifest,
 } from './manifest.ts';
+import { readLayers } from './oci.ts';
 import { collectRoot, type Root, type RootSource } from './root.ts';
-import type { FileTree, TreeEntry } from './tree.ts';
+import { FileTree, type TreeEntry } from './tree.ts';
 
 export interface BuildOptions extends RootSource {
   /** The folder that images are in, each in one of its own. */
@@ -45,45 +47,66 @@ const PATH_FORBIDDEN = /[\n\0]/;
 
 /** Throws `image-build-failed`, and what `collectRoot` throws. */
 export async function buildImage(options: BuildOptions): Promise<Image> {
-  const { images, progress } = options;
-  const kernel = findKernel(options.kernel);
-  const init = await readFile(options.init ?? buildInit());
-  await mkdir(images, { recursive: true });
-  const draft = await mkdtemp(join(images, 'draft-'));
   try {
-    const root = await collectRoot(options, join(draft, 'layers'));
-    const initrd = makeInitrd(kernel, root, init);
-    const inputs = fingerprint(root.tree, draft, [kernel.path, kernel.version, layoutOf(options)], initrd);
-    const output = join(images, inputs.slice(0, NAME_LENGTH));
-    const known = readManifest(output);
-    if (known?.inputs === inputs) return new Image(output, known);
-    progress(`${root.tree.entries.size} files, kernel ${kernel.version}`);
-    await writeErofs(join(draft, 'root'), root.tree.entries);
-    await rm(join(draft, 'layers'), { recursive: true, force: true });
-    await copyFile(kernel.path, join(draft, 'kernel'));
-    await writeFile(join(draft, 'initrd'), initrd);
-    const digests = await Promise.all(IMAGE_FILES.map((file) => digestOf(join(draft, file))));
-    for (const file of IMAGE_FILES) await chmod(join(draft, file), 0o444);
-    const files = Object.fromEntries(IMAGE_FILES.map((file, at) => [file, digests[at]])) as Record<
-      ImageFile,
-      string
-    >;
-    const manifest = { digest: digestOfAll(files), files, inputs };
-    await writeFile(manifestPath(draft), `${JSON.stringify(manifest, undefined, 2)}\n`);
-    await rm(output, { recursive: true, force: true });
-    await rename(draft, output);
-    const size = IMAGE_FILES.reduce((sum, file) => sum + lstatSync(join(output, file)).size, 0);
-    progress(`${Math.round(size / MIB)} MiB, digest ${manifest.digest}`);
-    return new Image(output, manifest);
+    return await knownOrMade(options);
   } catch (cause) {
     if (cause instanceof SpareError) throw cause;
     throw new SpareError('image-build-failed', `The image was not built: ${messageOf(cause)}.`, {
-      hint: `There must be room in ${images}, and the service folder must be readable.`,
+      hint: `There must be room in ${options.images}, and the service folder must be readable.`,
       cause,
     });
+  }
+}
+
+async function knownOrMade(options: BuildOptions): Promise<Image> {
+  const { oci } = options.service;
+  const kernel = findKernel(options.kernel);
+  const init = await readFile(options.init ?? buildInit());
+  // Of a container image without its layers, for which their digests stand: to unpack them takes as long as all else.
+  const root = collectRoot(options, new FileTree(oci === undefined));
+  const initrd = makeInitrd(kernel, root, init);
+  const inputs = fingerprint(root.tree, [kernel.path, kernel.version, layoutOf(options)], initrd);
+  const output = join(options.images, inputs.slice(0, NAME_LENGTH));
+  const known = readManifest(output);
+  if (known?.inputs === inputs) return new Image(output, known);
+  await mkdir(options.images, { recursive: true });
+  const draft = await mkdtemp(join(options.images, 'draft-'));
+  try {
+    const tree = oci === undefined ? root.tree : await layeredTree(options, oci, join(draft, 'layers'));
+    options.progress(`${tree.entries.size} files, kernel ${kernel.version}`);
+    await writeErofs(join(draft, 'root'), tree.entries);
+    await rm(join(draft, 'layers'), { recursive: true, force: true });
+    await copyFile(kernel.path, join(draft, 'kernel'));
+    await writeFile(join(draft, 'initrd'), initrd);
+    const manifest = await seal(draft, inputs);
+    await rm(output, { recursive: true, force: true });
+    await rename(draft, output);
+    const size = IMAGE_FILES.reduce((sum, file) => sum + lstatSync(join(output, file)).size, 0);
+    options.progress(`${Math.round(size / MIB)} MiB, digest ${manifest.digest}`);
+    return new Image(output, manifest);
   } finally {
     await rm(draft, { recursive: true, force: true });
   }
+}
+
+/** `scratch`: a folder that stays until the root is written. */
+async function layeredTree(options: BuildOptions, oci: string, scratch: string): Promise<FileTree> {
+  const tree = new FileTree(false);
+  await readLayers(oci, tree, scratch);
+  return collectRoot(options, tree).tree;
+}
+
+/** From now on what is in `draft` is to stay as it is, and its manifest says so. */
+async function seal(draft: string, inputs: string): Promise<Manifest> {
+  const digests = await Promise.all(IMAGE_FILES.map((file) => digestOf(join(draft, file))));
+  for (const file of IMAGE_FILES) await chmod(join(draft, file), 0o444);
+  const files = Object.fromEntries(IMAGE_FILES.map((file, at) => [file, digests[at]])) as Record<
+    ImageFile,
+    string
+  >;
+  const manifest = { digest: digestOfAll(files), files, inputs };
+  await writeFile(manifestPath(draft), `${JSON.stringify(manifest, undefined, 2)}\n`);
+  return manifest;
 }
 
 function makeInitrd(kernel: Kernel, root: Root, init: Buffer): Buffer {
@@ -108,29 +131,17 @@ function makeInitrd(kernel: Kernel, root: Root, init: Buffer): Buffer {
   return cpio(entries);
 }
 
-/** Names the layers by their digests. */
-function layoutOf({ service: { oci } }: BuildOptions): string {
-  return oci === undefined ? '' : readFileSync(join(oci, 'index.json'), 'utf8');
+/** Names the layers by their digests, and what of them is left out. */
+function layoutOf({ service: { oci, state } }: BuildOptions): string {
+  return oci === undefined ? '' : JSON.stringify([readFileSync(join(oci, 'index.json'), 'utf8'), state]);
 }
 
-/**
- * Of everything that goes in; files by size and times, because to read them all would be to build it. Those in `draft`
- * were just made from what `others` names.
- */
-function fingerprint(
-  { entries }: FileTree,
-  draft: string,
-  others: readonly string[],
-  initrd: Buffer,
-): string {
+/** Of everything that goes in; files by size and times, because to read them all would be to build it. */
+function fingerprint({ entries }: FileTree, others: readonly string[], initrd: Buffer): string {
   const hash = createHash('sha256')
     .update(JSON.stringify([FORMAT, ...others]))
     .update(initrd);
   for (const [path, entry] of [...entries].sort(byPath)) {
-    if (entry.type === 'file' && entry.source.startsWith(`${draft}/`)) {
-      hash.update(JSON.stringify([path, entry.executable]));
-      continue;
-    }
     hash.update(JSON.stringify([path, entry]));
     if (entry.type !== 'file') continue;
     const { size, mtimeMs, ctimeMs, ino } = lstatSync(entry.source);

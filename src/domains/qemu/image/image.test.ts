@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
 import promises, { chmod, cp, mkdir, open, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
-import { type BigIntStats, mkdtempDisposableSync, readFileSync } from 'node:fs';
+import { type BigIntStats, existsSync, mkdtempDisposableSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { SpareError } from '../../../errors.ts';
-import { isRequired, untilDone, withoutRights } from '../../../testing.ts';
+import { isRequired, replaceTool, untilDone, withoutRights } from '../../../testing.ts';
 import { DEFAULT_AGENT } from '../../process/package.ts';
 import { buildImage } from './build.ts';
 import { writeErofs } from './erofs.ts';
@@ -208,7 +208,9 @@ void test('R1: a root that is taken from an OCI image layout has none of the sta
   const oci = await writeLayout(place.path, [layer], PROGRAM);
   const service = { ...readOciProgram(oci), state: ['data/app.db'], oci };
   const source = { service, agent: DEFAULT_AGENT, include: [], hidden: join(place.path, 'data') };
-  const { tree } = await collectRoot(source, join(place.path, 'scratch'));
+  const layers = new FileTree(false);
+  await readLayers(oci, layers, join(place.path, 'scratch'));
+  const { tree } = collectRoot(source, layers);
   const found = [...tree.entries.keys()].filter((path) => path.startsWith('/spare/service/'));
   assert.deepEqual(found.sort(), [
     '/spare/service/app.py',
@@ -238,6 +240,38 @@ void test('a link in a layer leads nowhere on the host: as of /var/run to /run, 
     await chmod(closed, 0o700);
   }
   assert.deepEqual([...tree.entries.keys()], ['/', '/var', '/var/run']);
+});
+
+void test('an image of a container image that is there already is not unpacked again; with other state files it is another one', async (context) => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-oci-'));
+  const layer = join(place.path, 'layer');
+  await mkdir(join(layer, 'app'), { recursive: true });
+  for (const name of ['app.py', 'app.db', 'other.db']) await writeFile(join(layer, 'app', name), name);
+  const oci = await writeLayout(place.path, [layer], PROGRAM);
+  const buildWith = (state: string[]): Promise<Image> =>
+    buildImage({
+      service: { ...readOciProgram(oci), state, oci },
+      agent: DEFAULT_AGENT,
+      include: [],
+      hidden: join(place.path, 'data'),
+      images: join(place.path, 'images'),
+      kernel: '/',
+      progress: () => {},
+    });
+  let first: Image;
+  try {
+    first = await buildWith(['app.db']);
+  } catch (error) {
+    if (required) throw error;
+    context.skip(String(error));
+    return;
+  }
+  const unpacks = join(place.path, 'unpacks');
+  replaceTool(context, place.path, 'tar', `touch ${unpacks}; exit 1`);
+  assert.deepEqual(await buildWith(['app.db']), first);
+  assert.equal(existsSync(unpacks), false);
+  await assert.rejects(buildWith(['other.db']), { code: 'image-build-failed' });
+  assert.equal(existsSync(unpacks), true);
 });
 
 void test('an OCI image layout with a changed blob is refused', async () => {

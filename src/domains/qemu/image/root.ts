@@ -17,8 +17,7 @@ import { AGENT_PARTS, dependenciesOf, ROOT } from '../../process/package.ts';
 import { contains, outermost, withAncestors } from '../../process/paths.ts';
 import { AGENT_FLAGS, environment, etcFiles, SYSTEM_PATH } from '../../process/prepare.ts';
 import { stateFiles } from '../../state-files.ts';
-import { readLayers } from './oci.ts';
-import { FileTree, headOf, librariesOf } from './tree.ts';
+import { type FileTree, headOf, librariesOf } from './tree.ts';
 
 export interface RootSource {
   readonly service: ServiceImage;
@@ -51,13 +50,11 @@ const FINDER = '/usr/bin/env';
 const SCRIPT_HEAD_BYTES = 256;
 
 /**
- * `scratch`: a folder that stays until the root is written. Throws `image-build-failed`, `command-not-found`,
- * `service-folder-missing` or `config-invalid`.
+ * `tree`: what the layers of a container image have, and nothing of a service of this host. Throws `image-build-failed`,
+ * `command-not-found`, `service-folder-missing` or `config-invalid`.
  */
-export async function collectRoot(source: RootSource, scratch: string): Promise<Root> {
+export function collectRoot(source: RootSource, tree: FileTree): Root {
   const { oci } = source.service;
-  const tree = new FileTree(oci === undefined);
-  if (oci !== undefined) await readLayers(oci, tree, scratch);
   for (const path of FOLDERS) tree.folder(path);
   for (const [name, text] of Object.entries(etcFiles([1000])))
     tree.set(`/etc/${name}`, { type: 'text', text });
