@@ -2,7 +2,18 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
-import promises, { chmod, cp, mkdir, open, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import promises, {
+  appendFile,
+  chmod,
+  cp,
+  mkdir,
+  open,
+  readFile,
+  rm,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { type BigIntStats, existsSync, mkdtempDisposableSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -285,9 +296,16 @@ void test('an OCI image layout with a changed blob is refused', async () => {
   };
   const blob = (digest = ''): string => join(folder, 'blobs', digest.replace(':', '/'));
   const manifest = JSON.parse(readFileSync(blob(index.manifests[0]?.digest), 'utf8')) as {
+    config: { digest: string };
     layers: { digest: string }[];
   };
   const layer = blob(manifest.layers[0]?.digest);
   await cp(blob(index.manifests[0]?.digest), layer);
-  await assert.rejects(readLayers(folder, new FileTree(false), join(place.path, 'scratch')), /is damaged/);
+  const damaged = { code: 'image-build-failed', message: /is damaged/ };
+  const read = (): Promise<void> => readLayers(folder, new FileTree(false), join(place.path, 'scratch'));
+  await assert.rejects(read(), damaged);
+  await appendFile(blob(manifest.config.digest), '\n');
+  assert.throws(() => readOciProgram(folder), damaged);
+  await appendFile(blob(index.manifests[0]?.digest), '\n');
+  await assert.rejects(read(), damaged);
 });

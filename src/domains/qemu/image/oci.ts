@@ -6,6 +6,7 @@
  * O2. Owners, and devices, do not count: a service has no rights to use either.
  */
 import { execFile } from 'node:child_process';
+import { hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { copyFile, mkdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -53,12 +54,24 @@ function blobPath(layout: string, { digest }: Descriptor): string {
   return join(layout, 'blobs', algorithm, hex);
 }
 
-function readJson<T>(layout: string, path: string): T {
+/** `digest`: that it must have, if it is a blob. */
+function readJson<T>(layout: string, path: string, digest?: string): T {
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as T;
+    const bytes = readFileSync(path);
+    if (digest !== undefined) assertDigest(digest, hash('sha256', bytes));
+    return JSON.parse(bytes.toString()) as T;
   } catch (cause) {
     throw broken(layout, messageOf(cause), cause);
   }
+}
+
+function readBlob<T>(layout: string, descriptor: Descriptor): T {
+  return readJson(layout, blobPath(layout, descriptor), descriptor.digest);
+}
+
+/** `found`: in hexadecimal. */
+function assertDigest(digest: string, found: string): void {
+  if (digest !== `sha256:${found}`) throw new Error(`${digest} is damaged`);
 }
 
 /** The manifest of the image for this machine; an index may point to another index. */
@@ -69,7 +82,7 @@ function findManifest(layout: string): Index {
       ({ platform }) => platform === undefined || platform.architecture === ARCHITECTURES[process.arch],
     );
     if (first === undefined) throw broken(layout, `it has no image for ${process.arch}`);
-    found = readJson<Index>(layout, blobPath(layout, first));
+    found = readBlob<Index>(layout, first);
   }
   return found;
 }
@@ -78,9 +91,9 @@ function findManifest(layout: string): Index {
 export function readOciProgram(layout: string): OciProgram {
   const { config } = findManifest(layout);
   if (config === undefined) throw broken(layout, 'its manifest names no configuration');
-  const { config: said = {} } = readJson<{
+  const { config: said = {} } = readBlob<{
     config?: { Entrypoint?: string[]; Cmd?: string[]; Env?: string[]; WorkingDir?: string };
-  }>(layout, blobPath(layout, config));
+  }>(layout, config);
   const env = (said.Env ?? []).map((line): [string, string] => {
     const at = line.indexOf('=');
     return [line.slice(0, at), line.slice(at + 1)];
@@ -100,7 +113,7 @@ export async function readLayers(layout: string, tree: FileTree, scratch: string
     const folder = join(scratch, `layer-${at}`);
     await mkdir(folder, { recursive: true });
     try {
-      if (`sha256:${await digestOf(blob)}` !== layer.digest) throw new Error(`${layer.digest} is damaged`);
+      assertDigest(layer.digest, await digestOf(blob));
       const devices = ['--anchored', '--exclude=dev/*', '--exclude=./dev/*'];
       const flags = ['--no-same-owner', '--delay-directory-restore', ...devices];
       await run('tar', ['-xf', blob, '-C', folder, ...flags], { maxBuffer: LISTING_BYTES_MAX });
