@@ -137,7 +137,7 @@ function makeState(folder: string): Buffer[] {
   const insert = database.prepare('insert into t values (randomblob(?))');
   for (let i = 0; i < STATE_BYTES / ROW_BYTES; i += 1) insert.run(ROW_BYTES);
   database.close();
-  return Array.from(exportDatabaseFiles([path], CHUNK_BYTES), (chunk) => Buffer.from(chunk));
+  return Array.from(exportDatabaseFiles([path], CHUNK_BYTES, folder), (chunk) => Buffer.from(chunk));
 }
 
 async function replace(bench: Bench, old: Started, state: readonly Buffer[]): Promise<Started> {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { ERROR_CODES, SpareError } from './errors.ts';
+import { ERROR_CODES, roomOrOther, SpareError } from './errors.ts';
 
 const PAGE = readFileSync(new URL('../docs/ERRORS.md', import.meta.url), 'utf8');
 
@@ -26,4 +26,15 @@ void test('an error has a code, an exit status, a hint and its cause', () => {
   assert.deepEqual([error.message, error.hint, error.cause], ['What.', 'Do this.', cause]);
   assert.equal(error.exitStatus, 1);
   assert.ok(!('cause' in new SpareError('address-in-use', 'What.', { hint: 'Do this.' })));
+});
+
+void test('P2: a full disk is that of the data folder where the system names a file in it, or none', () => {
+  const full = (names: object): Error => Object.assign(new Error('no room'), { code: 'ENOSPC', ...names });
+  const wrapped = (cause: Error): Error => new Error('it did not start', { cause });
+  for (const there of [{}, { path: '/data/a' }, { path: '/srv/a', dest: '/data/a' }])
+    for (const error of [full(there), wrapped(full(there))])
+      assert.equal((roomOrOther('/data', error) as SpareError).message, 'Using /data failed: no room.');
+  for (const elsewhere of [{ path: '/tmp/a' }, { path: '/data/a', dest: '/tmp/a' }, { path: '/data2/a' }])
+    for (const error of [full(elsewhere), wrapped(full(elsewhere))])
+      assert.equal(roomOrOther('/data', error), error);
 });

@@ -93,12 +93,20 @@ export function stateMissing(path: string): SpareError {
 /** Of a disk that takes nothing more. */
 const FULL: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT']);
 
-/** `storage-failed` of `path` where want of room is why, or the cause of why; otherwise what was thrown. */
-export function roomOrOther(path: string, thrown: unknown): unknown {
-  const { code, cause } = thrown as { code?: unknown; cause?: { code?: unknown } };
-  if (!FULL.has(code) && !FULL.has(cause?.code)) return thrown;
-  return storageFailed(path, messageOf(FULL.has(code) ? thrown : cause));
+/**
+ * `storage-failed` of this folder where want of room in it is why, or the cause of why; otherwise what was thrown. The system names
+ * what it had no room for, unless that is open already.
+ */
+export function roomOrOther(folder: string, thrown: unknown): unknown {
+  const causes = [thrown, (thrown as { cause?: unknown }).cause] as Partial<CopyError>[];
+  const full = causes.find((cause) => FULL.has(cause?.code));
+  const { path = folder, dest = path } = full ?? {};
+  if (full === undefined || !`${dest}/`.startsWith(`${folder}/`)) return thrown;
+  return storageFailed(folder, messageOf(full));
 }
+
+/** As `copyFile` gives it, too. */
+type CopyError = NodeJS.ErrnoException & { dest: string };
 
 /** Of the operating system, such as a full disk: nothing that we did wrong. */
 export function isSystemError(error: unknown): error is Error {

@@ -2,7 +2,7 @@
 import { readdirSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isStateFile } from './data-folder.ts';
-import { type SpareError, storageFailed } from './errors.ts';
+import { messageOf, type SpareError, storageFailed } from './errors.ts';
 
 /** What comes to the order, and to SQLite's log of it, before it is truncated: 32 MiB each; evidence, and small files. */
 const GROWTH_BYTES = 128 * 1024 ** 2;
@@ -16,10 +16,15 @@ export function freeBytes(dataFolder: string): number | null {
 /** A disk with less left is full: what is to be written next is often larger than what is left, and fails. */
 const FULL_BYTES = 1024 ** 2;
 
-/** `storage-failed` where the disk of the data folder is full; null where it is not. */
+/** `storage-failed` where the disk of the data folder is full, or cannot be asked; null where there is room. */
 export function fullDisk(dataFolder: string): SpareError | null {
-  const isFull = (freeBytes(dataFolder) ?? Infinity) < FULL_BYTES;
-  return isFull ? storageFailed(dataFolder, 'its disk is full') : null;
+  try {
+    const isFull = (freeBytes(dataFolder) ?? Infinity) < FULL_BYTES;
+    return isFull ? storageFailed(dataFolder, 'its disk is full') : null;
+  } catch (error) {
+    // Such as a folder that is gone.
+    return storageFailed(dataFolder, messageOf(error));
+  }
 }
 
 /** Of each whole state. A second checkpoint is there while one follows on another. */

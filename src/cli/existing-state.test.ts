@@ -24,7 +24,7 @@ class Place implements Disposable {
   }
 
   take(...state: string[]): string | null {
-    return importExisting(this.path, state, this.base, () => {});
+    return importExisting(this.path, state, this.base, this.path, () => {});
   }
 
   /** Nothing is left of it. */
@@ -68,6 +68,16 @@ void test('P2: it is on disk before anything is done on top of it', (context) =>
   onSync(context, (path) => durable.push(`${path} when there is ${place.made().join()}`));
   place.take('app.db');
   assert.deepEqual(durable, [`${place.base}.new when there is base.new`, `${place.path} when there is base`]);
+});
+
+void test('P2: it is copied on the disk of the data folder, not to `/tmp`, which may be too small for it; nothing but the state is left', (context) => {
+  using place = new Place();
+  const before = fs.readdirSync(place.path);
+  const usual = process.env['TMPDIR'];
+  process.env['TMPDIR'] = '/nowhere';
+  context.after(() => (usual === undefined ? delete process.env['TMPDIR'] : (process.env['TMPDIR'] = usual)));
+  assert.ok(place.take('app.db') !== null);
+  assert.deepEqual(fs.readdirSync(place.path).sort(), [...before, 'base'].sort());
 });
 
 void test('what a container image has of the state is taken over as if it were of the host', async () => {

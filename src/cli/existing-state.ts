@@ -17,13 +17,14 @@ import { CHUNK_BYTES } from '../wire/channel.ts';
 import { quoted } from './quoted.ts';
 
 /**
- * Copies the databases to `target`; the SHA-256 of that, in base64, or null when there are none. Throws `SpareError`
- * state-not-database, state-not-wal.
+ * Copies the databases to `target`; the SHA-256 of that, in base64, or null when there are none. `place`: a folder of ours, with room
+ * for all of them. Throws `SpareError` state-not-database, state-not-wal.
  */
 export function importExisting(
   folder: string,
   state: readonly string[],
   target: string,
+  place: string,
   log: (line: string) => void,
 ): string | null {
   const files = state.map((file) => join(folder, file));
@@ -32,7 +33,7 @@ export function importExisting(
   const temporary = `${target}.new`;
   let digest: string;
   try {
-    digest = write(temporary, contents(files));
+    digest = write(temporary, contents(files, place));
   } catch (error) {
     rmSync(temporary, { force: true });
     throw error;
@@ -42,10 +43,7 @@ export function importExisting(
   return digest;
 }
 
-/**
- * The same, of what a container image has in its layers. `place`: a folder of ours, with room for all of them. Throws
- * `image-build-failed`, too.
- */
+/** The same, of what a container image has in its layers. Throws `image-build-failed`, too. */
 export async function importFromLayers(
   oci: string,
   folder: string,
@@ -62,7 +60,7 @@ export async function importFromLayers(
   try {
     const files = state.flatMap((file) => [file, `${file}-wal`]).map((file) => join(folder, file));
     await copyFromLayers(oci, files, copies, join(scratch, 'layers'));
-    return importExisting(join(copies, folder), state, target, log);
+    return importExisting(join(copies, folder), state, target, scratch, log);
   } catch (error) {
     if (!(error instanceof SpareError) || error.code === 'image-build-failed') throw error;
     throw new SpareError(error.code, error.message.replaceAll(copies, ''), {
@@ -89,9 +87,9 @@ function write(path: string, chunks: Iterable<Uint8Array>): string {
   }
 }
 
-function* contents(files: readonly string[]): Iterable<Uint8Array> {
+function* contents(files: readonly string[], place: string): Iterable<Uint8Array> {
   try {
-    yield* exportDatabaseFiles(files, CHUNK_BYTES);
+    yield* exportDatabaseFiles(files, CHUNK_BYTES, place);
   } catch (error) {
     if (!(error instanceof StateError || isSystemError(error))) throw error;
     const message = `Cannot take over the state: ${messageOf(error)}.`;

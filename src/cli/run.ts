@@ -68,10 +68,11 @@ async function withExisting(
 ): Promise<Opened> {
   if (opened.next > 0) return opened;
   const target = join(data, BASE_FILE);
+  const place = join(data, DOMAINS_FOLDER);
   const base =
     oci === undefined
-      ? importExisting(folder, state, target, log)
-      : await importFromLayers(oci, folder, state, target, join(data, DOMAINS_FOLDER), log);
+      ? importExisting(folder, state, target, place, log)
+      : await importFromLayers(oci, folder, state, target, place, log);
   if (base === null) return opened;
   store.write(RECORD.base, 0, Buffer.from(base));
   await store.durable();

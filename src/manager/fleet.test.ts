@@ -1,10 +1,11 @@
 /** How replicas come up, and come up again on another state. The other ends of their channels are this test's. */
 import assert from 'node:assert/strict';
-import { mkdtempDisposableSync } from 'node:fs';
+import { existsSync, mkdtempDisposableSync, rmdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Duplex, duplexPair } from 'node:stream';
 import { test, type TestContext } from 'node:test';
+import { makeDomainsFolder } from '../data-folder.ts';
 import type { Driver } from '../domains/domain.ts';
 import { SpareError } from '../errors.ts';
 import { Store } from '../ordering/store.ts';
@@ -66,11 +67,15 @@ interface Given {
   readonly started: Started[];
   readonly heard: string[];
   readonly downs: string[];
+  /** What ended all. */
+  readonly ends: string[];
+  readonly folder: string;
 }
 
 /** A group of which an entry was decided. `meet` is given whoever is started, before it is sent anything. */
 async function given(context: TestContext, meet: (one: Started) => void = () => {}): Promise<Given> {
   const folder = mkdtempDisposableSync(join(tmpdir(), 'spare-fleet-'));
+  makeDomainsFolder(folder.path);
   const { store } = await Store.open(join(folder.path, 'store.db'), null);
   const snapshots = new Snapshots(folder.path, MIB, { checkpoint: null, base: null });
   const updates = new UpdateLog(store, -1);
@@ -80,7 +85,8 @@ async function given(context: TestContext, meet: (one: Started) => void = () => 
   const driver: Driver = {
     isolation: 'none',
     privateNetwork: true,
-    start: async ({ renew = false }) => {
+    start: async ({ renew = false, directory }) => {
+      rmdirSync(directory);
       const [agent, channel] = duplexPair();
       const one = new Started(agent, renew);
       started.push(one);
@@ -107,14 +113,14 @@ async function given(context: TestContext, meet: (one: Started) => void = () => 
   const times = { frameBytesMax: MIB, replyBytesMax: MIB, startTimeoutMs: 1000 };
   const version = { variants: [imageIn(folder.path)], digest: '', check: async () => [] };
   const options = { dataFolder: folder.path, limits, ...times, log: () => {} };
-  const [heard, downs]: [string[], string[]] = [[], []];
+  const [heard, downs, ends]: [string[], string[], string[]] = [[], [], []];
   const deployment = new Deployment(version, () => false);
   const fleet = new Fleet(options, driver, deployment, verified, {
     onAnswer: (id) => heard.push(id),
     onDown: (id) => downs.push(id),
     onRefused: () => {},
     onImageDamaged: () => {},
-    onNoRoom: () => {},
+    onNoRoom: (error) => ends.push(`${error.code} ${error.message}`),
   });
   context.after(async () => {
     for (const one of started) one.gone.resolve();
@@ -122,7 +128,7 @@ async function given(context: TestContext, meet: (one: Started) => void = () => 
     await store.close();
     folder.remove();
   });
-  return { fleet, started, heard, downs };
+  return { fleet, started, heard, downs, ends, folder: folder.path };
 }
 
 /** What those from this one on say to their start, one after another; they can be ended. */
@@ -237,6 +243,21 @@ void test('P6: of machines that were all to be made from one, which did not star
   );
 });
 
+void test('P5: a replica that has no room elsewhere, as in /tmp, has failed to start; only without room in the data folder all ends', async (context) => {
+  let path = '/tmp/other';
+  const { fleet, downs, ends, folder } = await given(context, () => {
+    const cause = Object.assign(new Error('no room'), { code: 'ENOSPC', path });
+    throw new SpareError('domain-start-failed', 'it did not start', { hint: '', cause });
+  });
+  fleet.start('r4', LATER, ENTRY);
+  await until('it is down', () => downs.length > 0);
+  assert.deepEqual([fleet.why('r4'), ends], ['it did not start', []]);
+  path = join(folder, 'other');
+  fleet.start('r5', LATER, ENTRY);
+  await until('all ends', () => ends.length > 0);
+  assert.deepEqual([downs, ends], [['r4'], [`storage-failed Using ${folder} failed: no room.`]]);
+});
+
 void test('P6: an hour after starts on the present state came to nothing, one tries it again; what works then is gone on with', async (context) => {
   const { fleet, started, heard } = await given(context);
   let laterMs = 0;
@@ -300,4 +321,19 @@ void test('P6: who has answered once is not given up for what it says of its sta
   await until('it is heard', () => heard.length > 0);
   fleet.clock(1e6);
   assert.deepEqual(downs, []);
+});
+
+void test('P2 P6: where one does not start and the data folder is gone, that ends all, in plain words, and is not taken for its fault', async (context) => {
+  const { fleet, started, downs, ends, folder } = await given(context);
+  fleet.start('r4', LATER, ENTRY);
+  await until('it is sent the start', () => started[0]?.isOpened === true);
+  rmSync(folder, { recursive: true });
+  started[0]?.say(failedFrames('no'));
+  await until('all ends', () => ends.length > 0);
+  assert.match(ends[0] ?? '', new RegExp(`^storage-failed Using ${folder} failed: ENOENT`));
+  assert.deepEqual([ends.length, downs], [1, []]);
+  fleet.start('r5', LATER, ENTRY);
+  await until('it is down', () => downs.length > 0);
+  assert.match(fleet.why('r5'), /^ENOENT/);
+  assert.ok(!existsSync(folder), 'it is not made anew');
 });

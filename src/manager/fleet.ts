@@ -265,7 +265,8 @@ export class Fleet {
       this.#takeAhead(version) ?? (await Promise.race([version.check(), place.whenStopped.promise]));
     if (leftOut === null || place.stopped) return;
     const directory = join(dataFolder, DOMAINS_FOLDER, id);
-    mkdirSync(directory, { recursive: true });
+    // In a data folder that is gone: a new one would get what the store, in the old one, is told that it has.
+    mkdirSync(directory);
     const port = this.#driver.privateNetwork ? SERVICE_PORT : await freePort();
     const tell = (percent: number): void => this.tellLoaded(id, percent);
     const opened = { version, image, port, entry, founds, onPresent };

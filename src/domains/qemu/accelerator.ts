@@ -3,7 +3,7 @@
  * may still not work, as in a virtual machine that hides it badly: so a kernel is really started, once per manager.
  */
 import { existsSync, statSync } from 'node:fs';
-import { mkdtemp, open, realpath, rm } from 'node:fs/promises';
+import { mkdtempDisposable, open, realpath } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -95,15 +95,14 @@ async function tryBox(program: string): Promise<Box | string> {
 
 /** Why it does not work; nothing if it does: a kernel without a file system stops by itself, soon. */
 async function tryKvm(program: string, box: Box | undefined, kernel: string): Promise<string | undefined> {
-  const folder = await mkdtemp(join(tmpdir(), 'spare-kvm-'));
   const owner = takeMachineOwner();
   try {
-    return await bootUntilPanic(program, box, kernel, join(folder, 'memory'), owner);
+    await using folder = await mkdtempDisposable(join(tmpdir(), 'spare-kvm-'));
+    return await bootUntilPanic(program, box, kernel, join(folder.path, 'memory'), owner);
   } catch (error) {
     return messageOf(error);
   } finally {
     owner?.release();
-    await rm(folder, { recursive: true, force: true });
   }
 }
 

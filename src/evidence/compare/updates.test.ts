@@ -45,7 +45,7 @@ function pair(folder: string, is: string, instead: string): Pair {
   const database = new DatabaseSync(path);
   database.exec(`pragma journal_mode = wal; ${SCHEMA}`);
   database.close();
-  const base = Buffer.concat([...exportDatabaseFiles([path], 1024)]);
+  const base = Buffer.concat([...exportDatabaseFiles([path], 1024, folder)]);
   writeFileSync(join(folder, STATE_FILE), base);
   writeFileSync(join(folder, UPDATES_FILE), '');
   return {

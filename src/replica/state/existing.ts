@@ -13,7 +13,6 @@ import {
   rmSync,
   statSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type PageSource, writeArchive } from './archive.ts';
@@ -32,10 +31,14 @@ export class JournalModeError extends StateError {
 /**
  * Reads existing databases, in the order in which the service's state files are named, as an archive for `State.prepare` in
  * chunks as of `writeArchive`. Before the first chunk, throws a `StateError` when a file is missing, no database, or not in WAL mode
- * (`JournalModeError`), and what the system says when it cannot be read.
+ * (`JournalModeError`), and what the system says when it cannot be read. `place`: a folder of ours, with room for all of them.
  */
-export function* exportDatabaseFiles(paths: readonly string[], chunkBytes: number): Generator<Uint8Array> {
-  const folder = mkdtempSync(join(tmpdir(), 'spare-base-'));
+export function* exportDatabaseFiles(
+  paths: readonly string[],
+  chunkBytes: number,
+  place: string,
+): Generator<Uint8Array> {
+  const folder = mkdtempSync(join(place, 'base-'));
   const copies: Copy[] = [];
   try {
     for (const [at, path] of paths.entries()) copies.push(copyDatabase(path, join(folder, String(at))));

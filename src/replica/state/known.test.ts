@@ -184,7 +184,7 @@ void test(
         using existing = new DatabaseSync(path);
         existing.exec(PAGES);
       }
-      const base = Buffer.concat([...exportDatabaseFiles([path], 1 << 20)]);
+      const base = Buffer.concat([...exportDatabaseFiles([path], 1 << 20, folder)]);
       const active = await replica('active', base).start();
       const passive = replica('passive', base, false);
       await read(passive, folder, 'SELECT sum(length(bytes)) FROM pages');

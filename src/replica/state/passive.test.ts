@@ -306,19 +306,22 @@ void test('existing databases become a base, and are left as they are', async ()
     const path = join(folder, "it's.db");
     await service.open('user', path);
     await service.exec('user', `${START}; ${FILL}`);
-    assert.throws(() => [...exportDatabaseFiles([path], 1000)], JournalModeError);
+    assert.throws(() => [...exportDatabaseFiles([path], 1000, folder)], JournalModeError);
     await service.exec('user', `PRAGMA journal_mode = WAL; ${FILL}`);
     const listing = (): string =>
       execFileSync('sh', ['-c', `cd '${folder}' && sha256sum it*`], { encoding: 'utf8' });
     const before = listing();
-    const base = Buffer.concat([...exportDatabaseFiles([path], 1000)]);
+    const base = Buffer.concat([...exportDatabaseFiles([path], 1000, folder)]);
     assert.equal(listing(), before);
     const active = await replica('active', base).start();
     assert.deepEqual(await active.rows('SELECT * FROM t'), await service.rows('user', 'SELECT * FROM t'));
     assert.equal((await active.run()).length, 0);
-    assert.throws(() => [...exportDatabaseFiles([join(folder, 'missing.db')], 1000)], /no such file/);
-    assert.throws(() => [...exportDatabaseFiles([folder], 1000)], /not a file/);
-    assert.throws(() => [...exportDatabaseFiles([import.meta.filename], 1000)], /not a SQLite database/);
+    assert.throws(() => [...exportDatabaseFiles([join(folder, 'missing.db')], 1000, folder)], /no such file/);
+    assert.throws(() => [...exportDatabaseFiles([folder], 1000, folder)], /not a file/);
+    assert.throws(
+      () => [...exportDatabaseFiles([import.meta.filename], 1000, folder)],
+      /not a SQLite database/,
+    );
   });
 });
 
