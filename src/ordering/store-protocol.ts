@@ -103,7 +103,7 @@ export type StoreRequest =
   | { readonly type: 'close' };
 
 /** Why a database is not opened. */
-export type Refusal = 'busy' | 'damaged' | 'foreign' | 'newer' | 'full' | 'failed';
+export type Refusal = 'busy' | 'damaged' | 'foreign' | 'newer' | 'storage' | 'failed';
 
 export type StoreAnswer =
   | {

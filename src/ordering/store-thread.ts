@@ -73,7 +73,8 @@ function refusalOf(error: unknown): Refusal {
   const { errcode = NO_SUCH_TABLE } = error as { errcode?: number };
   const primary = errcode % 256;
   if (primary === 5 || primary === 6) return 'busy';
-  if (primary === 13) return 'full';
+  // Reading or writing failed, or there is no room.
+  if (primary === 10 || primary === 13) return 'storage';
   return primary === NO_SUCH_TABLE || primary === 11 || primary === 26 ? 'damaged' : 'failed';
 }
 

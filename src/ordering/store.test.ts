@@ -1,7 +1,7 @@
 /** Does the store keep what it says is durable, in order, and refuse what is not its own? */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -317,6 +317,16 @@ test('a second manager, another service, and what is no store are refused', asyn
     Store.open(join(folder.path, 'no', 'such'), SERVICE),
     refused('data-folder-unwritable'),
   );
+});
+
+test('P2: a disk that fails while the store is opened is told as that: who chose another folder would begin anew', async () => {
+  using folder = new Folder();
+  // Cannot be read.
+  symlinkSync('/proc/self/mem', folder.file);
+  await assert.rejects(Store.open(folder.file, SERVICE), {
+    code: 'storage-failed',
+    message: `Using ${folder.file} failed: disk I/O error.`,
+  });
 });
 
 test('what a newer Spare wrote is refused, and left as it is', async () => {

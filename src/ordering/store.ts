@@ -53,7 +53,7 @@ function refusal(path: string, code: Refusal, message: string): SpareError {
       });
     case 'damaged':
       return dataFolderDamaged(`${path} is not a Spare database, or it is damaged: ${message}`);
-    case 'full':
+    case 'storage':
       return storageFailed(path, message);
     case 'failed':
       return new SpareError('data-folder-unwritable', `Cannot open ${path}: ${message}.`, {

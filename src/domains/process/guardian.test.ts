@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import childProcess, { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { it } from 'node:test';
 
+import { untilDone } from '../../testing.ts';
 import { eventually } from '../conformance-peer.ts';
+import { Guardian } from './guardian.ts';
 import { isAlive } from './tree.ts';
 
 void it('D5: the guardian ends what it watches when the manager is killed, although nothing else does', async () => {
-  const code = `import { spawn } from 'node:child_process';
+  const code = `import childProcess, { spawn } from 'node:child_process';
     import { Guardian } from ${JSON.stringify(join(import.meta.dirname, 'guardian.ts'))};
     const guardian = new Guardian('SPARE_RUN=/nowhere/' + process.pid);
     const options = { detached: true, stdio: 'ignore' };
@@ -30,4 +32,13 @@ void it('D5: the guardian ends what it watches when the manager is killed, altho
   process.kill(stranger, 'SIGKILL');
   assert.equal(ended, true);
   assert.equal(spared, true);
+});
+
+void it('D5: where no process can be started there is no guardian, and so no domain without one', (context) => {
+  const { spawn } = childProcess;
+  context.mock.method(childProcess, 'spawn', (_: string, ...rest: [string[], object]) =>
+    spawn('/nowhere', ...rest),
+  );
+  untilDone(context);
+  assert.throws(() => new Guardian(''), /no process can be started/);
 });

@@ -1,5 +1,6 @@
 /**
- * A small process beside each domain that ends it when the manager is gone, however the manager went.
+ * A small process beside each domain, or another program that must not outlive the manager, that ends it when the manager is gone,
+ * however the manager went.
  *
  * The processes between manager and domain also ask the system to be killed with their parent, but that does not
  * reach everywhere: the outer bubblewrap may not signal the inner one, which runs as another user; a domain may
@@ -40,6 +41,8 @@ export class Guardian {
     this.#child.on('error', () => {});
     this.#child.stdin?.on('error', () => {});
     this.#child.unref();
+    // As when there are too many processes; why comes later.
+    if (this.#child.pid === undefined) throw new Error('no process can be started to guard it');
   }
 
   /** A process, or a process group if negative, that takes all others along when it is killed. */
