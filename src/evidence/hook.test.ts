@@ -1,5 +1,6 @@
 /** Is whoever is to be told of an incident told, and is it said when that fails? */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempDisposableSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
@@ -21,6 +22,14 @@ function run(folder: string, command: readonly string[], signal: AbortSignal = N
 
 function script(text: string): string[] {
   return [process.execPath, '-e', text];
+}
+
+async function allGone(pids: string): Promise<void> {
+  const until = performance.now() + GONE_MS;
+  for (const pid of pids.trim().split(' ')) {
+    while (existsSync(`/proc/${pid}/exe`) && performance.now() < until) await delay(10);
+    assert.equal(existsSync(`/proc/${pid}/exe`), false);
+  }
 }
 
 void test('P6: the command gets the incident on stdin, its number and folder in its environment', async () => {
@@ -64,11 +73,22 @@ void test('P7: when Spare ends, a command that hangs ends with all that it start
   while (readFileSync(pids, 'utf8') === '') await delay(10);
   controller.abort();
   await assert.rejects(running, /SIGKILL/);
-  const until = performance.now() + GONE_MS;
-  for (const pid of readFileSync(pids, 'utf8').trim().split(' ')) {
-    while (existsSync(`/proc/${pid}/exe`) && performance.now() < until) await delay(10);
-    assert.equal(existsSync(`/proc/${pid}/exe`), false);
-  }
+  await allGone(readFileSync(pids, 'utf8'));
+});
+
+void test('P7 H1: when Spare is killed, too', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-hook-'));
+  const pids = join(place.path, 'pids');
+  writeFileSync(pids, '');
+  const command = ['/bin/sh', '-c', 'sleep 1000 & echo $! $$ > pids.new; mv pids.new pids; wait'];
+  const options = { command, folder: place.path, webhook: null };
+  const code = `
+    import { runCommand } from ${JSON.stringify(import.meta.resolve('./hook.ts'))};
+    await runCommand(${JSON.stringify(options)}, ${JSON.stringify(TOLD)}, new AbortController().signal);`;
+  const spare = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: 'inherit' });
+  while (readFileSync(pids, 'utf8') === '') await delay(10);
+  spare.kill('SIGKILL');
+  await allGone(readFileSync(pids, 'utf8'));
 });
 
 void test('P6 H1: what a command leaves behind when it ends stays, and nobody waits for it', async () => {

@@ -6,6 +6,7 @@
  */
 import type { ChildProcessByStdio } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
+import { Guardian } from '../domains/process/guardian.ts';
 import { messageOf } from '../errors.ts';
 import { spawnPiped } from '../spawn.ts';
 import { printable } from '../wire/channel.ts';
@@ -36,7 +37,7 @@ export interface Told {
 export async function runCommand(options: HookOptions, told: Told, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   const [program = ''] = options.command;
-  const child = spawnCommand(options, told);
+  const { child, guardian } = spawnCommand(options, told);
   let output = Buffer.alloc(0);
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (chunk: Buffer) => (output = Buffer.concat([output, chunk]).subarray(-OUTPUT_BYTES)));
@@ -62,6 +63,7 @@ export async function runCommand(options: HookOptions, told: Told, signal: Abort
   stop.addEventListener('abort', kill, { once: true });
   const failure = await ended;
   stop.removeEventListener('abort', kill);
+  guardian.release();
   for (const stream of child.stdio) stream?.destroy();
   if (failure === null) return;
   if (failure === CANNOT_BE_ENDED) child.unref();
@@ -72,10 +74,16 @@ export async function runCommand(options: HookOptions, told: Told, signal: Abort
   throw new Error(`the command ${program} ${why}${said === '' ? '' : `: ${said}`}`);
 }
 
-function spawnCommand({ command, folder }: HookOptions, { id, evidence }: Told): Child {
+/** The guardian ends it when Spare is killed: else one that hangs would do so for ever, and the next life starts another one. */
+function spawnCommand(
+  { command, folder }: HookOptions,
+  { id, evidence }: Told,
+): { child: Child; guardian: Guardian } {
   const [program = '', ...args] = command;
+  let guardian: Guardian | null = null;
   try {
-    return spawnPiped(program, args, {
+    guardian = new Guardian('');
+    const child = spawnPiped(program, args, {
       cwd: folder,
       env: { ...process.env, SPARE_INCIDENT: String(id), SPARE_EVIDENCE: evidence },
       stdio: ['pipe', 'pipe', 'pipe'],
@@ -83,7 +91,10 @@ function spawnCommand({ command, folder }: HookOptions, { id, evidence }: Told):
       // may want that.
       detached: true,
     }) as Child;
+    if (child.pid !== undefined) guardian.watch(-child.pid);
+    return { child, guardian };
   } catch (error) {
+    guardian?.release();
     throw new Error(`the command ${program} cannot be started: ${messageOf(error)}`, { cause: error });
   }
 }
