@@ -37,6 +37,7 @@ const TARGETS: Readonly<Record<string, [name: string, says: RegExp]>> = {
   'a checkpoint': ['data/checkpoint-3', /checkpoint-3: it is in the data folder/],
   'what is made there first': ['data/backup.new', /backup\.new: it is in the data folder/],
   'below the data folder': ['data/incidents/a.backup', /a\.backup: it is in the data folder/],
+  'in a folder that takes no file': ['proc/a.backup', /proc\/a\.backup: (ENOENT|EACCES)/],
   'in the data folder by another name': ['link/spare.db', /spare\.db: it is in the data folder/],
 };
 
@@ -50,6 +51,7 @@ for (const [what, [name, says]] of Object.entries(TARGETS)) {
     const data = join(place.path, 'data');
     for (const folder of ['data', 'folder', 'data/incidents']) mkdirSync(join(place.path, folder));
     symlinkSync('data', join(place.path, 'link'));
+    symlinkSync('/proc', join(place.path, 'proc'));
     writeFileSync(join(place.path, 'file'), '');
     execFileSync('sh', ['-c', 'mkfifo "$0"', join(place.path, 'pipe')]);
     const { store } = await Store.open(join(data, 'spare.db'), 'the service of this test');

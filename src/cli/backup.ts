@@ -1,5 +1,14 @@
 /** `spare backup FILE` and `spare restore FILE`: of a group that runs or is stopped, and into a folder where none is. */
-import { accessSync, constants, existsSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  lstatSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -64,6 +73,14 @@ function checkTarget(data: string, target: string): void {
   checkPlace(data, target);
   const found = statSync(target, { throwIfNoEntry: false });
   if (found?.isFile() === false) throw cannotWrite(target, 'there is something else than a file');
+  if (lstatSync(target, { throwIfNoEntry: false }) !== undefined) return;
+  // Not every folder that may be written to takes a file.
+  try {
+    makePrivateFile(target);
+    rmSync(target);
+  } catch (error) {
+    throw cannotWrite(target, messageOf(error), error);
+  }
 }
 
 /** Of what is made in `folder`, beside a data folder, if that is there. Throws `SpareError` backup-failed. */
