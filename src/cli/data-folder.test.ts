@@ -20,21 +20,33 @@ import { prepareDataFolder } from './data-folder.ts';
 import { untilDone } from '../testing.ts';
 
 const NOBODY = 65_534;
-const CLEAR = `
-  import { clearLeftovers } from ${JSON.stringify(import.meta.resolve('./data-folder.ts'))};
-  await clearLeftovers(process.argv[1]).catch(({ code, message }) => console.log(code, message));`;
+
+/** What this call says to a user who owns the folder, but may do no more with it than this. */
+function said(folder: string, mode: number, call: 'clearLeftovers' | 'prepareDataFolder'): string {
+  const script = `
+    import { ${call} } from ${JSON.stringify(import.meta.resolve('./data-folder.ts'))};
+    try { await ${call}(process.argv[1]); } catch ({ code, message }) { console.log(code, message); }`;
+  chmodSync(folder, mode);
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) chownSync(folder, NOBODY, NOBODY);
+  const user = isRoot ? { uid: NOBODY, gid: NOBODY } : {};
+  const args = ['--input-type=module', '--eval', script, folder];
+  const text = execFileSync(process.execPath, args, { ...user, cwd: '/', encoding: 'utf8' });
+  chmodSync(folder, 0o755);
+  return text;
+}
 
 void test('what an earlier run left and cannot be removed is named, with a code', () => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-leftovers-'));
   mkdirSync(join(place.path, 'domains/r1'), { recursive: true });
-  chmodSync(place.path, 0o555);
-  const isRoot = process.getuid?.() === 0;
-  if (isRoot) chownSync(place.path, NOBODY, NOBODY);
-  const user = isRoot ? { uid: NOBODY, gid: NOBODY } : {};
-  const args = ['--input-type=module', '--eval', CLEAR, place.path];
-  const said = execFileSync(process.execPath, args, { ...user, cwd: '/', encoding: 'utf8' });
-  chmodSync(place.path, 0o755);
-  assert.match(said, /^data-folder-unwritable Cannot remove .* left: EACCES: .*\/domains/);
+  const text = said(place.path, 0o555, 'clearLeftovers');
+  assert.match(text, /^data-folder-unwritable Cannot remove .* left: EACCES: .*\/domains/);
+});
+
+void test('a folder that cannot be read is told as one, whatever may be written to it', () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-unreadable-'));
+  const text = said(place.path, 0o300, 'prepareDataFolder');
+  assert.match(text, /^data-folder-unwritable Cannot write to .*: permission denied\.$/m);
 });
 
 void test('P2: taking back a data folder leaves what others put beside it in a folder that was made for it', () => {

@@ -101,7 +101,7 @@ export function prepareDataFolder(folder: string): DataFolder {
   let made: string | undefined;
   try {
     made = makeFolder(folder);
-    accessSync(folder, constants.W_OK | constants.X_OK);
+    accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
     throw unwritable(folder, error);
   }

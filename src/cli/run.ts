@@ -160,7 +160,7 @@ export async function run(
   const listen = await bind(front, 'listen', settings.listen);
   undo.defer(() => closeServer(admin));
   const adminAddress = await bind(admin, 'admin', settings.admin);
-  const folder = prepareDataFolder(settings.data);
+  const folder = inDataFolder(settings.data, () => prepareDataFolder(settings.data));
   // Of two that found it empty, one gets the store; what is in the folder is its.
   let isOurs = true;
   undo.defer(() => {
