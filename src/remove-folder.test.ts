@@ -1,6 +1,6 @@
 /** Whatever a captured replica left in its folder: does it go, and does that cost the manager nothing? */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { ChildProcess, execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempDisposableSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -61,5 +61,17 @@ void test('D3: without descriptors for a process of its own, a folder is removed
   mkdirSync(folder);
   writeFileSync(join(folder, 'file'), '');
   await withDescriptors(2, () => removeFolder(folder));
+  assert.equal(existsSync(folder), false);
+});
+
+void test('D3: without memory for a process of its own, too', async (context) => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-remove-'));
+  const folder = join(place.path, 'few');
+  mkdirSync(folder);
+  // As Node does it.
+  context.mock.method(ChildProcess.prototype as unknown as { spawn(): void }, 'spawn', () => {
+    throw Object.assign(new Error('spawn ENOMEM'), { code: 'ENOMEM' });
+  });
+  await removeFolder(folder);
   assert.equal(existsSync(folder), false);
 });

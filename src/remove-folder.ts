@@ -8,12 +8,13 @@ import { promisify } from 'node:util';
 
 export async function removeFolder(folder: string): Promise<void> {
   const run = promisify(execFile);
-  const remove = (): Promise<unknown> => run('rm', ['-rf', '--', folder]);
+  // Node throws at once where there is no memory for a process.
+  const remove = async (): Promise<unknown> => await run('rm', ['-rf', '--', folder]);
   const enterAndRemove = async (): Promise<unknown> => {
     await run('chmod', ['-R', 'u+rwX', '--', folder]).catch(() => {});
     return await remove();
   };
-  // In the end for want of descriptors, as when a domain could not be started.
+  // In the end for want of descriptors or memory, as when a domain could not be started.
   await remove()
     .catch(enterAndRemove)
     .catch(() => rm(folder, { recursive: true, force: true }));
