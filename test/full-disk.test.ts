@@ -46,6 +46,15 @@ const FAILURES: Readonly<Record<string, { why: string; prepare: (data: string, p
       signalTree(pid, 'SIGKILL');
     },
   },
+  'nothing can be removed, as where the file system has become read-only': {
+    why: 'ENOSPC',
+    prepare: (data, [pid = 0]) => {
+      rmSync(join(data, 'admin.json'));
+      mkdirSync(join(data, 'admin.json'));
+      symlinkSync('/dev/full', join(data, 'incidents.jsonl'));
+      signalTree(pid, 'SIGKILL');
+    },
+  },
 };
 
 /** Failed at the data folder for that reason, and nothing is left. */

@@ -43,8 +43,13 @@ export function publishAccess(dataFolder: string, access: Access): void {
   writeFileSync(file, `${JSON.stringify(access)}\n`, { mode: PRIVATE });
 }
 
+/** As far as the disk lets it: one that is left says no more than that of a manager that was killed. */
 export function withdrawAccess(dataFolder: string): void {
-  rmSync(join(dataFolder, FILE), { force: true });
+  try {
+    rmSync(join(dataFolder, FILE), { force: true });
+  } catch {
+    // Why all ends says more, as where the file system has become read-only.
+  }
 }
 
 /** Null when nothing has been started with this data folder, or it has ended. */
