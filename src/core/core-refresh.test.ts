@@ -226,6 +226,22 @@ for (const faults of EACH) {
     assert.deepEqual(named(world), blame([liar, 'reply'], ...crashes));
   });
 
+  void test(`P5: ${f}, one that is woken while it exports keeps nobody waiting where f+1 others can answer`, () => {
+    const world = whole(faults, { core: refreshEvery(10), behaviour: () => ({ stateBytes: LARGE }) });
+    const slow = passive(world);
+    slow.behaviour.stateMs = 4000;
+    requests(world, 16);
+    world.run(1000);
+    const lost = world.role('active').slice(0, faults);
+    // Nothing is asked meanwhile by which it would show who is ready.
+    for (const { id } of lost) world.crash(id);
+    world.run(50);
+    requests(world, 5);
+    world.until('answered', () => world.answered, 100);
+    recovers(world);
+    assert.deepEqual(named(world), blame(...lost.map((each) => [each, 'crash'] as const)));
+  });
+
   void test(`P7: ${f}, without any passive replica the memory of updates is still let go`, () => {
     let hung = false;
     const world = whole(faults, { core: refreshEvery(10), behaviour: () => ({ hung }) });

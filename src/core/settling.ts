@@ -14,6 +14,8 @@ export function readyToStay(core: Core, now: number): ReplicaId[] | null {
   for (const { replica } of core.group.active()) {
     const local = core.replicas.get(replica);
     if (local === undefined || local.faulty || local.phase !== 'executing') continue;
+    // It still reports or exports what it was asked for before it was woken, and begins only then.
+    if (local.owed[0] !== undefined && local.owed[0].type !== 'result') continue;
     const owed = oldestOwed(local);
     if (owed === null || (owed > suspicion && !restoring(local))) stay.push(replica);
     else if (!local.woken) {

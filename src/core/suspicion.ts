@@ -9,7 +9,8 @@
  * U3. An entry is skipped when 2f+1 replicas voted without f+1 agreeing, when f+1 replicas went down while they
  *     executed it, or when f+1 replicas took longer for it than a request may take. Several managers skip only where the
  *     order decides (`agreement.ts`).
- * U4. A suspicion is over once everything up to it is decided and f+1 replicas have caught up: these stay.
+ * U4. A suspicion is over once everything up to it is decided and f+1 replicas have caught up, and nothing keeps them from what
+ *     comes next, as an export that they were at: these stay.
  * U5. A manager finds only its own replicas late; for another's it suspects when nothing is heard of them for as long as
  *     a request may take.
  * U7. An active replica that does not come up keeps nobody from being served: where one that sleeps came up with it, those that
