@@ -165,6 +165,7 @@ export class Deciding {
   }
 
   #chosen(now: number, slot: Slot, decision: Vote): void {
+    if (conflicting(slot.votes)) this.#core.patience.forgive();
     for (const [replica, vote] of slot.votes) {
       const local = this.#core.replicas.get(replica);
       if (local !== undefined) this.#compare(now, slot, local, vote, decision);

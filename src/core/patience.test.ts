@@ -1,7 +1,19 @@
 /** Can a replica slow all clients down by staying just within every deadline? */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { active, blame, EACH, named, recovers, requests, settled, whole } from './testing/scenario.ts';
+import { replicaId } from './ids.ts';
+import {
+  active,
+  at,
+  blame,
+  EACH,
+  effects,
+  named,
+  recovers,
+  requests,
+  settled,
+  whole,
+} from './testing/scenario.ts';
 
 const patience = { graceMs: 20, overtimeMs: 500 };
 const deadline = { floorMs: 100, ceilingMs: 200, factor: 20 };
@@ -28,6 +40,51 @@ for (const faults of EACH) {
     requests(world, 40);
     recovers(world);
     assert.deepEqual(named(world), blame([slow, 'late']));
+  });
+
+  test(`P6 P7: ${f}, one that has become quick again, if not the quickest, is replaced all the same, and once`, () => {
+    // Those that are woken take longer than it does, so that it has always answered before they have.
+    const sleepers = (id: string): boolean => Number(id.slice(1)) > faults;
+    const world = whole(faults, {
+      core: { patience, deadline },
+      behaviour: (id) => ({ fillMs: sleepers(id) ? 60 : 0 }),
+    });
+    const slow = active(world);
+    slow.behaviour.workMs = 90;
+    const isTooSlow = (): boolean => world.core.replicas.get(replicaId(slow.id))?.overtimeMs === Infinity;
+    while (!isTooSlow()) {
+      if (world.answered) requests(world, 1);
+      world.run(10);
+    }
+    slow.behaviour.workMs = 10;
+    for (let i = 0; i < 20; i++) {
+      requests(world, 1);
+      world.run(100);
+    }
+    recovers(world);
+    assert.deepEqual(named(world), blame([slow, 'late']));
+    const suspicions = effects(world, 'append-command').filter(({ command }) => command.type === 'suspect');
+    assert.ok(suspicions.length <= 2, `${suspicions.length} suspicions`);
+  });
+
+  test(`P6: ${f}, who waits with all others for what one has lied about at once is not late for it`, () => {
+    const world = whole(faults, { core: { patience, deadline } });
+    const [liar, ...others] = [...world.role('active'), ...world.role('passive')];
+    assert.ok(liar !== undefined);
+    liar.behaviour.lie = 'reply';
+    for (const { behaviour } of others) behaviour.workMs = 900;
+    requests(world, 1);
+    world.run(3000);
+    for (const { behaviour } of others) behaviour.workMs = 10;
+    at(others, 0).behaviour.workMs = 30;
+    for (let i = 0; i < 20; i++) {
+      requests(world, 1);
+      world.run(100);
+    }
+    recovers(world);
+    assert.deepEqual(named(world), blame([liar, 'reply']));
+    const suspicions = effects(world, 'append-command').filter(({ command }) => command.type === 'suspect');
+    assert.equal(suspicions.length, 1);
   });
 
   test(`P6: ${f}, who has answered is not late for the time in which all wait for another one`, () => {

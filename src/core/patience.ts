@@ -4,7 +4,8 @@
  *
  * U6. A replica that kept others waiting for too long in sum counts as lagging from then on. Only time is counted in which others
  *     have answered and it works on the entry for longer than the first of them did, by more than a grace; what a sound
- *     replica gathers now and then is forgiven again.
+ *     replica gathers now and then is forgiven again, and all of it where an answer that others waited with was wrong. It is late,
+ *     and replaced, at the end of the next suspicion, however quick it is by then: once f+1 others have caught up.
  */
 import type { Core } from './core.ts';
 import type { Local } from './local.ts';
@@ -47,6 +48,16 @@ export class Patience {
       if (local.overtimeMs > overtimeMs) local.overtimeMs = Infinity;
     }
   }
+
+  /** Some had answered otherwise than it was decided: who was waited for may have done nothing but execute. */
+  forgive(): void {
+    for (const local of this.#core.replicas.all()) local.overtimeMs = 0;
+  }
+}
+
+/** From then on it counts as lagging. */
+export function isTooSlow({ overtimeMs }: Local): boolean {
+  return overtimeMs === Infinity;
 }
 
 /** Who was woken for a suspicion has much to catch up with, and who is being filled is not at the entry yet. */

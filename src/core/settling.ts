@@ -4,6 +4,7 @@
 import type { Core } from './core.ts';
 import type { ManagerId, ReplicaId } from './ids.ts';
 import { oldestOwed, restoring } from './local.ts';
+import { isTooSlow } from './patience.ts';
 import { lags } from './suspicion.ts';
 
 /** Replicas of this manager that have caught up; null when one is still to be waited for. */
@@ -17,8 +18,9 @@ export function readyToStay(core: Core, now: number): ReplicaId[] | null {
     // It still reports or exports what it was asked for before it was woken, and begins only then.
     if (local.owed[0] !== undefined && local.owed[0].type !== 'result') continue;
     const owed = oldestOwed(local);
-    if (owed === null || (owed > suspicion && !restoring(local))) stay.push(replica);
-    else if (!local.woken) {
+    if (owed === null || (owed > suspicion && !restoring(local))) {
+      if (!isTooSlow(local) || !othersSuffice(core)) stay.push(replica);
+    } else if (!local.woken) {
       // One that was active all along is not just left behind: it catches up, or it is late.
       const slot = core.order.slot(owed);
       if (slot !== undefined && !lags(core, now, local, slot)) return null;
@@ -26,6 +28,15 @@ export function readyToStay(core: Core, now: number): ReplicaId[] | null {
     }
   }
   return stay;
+}
+
+/** Whether f+1 are there, or may yet come, that do not keep anybody waiting. */
+function othersSuffice(core: Core): boolean {
+  const others = core.group.active().filter(({ replica }) => {
+    const local = core.replicas.get(replica);
+    return local === undefined || (!local.faulty && !isTooSlow(local));
+  });
+  return others.length >= core.quorum;
 }
 
 /** So long f+1 that lie on fewer hosts than they could are not taken: replicas of others may be about to catch up. */
@@ -42,6 +53,8 @@ export function settle(core: Core, now: number, here: ReplicaId[] | null): void 
   if (stay.length < core.quorum) return;
   const possible = Math.min(core.quorum, hosts(core, null));
   if (hosts(core, stay) < possible && now - core.presence.calmSince < SPREAD_WAIT_MS) return;
+  for (const local of core.replicas.all())
+    if (isTooSlow(local) && !stay.includes(local.id)) core.fault(now, local, 'late', core.order.decided);
   core.propose({ type: 'settle', active: stay });
 }
 

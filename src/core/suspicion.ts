@@ -21,6 +21,7 @@ import type { Role } from './entry.ts';
 import type { Index, ReplicaId } from './ids.ts';
 import { executingNow, forgivePause, type Local } from './local.ts';
 import { proposeDecisions } from './ordering.ts';
+import { isTooSlow } from './patience.ts';
 import { agreed, conflicting, type Votes } from './quorum.ts';
 import { superviseRotation } from './rotating.ts';
 import { readyToStay, settle } from './settling.ts';
@@ -112,7 +113,7 @@ function remoteLags(core: Core, now: number, replica: ReplicaId, { firstVoteAt }
  * others waiting for too long in sum.
  */
 export function lags(core: Core, now: number, local: Local, { firstVoteAt }: Slot): boolean {
-  if (local.overtimeMs === Infinity) return true;
+  if (isTooSlow(local)) return true;
   const silentMs = core.deadline.ms + (local.filling ? core.refreshing.transferMs : 0);
   const silent = local.phase === 'executing' && now - Math.max(firstVoteAt, local.heardAt) > silentMs;
   return silent || now - Math.max(firstVoteAt, local.since) > patienceMs(core, local);
