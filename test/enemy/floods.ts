@@ -1,4 +1,4 @@
-/** Attacks on what there is of time, memory, processes and output. */
+/** Attacks on what there is of time, memory, processes, processors and output. */
 import { spawn } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { resultFrames } from '../../src/wire/channel.ts';
@@ -7,6 +7,8 @@ import type { Captured } from './captured.ts';
 
 /** The deadline's floor is a second. */
 const JUST_BELOW_MS = 900;
+/** With what else runs in a domain, less than it may have. */
+const BUSY = 40;
 const BLOCK_BYTES = 16 * 1024 ** 2;
 
 /** Each answer comes this late after the one before; they stay in order. */
@@ -71,6 +73,17 @@ export const FLOOD_ATTACKS: readonly Attack[] = [
         spawn('/bin/sh', ['-c', 'sleep 60 & sleep 60 & wait'], { stdio: 'ignore' }).on('error', () => {});
         await delay(1);
       }
+    },
+  },
+  {
+    name: 'all the processors there are, by as many sessions as processes',
+    by: 'active',
+    kind: 'late',
+    sandboxed: true,
+    stopped: '`DOMAIN_FILTER`: a domain is one session, and has the share of one; the deadline',
+    run: () => {
+      const options = { detached: true, stdio: 'ignore' } as const;
+      for (let i = 0; i < BUSY; i++) spawn('/bin/sh', ['-c', 'while :; do :; done'], options);
     },
   },
   {

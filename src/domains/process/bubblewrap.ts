@@ -16,12 +16,12 @@
  *     along. They also die with their parents, except that, nested, the outer one may not signal the inner one.
  * B3. The limits hold for the first process of the namespace, too, but in the form `user` for the number of its threads: it belongs to
  *     the domain's user, so the domain can take it over. In the form `root` it does not.
- * B4. The kernel's keyrings, for which there is no namespace, are out of reach.
+ * B4. What the kernel has no namespace for, and a filter of system calls can keep apart, is out of reach (`filter.ts`).
  */
 import { existsSync, lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-import { WITHOUT_KEYRINGS } from './keyrings.ts';
+import { DOMAIN_FILTER } from './filter.ts';
 import { contains, SYSTEM_FOLDERS, withAncestors } from './paths.ts';
 import type { Prepared } from './prepare.ts';
 import { type Command, withLimits } from './command.ts';
@@ -57,12 +57,14 @@ export interface BubblewrapTools {
 export function bubblewrapCommand(form: BubblewrapForm, tools: BubblewrapTools, prepared: Prepared): Command {
   const view = {
     channelArguments: [...viewArguments(form, prepared), '--remount-ro', '/'],
-    filter: WITHOUT_KEYRINGS,
+    filter: DOMAIN_FILTER,
   };
   const limited = (ownUser: boolean, command: readonly string[]): string[] =>
     withLimits(prepared.limits, ownUser, command);
   const inside = limited(true, prepared.command);
-  const start = [tools.bwrap, '--args', '4', '--seccomp', '5', '--die-with-parent'];
+  const start = [tools.bwrap, '--args', '4', '--die-with-parent'];
+  // It makes a session for the domain before it puts the filter on, which refuses further ones.
+  const filter = ['--seccomp', '5'];
   const { owner } = prepared;
   const drop = owner === undefined ? [] : asOwner(tools.setpriv ?? 'setpriv', owner);
   const home = ['--chdir', prepared.folder];
@@ -70,9 +72,12 @@ export function bubblewrapCommand(form: BubblewrapForm, tools: BubblewrapTools, 
   const user = ['--unshare-user', '--disable-userns', '--uid', '1000', '--gid', '1000'];
   switch (form) {
     case 'user':
-      return { ...view, argv: limited(false, [...start, ...namespaces, ...user, ...home, '--', ...inside]) };
+      return {
+        ...view,
+        argv: limited(false, [...start, ...filter, ...namespaces, ...user, ...home, '--', ...inside]),
+      };
     case 'nested': {
-      const inner = [tools.bwrap, '--die-with-parent', ...namespaces, ...user];
+      const inner = [tools.bwrap, ...filter, '--die-with-parent', ...namespaces, ...user];
       const mounts = ['--bind', '/', '/', '--proc', '/proc', ...devArguments()];
       const first = limited(true, [...inner, ...mounts, ...home, '--', ...prepared.command]);
       return { ...view, argv: [...start, '--', ...drop, ...first] };
@@ -87,7 +92,7 @@ export function bubblewrapCommand(form: BubblewrapForm, tools: BubblewrapTools, 
       ];
       const rights = ['CAP_SETUID', 'CAP_SETGID', 'CAP_SETPCAP'].flatMap((name) => ['--cap-add', name]);
       const own = [...each, ...namespaces.slice(1), '--cap-drop', 'ALL', ...rights];
-      return { ...view, argv: [...start, ...own, ...home, '--', ...drop, ...inside] };
+      return { ...view, argv: [...start, ...filter, ...own, ...home, '--', ...drop, ...inside] };
     }
   }
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { it } from 'node:test';
+import { it, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { isRequired, withDescriptors } from '../../testing.ts';
@@ -27,6 +27,12 @@ import { childrenOf, isAlive, readStat } from './tree.ts';
 function between(agent: number): number[] {
   const parent = readStat(agent)?.parent ?? 0;
   return parent === process.pid || parent === 0 ? [agent] : [...between(parent), agent];
+}
+
+/** By its number outside of the domain. */
+function sessionOf(pid: number): string {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[3] ?? '';
 }
 
 /** The watchdog sees a suspended domain more than twice. */
@@ -259,23 +265,60 @@ void it('L1, D3: a process whose first thread has ended ends with its domain', a
   return assert.equal(await eventually(() => !existsSync(`/proc/${init}`), 2000), true);
 });
 
-/** The numbers of `add_key`, `request_key` and `keyctl`. */
-const KEYRING_CALLS = { x64: [248, 249, 250], arm64: [217, 218, 219] } as const;
+/** The numbers of `add_key`, `request_key`, `keyctl` and `setsid`. */
+const REFUSED_CALLS = { x64: [248, 249, 250, 112], arm64: [217, 218, 219, 157] } as const;
 const PYTHON = '/usr/bin/python3';
 
-void it("D1: the kernel's keyrings, of which a domain would have the manager's, cannot be reached", async (context) => {
-  if (!existsSync(PYTHON)) return context.skip('no python3');
+/** What `code` prints, run in a domain. */
+async function python(
+  code: string,
+  args: readonly string[],
+  context: TestContext,
+): Promise<string | undefined> {
+  const driver = await boxedDriver();
+  if (typeof driver === 'string' || !existsSync(PYTHON)) {
+    context.skip(typeof driver === 'string' ? driver : 'no python3');
+    return undefined;
+  }
+  await using site = await Site.create();
+  await using peer = await site.start(driver);
+  const run = `return require('node:child_process').execFileSync(argument[0], argument.slice(1)).toString();`;
+  return String(await peer.run(run, [PYTHON, '-c', code, ...args]));
+}
+
+void it("D1: the kernel's keyrings, of which a domain would have the manager's, and sessions cannot be reached", async (context) => {
   if (process.arch !== 'x64' && process.arch !== 'arm64') return context.skip(process.arch);
+  const code = `import ctypes, errno, sys
+call = ctypes.CDLL(None, use_errno=True).syscall
+print([call(int(number), 0, -3, 1, 0, 0) < 0 and errno.errorcode[ctypes.get_errno()] for number in sys.argv[1:]])`;
+  const answers = await python(code, REFUSED_CALLS[process.arch].map(String), context);
+  return answers === undefined
+    ? undefined
+    : assert.equal(answers, "['ENOSYS', 'ENOSYS', 'ENOSYS', 'ENOSYS']\n");
+});
+
+void it('P6: a domain has no lease on a file, with which it would keep the manager from reading it', async (context) => {
+  const code = `import fcntl, errno, sys, tempfile
+path = tempfile.mkstemp()[1]
+with open(path) as file:
+  for command in fcntl.F_SETLEASE, fcntl.F_GETFD:
+    try: print(command, fcntl.fcntl(file, command, fcntl.F_RDLCK))
+    except OSError as error: print(command, errno.errorcode[error.errno])`;
+  const answers = await python(code, [], context);
+  return answers === undefined ? undefined : assert.equal(answers, '1024 ENOSYS\n1 1\n');
+});
+
+void it('P5: all of a domain is one session, for Linux shares the processors between sessions', async (context) => {
   const driver = await boxedDriver();
   if (typeof driver === 'string') return context.skip(driver);
   await using site = await Site.create();
   await using peer = await site.start(driver);
-  const code = `import ctypes, errno, sys
-call = ctypes.CDLL(None, use_errno=True).syscall
-print([call(int(number), 0, -3, 1, 0, 0) < 0 and errno.errorcode[ctypes.get_errno()] for number in sys.argv[1:]])`;
-  const run = `return require('node:child_process').execFileSync(argument[0], argument.slice(1)).toString();`;
-  const answers = await peer.run(run, [PYTHON, '-c', code, ...KEYRING_CALLS[process.arch].map(String)]);
-  return assert.equal(answers, "['ENOSYS', 'ENOSYS', 'ENOSYS']\n");
+  const marker = newMarker();
+  await peer.run(DAEMON, marker);
+  assert.equal(await eventually(() => findMarked(marker).length === 1), true);
+  const [daemon = 0] = findMarked(marker);
+  assert.equal(sessionOf(daemon), sessionOf(peer.pid));
+  return assert.notEqual(sessionOf(peer.pid), sessionOf(process.pid));
 });
 
 void it('P5: a domain that starts stands behind those that serve, until it is prioritized', async (context) => {

@@ -9,12 +9,16 @@ export interface Refused {
   readonly architecture: number;
   /** The numbers of its calls. */
   readonly calls: readonly number[];
+  /** Of calls that do many things: refused only with this as their second argument. */
+  readonly commands?: readonly { readonly call: number; readonly command: number }[];
 }
 
 export const X86_64 = 0xc000_003e;
 /** In the data that the program looks at. */
 const NUMBER_AT = 0;
 const ARCHITECTURE_AT = 4;
+/** The lower half of the second argument. */
+const COMMAND_AT = 24;
 const LOAD = 0x20;
 const AND = 0x54;
 const IF_EQUAL = 0x15;
@@ -35,16 +39,24 @@ export function refusing(refused: readonly Refused[], others: 'allowed' | 'refus
   return Buffer.concat(program.map(encode));
 }
 
-function instructions({ architecture, calls }: Refused): Instruction[] {
+function instructions({ architecture, calls, commands = [] }: Refused): Instruction[] {
   const answers: Instruction[] = [
     [RETURN, 0, 0, ALLOWED],
     [RETURN, 0, 0, REFUSED],
   ];
+  const ofCommands = commands.flatMap(({ call, command }, index): Instruction[] => [
+    [IF_EQUAL, 0, 3, call],
+    [LOAD, 0, 0, COMMAND_AT],
+    // Over the next, and those of the commands that are left, to the last answer.
+    [IF_EQUAL, 4 * (commands.length - index - 1) + answers.length, 0, command],
+    [RETURN, 0, 0, ALLOWED],
+  ]);
   const numbered: Instruction[] = [
     [LOAD, 0, 0, NUMBER_AT],
     [AND, 0, 0, WITHOUT_X32],
-    // Over those that are left, and the first answer.
-    ...calls.map((call, index): Instruction => [IF_EQUAL, calls.length - index, 0, call]),
+    // Over those that are left, and what is about commands, to the last answer.
+    ...calls.map((call, index): Instruction => [IF_EQUAL, calls.length - index + ofCommands.length, 0, call]),
+    ...ofCommands,
     ...answers,
   ];
   return [[LOAD, 0, 0, ARCHITECTURE_AT], [IF_EQUAL, 0, numbered.length, architecture], ...numbered];
