@@ -297,6 +297,29 @@ print([call(int(number), 0, -3, 1, 0, 0) < 0 and errno.errorcode[ctypes.get_errn
     : assert.equal(answers, "['ENOSYS', 'ENOSYS', 'ENOSYS', 'ENOSYS']\n");
 });
 
+/** Uses a page in each of many regions of two MiB, which the kernel keeps a page about each for. */
+const MAP_CODE = `import ctypes, mmap, sys, time
+map = ctypes.CDLL(None).mmap
+map.restype, map.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+with open(sys.argv[1]) as file:
+  for i in range(60000):
+    ctypes.c_byte.from_address(map(None, 2 << 20, mmap.PROT_READ, mmap.MAP_SHARED, file.fileno(), 0)).value
+time.sleep(60)`;
+
+void it('D6, P7: what the kernel keeps about the memory of a domain counts as its memory', async (context) => {
+  const driver = await createProcessDriver({ agent: CONFORMANCE_AGENT });
+  if (!existsSync(PYTHON)) return context.skip('no python3');
+  await using site = await Site.create();
+  await using peer = await site.start(driver, { memoryBytes: 192 * MIB });
+  await peer.run(`${SPAWN} spawn(argument[0], argument.slice(1), { stdio: 'ignore' });`, [
+    PYTHON,
+    '-c',
+    MAP_CODE,
+    process.execPath,
+  ]);
+  return assert.equal(await endOf(peer), 'memory limit (192 MiB) exceeded');
+});
+
 void it('P6: a domain has no lease on a file, with which it would keep the manager from reading it', async (context) => {
   const code = `import fcntl, errno, sys, tempfile
 path = tempfile.mkstemp()[1]

@@ -73,17 +73,22 @@ export function isThere({ pid, startTicks }: Seen): boolean {
   return readStat(pid)?.startTicks === startTicks;
 }
 
-/** Kinds of resident memory, by their names in `/proc/<pid>/status`: of no file, of files, and shared or of files in memory. */
-export type MemoryKind = 'RssAnon' | 'RssFile' | 'RssShmem';
+/**
+ * Kinds of resident memory, by their names in `/proc/<pid>/status`: of no file, of files, shared or of files in memory, and what the
+ * kernel keeps about where all that is.
+ */
+export type MemoryKind = 'RssAnon' | 'RssFile' | 'RssShmem' | 'VmPTE';
+
+const OF_ITS_OWN: readonly MemoryKind[] = ['RssAnon', 'RssShmem', 'VmPTE'];
 
 /**
- * Anonymous and shared memory in bytes. Pages of files are left out unless they are asked for: program text is shared
- * between the domains, and the system takes such pages back when it needs them.
+ * In bytes. Pages of files are left out unless they are asked for: program text is shared between the domains, and the system takes
+ * such pages back when it needs them, but not what it keeps about them.
  */
-export function residentBytes(pid: number, kinds: readonly MemoryKind[] = ['RssAnon', 'RssShmem']): number {
+export function residentBytes(pid: number, kinds: readonly MemoryKind[] = OF_ITS_OWN): number {
   const text = statusWithMemory(pid);
   let kibibytes = 0;
-  for (const [, kind, size] of text.matchAll(/^(Rss\w+):\s+(\d+) kB$/gm)) {
+  for (const [, kind, size] of text.matchAll(/^(Rss\w+|VmPTE):\s+(\d+) kB$/gm)) {
     if (kinds.some((one) => one === kind)) kibibytes += Number(size);
   }
   return kibibytes * 1024;
