@@ -4,7 +4,7 @@
  *
  * - The kernel's keyrings: whoever is started by the manager has its session's, with all that is in it (tickets, keys of disks).
  * - Sessions of its own: Linux shares the processors between sessions (see `priority.ts`), so that a domain of two hundred would
- *   have two hundred times what the manager has.
+ *   have two hundred times what the manager has. It is told that it has one: many a program ends where it gets none.
  * - Leases on files: who owns a file, as a domain of a manager that is not root owns the service's, keeps whoever opens it waiting
  *   for 45 s with one. Clean replicas are measured, and started, from these files.
  */
@@ -24,7 +24,8 @@ const NUMBERS = [
 export const DOMAIN_FILTER: Buffer = refusing(
   NUMBERS.map(({ architecture, addKey, setSession, control }) => ({
     architecture,
-    calls: [...KEYRING_CALLS.map((call) => addKey + call), setSession],
+    calls: KEYRING_CALLS.map((call) => addKey + call),
+    pretended: [setSession],
     commands: control.map((call) => ({ call, command: SET_LEASE })),
   })),
   'allowed',

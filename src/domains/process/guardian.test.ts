@@ -10,7 +10,7 @@ import { Guardian } from './guardian.ts';
 import { isAlive } from './tree.ts';
 
 void it('D5: the guardian ends what it watches when the manager is killed, although nothing else does', async () => {
-  const code = `import childProcess, { spawn } from 'node:child_process';
+  const code = `import { spawn } from 'node:child_process';
     import { Guardian } from ${JSON.stringify(join(import.meta.dirname, 'guardian.ts'))};
     const guardian = new Guardian('SPARE_RUN=/nowhere/' + process.pid);
     const options = { detached: true, stdio: 'ignore' };

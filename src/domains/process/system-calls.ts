@@ -9,6 +9,8 @@ export interface Refused {
   readonly architecture: number;
   /** The numbers of its calls. */
   readonly calls: readonly number[];
+  /** Of calls that do nothing, and say that they did. */
+  readonly pretended?: readonly number[];
   /** Of calls that do many things: refused only with this as their second argument. */
   readonly commands?: readonly { readonly call: number; readonly command: number }[];
 }
@@ -24,7 +26,9 @@ const AND = 0x54;
 const IF_EQUAL = 0x15;
 const RETURN = 0x06;
 const ALLOWED = 0x7fff_0000;
-const REFUSED = 0x0005_0000 | constants.errno.ENOSYS;
+/** With this as its answer, or with the negative of the number of an error in its lower half. */
+const ANSWERED = 0x0005_0000;
+const REFUSED = ANSWERED | constants.errno.ENOSYS;
 /** What the calls of x86-64 have in common with those of its kind with short pointers (x32). */
 const WITHOUT_X32 = 0xbfff_ffff;
 
@@ -39,23 +43,34 @@ export function refusing(refused: readonly Refused[], others: 'allowed' | 'refus
   return Buffer.concat(program.map(encode));
 }
 
-function instructions({ architecture, calls, commands = [] }: Refused): Instruction[] {
+function instructions({ architecture, calls, pretended = [], commands = [] }: Refused): Instruction[] {
   const answers: Instruction[] = [
     [RETURN, 0, 0, ALLOWED],
     [RETURN, 0, 0, REFUSED],
+    [RETURN, 0, 0, ANSWERED],
   ];
   const ofCommands = commands.flatMap(({ call, command }, index): Instruction[] => [
     [IF_EQUAL, 0, 3, call],
     [LOAD, 0, 0, COMMAND_AT],
-    // Over the next, and those of the commands that are left, to the last answer.
-    [IF_EQUAL, 4 * (commands.length - index - 1) + answers.length, 0, command],
+    // Over the next, those of the commands that are left, and the first answer.
+    [IF_EQUAL, 1 + 4 * (commands.length - index - 1) + 1, 0, command],
     [RETURN, 0, 0, ALLOWED],
+  ]);
+  const answered = [
+    ...calls.map((call) => [call, 1] as const),
+    ...pretended.map((call) => [call, 2] as const),
+  ];
+  const ofNumbers = answered.map(([call, answer], index): Instruction => [
+    IF_EQUAL,
+    // Over those that are left, what is about commands, and the answers before its own.
+    answered.length - index - 1 + ofCommands.length + answer,
+    0,
+    call,
   ]);
   const numbered: Instruction[] = [
     [LOAD, 0, 0, NUMBER_AT],
     [AND, 0, 0, WITHOUT_X32],
-    // Over those that are left, and what is about commands, to the last answer.
-    ...calls.map((call, index): Instruction => [IF_EQUAL, calls.length - index + ofCommands.length, 0, call]),
+    ...ofNumbers,
     ...ofCommands,
     ...answers,
   ];
