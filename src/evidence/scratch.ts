@@ -43,9 +43,13 @@ export class Scratches {
   /** One that has nothing when another one is in use, or the state is not to be had. */
   take(stateBefore: StateBefore): Scratch {
     if (this.#taken) return noScratch('that before another incident was being looked into');
-    // What could not be removed.
-    rmSync(this.#path, { recursive: true, force: true });
-    mkdirSync(this.#path, { recursive: true, mode: 0o700 });
+    try {
+      // What could not be removed.
+      rmSync(this.#path, { recursive: true, force: true });
+      mkdirSync(this.#path, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      return noScratch(messageOf(error));
+    }
     const updates = stateBefore(join(this.#path, STATE_FILE));
     if (typeof updates === 'string') return noScratch(updates);
     this.#taken = true;
@@ -59,7 +63,8 @@ export class Scratches {
   async give({ path, filled }: Scratch): Promise<void> {
     if (path === null) return;
     await filled;
-    await rm(path, { recursive: true, force: true });
+    // Else before the next one.
+    await rm(path, { recursive: true, force: true }).catch(() => {});
     this.#taken = false;
   }
 }
