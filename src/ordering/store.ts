@@ -173,7 +173,7 @@ export class Store {
     this.#batcher.other({ kind, index, bytes });
   }
 
-  /** Rejects with `storage-failed`. */
+  /** Rejects with what the store failed of, or that it was closed (T3); where a copy alone cannot be made, with an Error that says why. */
   #ask(request: (id: number) => StoreRequest): Promise<Rows> {
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {

@@ -2,16 +2,16 @@
  * What a manager tells a replica's agent, and what the agent answers. The agent works one order after another and
  * answers in that order, so that neither side needs request numbers:
  *
- * | order     | answer                                                                            |
- * |-----------|-----------------------------------------------------------------------------------|
- * | `prepare` | none; the state that the service starts on follows, as `import` and `apply`       |
- * | `start`   | `result` of index 0: an empty reply, and what the start wrote, if it founds       |
- * | `execute` | `result`                                                                          |
+ * | order     | answer                                                                              |
+ * |-----------|-------------------------------------------------------------------------------------|
+ * | `prepare` | none; the state that the service starts on follows, as `import` and `apply`         |
+ * | `start`   | `result` of index 0: an empty reply, and what the start wrote, if it founds         |
+ * | `execute` | `result`                                                                            |
  * | `digest`  | `digest` of the state, all updates written, the size of its export, and whether     |
  * |           | what the service read when it started has changed since                             |
  * | `export`  | `chunk`s of the full size, but for the last one, which is marked                    |
- * | `import`  | none; an import is a run of chunks, the last one marked                           |
- * | `apply`   | none                                                                              |
+ * | `import`  | none; an import is a run of chunks, the last one marked                             |
+ * | `apply`   | none                                                                                |
  *
  * Any order may be answered by `failed` instead, with a sentence for the operator, and the agent ends.
  */
