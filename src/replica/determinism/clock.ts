@@ -19,6 +19,7 @@
  */
 import assert from 'node:assert/strict';
 import { closeSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import { SEED_BYTES } from '../../wire/entry.ts';
 
 /** Size of the file in bytes: one page, written whole. All numbers are little endian. */
 export const CLOCK_FILE_BYTES = 4096;
@@ -38,7 +39,6 @@ export const CLOCK_OFFSETS = {
   asked: 88,
   busy: 89,
 } as const;
-export const SEED_BYTES = 32;
 
 const NS_PER_MS = 1_000_000n;
 const NOT_ASKED = Buffer.alloc(1);

@@ -13,8 +13,9 @@ import { text } from 'node:stream/consumers';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { SEED_BYTES } from '../../wire/entry.ts';
 import { buildPreload } from './build.ts';
-import { Clock, type ClockEntry, SEED_BYTES } from './clock.ts';
+import { Clock, type ClockEntry } from './clock.ts';
 import { TickServer } from './tick.ts';
 
 const NODE_LAYER = fileURLToPath(new URL('node.mjs', import.meta.url));
