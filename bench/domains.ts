@@ -212,7 +212,7 @@ export async function measureDomains(
   progress: (line: string) => void,
 ): Promise<DomainFigures[]> {
   const machines = (suspension: 'paused' | 'parked') => (): Promise<Driver> =>
-    createQemuDriver({ folder: join(folder, 'machines'), include: [], progress: () => {}, suspension });
+    createQemuDriver({ folder: join(folder, 'machines'), progress: () => {}, suspension });
   const makers: Readonly<Record<string, () => Promise<Driver>>> = {
     process: () => createProcessDriver(),
     qemu: machines('paused'),

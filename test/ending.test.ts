@@ -18,7 +18,7 @@ const NEVER_UP = { ...GOOD, command: [process.execPath, '-e', 'setInterval(() =>
 /** Of a file, with nothing in it, whose digest takes minutes. */
 const MINUTES_BYTES = 128 * 1024 ** 3;
 /** Of one that takes long to be put into an image. */
-const IMAGE_BYTES = 3 * 1024 ** 3;
+const IMAGE_BYTES = 1024 ** 3;
 
 /** Interrupts at `when`; nothing may be left but what was there before. */
 async function interrupted(

@@ -34,8 +34,8 @@ export interface Deployed {
 }
 
 /** What each variant is started from. */
-export function variantsOf({ folder, state, variants, oci }: Settings): ServiceImage[] {
-  return variants.map(({ command, env }) => ({ folder, command, env, state, oci }));
+export function variantsOf({ folder, state, variants, oci, include }: Settings): ServiceImage[] {
+  return variants.map(({ command, env }) => ({ folder, command, env, state, oci, include }));
 }
 
 /** Throws `command-not-found`. */
@@ -58,10 +58,10 @@ const FIXED = new Set(['faults', 'data', 'state', 'hypervisor']);
 
 /** All that a deploy leaves as it is, by its key in the configuration. */
 function left(settings: Settings): [key: string, value: string][] {
-  const { faults, data, state, hypervisor, suspension, include, listen, admin, recovery, hook } = settings;
+  const { faults, data, state, hypervisor, suspension, listen, admin, recovery, hook } = settings;
   const limits = Object.entries(settings.limits).map(([name, value]) => [`limits.${name}`, value] as const);
   const all = { faults, data, state, hypervisor, suspension, listen, admin, recovery };
-  const others = { 'image.include': include, onIncident: hook, ...Object.fromEntries(limits) };
+  const others = { onIncident: hook, ...Object.fromEntries(limits) };
   return Object.entries({ ...all, ...others }).map(([key, value]) => [key, JSON.stringify(value)]);
 }
 

@@ -37,9 +37,6 @@ export async function prepareImages(
   for (const digest of digests) log(`image      sha256:${digest}`);
 }
 
-function qemuOptions(
-  { data, include, suspension }: Settings,
-  log: (line: string) => void,
-): QemuDriverOptions {
-  return { include, suspension, folder: data, progress: (line) => log(`image      ${line}`) };
+function qemuOptions({ data, suspension }: Settings, log: (line: string) => void): QemuDriverOptions {
+  return { suspension, folder: data, progress: (line) => log(`image      ${line}`) };
 }

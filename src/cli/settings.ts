@@ -20,7 +20,8 @@ export interface Address {
 export interface Settings {
   readonly hypervisor: 'process' | 'qemu';
   readonly suspension: 'paused' | 'parked';
-  readonly include: readonly string[];
+  /** Undefined: nothing. */
+  readonly include: readonly string[] | undefined;
   /** The container image that folder and programs are in. */
   readonly oci: string | undefined;
   readonly faults: number;
@@ -197,7 +198,12 @@ function wholeImage({ hypervisor, image = {} }: Config, folder: string): Pick<Se
     );
   }
   const relative = include.find((path) => !isAbsolute(path));
-  if (relative === undefined) return { include, oci: oci === undefined ? undefined : resolve(folder, oci) };
+  if (relative === undefined) {
+    return {
+      include: include.length === 0 ? undefined : include,
+      oci: oci === undefined ? undefined : resolve(folder, oci),
+    };
+  }
   throw invalid(`\`image.include\` has a relative path: ${relative}.`, 'Write absolute paths of this host.');
 }
 

@@ -51,6 +51,16 @@ export function openingOf(code: string, rehearsal: string): Opening {
   };
 }
 
+/** The same driver, but that its machines have these programs of the host, which code of tests calls. */
+export function withPrograms(driver: Driver, names: readonly string[]): Driver {
+  const include = names.map((name) => `/usr/bin/${name}`);
+  return {
+    isolation: driver.isolation,
+    privateNetwork: driver.privateNetwork,
+    start: (spec) => driver.start({ ...spec, image: { ...spec.image, include } }),
+  };
+}
+
 interface Pending {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: Error) => void;

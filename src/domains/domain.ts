@@ -27,6 +27,8 @@ export interface ServiceImage {
   readonly state: readonly string[];
   /** An OCI image layout that folder and program are in, instead of the host's files. */
   readonly oci?: string | undefined;
+  /** Of a virtual machine: files and folders of the host that it needs besides, absolute paths. */
+  readonly include?: readonly string[] | undefined;
 }
 
 export interface DomainLimits {

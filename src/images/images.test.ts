@@ -183,10 +183,25 @@ void test('P2: what was accepted is durable, and so is its name, before anything
   ]);
 });
 
+void test('P6: what a machine is given of the host besides its service is compared, too', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-images-'));
+  const [folder, data, extra] = ['service', 'data', 'extra'].map((name) => join(place.path, name));
+  assert.ok(folder !== undefined && data !== undefined && extra !== undefined);
+  for (const path of [folder, data, extra]) mkdirSync(path);
+  writeFileSync(join(extra, 'tool'), 'sound');
+  await using images = new Images(data, () => {});
+  const command = [process.execPath, 'server.mjs'];
+  const image = await images.measure([{ folder, command, env: {}, state: [], include: [extra] }]);
+  await images.check(image);
+  writeFileSync(join(extra, 'tool'), 'changed');
+  await assert.rejects(images.check(image), { code: 'image-changed', message: /extra\/tool/ });
+});
+
 void test('P6: a configuration that names another container image is a change: the accepted one would go on, and nobody be told', () => {
   const variant = { folder: '/app', command: ['server'], env: {}, state: [], oci: '/images/one' };
   const accepted = { number: 0, variants: [variant], digest: '' };
   sameVariants(accepted, [{ ...variant }]);
-  const changed = { code: 'image-changed', message: /container image/ };
+  const changed = { code: 'image-changed', message: /another .*image/ };
   assert.throws(() => sameVariants(accepted, [{ ...variant, oci: '/images/two' }]), changed);
+  assert.throws(() => sameVariants(accepted, [{ ...variant, include: ['/opt/tool'] }]), changed);
 });

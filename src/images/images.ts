@@ -288,9 +288,9 @@ export function isMeasured(dataFolder: string, folder: string): boolean {
 /** Throws `image-changed` when the configuration says something else than what was accepted. */
 export function sameVariants(accepted: Image, variants: readonly ServiceImage[]): void {
   const text = (all: readonly ServiceImage[]): string =>
-    JSON.stringify(all.map(({ folder, command, env, state, oci }) => [folder, command, env, state, oci]));
+    JSON.stringify(
+      all.map(({ folder, command, env, state, oci, include }) => [folder, command, env, state, oci, include]),
+    );
   if (text(accepted.variants) === text(variants)) return;
-  throw changed(
-    'the configuration names another folder, command, environment or container image, or other variants',
-  );
+  throw changed('the configuration names another folder, command, environment or image, or other variants');
 }

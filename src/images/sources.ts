@@ -4,7 +4,7 @@
  * The folders of the system (`/usr`, `/lib` and so on) do not count as a whole, only the programs in them that are named: they
  * change with every update of the host, are too large to be read, and are the host's, which is trusted.
  */
-import { existsSync, realpathSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { ServiceImage } from '../domains/domain.ts';
 import { findExecutable } from '../domains/process/executable.ts';
@@ -17,10 +17,17 @@ function isSystem(path: string): boolean {
   return [...SYSTEM_FOLDERS, '/etc'].some((folder) => contains(folder, path));
 }
 
-function runtimeOf({ command, folder }: ServiceImage, dataFolder: string): string[] {
+function runtimeOf({ command, folder, oci }: ServiceImage, dataFolder: string): string[] {
+  if (oci !== undefined) return [];
   const { path, needed } = findExecutable(command[0] ?? '', folder, process.env['PATH'] ?? '', [dataFolder]);
   const shown = needed.filter((each) => !isSystem(each));
   return [path, realpathSync(path), ...shown];
+}
+
+/** What a virtual machine has of the host besides: of the system, too, what is named itself. */
+function includedIn({ include = [] }: ServiceImage): string[] {
+  const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+  return include.filter((path) => !isSystem(path) || isFile(path));
 }
 
 /** What exists of them, by its real path: what a link leads to counts, and is shown. */
@@ -44,8 +51,6 @@ export function sourcesOf(images: readonly ServiceImage[], dataFolder: string): 
     ...images.flatMap((image) =>
       image.oci === undefined ? serviceOf(image, data) : part('service', [image.oci], []),
     ),
-    ...images
-      .filter(({ oci }) => oci === undefined)
-      .flatMap((image) => part('runtime', runtimeOf(image, data), [data])),
+    ...images.flatMap((image) => part('runtime', [...runtimeOf(image, data), ...includedIn(image)], [data])),
   ];
 }

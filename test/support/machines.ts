@@ -9,7 +9,6 @@ const required = isRequired('qemu');
 /** Why there can be no machines here, or nothing. */
 const missing = await createQemuDriver({
   folder: '',
-  include: [],
   progress: () => {},
   suspension: 'paused',
 }).then(() => '', String);

@@ -26,7 +26,7 @@ function driverTest(
 ): void {
   void test(title, { timeout }, async (context) => {
     using place = mkdtempDisposableSync(join(tmpdir(), 'spare-driver-'));
-    const options = { agent: CONFORMANCE_AGENT, folder: place.path, include: [], suspension };
+    const options = { agent: CONFORMANCE_AGENT, folder: place.path, suspension };
     const own = init === undefined ? {} : { init };
     let driver: Driver;
     try {

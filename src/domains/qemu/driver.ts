@@ -24,8 +24,6 @@ import { Template } from './template.ts';
 export interface QemuDriverOptions {
   /** Where images and the memory of templates are kept; never shown in an image. */
   readonly folder: string;
-  /** Files and folders of the host that are to be in an image besides the service, absolute paths. */
-  readonly include: readonly string[];
   /** The agent's entry file, an absolute path. */
   readonly agent?: string;
   /** The guest's first process; Spare's own by default. */

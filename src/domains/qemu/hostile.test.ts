@@ -12,7 +12,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { buildInit } from '../../replica/guest/build.ts';
 import { isRequired } from '../../testing.ts';
-import { CONFORMANCE_AGENT, eventually, MIB, type Peer, Site, SPAWN } from '../conformance-peer.ts';
+import {
+  CONFORMANCE_AGENT,
+  eventually,
+  MIB,
+  type Peer,
+  Site,
+  SPAWN,
+  withPrograms,
+} from '../conformance-peer.ts';
 import type { Driver } from '../domain.ts';
 import { isAlive, readStat } from '../process/tree.ts';
 import { machineBytes } from './command.ts';
@@ -37,17 +45,15 @@ void describe('a hostile root in a guest', () => {
     site = await Site.create(false);
     try {
       const init = buildInit(join(folder, 'init'), ['-DAGENT_IS_ROOT']);
-      const include = ['sh', 'mount', 'yes', 'mknod'].map((name) => `/usr/bin/${name}`);
       const suspension = 'paused';
       const options = {
         agent: CONFORMANCE_AGENT,
         folder,
-        include,
         init,
         suspension,
         progress: () => {},
       } as const;
-      driver = await createQemuDriver(options);
+      driver = withPrograms(await createQemuDriver(options), ['sh', 'mount', 'yes', 'mknod']);
     } catch (error) {
       if (required) throw error;
       missing = String(error);

@@ -130,7 +130,6 @@ void test(
       if (!existsSync(PYTHON)) throw new Error(`there is no ${PYTHON}`);
       driver = await createQemuDriver({
         folder: base,
-        include: [],
         progress: () => {},
         suspension: 'paused',
       });

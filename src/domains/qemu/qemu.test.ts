@@ -10,6 +10,7 @@ import { after } from 'node:test';
 
 import { isRequired } from '../../testing.ts';
 import { conformance } from '../conformance.ts';
+import { withPrograms } from '../conformance-peer.ts';
 import { createQemuDriver } from './driver.ts';
 
 const required = isRequired('qemu');
@@ -24,14 +25,8 @@ if (given === undefined) after(() => rm(folder, { recursive: true, force: true }
 for (const suspension of ['paused', 'parked'] as const) {
   conformance(
     suspension === 'paused' ? 'qemu' : 'qemu, parked',
-    (agent) =>
-      createQemuDriver({
-        agent,
-        folder,
-        include: TOOLS.map((name) => `/usr/bin/${name}`),
-        suspension,
-        progress: () => {},
-      }),
+    async (agent) =>
+      withPrograms(await createQemuDriver({ agent, folder, suspension, progress: () => {} }), TOOLS),
     { isolated: suspension === 'paused', required, sharesKernel: false, testMs: 300_000 },
   );
 }

@@ -48,7 +48,6 @@ async function templateOptions(folder: string, hypervisor: Hypervisor): Promise<
   const image = await buildImage({
     service: { folder: site.folder, command, env: {}, state: [] },
     agent: CONFORMANCE_AGENT,
-    include: [],
     hidden: folder,
     images: join(folder, 'images'),
     kernel: '/',

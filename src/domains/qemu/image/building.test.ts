@@ -18,7 +18,6 @@ function optionsOf(base: string, command: string, lines: string[]): BuildOptions
   return {
     service: { folder, command: [command, 'server.mjs'], env: {}, state: [] },
     agent: DEFAULT_AGENT,
-    include: [],
     hidden: join(base, 'data'),
     images: join(base, 'images'),
     kernel: '/',

@@ -47,7 +47,6 @@ async function build(base: string, folder: string, name: string): Promise<Image>
   return buildImage({
     service: { folder, command: [process.execPath, 'server.mjs'], env: {}, state: ['app.db'] },
     agent: DEFAULT_AGENT,
-    include: [],
     hidden: join(base, 'data'),
     images: join(base, name),
     kernel: '/',
@@ -218,7 +217,7 @@ void test('R1: a root that is taken from an OCI image layout has none of the sta
   }
   const oci = await writeLayout(place.path, [layer], PROGRAM);
   const service = { ...readOciProgram(oci), state: ['data/app.db'], oci };
-  const source = { service, agent: DEFAULT_AGENT, include: [], hidden: join(place.path, 'data') };
+  const source = { service, agent: DEFAULT_AGENT, hidden: join(place.path, 'data') };
   const layers = new FileTree(false);
   await readLayers(oci, layers, join(place.path, 'scratch'));
   const { tree } = collectRoot(source, layers);
@@ -228,6 +227,22 @@ void test('R1: a root that is taken from an OCI image layout has none of the sta
     '/spare/service/data',
     '/spare/service/data/other.db',
   ]);
+});
+
+void test('R1: nor is there in what is included beside the service: not the data folder, nor what is no part of it', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-root-'));
+  const [folder, shared] = [await service(place.path), join(place.path, 'shared')];
+  for (const name of ['data/images', '.git']) await mkdir(join(shared, name), { recursive: true });
+  for (const name of ['tool', 'data/spare.db', '.git/index']) await writeFile(join(shared, name), name);
+  const command = [process.execPath, 'server.mjs'];
+  const source = {
+    service: { folder, command, env: {}, state: [], include: [shared] },
+    agent: DEFAULT_AGENT,
+    hidden: join(shared, 'data'),
+  };
+  const { tree } = collectRoot(source, new FileTree(true));
+  const found = [...tree.entries.keys()].filter((path) => path.startsWith(`${shared}/`));
+  assert.deepEqual(found, [join(shared, 'tool')]);
 });
 
 void test('a link in a layer leads nowhere on the host: as of /var/run to /run, where much is closed', async () => {
@@ -263,7 +278,6 @@ void test('an image of a container image that is there already is not unpacked a
     buildImage({
       service: { ...readOciProgram(oci), state, oci },
       agent: DEFAULT_AGENT,
-      include: [],
       hidden: join(place.path, 'data'),
       images: join(place.path, 'images'),
       kernel: '/',

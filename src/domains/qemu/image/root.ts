@@ -17,14 +17,12 @@ import { AGENT_PARTS, dependenciesOf, ROOT } from '../../process/package.ts';
 import { contains, outermost, withAncestors } from '../../process/paths.ts';
 import { AGENT_FLAGS, environment, etcFiles, SYSTEM_PATH } from '../../process/prepare.ts';
 import { stateFiles } from '../../state-files.ts';
-import { type FileTree, headOf, librariesOf } from './tree.ts';
+import { type FileTree, headOf, librariesOf, type Skip } from './tree.ts';
 
 export interface RootSource {
   readonly service: ServiceImage;
   /** The agent's entry file, an absolute path. */
   readonly agent: string;
-  /** Further files and folders of the host, absolute paths. */
-  readonly include: readonly string[];
   /** Never shown, wherever it lies: the data folder. */
   readonly hidden: string;
 }
@@ -59,7 +57,7 @@ export function collectRoot(source: RootSource, tree: FileTree): Root {
   for (const [name, text] of Object.entries(etcFiles([1000])))
     tree.set(`/etc/${name}`, { type: 'text', text });
   if (existsSync(LOCALE) && oci === undefined) tree.show(LOCALE);
-  for (const path of source.include) include(tree, path);
+  for (const path of source.service.include ?? []) include(tree, path, source);
   const isHost = oci === undefined;
   const programFolder = isHost ? addProgram(tree, source) : '/usr/bin';
   if (isHost) addService(tree, source);
@@ -76,9 +74,9 @@ export function collectRoot(source: RootSource, tree: FileTree): Root {
   };
 }
 
-function include(tree: FileTree, path: string): void {
+function include(tree: FileTree, path: string, { hidden }: RootSource): void {
   try {
-    tree.show(path);
+    tree.show(path, isHidden(hidden));
   } catch (cause) {
     throw new SpareError('image-build-failed', `${path} cannot be included: ${messageOf(cause)}.`, {
       hint: '`include` names files and folders of this host, with absolute paths.',
@@ -87,14 +85,19 @@ function include(tree: FileTree, path: string): void {
   }
 }
 
+/** What lies in a folder and is not shown with it (R1). */
+function isHidden(hidden: string): Skip {
+  return (path) => contains(path, hidden) || isLeftOut(path, lstatSync(path));
+}
+
 function addService(tree: FileTree, { service, hidden }: RootSource): void {
   const target = resolve(service.folder);
   const folder = realpathSync(target);
   const state = new Set(stateFiles(service.state, folder));
-  const isHidden = (path: string): boolean => contains(path, hidden) || isLeftOut(path, lstatSync(path));
-  tree.folder(SERVICE).copy(folder, SERVICE, (path) => state.has(path) || isHidden(path));
+  const skip = isHidden(hidden);
+  tree.folder(SERVICE).copy(folder, SERVICE, (path) => state.has(path) || skip(path));
   for (const path of dependenciesAbove(folder)) {
-    tree.copy(realpathSync(path), path, (inner) => isHidden(inner) || contains(target, inner));
+    tree.copy(realpathSync(path), path, (inner) => skip(inner) || contains(target, inner));
   }
 }
 
