@@ -41,13 +41,16 @@ function driverTest(
   });
 }
 
-/** A QEMU of this process, in a box or not, other than these, once there is one. */
+/** A QEMU of this process that boots, in a box or not, other than these, once there is one: clones are handed no kernel. */
 async function machineBeside(...others: readonly number[]): Promise<number> {
   let found: number | undefined;
   const look = (): boolean => {
     const children = childrenOf(process.pid);
     const all = [...children, ...children.flatMap(childrenOf)];
-    found = all.find((pid) => commandLine(pid)[0]?.includes('qemu-system') && !others.includes(pid));
+    found = all.find((pid) => {
+      const [program, ...args] = commandLine(pid);
+      return program?.includes('qemu-system') && args.includes('-kernel') && !others.includes(pid);
+    });
     return found !== undefined;
   };
   assert.equal(await eventually(look), true, 'a machine boots');
