@@ -1,8 +1,7 @@
 /** The part of the conformance suite about what a domain may use (D6) and what is told about it. */
 import assert from 'node:assert/strict';
-import { setTimeout as delay } from 'node:timers/promises';
 
-import { eventually, MIB, type Register, SPAWN } from './conformance-peer.ts';
+import { eventually, longestWorkMs, MIB, type Register, SPAWN } from './conformance-peer.ts';
 
 export function boundTests(promise: Register): void {
   promise('D6: a domain above its memory limit is ended and says so', async (peer) => {
@@ -20,14 +19,7 @@ export function boundTests(promise: Register): void {
   promise('D6: a flood of output neither blocks nor fills the manager, and its end is kept', async (peer) => {
     const before = process.memoryUsage().rss;
     await peer.run(`${SPAWN} globalThis.flood = spawn('yes', ['x'.repeat(100)], { stdio: 'inherit' });`);
-    let longest = 0;
-    for (const until = performance.now() + 500; performance.now() < until;) {
-      const start = process.cpuUsage();
-      await delay(5);
-      // Of its own: others may keep it from the processor.
-      const { user, system } = process.cpuUsage(start);
-      longest = Math.max(longest, (user + system) / 1000);
-    }
+    const longest = await longestWorkMs(500);
     assert.ok(longest < 250, `busy for ${longest.toFixed(0)} ms`);
     assert.ok(process.memoryUsage().rss - before < 64 * MIB);
     assert.ok(peer.domain.console().length <= 64 * 1024);

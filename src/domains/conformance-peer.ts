@@ -51,6 +51,18 @@ export function openingOf(code: string, rehearsal: string): Opening {
   };
 }
 
+/** For how long at most this process works without a break, by its CPU time: others may keep it from the processor. */
+export async function longestWorkMs(lookMs: number): Promise<number> {
+  let longest = 0;
+  for (const until = performance.now() + lookMs; performance.now() < until;) {
+    const start = process.cpuUsage();
+    await delay(5);
+    const { user, system } = process.cpuUsage(start);
+    longest = Math.max(longest, (user + system) / 1000);
+  }
+  return longest;
+}
+
 /** The same driver, but that its machines have these programs of the host, which code of tests calls. */
 export function withPrograms(driver: Driver, names: readonly string[]): Driver {
   const include = names.map((name) => `/usr/bin/${name}`);
