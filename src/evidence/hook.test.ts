@@ -84,8 +84,12 @@ void test('P7 H1: when Spare is killed, too', async () => {
   const options = { command, folder: place.path, webhook: null };
   const code = `
     import { runCommand } from ${JSON.stringify(import.meta.resolve('./hook.ts'))};
-    await runCommand(${JSON.stringify(options)}, ${JSON.stringify(TOLD)}, new AbortController().signal);`;
-  const spare = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: 'inherit' });
+    const running = runCommand(${JSON.stringify(options)}, ${JSON.stringify(TOLD)}, new AbortController().signal);
+    console.log('it has begun');
+    await running;`;
+  const args = ['--input-type=module', '-e', code];
+  const spare = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(spare.stdout, 'data');
   while (readFileSync(pids, 'utf8') === '') await delay(10);
   spare.kill('SIGKILL');
   await allGone(readFileSync(pids, 'utf8'));

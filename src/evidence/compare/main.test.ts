@@ -1,9 +1,13 @@
 /** Is what a comparison has found kept though the process ends before it has found all? */
 import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempDisposableSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { eventually } from '../../domains/conformance-peer.ts';
+import { childrenOf, commandLine, isAlive } from '../../domains/process/tree.ts';
 import { encodeReply } from '../../wire/http.ts';
 import { CASE_FILE } from '../exhibits.ts';
 import { type Comparison, COMPARISON_FILE } from './difference.ts';
@@ -83,4 +87,24 @@ void test('P7: a change of millions of pages is compared within the memory, its 
   const found = await told({ 'update-1': update(1), 'update-2': update(3_000_000) }, NOT_AT_HAND);
   assert.deepEqual(found[0]?.differences[0], { where: 'page 2', is: '07', instead: 'nothing' });
   assert.equal(found[0].unnamed, NOT_AT_HAND.why);
+});
+
+void test('P7: a comparison that does not end goes with Spare, however that ends', async () => {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'spare-main-'));
+  // Who reads it waits for ever.
+  execFileSync('mkfifo', [join(place.path, CASE_FILE)]);
+  const code = `
+    import { compareVotes } from ${JSON.stringify(import.meta.resolve('./tool.ts'))};
+    const comparing = compareVotes(${JSON.stringify(place.path)}, { why: '' }, new AbortController().signal);
+    console.log('it has begun');
+    await comparing;`;
+  const args = ['--input-type=module', '-e', code];
+  const spare = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(spare.stdout, 'data');
+  const pid = childrenOf(spare.pid ?? 0).find((child) => commandLine(child).includes('--permission')) ?? 0;
+  assert.ok(pid > 0);
+  spare.kill('SIGKILL');
+  const isGone = await eventually(() => !isAlive(pid));
+  if (!isGone) process.kill(pid, 'SIGKILL');
+  assert.ok(isGone);
 });

@@ -5,6 +5,7 @@ import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { Guardian } from '../../domains/process/guardian.ts';
 import { COMPARISON_FILE, FOUND_FILE } from './difference.ts';
 
 const TIMEOUT_MS = 120_000;
@@ -20,6 +21,8 @@ export type StateAtHand = { readonly folder: string } | { readonly why: string }
 /** Compares the votes of one incident. Rejects when it does not get to its end; what it has found until then is kept. */
 export async function compareVotes(folder: string, before: StateAtHand, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
+  // Where Spare is killed there is nobody else who sees to it that its time is bounded.
+  const guardian = new Guardian('');
   const folders = 'folder' in before ? [folder, before.folder] : [folder];
   const running = promisify(execFile)(
     process.execPath,
@@ -36,6 +39,7 @@ export async function compareVotes(folder: string, before: StateAtHand, signal: 
     { timeout: TIMEOUT_MS, killSignal: 'SIGKILL', maxBuffer: 64 * 1024, env: {}, signal },
   );
   const { pid } = running.child;
+  if (pid !== undefined) guardian.watch(pid);
   try {
     if (pid !== undefined) setPriority(pid, BEHIND);
   } catch {
@@ -48,6 +52,7 @@ export async function compareVotes(folder: string, before: StateAtHand, signal: 
       cause: error,
     });
   } finally {
+    guardian.release();
     const found = join(folder, FOUND_FILE);
     if (existsSync(found)) renameSync(found, join(folder, COMPARISON_FILE));
   }
