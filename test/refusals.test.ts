@@ -122,7 +122,7 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
   },
   'a data folder below a file': {
     code: 'data-folder-unwritable',
-    says: /its path is a file/,
+    says: /its path is a file[^]*would begin anew/,
     config: { data: 'service.mjs/data' },
   },
   'a data folder where nobody can make one': {

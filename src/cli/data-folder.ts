@@ -18,7 +18,8 @@ import { messageOf, SpareError } from '../errors.ts';
 import { removeUnsettled } from '../images/images.ts';
 import { removeFolder } from '../remove-folder.ts';
 
-const HINT = 'Choose a folder that Spare can write to with --data.';
+const HINT =
+  'Mend that, or choose another folder with --data: a group that has run in this one would begin anew there.';
 const NAMED_MAX = 3;
 const REASONS: Readonly<Record<string, string>> = {
   EACCES: 'permission denied',

@@ -57,7 +57,7 @@ function refusal(path: string, code: Refusal, message: string): SpareError {
       return storageFailed(path, message);
     case 'failed':
       return new SpareError('data-folder-unwritable', `Cannot open ${path}: ${message}.`, {
-        hint: 'The data folder must be a folder that Spare can write to; choose one with --data.',
+        hint: 'Spare must be able to write to the data folder. In another one, chosen with --data, a group begins anew.',
       });
   }
 }
