@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ReplicaId } from './ids.ts';
+import { replicaId, type ReplicaId } from './ids.ts';
 import type { World } from './testing/world.ts';
 import {
   active,
@@ -59,6 +59,19 @@ for (const faults of EACH) {
     assert.equal(versions(world).size, 2 * faults + 2);
     assert.deepEqual(named(world), []);
     recovers(world);
+  });
+
+  void test(`S2 N1: ${f}, a new version takes over only when the rotation that is under way is over`, () => {
+    const world = whole(faults, { core: { requestTimeoutMs: 5000 } });
+    world.trace = [];
+    for (const { behaviour } of world.role('passive')) behaviour.fillMs = 1000;
+    world.tell({ type: 'rotate', replica: replicaId(active(world).id) });
+    deploy(world);
+    settled(world);
+    const commands = effects(world, 'append-command').map(({ command }) => command.type);
+    const order = commands.filter((type) => ['rotate', 'promote', 'retire', 'succeed'].includes(type));
+    assert.deepEqual(order, ['rotate', 'promote', 'retire', 'succeed', 'retire']);
+    assert.deepEqual(named(world), []);
   });
 
   void test(`P1 S1: ${f}, no entry is executed by both versions`, () => {

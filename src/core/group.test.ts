@@ -112,3 +112,32 @@ void test('P5 G2: a settle that no longer fits changes nothing', () => {
     ['r1', 'r3'],
   );
 });
+
+void test('G4: at a promote the old one votes on what comes before, the new one on what comes after, f+1 on each', () => {
+  const group = new Group(1);
+  const script = new Script(1);
+  group.apply(index(0), script.command({ type: 'boot' }));
+  const [out, by] = ['r0', 'r2'].map(replicaId);
+  assert.ok(out !== undefined && by !== undefined);
+  group.apply(index(1), { type: 'rotate', replica: out, by });
+  group.apply(index(5), { type: 'promote', replica: by, replaces: out });
+  const voters = (at: number): ReplicaId[] => group.voters(index(at)).map(({ replica }) => replica);
+  assert.deepEqual(voters(4), ['r1', 'r0']);
+  assert.deepEqual(voters(6), ['r1', 'r2']);
+});
+
+void test('S1: only a suspicion that fewer than 2f+1 are left to end lets a new version take over in it', () => {
+  const group = new Group(1);
+  const script = new Script(1);
+  group.apply(index(0), script.command({ type: 'boot' }));
+  const expel = (at: number, name: string): void =>
+    void group.apply(index(at), { type: 'expel', replica: replicaId(name), kind: 'crash', index: index(0) });
+  assert.deepEqual([group.helpless, group.succeedable], [false, true]);
+  expel(1, 'r0');
+  assert.notEqual(group.suspicion, null);
+  assert.deepEqual([group.helpless, group.succeedable], [false, false]);
+  expel(2, 'r1');
+  assert.deepEqual([group.helpless, group.succeedable], [true, true]);
+  group.apply(index(3), { type: 'settle', active: ['r2', 'r3'].map(replicaId) });
+  assert.deepEqual([group.helpless, group.succeedable], [false, true]);
+});
