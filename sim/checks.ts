@@ -9,6 +9,7 @@ import type { Event, Vote } from '../src/core/event.ts';
 import type { FaultKind } from '../src/core/fault.ts';
 import type { ReplicaId } from '../src/core/ids.ts';
 import type { Replica } from '../src/core/testing/replica.ts';
+import { Bounds } from './bounds.ts';
 import { Decisions, digestsOf } from './decisions.ts';
 import { Duties } from './duties.ts';
 import { Rounds } from './rounds.ts';
@@ -46,6 +47,7 @@ export class Checks {
   readonly decisions: Decisions;
   readonly history: History = new History();
   readonly movements: Movements = new Movements();
+  readonly #bounds: Bounds;
   readonly #sim: Simulation;
   readonly #notes = new Map<Host, HostNotes>();
   /** Who ever cast which vote. */
@@ -64,6 +66,7 @@ export class Checks {
 
   constructor(sim: Simulation) {
     this.#sim = sim;
+    this.#bounds = new Bounds(sim);
     this.decisions = new Decisions(sim.options.core.keysMax);
   }
 
@@ -142,6 +145,7 @@ export class Checks {
       notes.turns.effect(core, effect);
     }
     this.movements.stepped(host, core, event, effects);
+    this.#bounds.stepped(host, core, event, effects);
   }
 
   /** After its effects are carried out. */
@@ -377,6 +381,7 @@ export class Checks {
   finished(): void {
     this.history.check(this.decisions);
     this.#checkMarks();
+    this.#bounds.finished();
     for (const { core } of this.#sim.hosts) {
       for (const { id } of core?.replicas.all() ?? [])
         promise(!this.#wrong.has(id), 'P6', () => `${id} said a wrong digest of its state, and stays`);

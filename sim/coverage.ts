@@ -7,7 +7,7 @@ import type { Command, Entry, SkipReason } from '../src/core/entry.ts';
 import type { Event } from '../src/core/event.ts';
 import type { FaultKind } from '../src/core/fault.ts';
 import type { Part } from '../src/core/message.ts';
-import { BREACHES, type Fault, FAILURES, LIES } from './faults.ts';
+import { BREACHES, type Fault, FAILURES, LIES, SELDOM } from './faults.ts';
 import type { Host } from './host.ts';
 import type { Observed } from './simulation.ts';
 import { isEvent } from './transcript.ts';
@@ -122,7 +122,9 @@ const FAULTS: Record<Exclude<Fault['type'], 'replica'>, true> = {
   noise: true,
   'false-alarm': true,
   skew: true,
+  standstill: true,
   rotate: true,
+  recover: true,
   deploy: true,
   'disk-full': true,
   changed: true,
@@ -138,7 +140,7 @@ const ALL: Record<string, object> = {
   skip: REASONS,
   blame: KINDS,
   fault: FAULTS,
-  broken: record([...LIES, ...FAILURES, ...BREACHES]),
+  broken: record([...LIES, ...FAILURES, ...BREACHES, ...SELDOM]),
   ...transitions('agreement', AGREEMENT),
   ...transitions('replica', REPLICA),
 };

@@ -7,6 +7,7 @@
  */
 import type { Event } from '../src/core/event.ts';
 import { digest, type ReplicaId } from '../src/core/ids.ts';
+import { isTooSlow } from '../src/core/patience.ts';
 import type { Behaviour, Lie, Replica } from '../src/core/testing/replica.ts';
 import type { Host } from './host.ts';
 import type { Simulation } from './simulation.ts';
@@ -15,7 +16,9 @@ export const LIES = ['reply', 'update', 'digest', 'export', 'collude', 'stale', 
 export const FAILURES = ['crash', 'hang', 'slow', 'lag'] as const;
 /** It says something that it was not asked for, at this moment. */
 export const BREACHES = ['unasked'] as const;
-export type Way = (typeof LIES | typeof FAILURES | typeof BREACHES)[number];
+/** Its start fails. It is slow until that counts, and answers a little after others from then on. */
+export const SELDOM = ['no-start', 'dawdle'] as const;
+export type Way = (typeof LIES | typeof FAILURES | typeof BREACHES | typeof SELDOM)[number];
 
 export const TIMES = ['always', 'once', 'woken', 'other-down'] as const;
 export type When = (typeof TIMES)[number];
@@ -45,8 +48,11 @@ export type Fault =
     }
   | { readonly type: 'false-alarm'; readonly pick: number; readonly about: number }
   | { readonly type: 'skew'; readonly pick: number; readonly ms: number }
+  | { readonly type: 'standstill'; readonly pick: number; readonly ms: number }
   /** No fault, but what happens to any replica now and then. */
   | { readonly type: 'rotate'; readonly pick: number }
+  /** The same, asked for until the replica is gone, as the manager does. */
+  | { readonly type: 'recover'; readonly pick: number }
   /** Not a fault: a new version is to take over. */
   | { readonly type: 'deploy'; readonly variants: number }
   /** The service on disk is not what was accepted any more: no replica starts but of a new version. */
@@ -61,6 +67,8 @@ export interface Planned {
 export function pickFrom<T>(list: readonly T[], pick: number): T | undefined {
   return list[Math.floor(pick * list.length)];
 }
+
+const ASK_AGAIN_MS = 10;
 
 interface Broken {
   readonly way: Way;
@@ -98,7 +106,9 @@ export class Faults {
 
   /** A sound replica, each a little different. */
   behaviour(_id: ReplicaId): Behaviour {
-    const startMs = 20 + this.#random() * 100;
+    const [least, most] = this.#sim.options.startMs;
+    const dice = this.#random();
+    const startMs = most > 10 * least ? least * (most / least) ** dice : least + dice * (most - least);
     const workMs = this.#random() < 0.5 ? 0 : this.#random() * 4;
     const { fillMs, stateMs, core } = this.#sim.options;
     return {
@@ -117,6 +127,10 @@ export class Faults {
   /** Whether something was done to it, ever. */
   isBroken(id: ReplicaId): boolean {
     return this.#everBroken.has(id);
+  }
+
+  get everBroken(): number {
+    return this.#everBroken.size;
   }
 
   /** Some replica exported a wrong state: which one of several it was, nobody can tell. */
@@ -143,8 +157,11 @@ export class Faults {
 
   beforeWork(host: Host, replica: Replica): void {
     const broken = this.#broken.get(replica.id);
-    if (broken === undefined || !isLie(broken.way)) return;
+    if (broken === undefined) return;
     const { behaviour } = replica;
+    const local = host.core?.replicas.get(replica.id);
+    if (broken.way === 'dawdle' && local !== undefined && isTooSlow(local)) behaviour.workMs = 8;
+    if (!isLie(broken.way)) return;
     const before = behaviour.lie !== null;
     behaviour.lie = this.#lies(host, replica, broken) ? broken.way : null;
     if (behaviour.lie !== null && !before) broken.lies++;
@@ -239,6 +256,15 @@ export class Faults {
         const place = pickFrom(places, fault.pick);
         return place?.host.tell({ type: 'rotate', replica: place.replica });
       }
+      case 'recover': {
+        const host = pickFrom(up, fault.pick);
+        const replica = pickFrom([...(host?.replicas.keys() ?? [])], fault.pick);
+        return host === undefined || replica === undefined
+          ? undefined
+          : this.#recover(host, replica, host.life);
+      }
+      case 'standstill':
+        return pickFrom(up, fault.pick)?.standStill(fault.ms);
       case 'deploy':
         return hosts[0]?.tell({ type: 'deploy', variants: fault.variants });
       case 'changed':
@@ -252,6 +278,12 @@ export class Faults {
           (host) => (host.store.full = false),
         );
     }
+  }
+
+  #recover(host: Host, replica: ReplicaId, life: number): void {
+    if (host.life !== life || !host.replicas.has(replica)) return;
+    host.tell({ type: 'rotate', replica });
+    this.#sim.timeline.in(ASK_AGAIN_MS, () => this.#recover(host, replica, life));
   }
 
   #for(ms: number, host: Host | undefined, begin: (host: Host) => void, end: (host: Host) => void): void {
@@ -294,7 +326,8 @@ export class Faults {
     if (way === 'crash') host.pool.crash(replica);
     else if (way === 'hang') replica.behaviour.hung = true;
     else if (way === 'slow') Object.assign(replica.behaviour, { workMs: 300, fillMs: 900 + 300 * pick });
-    else if (way === 'lag') replica.behaviour.workMs = 40;
+    else if (way === 'no-start') replica.behaviour.failsToStart = true;
+    else if (way === 'lag' || way === 'dawdle') replica.behaviour.workMs = 40;
     else if (way === 'unasked') host.tell(unasked(replica.id, this.#random()));
   }
 }

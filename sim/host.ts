@@ -16,6 +16,7 @@ import {
 } from '../src/core/ids.ts';
 import type { Replica } from '../src/core/testing/replica.ts';
 import { updateDigest } from '../src/core/testing/service.ts';
+import { Clock } from '../src/manager/clock.ts';
 import type { Line } from './order-engine.ts';
 import { Pool } from './pool.ts';
 import type { Simulation } from './simulation.ts';
@@ -50,6 +51,10 @@ export class Host {
   #events: Event[] = [];
   #handling = false;
   #eventsNow = { at: 0, count: 0 };
+  #time = new Clock();
+  /** Of the core. */
+  nowMs = 0;
+  #standsStill = false;
   /** Results of own replicas, and what was fetched, of entries in work. */
   #ballots = new Map<number, Recorded[]>();
   #staged = '';
@@ -78,6 +83,8 @@ export class Host {
     this.store.lives++;
     this.life++;
     this.#bootMs = this.sim.timeline.now;
+    this.#time = new Clock();
+    this.#standsStill = false;
     this.core = new Core({
       ...options.core,
       faults: options.faults,
@@ -161,9 +168,26 @@ export class Host {
     return this.#durableTold;
   }
 
+  /** For so long the manager handles nothing; then comes its own timer, and after that what came meanwhile. */
+  standStill(ms: number): void {
+    if (this.#standsStill) return;
+    this.#standsStill = true;
+    const { life } = this;
+    this.sim.timeline.in(ms, () => {
+      if (this.life !== life) return;
+      this.#standsStill = false;
+      this.#events.unshift({ type: 'clock' });
+      this.#handle();
+    });
+  }
+
   tell(event: Event): void {
     this.#events.push(event);
-    if (this.#handling) return;
+    this.#handle();
+  }
+
+  #handle(): void {
+    if (this.#handling || this.#standsStill) return;
     this.#handling = true;
     const { life } = this;
     for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
@@ -171,7 +195,8 @@ export class Host {
       if (core === null || this.life !== life) break;
       this.#countEvents();
       this.sim.observe(this, next);
-      const effects = core.step(this.sim.timeline.now - this.#bootMs, next);
+      this.nowMs = this.#time.now(this.sim.timeline.now - this.#bootMs);
+      const effects = core.step(this.nowMs, next);
       this.sim.checks.stepped(this, core, next, effects);
       for (const effect of effects) {
         this.sim.observe(this, effect);

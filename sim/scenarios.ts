@@ -2,6 +2,7 @@
  * Scenarios: how many managers, what clients ask, and which faults happen when. All from the seed; none of them knows what is
  * checked.
  */
+import type { CoreOptions } from '../src/core/options.ts';
 import type { Workload } from './clients.ts';
 import {
   anyFault,
@@ -25,6 +26,9 @@ export interface Plan {
   readonly schedule: readonly Planned[];
   /** Marks, refreshes and checkpoints so often, entries. */
   readonly refreshEvery: number;
+  readonly limits: Pick<CoreOptions, 'deadline' | 'requestTimeoutMs' | 'startTimeoutMs'>;
+  /** What a replica takes to start: any time between these; where they are far apart, a short one is as likely as a long one. */
+  readonly startMs: readonly [number, number];
   /** What a replica takes to apply or give updates, states and digests. */
   readonly fillMs: number;
   /** What a whole state takes on top. */
@@ -40,6 +44,13 @@ export interface Plan {
   /** Nothing goes wrong: nobody may be blamed, and nobody woken. */
   readonly calm: boolean;
 }
+
+export const LIMITS: Plan['limits'] = {
+  deadline: { floorMs: 50, ceilingMs: 200, factor: 20 },
+  requestTimeoutMs: 1000,
+  startTimeoutMs: 1500,
+};
+export const START_MS: Plan['startMs'] = [20, 120];
 
 type Scenario = (random: Random, base: Plan) => Partial<Plan>;
 
@@ -63,6 +74,8 @@ function base(random: Random): Plan {
     workload: workload(random),
     schedule: [],
     refreshEvery: between(random, 15, 60),
+    limits: LIMITS,
+    startMs: START_MS,
     fillMs: 0,
     stateMs: 0,
     diskMs: 0,
@@ -185,6 +198,62 @@ function largeState(random: Random, plan: Plan): Partial<Plan> {
   };
 }
 
+/** Starts that take very different times, hang or fail: of those that are started together, or in place of others. */
+function slowStart(random: Random): Partial<Plan> {
+  const slowestMs = oneOf(random, [300, 1500, 6000]);
+  const young = (): Fault =>
+    ({
+      ...replicaFault(random, ['crash', 'hang', 'no-start', 'reply', 'dawdle']),
+      young: random() < 0.7,
+    }) as Fault;
+  const fault = (): Fault => {
+    switch (oneOf(random, ['restart', 'recover', 'deploy', 'young', 'young', 'young'])) {
+      case 'restart':
+        return { type: 'restart-all', ms: between(random, 10, 500) };
+      case 'recover':
+        return { type: 'recover', pick: random() };
+      case 'deploy':
+        return { type: 'deploy', variants: between(random, 1, 4) };
+      default:
+        return young();
+    }
+  };
+  return {
+    managers: random() < 0.7 ? 1 : several(random),
+    lose: 0,
+    double: 0,
+    // The longest that a start may take is many times what most take.
+    limits: { ...LIMITS, requestTimeoutMs: oneOf(random, [1000, 4000]), startTimeoutMs: 5 * slowestMs },
+    startMs: [START_MS[0], slowestMs],
+    fillMs: between(random, 0, 60),
+    refreshEvery: between(random, 5, 25),
+    schedule: times(random, 1, 6, fault, [0, 2 * slowestMs + 1000]),
+  };
+}
+
+/** Replicas that are right, and slow; a manager that stands still meanwhile. All limits are so far apart as they really are. */
+function slow(random: Random): Partial<Plan> {
+  const calm = random() < 0.3;
+  const fault = (): Fault => {
+    const [pick, dice] = [random(), random()];
+    if (dice < 0.7) return { type: 'standstill', pick, ms: oneOf(random, [20, 50, 150, 400, 1000]) };
+    if (calm || dice < 0.8) return { type: 'recover', pick };
+    return replicaFault(random, ['dawdle', 'lag', 'crash', 'hang']);
+  };
+  return {
+    managers: 1,
+    calm,
+    limits: {
+      deadline: { floorMs: 250, ceilingMs: 500, factor: 20 },
+      requestTimeoutMs: 7000,
+      startTimeoutMs: 12_000,
+    },
+    fillMs: between(random, 0, 60),
+    refreshEvery: between(random, 5, 25),
+    schedule: times(random, 5, 30, fault),
+  };
+}
+
 export const SCENARIO_NAMES = [
   'fault-free',
   'founding',
@@ -198,6 +267,8 @@ export const SCENARIO_NAMES = [
   'restart-all',
   'rotation',
   'large-state',
+  'slow-start',
+  'slow',
   'deploy',
   'amnesia',
   'late-commands',
@@ -273,6 +344,8 @@ const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
     schedule: times(random, 2, 8, () => ({ type: 'rotate', pick: random() })),
   }),
   'large-state': largeState,
+  'slow-start': slowStart,
+  slow,
   // Of one manager: a new version takes over, once or more often, while replicas fail, are rotated, and all is restarted; where
   // the service on disk was changed in place, it is what makes the group whole again.
   deploy: (random, plan) => ({

@@ -40,6 +40,7 @@ export interface SimulationOptions {
     | 'updateBytes'
   >;
   readonly syncMs: () => number;
+  readonly startMs: readonly [number, number];
   readonly fillMs: number;
   readonly stateMs: number;
   readonly diskMs: number;
@@ -76,6 +77,7 @@ export class Simulation {
       managers,
       core: coreOptions(plan),
       syncMs: () => 1 + random() * 6,
+      startMs: plan.startMs,
       fillMs: plan.fillMs,
       stateMs: plan.stateMs,
       diskMs: plan.diskMs,
@@ -252,9 +254,9 @@ export class Simulation {
   }
 }
 
-function coreOptions({ refreshEvery, stateBytes }: Plan): SimulationOptions['core'] {
+function coreOptions({ refreshEvery, stateBytes, limits }: Plan): SimulationOptions['core'] {
   return {
-    deadline: { floorMs: 50, ceilingMs: 200, factor: 20 },
+    ...limits,
     patience: { graceMs: 20, overtimeMs: 300 },
     refresh: {
       ...NO_REFRESH,
@@ -263,9 +265,7 @@ function coreOptions({ refreshEvery, stateBytes }: Plan): SimulationOptions['cor
       ordered: 2 * refreshEvery,
       checkpointBytes: 100 * refreshEvery,
     },
-    requestTimeoutMs: 1000,
     keysMax: Math.ceil(refreshEvery / 2),
-    startTimeoutMs: 1500,
     stateBytes,
     updateBytes: 0,
   };

@@ -2,7 +2,7 @@
 import type { Kind } from '../src/core/testing/service.ts';
 import type { Fault } from './faults.ts';
 import { narrator } from './narrator.ts';
-import type { Plan } from './scenarios.ts';
+import { LIMITS, type Plan, START_MS } from './scenarios.ts';
 import { Simulation } from './simulation.ts';
 
 export interface Script {
@@ -34,6 +34,8 @@ function planOf({ managers, requests, apartMs, faults, refreshEvery = 1000 }: Sc
     },
     schedule: faults,
     refreshEvery,
+    limits: LIMITS,
+    startMs: START_MS,
     fillMs: 0,
     stateMs: 0,
     diskMs: 0,

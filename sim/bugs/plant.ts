@@ -1,5 +1,5 @@
 /**
- * Plants a bug: copies core and simulator to a temporary folder, and edits the copy. The tree itself is never touched.
+ * Plants a bug: copies the core, and the simulator with what it uses, to a temporary folder, and edits the copy. The tree itself is never touched.
  */
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,7 +28,7 @@ export class Planted implements Disposable {
   constructor(bug: Bug) {
     const files = editedFiles(bug);
     const filter = (source: string): boolean => !basename(source).endsWith('.test.ts');
-    for (const part of ['package.json', 'src/core', 'sim']) {
+    for (const part of ['package.json', 'src/core', 'src/manager/clock.ts', 'sim']) {
       cpSync(join(ROOT, part), join(this.folder, part), { recursive: true, filter });
     }
     for (const [file, text] of files) writeFileSync(join(this.folder, 'src/core', file), text);

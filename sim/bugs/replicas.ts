@@ -284,6 +284,39 @@ export const REPLICAS: readonly Bug[] = [
     ],
   },
   {
+    name: 'stays-at-its-export',
+    what: 'who is still at an export when it is woken may be one of those that stay (U4)',
+    breaks: 'P5',
+    scenario: 'slow-refresh',
+    edits: [
+      {
+        file: 'settling.ts',
+        find: "if (local.owed[0] !== undefined && local.owed[0].type !== 'result') continue;",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'dawdler-stays',
+    what: 'who has kept others waiting for too long stays once it answers (U6)',
+    breaks: 'P6',
+    scenario: 'slow',
+    edits: [
+      {
+        file: 'settling.ts',
+        find: 'if (!isTooSlow(local) || !othersSuffice(core)) stay.push(replica);',
+        replace: 'stay.push(replica);',
+      },
+    ],
+  },
+  {
+    name: 'starts-are-waited-for',
+    what: 'nobody answers in place of an active replica that does not come up (U7)',
+    breaks: 'P5',
+    scenario: 'slow-start',
+    edits: [{ file: 'suspicion.ts', find: 'watchStarts(core, now);', replace: '' }],
+  },
+  {
     name: 'not-replaced',
     what: 'the last missing replica is not replaced',
     breaks: 'P6',
