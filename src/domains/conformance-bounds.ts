@@ -1,5 +1,6 @@
 /** The part of the conformance suite about what a domain may use (D6) and what is told about it. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 
 import { eventually, longestWorkMs, MIB, type Register, SPAWN } from './conformance-peer.ts';
 
@@ -27,6 +28,12 @@ export function boundTests(promise: Register): void {
     await peer.run(`await new Promise((resolve) => globalThis.flood.once('exit', resolve).kill('SIGKILL'));`);
     await peer.run(`console.log('the last word');`);
     assert.equal(await eventually(() => peer.domain.console().endsWith('the last word\n')), true);
+  });
+
+  promise('P7: where memory is short, the kernel ends a domain before its manager', async (peer) => {
+    const weightOf = (pid: number): number => Number(readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8'));
+    await peer.run('return 0;');
+    assert.equal(weightOf(peer.pid), Math.min(weightOf(process.pid) + 500, 1000));
   });
 
   promise('usage grows with the CPU time used, and keeps what ended processes have used', async (peer) => {

@@ -35,6 +35,10 @@ const SCRIPT = [
   '[ "$4" = - ] || ulimit -u "$4" || ulimit -p "$4"',
 ].map((line) => `{ ${line}; } 2>/dev/null`);
 
+const WEIGHT = '/proc/self/oom_score_adj';
+/** In thousandths of all memory; a thousand is the most. */
+const ENDED_FIRST = `read -r own <${WEIGHT} && echo $((own > 500 ? 1000 : own + 500)) >${WEIGHT}`;
+
 /**
  * Runs `command` under the limits. `ownUser`: the number of processes is counted for this domain alone, so that
  * a limit on it cannot be used up by somebody else. `fileBytes`: the most that it may write to a file, a multiple of 512.
@@ -57,6 +61,14 @@ export function withLimits(
     ownUser && countsPerNamespace() ? String(threads) : '-',
     ...command,
   ];
+}
+
+/**
+ * Runs `command` as one that the kernel ends, when memory is short, before who has half of the memory more: a manager may be larger than
+ * a domain, but with it all domains end. To be called with the manager's rights: who has fewer may not take it back then.
+ */
+export function endedFirst(command: readonly string[]): string[] {
+  return ['/bin/sh', '-c', `{ ${ENDED_FIRST}; } 2>/dev/null; exec "$@"`, 'sh', ...command];
 }
 
 /** Since Linux 5.14 processes are counted per user and user namespace, before per user of the host. */

@@ -2,7 +2,7 @@
  * The `process` driver: a domain is a process tree on this host, isolated as strongly as the host allows. Good
  * against faults and most intrusions; the domains share the host's kernel, so it is no boundary against an exploit
  * of that. There are no cgroups (they are rarely delegated): memory that is not resident in a process, such as
- * the 64 MiB of /tmp or a file kept only by a descriptor, does not count, and the disk is not limited as a whole.
+ * the 64 MiB of /tmp, a file kept only by a descriptor or what waits in sockets, does not count, and the disk is not limited as a whole.
  */
 import { messageOf, SpareError } from '../../errors.ts';
 import { removeFolder } from '../../remove-folder.ts';

@@ -11,7 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { messageOf, SpareError } from '../../errors.ts';
 import { spawnPiped } from '../../spawn.ts';
-import { type Command, sendArguments } from './command.ts';
+import { type Command, endedFirst, sendArguments } from './command.ts';
 import { Console } from './console.ts';
 import { Guardian } from './guardian.ts';
 import type { Isolation } from './isolation.ts';
@@ -95,7 +95,7 @@ export async function launch(isolation: Isolation, prepared: Prepared): Promise<
 }
 
 function spawnDomain(isolation: Isolation, prepared: Prepared, command: Command): ChildProcess {
-  const [file = '', ...args] = command.argv;
+  const [file = '', ...args] = endedFirst(command.argv);
   return spawnPiped(file, args, {
     env: prepared.env,
     cwd: isolation.privateView ? '/' : prepared.work,

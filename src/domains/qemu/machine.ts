@@ -13,7 +13,7 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { spawnPiped } from '../../spawn.ts';
-import { withLimits } from '../process/command.ts';
+import { endedFirst, withLimits } from '../process/command.ts';
 import { Console } from '../process/console.ts';
 import type { Owner } from '../process/folder.ts';
 import { Guardian } from '../process/guardian.ts';
@@ -238,7 +238,7 @@ function spawnMachine(start: MachineStart, statePort: StatePort | undefined): Ch
   const plain = [start.program, ...machineArguments(start)];
   const command = start.box === undefined ? plain : boxed(start.box, start.accelerator, plain);
   const limited = withLimits({ ...start.limits, memoryBytes }, false, command, memoryBytes);
-  const [file = '', ...args] = [...dropping(owner), ...limited];
+  const [file = '', ...args] = endedFirst([...dropping(owner), ...limited]);
   return spawnPiped(file, args, {
     env: {},
     cwd: '/',
