@@ -48,6 +48,9 @@ const ETC = [
 const ETC_INTERPRETERS = /^(java|perl|php|python|ruby)/;
 const ETC_OWN = ['passwd', 'group', 'hosts', 'hostname', 'nsswitch.conf'];
 
+/** Read-only: through it a domain would take back that the kernel ends it first, and that it starts behind those that serve. */
+const PROC = ['--proc', '/proc', '--remount-ro', '/proc'];
+
 export interface BubblewrapTools {
   readonly bwrap: string;
   /** Needed unless the form is `user`. */
@@ -78,7 +81,7 @@ export function bubblewrapCommand(form: BubblewrapForm, tools: BubblewrapTools, 
       };
     case 'nested': {
       const inner = [tools.bwrap, ...filter, '--die-with-parent', ...namespaces, ...user];
-      const mounts = ['--bind', '/', '/', '--proc', '/proc', ...devArguments()];
+      const mounts = ['--bind', '/', '/', ...PROC, ...devArguments()];
       const first = limited(true, [...inner, ...mounts, ...home, '--', ...prepared.command]);
       return { ...view, argv: [...start, '--', ...drop, ...first] };
     }
@@ -111,7 +114,7 @@ function viewArguments(form: BubblewrapForm, prepared: Prepared): string[] {
   return [
     ...SYSTEM_FOLDERS.flatMap(systemArguments),
     // Nested, the inner one may only mount /proc if the view holds one with nothing covered.
-    ...(form === 'nested' ? ['--bind', '/proc', '/proc'] : ['--proc', '/proc']),
+    ...(form === 'nested' ? ['--bind', '/proc', '/proc'] : PROC),
     ...(form === 'nested' ? ['--dev', '/dev'] : devArguments()),
     ...tmpfs('/tmp', TMP_BYTES),
     ...folderArguments('/run'),

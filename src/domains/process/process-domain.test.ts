@@ -29,6 +29,8 @@ function between(agent: number): number[] {
   return parent === process.pid || parent === 0 ? [agent] : [...between(parent), agent];
 }
 
+const PYTHON = '/usr/bin/python3';
+
 /** By its number outside of the domain. */
 function sessionOf(pid: number): string {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
@@ -191,11 +193,18 @@ void it('L4, D6: the limits hold for a suspended domain, too', async () => {
  * Has the first process of the namespace run machine code (x86-64, hexadecimal), once it hears of a child: it belongs to the same user, so
  * its memory can be written.
  */
-const TAKE_INIT = `const fs = require('node:fs');
-  const next = Number(fs.readFileSync('/proc/1/syscall', 'utf8').trim().split(' ').at(-1));
-  const code = Buffer.from(argument, 'hex');
-  fs.writeSync(fs.openSync('/proc/1/mem', 'r+'), code, 0, code.length, next);
-  require('node:child_process').spawnSync('/bin/sh', ['-c', '(sleep 0.1 &)']);`;
+const POKE_INIT = `import ctypes, os, sys
+trace = ctypes.CDLL(None).ptrace
+trace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+at = int(open('/proc/1/syscall').read().split()[-1], 16)
+code = bytes.fromhex(sys.argv[1])
+assert trace(16, 1, 0, 0) == 0
+os.waitpid(1, 0x40000000)
+for i in range(0, len(code), 8): trace(4, 1, at + i, int.from_bytes(code[i:i + 8].ljust(8, b'\\x90'), 'little'))
+trace(17, 1, 0, 0)`;
+const TAKE_INIT = `const { execFileSync, spawnSync } = require('node:child_process');
+  execFileSync('${PYTHON}', ['-c', ${JSON.stringify(POKE_INIT)}, argument]);
+  spawnSync('/bin/sh', ['-c', '(sleep 0.1 &)']);`;
 /** `mmap` of 512 MiB, all of it at once. */
 const GREEDY_CODE = 'b80900000031ffbe00000020ba0300000041ba2280000049c7c0ffffffff4531c90f05';
 const BUSY_CODE = 'ebfe';
@@ -206,6 +215,7 @@ const SECOND_THREAD_CODE =
 /** With a first process in it that can be taken over, or why there is none. */
 async function initDriver(): Promise<Driver | string> {
   if (process.arch !== 'x64') return 'its code is for x86-64';
+  if (!existsSync(PYTHON)) return 'no python3';
   return boxedDriver();
 }
 
@@ -267,7 +277,6 @@ void it('L1, D3: a process whose first thread has ended ends with its domain', a
 
 /** The numbers of `add_key`, `request_key` and `keyctl`. */
 const KEYRING_CALLS = { x64: [248, 249, 250], arm64: [217, 218, 219] } as const;
-const PYTHON = '/usr/bin/python3';
 
 /** What `code` prints, run in a domain. */
 async function python(
@@ -327,6 +336,21 @@ with open(path) as file:
     except OSError as error: print(command, errno.errorcode[error.errno])`;
   const answers = await python(code, [], context);
   return answers === undefined ? undefined : assert.equal(answers, '1024 ENOSYS\n1 1\n');
+});
+
+void it('P5, P7: a domain sets nothing through /proc, neither who is ended first nor its share of the processors', async (context) => {
+  const driver = await boxedDriver();
+  if (typeof driver === 'string') return context.skip(driver);
+  await using site = await Site.create();
+  await using peer = await site.start(driver);
+  for (const [name, value] of [
+    ['oom_score_adj', '1000'],
+    ['autogroup', '0'],
+  ]) {
+    const write = `require('node:fs').writeFileSync('/proc/self/' + argument[0], argument[1], { flag: 'r+' });`;
+    assert.match(await peer.failure(write, [name, value]), /EROFS|ENOENT/);
+  }
+  return undefined;
 });
 
 const AS_SESSION = `require('node:child_process').execFileSync(argument, ['-c', 'import os; os.setsid()']);`;
