@@ -92,7 +92,7 @@ void test('P7: a change of millions of pages is compared within the memory, its 
 void test('P7: a comparison that does not end goes with Spare, however that ends', async () => {
   using place = mkdtempDisposableSync(join(tmpdir(), 'spare-main-'));
   // Who reads it waits for ever.
-  execFileSync('mkfifo', [join(place.path, CASE_FILE)]);
+  execFileSync('sh', ['-c', 'mkfifo "$0"', join(place.path, CASE_FILE)]);
   const code = `
     import { compareVotes } from ${JSON.stringify(import.meta.resolve('./tool.ts'))};
     const comparing = compareVotes(${JSON.stringify(place.path)}, { why: '' }, new AbortController().signal);
