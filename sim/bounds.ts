@@ -12,6 +12,8 @@ import { promise } from './violation.ts';
 
 /** Of a vote that lags nothing is said for as long as the deadline; and it takes a while to bring those up to date that are woken. */
 const SLACK_MS = 400;
+/** Who is slow with each entry, but never silent for long, counts as lagging after that time. */
+const OVERTIME_MS = 1000;
 /** So much longer than others may an active one take to start before these answer in its place. */
 const START_LONGER_MS = 2000;
 
@@ -53,24 +55,22 @@ export class Bounds {
 
   #wait({ nowMs }: Host, core: Core): void {
     const { next } = core.order;
-    const free = [...core.replicas.all()].filter((local) => this.#isFree(core, local));
+    const locals = [...core.replicas.all()];
+    const free = locals.filter((local) => this.#isFree(core, local));
     if (next === undefined || free.length < core.quorum) {
       this.#servableAt = nowMs;
       return;
     }
     if (!this.#applies) return;
     const { deadline } = this.#sim.options.core;
-    const starting = core.group.active().some(({ replica }) => this.#isStarting(core.replicas.get(replica)));
+    const starting = locals.some((local) => isStarting(local) && core.group.get(local.id)?.role === 'active');
+    const counted = locals.some(({ overtimeMs }) => overtimeMs > 0);
     const startMs = Math.max(START_LONGER_MS, ...free.map(({ startedAt, since }) => since - startedAt));
-    const most = SLACK_MS + (starting ? startMs : deadline.ceilingMs);
+    const most = SLACK_MS + (starting ? startMs : deadline.ceilingMs) + (counted ? OVERTIME_MS : 0);
     const beganAt = Math.max(this.#servableAt, core.deciding.decidedAt, next.orderedAt);
     const waitMs = nowMs - Math.max(beganAt, starting ? 0 : this.#startingAt);
     if (starting) this.#startingAt = nowMs;
     promise(waitMs <= most, 'P5', () => `${next.index} waits for ${waitMs} ms, and f+1 could answer`);
-  }
-
-  #isStarting(local: Local | undefined): boolean {
-    return local?.phase === 'starting' || local?.phase === 'joining';
   }
 
   #isFree({ group }: Core, { id, phase, owed, filling, faulty }: Local): boolean {
@@ -95,4 +95,8 @@ export class Bounds {
     const starts = size * this.#groups + (size / 2) * this.#suspicions + broken + this.#rotations;
     promise(this.#starts <= starts, 'P6', () => `${this.#starts} starts, and ${starts} were called for`);
   }
+}
+
+function isStarting({ phase }: Local): boolean {
+  return phase === 'starting' || phase === 'joining';
 }
