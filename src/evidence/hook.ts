@@ -6,8 +6,8 @@
  */
 import type { ChildProcessByStdio } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
-import { Guardian } from '../domains/process/guardian.ts';
 import { messageOf } from '../errors.ts';
+import { Guardian } from '../guardian.ts';
 import { spawnPiped } from '../spawn.ts';
 import { printable } from '../wire/channel.ts';
 

@@ -10,10 +10,10 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { messageOf, SpareError } from '../../errors.ts';
+import { Guardian } from '../../guardian.ts';
 import { spawnPiped } from '../../spawn.ts';
 import { type Command, endedFirst, sendArguments } from './command.ts';
 import { Console } from './console.ts';
-import { Guardian } from './guardian.ts';
 import type { Isolation } from './isolation.ts';
 import type { Prepared } from './prepare.ts';
 import {

@@ -12,11 +12,11 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { Guardian } from '../../guardian.ts';
 import { spawnPiped } from '../../spawn.ts';
 import { endedFirst, withLimits } from '../process/command.ts';
 import { Console } from '../process/console.ts';
 import type { Owner } from '../process/folder.ts';
-import { Guardian } from '../process/guardian.ts';
 import { killGroup, signalName } from '../process/launch.ts';
 import { findTool } from '../process/paths.ts';
 import { asOwner, dyingWithParent } from '../process/setpriv.ts';

@@ -5,7 +5,7 @@ import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { Guardian } from '../../domains/process/guardian.ts';
+import { Guardian } from '../../guardian.ts';
 import { COMPARISON_FILE, FOUND_FILE } from './difference.ts';
 
 const TIMEOUT_MS = 120_000;

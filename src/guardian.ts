@@ -11,7 +11,7 @@
  */
 import type { ChildProcess } from 'node:child_process';
 
-import { spawnPiped } from '../../spawn.ts';
+import { spawnPiped } from './spawn.ts';
 
 /** Waits for the end of its standard input, whose lines say what to kill; kills that, then all with the marker. */
 const SCRIPT = `
