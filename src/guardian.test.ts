@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { it } from 'node:test';
 
-import { untilDone } from './testing.ts';
 import { eventually } from './domains/conformance-peer.ts';
-import { Guardian } from './guardian.ts';
 import { isAlive } from './domains/process/tree.ts';
+import { Guardian } from './guardian.ts';
+import { untilDone } from './testing.ts';
 
 void it('D5: the guardian ends what it watches when the manager is killed, although nothing else does', async () => {
   const code = `import { spawn } from 'node:child_process';

@@ -24,6 +24,25 @@ for round in 1 2 3 4 5 6 7 8 9 10; do
   for path in $found; do path=\${path#/proc/}; kill -9 "\${path%/environ}"; done
 done`;
 
+export interface Guarded<Started> {
+  readonly started: Started;
+  readonly guardian: Guardian;
+}
+
+/**
+ * Starts something with a guardian beside it; which of its processes that is to watch is still to be said. `marker`: as of `Guardian`.
+ * Throws when either cannot be started, and then there is neither.
+ */
+export function guarded<Started>(marker: string, start: () => Started): Guarded<Started> {
+  const guardian = new Guardian(marker);
+  try {
+    return { started: start(), guardian };
+  } catch (error) {
+    guardian.release();
+    throw error;
+  }
+}
+
 export class Guardian {
   readonly #child: ChildProcess;
 

@@ -14,9 +14,14 @@ import {
   settled,
   whole,
 } from './testing/scenario.ts';
+import type { World } from './testing/world.ts';
 
 const patience = { graceMs: 20, overtimeMs: 500 };
 const deadline = { floorMs: 100, ceilingMs: 200, factor: 20 };
+
+function suspicions(world: World): number {
+  return effects(world, 'append-command').filter(({ command }) => command.type === 'suspect').length;
+}
 
 for (const faults of EACH) {
   const f = `f = ${faults}`;
@@ -63,8 +68,7 @@ for (const faults of EACH) {
     }
     recovers(world);
     assert.deepEqual(named(world), blame([slow, 'late']));
-    const suspicions = effects(world, 'append-command').filter(({ command }) => command.type === 'suspect');
-    assert.ok(suspicions.length <= 2, `${suspicions.length} suspicions`);
+    assert.ok(suspicions(world) <= 2, `${suspicions(world)} suspicions`);
   });
 
   test(`P6: ${f}, who waits with all others for what one has lied about at once is not late for it`, () => {
@@ -83,8 +87,7 @@ for (const faults of EACH) {
     }
     recovers(world);
     assert.deepEqual(named(world), blame([liar, 'reply']));
-    const suspicions = effects(world, 'append-command').filter(({ command }) => command.type === 'suspect');
-    assert.equal(suspicions.length, 1);
+    assert.equal(suspicions(world), 1);
   });
 
   test(`P6: ${f}, who has answered is not late for the time in which all wait for another one`, () => {

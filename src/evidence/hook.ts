@@ -7,8 +7,8 @@
 import type { ChildProcessByStdio } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import { messageOf } from '../errors.ts';
-import { Guardian } from '../guardian.ts';
-import { spawnPiped } from '../spawn.ts';
+import { type Guarded, guarded } from '../guardian.ts';
+import { type PipedOptions, spawnPiped } from '../spawn.ts';
 import { printable } from '../wire/channel.ts';
 
 export interface HookOptions {
@@ -37,7 +37,7 @@ export interface Told {
 export async function runCommand(options: HookOptions, told: Told, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   const [program = ''] = options.command;
-  const { child, guardian } = spawnCommand(options, told);
+  const { started: child, guardian } = spawnCommand(options, told);
   let output = Buffer.alloc(0);
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (chunk: Buffer) => (output = Buffer.concat([output, chunk]).subarray(-OUTPUT_BYTES)));
@@ -75,26 +75,22 @@ export async function runCommand(options: HookOptions, told: Told, signal: Abort
 }
 
 /** The guardian ends it when Spare is killed: else one that hangs would do so for ever, and the next life starts another one. */
-function spawnCommand(
-  { command, folder }: HookOptions,
-  { id, evidence }: Told,
-): { child: Child; guardian: Guardian } {
+function spawnCommand({ command, folder }: HookOptions, { id, evidence }: Told): Guarded<Child> {
   const [program = '', ...args] = command;
-  let guardian: Guardian | null = null;
+  const options: PipedOptions = {
+    cwd: folder,
+    env: { ...process.env, SPARE_INCIDENT: String(id), SPARE_EVIDENCE: evidence },
+    stdio: ['pipe', 'pipe', 'pipe'],
+    // Of its own group, so that what it started is ended with it. What it leaves behind when it ends by itself stays: the operator
+    // may want that.
+    detached: true,
+  };
   try {
-    guardian = new Guardian('');
-    const child = spawnPiped(program, args, {
-      cwd: folder,
-      env: { ...process.env, SPARE_INCIDENT: String(id), SPARE_EVIDENCE: evidence },
-      stdio: ['pipe', 'pipe', 'pipe'],
-      // Of its own group, so that what it started is ended with it. What it leaves behind when it ends by itself stays: the operator
-      // may want that.
-      detached: true,
-    }) as Child;
-    if (child.pid !== undefined) guardian.watch(-child.pid);
-    return { child, guardian };
+    const spawned = guarded('', () => spawnPiped(program, args, options) as Child);
+    const { pid } = spawned.started;
+    if (pid !== undefined) spawned.guardian.watch(-pid);
+    return spawned;
   } catch (error) {
-    guardian?.release();
     throw new Error(`the command ${program} cannot be started: ${messageOf(error)}`, { cause: error });
   }
 }

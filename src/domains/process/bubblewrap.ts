@@ -66,7 +66,7 @@ export function bubblewrapCommand(form: BubblewrapForm, tools: BubblewrapTools, 
     withLimits(prepared.limits, ownUser, command);
   const inside = limited(true, prepared.command);
   const start = [tools.bwrap, '--args', '4', '--die-with-parent'];
-  // It makes a session for the domain before it puts the filter on, which refuses further ones.
+  // It makes a session for the domain before it puts the filter on, with which nobody makes another one.
   const filter = ['--seccomp', '5'];
   const { owner } = prepared;
   const drop = owner === undefined ? [] : asOwner(tools.setpriv ?? 'setpriv', owner);

@@ -10,7 +10,7 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { messageOf, SpareError } from '../../errors.ts';
-import { Guardian } from '../../guardian.ts';
+import { type Guarded, guarded, type Guardian } from '../../guardian.ts';
 import { spawnPiped } from '../../spawn.ts';
 import { type Command, endedFirst, sendArguments } from './command.ts';
 import { Console } from './console.ts';
@@ -54,14 +54,13 @@ const POLL_MS = 2;
 export async function launch(isolation: Isolation, prepared: Prepared): Promise<Running> {
   const command = isolation.command(prepared);
   const marker = `SPARE_RUN=${prepared.env['SPARE_RUN']}`;
-  const guardian = new Guardian(isolation.pidNamespace ? '' : marker);
-  let child: ChildProcess;
+  let spawned: Guarded<ChildProcess>;
   try {
-    child = spawnDomain(isolation, prepared, command);
+    spawned = guarded(isolation.pidNamespace ? '' : marker, () => spawnDomain(isolation, prepared, command));
   } catch (error) {
-    guardian.release();
     throw notStarted(isolation, messageOf(error));
   }
+  const { started: child, guardian } = spawned;
   if (child.pid !== undefined) guardian.watch(-child.pid);
   let failure: string | undefined;
   const exit = new Promise<Exit>((resolve) => {

@@ -12,7 +12,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { Guardian } from '../../guardian.ts';
+import { type Guarded, guarded, type Guardian } from '../../guardian.ts';
 import { spawnPiped } from '../../spawn.ts';
 import { endedFirst, withLimits } from '../process/command.ts';
 import { Console } from '../process/console.ts';
@@ -86,21 +86,21 @@ export class Machine {
     const { ends } = start;
     this.#options = start;
     this.console = start.console ?? new Console();
-    const guardian = new Guardian('');
     let statePort: StatePort | undefined;
+    let spawned: Guarded<ChildProcess>;
     try {
       if (start.start !== 'clone') statePort = new StatePort();
-      this.#child = spawnMachine(start, statePort);
+      spawned = guarded('', () => spawnMachine(start, statePort));
     } catch (error) {
-      guardian.release();
       statePort?.[Symbol.dispose]();
       throw error;
     } finally {
       statePort?.handedOver();
     }
     this.#statePort = statePort;
-    this.#guardian = guardian;
-    if (this.#child.pid !== undefined) guardian.watch(-this.#child.pid);
+    this.#child = spawned.started;
+    this.#guardian = spawned.guardian;
+    if (this.#child.pid !== undefined) this.#guardian.watch(-this.#child.pid);
     const stream = (fd: number): Duplex => this.#stream(fd);
     this.channel = ends?.manager ?? stream(FD.channel);
     for (const output of [1, 2, FD.console, FD.serial]) this.console.attach(stream(output));

@@ -5,7 +5,7 @@ import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { Guardian } from '../../guardian.ts';
+import { guarded } from '../../guardian.ts';
 import { COMPARISON_FILE, FOUND_FILE } from './difference.ts';
 
 const TIMEOUT_MS = 120_000;
@@ -21,22 +21,27 @@ export type StateAtHand = { readonly folder: string } | { readonly why: string }
 /** Compares the votes of one incident. Rejects when it does not get to its end; what it has found until then is kept. */
 export async function compareVotes(folder: string, before: StateAtHand, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
-  // Where Spare is killed there is nobody else who sees to it that its time is bounded.
-  const guardian = new Guardian('');
   const folders = 'folder' in before ? [folder, before.folder] : [folder];
-  const running = promisify(execFile)(
-    process.execPath,
-    [
-      '--permission',
-      `--allow-fs-read=${SOURCES}`,
-      `--allow-fs-read=${PACKAGE}`,
-      ...folders.flatMap((path) => [`--allow-fs-read=${path}`, `--allow-fs-write=${path}`]),
-      `--max-old-space-size=${HEAP_MIB}`,
-      PROGRAM,
-      ...folders,
-      ...('why' in before ? ['', before.why] : []),
-    ],
-    { timeout: TIMEOUT_MS, killSignal: 'SIGKILL', maxBuffer: 64 * 1024, env: {}, signal },
+  const args = [
+    '--permission',
+    `--allow-fs-read=${SOURCES}`,
+    `--allow-fs-read=${PACKAGE}`,
+    ...folders.flatMap((path) => [`--allow-fs-read=${path}`, `--allow-fs-write=${path}`]),
+    `--max-old-space-size=${HEAP_MIB}`,
+    PROGRAM,
+    ...folders,
+    ...('why' in before ? ['', before.why] : []),
+  ];
+  const options = {
+    timeout: TIMEOUT_MS,
+    killSignal: 'SIGKILL',
+    maxBuffer: 64 * 1024,
+    env: {},
+    signal,
+  } as const;
+  // Where Spare is killed there is nobody else who sees to it that its time is bounded.
+  const { started: running, guardian } = guarded('', () =>
+    promisify(execFile)(process.execPath, args, options),
   );
   const { pid } = running.child;
   if (pid !== undefined) guardian.watch(pid);
